@@ -1,0 +1,178 @@
+//! The routes, as one list, and what surrounds them all.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Extension, Router,
+    extract::{ConnectInfo, DefaultBodyLimit, Request, State},
+    http::{HeaderMap, HeaderValue},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post, put},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+use uuid::Uuid;
+
+use crate::{
+    Onhand,
+    extract::KeyCache,
+    problem::Problem,
+    routes::{
+        audit_log, connections, deliveries, health, keys, listings, outbox, products, reservations,
+        stock_levels, webhooks,
+    },
+};
+
+/// The largest body that is read.
+pub const BODY_BYTES_MAX: usize = 1_048_576;
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The parts.
+    pub onhand: Onhand,
+    /// Where platforms reach this server; webhooks are subscribed to below it.
+    pub public_url: Option<Arc<str>>,
+    /// What `/metrics` shows.
+    pub metrics: Option<PrometheusHandle>,
+    pub(crate) keys: Arc<KeyCache>,
+}
+
+impl App {
+    /// An application around these parts.
+    pub fn new(onhand: Onhand, public_url: Option<String>, metrics: Option<PrometheusHandle>) -> Self {
+        Self { onhand, public_url: public_url.map(Into::into), metrics, keys: Arc::default() }
+    }
+}
+
+/// Every route there is.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/api/products", get(products::list).post(products::create))
+        .route("/api/products/{id}", get(products::show))
+        .route("/api/variants/{sku}/prices/{market}", put(products::set_price))
+        .route("/api/stock", get(stock_levels::list))
+        .route("/api/stock/restock", post(stock_levels::restock))
+        .route("/api/stock/adjust", post(stock_levels::adjust))
+        .route("/api/stock/count", post(stock_levels::count))
+        .route("/api/reservations", get(reservations::list).post(reservations::reserve))
+        .route("/api/reservations/{id}", get(reservations::show))
+        .route("/api/reservations/{id}/commit", post(reservations::commit))
+        .route("/api/reservations/{id}/release", post(reservations::release))
+        .route("/api/connections", get(connections::list).post(connections::create))
+        .route("/api/connections/{id}/rules", put(connections::change_rules))
+        .route("/api/connections/{id}/enable", post(connections::enable))
+        .route("/api/connections/{id}/disable", post(connections::disable))
+        .route("/api/listings", get(listings::list))
+        .route("/api/audit", get(audit_log::list))
+        .route("/api/deliveries", get(deliveries::list))
+        .route("/api/outbox", get(outbox::list))
+        .route("/api/keys", post(keys::create))
+        .route("/api/keys/{id}", delete(keys::revoke))
+        .route("/api/kicks/monitor", post(webhooks::kicksdb))
+        .route("/api/kicks/monitor/{connection}", post(webhooks::kicksdb_connection))
+        .route("/webhook/shopify/{connection}", post(webhooks::shopify))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_so)
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal("server.panic", "a handler panicked").into_response()
+        }))
+        .layer(middleware::from_fn(correlate))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(app)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::missing("route.unknown", "there is nothing at this path")
+}
+
+async fn not_so() -> Problem {
+    Problem::not_allowed()
+}
+
+/// What ties everything that follows from one request together.
+#[derive(Debug, Clone)]
+pub struct Correlation {
+    /// The caller's, or one made here.
+    pub id: String,
+    /// W3C trace context, as sent.
+    pub traceparent: Option<String>,
+}
+
+impl Correlation {
+    /// From `traceparent`, else `x-correlation-id`, else new.
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let traceparent = text("traceparent").filter(|text| is_traceparent(text));
+        let trace = traceparent.and_then(|text| text.split('-').nth(1)).map(str::to_owned);
+        let given =
+            text("x-correlation-id").filter(|id| !id.is_empty() && id.len() <= 100).map(str::to_owned);
+        let id = given.or(trace).unwrap_or_else(|| Uuid::now_v7().to_string());
+        Self { id, traceparent: traceparent.map(str::to_owned) }
+    }
+}
+
+/// `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zero.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let hex = |part: &str, length| {
+        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let zero = |part: &str| part.bytes().all(|b| b == b'0');
+    matches!(parts[..], [version, trace, span, flags]
+        if hex(version, 2) && version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2)
+            && !zero(trace) && !zero(span))
+}
+
+async fn correlate(mut request: Request, next: Next) -> Response {
+    let correlation = Correlation::of(request.headers());
+    let id = correlation.id.clone();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(correlation);
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        if let Some(cause) = problem.cause() {
+            tracing::error!(%method, path, correlation_id = id, cause, "a request failed");
+        }
+        response = problem.respond(Some(&id));
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-correlation-id", value);
+    }
+    response
+}
+
+/// Who is at the other end of the line, where the server knows.
+pub(crate) fn source_address(info: Option<&Extension<ConnectInfo<SocketAddr>>>) -> Option<std::net::IpAddr> {
+    info.map(|Extension(ConnectInfo(address))| address.ip())
+}
+
+pub(crate) type AppState = State<App>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correlation_id_is_taken_from_the_caller_or_made() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Correlation::of(&headers).id.len(), 36);
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        headers.insert("traceparent", HeaderValue::from_static(trace));
+        assert_eq!(Correlation::of(&headers).id, "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(Correlation::of(&headers).traceparent.as_deref(), Some(trace));
+        headers.insert("x-correlation-id", HeaderValue::from_static("order-7"));
+        assert_eq!(Correlation::of(&headers).id, "order-7");
+    }
+
+    #[test]
+    fn a_trace_context_of_zeroes_is_none() {
+        assert!(!is_traceparent("00-00000000000000000000000000000000-b7ad6b7169203331-01"));
+        assert!(!is_traceparent("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        assert!(!is_traceparent("nonsense"));
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line: one file a command. It is the only place where errors lose their types and become a text.
+
+mod audit;
+mod bars;
+mod database;
+mod demo;
+mod health;
+mod keys;
+mod logs;
+mod rebuild;
+mod sandbox;
+mod serve;
+mod session;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The stock ledger that keeps every sales channel honest.
+#[derive(Parser)]
+#[command(name = "onhand", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answers HTTP, lets read models follow and tells platforms, until it is told to stop.
+    Serve(serve::Args),
+    /// Shows everything at work in a minute: two shops, a price feed, a rush, and the proof that all agree.
+    Demo(demo::Args),
+    /// Gives or withdraws access.
+    #[command(subcommand)]
+    Key(keys::Command),
+    /// Grows read models again from history and says where the live ones differed.
+    Rebuild(rebuild::Args),
+    /// Proves that history was not altered.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Looks after the database.
+    #[command(subcommand)]
+    Db(database::Command),
+    /// Asks a running server whether it is ready.
+    Health(health::Args),
+    /// Runs a stand-in Shopify shop to try things out with.
+    Sandbox(sandbox::Args),
+}
+
+/// Runs the program with the arguments it was given.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::start(matches!(cli.command, Command::Serve(_)));
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    // On the heap: what `demo` holds across its awaits is large.
+    runtime.block_on(Box::pin(run(cli.command))).unwrap_or_else(|error| failed(&error))
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Key(command) => keys::run(command).await,
+        Command::Rebuild(args) => rebuild::run(args).await,
+        Command::Audit(command) => audit::run(command).await,
+        Command::Db(command) => database::run(command).await,
+        Command::Health(args) => health::run(args).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
+    }
+}
+
+/// One readable line and the causes below it. Many of our errors tell their cause already; none is told twice.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut told = error.to_string();
+    eprintln!("error: {told}");
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            eprintln!("  because: {cause}");
+            told = cause;
+        }
+    }
+    ExitCode::FAILURE
+}

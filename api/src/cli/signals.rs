@@ -1,0 +1,34 @@
+//! Being told to stop: the first signal asks, the second does not wait for the answer.
+
+use std::process::exit;
+
+/// Returns at the first SIGINT or SIGTERM. From then on, another one ends the process at once.
+pub(super) async fn told_to_stop() {
+    one().await;
+    tokio::spawn(async {
+        one().await;
+        exit(130);
+    });
+}
+
+#[cfg(unix)]
+async fn one() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the system's own apply: the process just ends.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn one() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}

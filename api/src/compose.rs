@@ -1,0 +1,65 @@
+//! The parts of a server, put together in one place.
+
+use std::time::Duration;
+
+use onhand_infrastructure::{
+    clock::Clock,
+    ledger::Ledger,
+    operations::{OperationSettings, Operations},
+    platforms::shopify::outbound::http_client,
+    relay::Relay,
+    secrets::KeyRing,
+};
+use onhand_projector::{Projector, state_tables};
+use sqlx::PgPool;
+
+/// Everything a process works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Onhand {
+    /// What can be asked.
+    pub operations: Operations,
+    /// Lets read models follow.
+    pub projector: Projector,
+    /// Tells platforms.
+    pub relay: Relay,
+}
+
+/// What the parts are set up with.
+pub struct Parts {
+    /// Where everything is kept.
+    pub pool: PgPool,
+    /// The one clock.
+    pub clock: Clock,
+    /// Seals and opens credentials.
+    pub keys: KeyRing,
+    /// How long a reservation holds if the caller does not say.
+    pub reservation_ttl: Duration,
+    /// Which version of Shopify's API is spoken.
+    pub shopify_api_version: String,
+}
+
+impl Onhand {
+    /// Puts the parts together. Fails only if no HTTP client can be made.
+    pub fn new(parts: Parts) -> Result<Self, reqwest::Error> {
+        let ledger = Ledger::new(parts.pool, parts.clock, state_tables());
+        let settings = OperationSettings {
+            keys: parts.keys,
+            reservation_ttl: parts.reservation_ttl,
+            http: http_client()?,
+            shopify_api_version: parts.shopify_api_version,
+        };
+        let operations = Operations::new(ledger.clone(), settings);
+        let relay = Relay::new(operations.clone());
+        Ok(Self { operations, projector: Projector::new(ledger), relay })
+    }
+
+    /// The ledgers.
+    pub fn ledger(&self) -> &Ledger {
+        self.operations.ledger()
+    }
+
+    /// The database.
+    pub fn pool(&self) -> &PgPool {
+        self.ledger().pool()
+    }
+}

@@ -1,0 +1,87 @@
+//! A write: an editor or an admin, an optional `Idempotency-Key`, a JSON body.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::HeaderMap,
+};
+use onhand_domain::key::Role;
+use onhand_infrastructure::{ledger::Idempotency, operations::Caller};
+use serde::{Deserialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::holder::{authorised, caller};
+use crate::{App, problem::Problem};
+
+const KEY_BYTES_MAX: usize = 255;
+
+/// What an editor asks for.
+pub struct Ask<T> {
+    /// Who asks.
+    pub caller: Caller,
+    /// For what.
+    pub body: T,
+}
+
+/// What an admin asks for.
+pub struct AdminAsk<T> {
+    /// Who asks.
+    pub caller: Caller,
+    /// For what.
+    pub body: T,
+}
+
+/// No body is needed.
+#[derive(Debug, Default, Deserialize)]
+pub struct Empty {}
+
+impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (caller, body) = take(request, app, Role::Editor).await?;
+        Ok(Self { caller, body })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for AdminAsk<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (caller, body) = take(request, app, Role::Admin).await?;
+        Ok(Self { caller, body })
+    }
+}
+
+async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> Result<(Caller, T), Problem> {
+    let (parts, body) = request.into_parts();
+    let holder = authorised(app, &parts.headers, role).await?;
+    let mut caller = caller(&parts, holder);
+    let key = idempotency_key(&parts.headers)?;
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let bytes = Bytes::from_request(Request::from_parts(parts, body), app).await?;
+    caller.idempotency = key.map(|key| {
+        let mut hash = Sha256::new();
+        hash.update(format!("{method} {path}\n"));
+        hash.update(&bytes);
+        Idempotency { key, fingerprint: hash.finalize().into() }
+    });
+    let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    let body = serde_json::from_slice(text)
+        .map_err(|error| Problem::bad_request("body.invalid", format!("the body does not fit: {error}")))?;
+    Ok((caller, body))
+}
+
+/// The draft standard has the key quoted; many callers send it bare.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default().trim();
+    let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(Problem::bad_request(
+            "idempotency.key_invalid",
+            format!("an Idempotency-Key has 1 to {KEY_BYTES_MAX} printable ASCII characters"),
+        ));
+    }
+    Ok(Some(key.to_owned()))
+}

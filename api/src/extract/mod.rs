@@ -1,0 +1,9 @@
+//! What a handler is given: who asks, with what right, and what for. No route that touches data is without one of these.
+
+mod ask;
+mod holder;
+mod reader;
+
+pub use ask::{AdminAsk, Ask, Empty};
+pub(crate) use holder::KeyCache;
+pub use reader::{Listing, Reader};

@@ -1,0 +1,83 @@
+//! A read: anybody with a key, one page, optionally not older than a position.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
+use onhand_domain::{key::Role, values::TenantId};
+use onhand_infrastructure::queries::{Window, checkpoints};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::holder::authorised;
+use crate::{App, problem::Problem};
+
+/// How long a read waits for the position it asks for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LIMIT: i64 = 50;
+
+/// Who reads.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// Whose data.
+    pub tenant: TenantId,
+    /// The only brand it may see, if it is bound to one.
+    pub brand: Option<String>,
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let holder = authorised(app, &parts.headers, Role::Viewer).await?;
+        Ok(Self { tenant: holder.tenant, brand: holder.brand })
+    }
+}
+
+/// Who reads which page of what.
+pub struct Listing<F> {
+    /// The page.
+    pub window: Window,
+    /// What it is narrowed to.
+    pub filter: F,
+    min_position: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Paging {
+    cursor: Option<String>,
+    limit: Option<i64>,
+    min_position: Option<i64>,
+}
+
+impl<F: DeserializeOwned + Send> FromRequestParts<App> for Listing<F> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Reader { tenant, brand } = Reader::from_request_parts(parts, app).await?;
+        let Query(paging) = Query::<Paging>::try_from_uri(&parts.uri)?;
+        let Query(filter) = Query::<F>::try_from_uri(&parts.uri)?;
+        let limit = paging.limit.unwrap_or(LIMIT);
+        Ok(Self {
+            window: Window { tenant, brand, cursor: paging.cursor, limit },
+            filter,
+            min_position: paging.min_position,
+        })
+    }
+}
+
+impl<F> Listing<F> {
+    /// Waits until the read model has reached the position asked for, if one was.
+    pub async fn fresh(&self, app: &App, model: &'static str) -> Result<(), Problem> {
+        let Some(wanted) = self.min_position else { return Ok(()) };
+        if checkpoints::reached(app.onhand.pool(), self.window.tenant, model, wanted, PATIENCE).await? {
+            return Ok(());
+        }
+        Err(Problem::unavailable(
+            "read.behind",
+            format!("{model} has not reached position {wanted} yet; try again, or read without min_position"),
+            1,
+        ))
+    }
+}

@@ -1,0 +1,219 @@
+//! Problems: RFC 9457 bodies, and the only place where status codes of failures are chosen.
+
+use axum::{
+    Json,
+    extract::rejection::{BytesRejection, PathRejection, QueryRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use onhand_domain::{Refusal, RefusalKind};
+use onhand_infrastructure::{ledger::LedgerError, operations::deliveries::ReceiveError, queries::QueryError};
+use serde_json::{Map, Value, json};
+
+/// A failure, as the caller sees it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    facts: Option<Value>,
+    retry_after: Option<u32>,
+    /// For the log only; never in the body.
+    cause: Option<String>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), facts: None, retry_after: None, cause: None }
+    }
+
+    /// 400: the request cannot be understood.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 401: nobody we know.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "auth.required", detail)
+    }
+
+    /// 403: known, but not allowed.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "auth.forbidden", detail)
+    }
+
+    /// 404: not there, or not for this caller.
+    pub fn missing(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// 405: the path is right, the method is not.
+    pub fn not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method.not_allowed", "this path does not take this method")
+    }
+
+    /// 503: not now; after so many seconds, perhaps.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>, seconds: u32) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
+        Self { retry_after: Some(seconds), ..problem }
+    }
+
+    /// 500: our fault. The cause goes to the log.
+    pub fn internal(code: &'static str, cause: impl ToString) -> Self {
+        let problem = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            code,
+            "something went wrong here; the correlation id leads to the cause in our log",
+        );
+        Self { cause: Some(cause.to_string()), ..problem }
+    }
+
+    /// 500 for a webhook that is held and may be sent again. What is wrong with it is the sender's to know.
+    pub fn held(reason: &str) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "delivery.failed",
+            format!("the delivery is genuine but could not be acted on; it is held: {reason}"),
+        )
+    }
+
+    /// What the log should say about it, if it is ours.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The response, with the id that leads to its traces.
+    pub fn respond(&self, correlation_id: Option<&str>) -> Response {
+        let mut body = match &self.facts {
+            Some(Value::Object(facts)) => facts.clone(),
+            _ => Map::new(),
+        };
+        body.insert("type".into(), json!(format!("urn:onhand:problem:{}", self.code)));
+        body.insert("title".into(), json!(self.status.canonical_reason().unwrap_or("Error")));
+        body.insert("status".into(), json!(self.status.as_u16()));
+        body.insert("code".into(), json!(self.code));
+        body.insert("detail".into(), json!(self.detail));
+        if let Some(id) = correlation_id {
+            body.insert("correlation_id".into(), json!(id));
+        }
+        let mut response = (self.status, Json(Value::Object(body))).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.respond(None);
+        // The middleware writes the body again, with the request's correlation id, and logs the cause.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.kind {
+            RefusalKind::Missing => StatusCode::NOT_FOUND,
+            RefusalKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            RefusalKind::Conflict => StatusCode::CONFLICT,
+            RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+        };
+        Self { facts: refusal.facts, ..Self::new(status, refusal.code, refusal.detail) }
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Refused(refusal) => refusal.into(),
+            LedgerError::Busy => Self::unavailable("ledger.busy", error.to_string(), 1),
+            LedgerError::Stopped => Self::unavailable("server.stopping", error.to_string(), 2),
+            LedgerError::Unknown => Self::unavailable("commit.unknown", error.to_string(), 1),
+            LedgerError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency.key_reused",
+                "this Idempotency-Key was used for another request; use a new key for a new request",
+            ),
+            LedgerError::NoTenant => Self::missing("tenant.unknown", error.to_string()),
+            LedgerError::Database(error) => error.into(),
+            LedgerError::Unreadable { .. } => Self::internal("ledger.unreadable", error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let passing = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Tls(_) => true,
+            // 57: shut down or cancelled; 53: no more connections or memory; 08: connection lost.
+            sqlx::Error::Database(db) => {
+                db.code().is_some_and(|code| ["57", "53", "08"].iter().any(|class| code.starts_with(class)))
+            }
+            _ => false,
+        };
+        if passing {
+            let detail = "the database cannot be reached for the moment; nothing was written, try again";
+            Self { cause: Some(error.to_string()), ..Self::unavailable("database.unavailable", detail, 2) }
+        } else {
+            Self::internal("database.failed", error)
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Cursor => Self::bad_request("cursor.invalid", error.to_string()),
+            QueryError::Filter(error) => Self::bad_request("filter.invalid", error.to_string()),
+            QueryError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReceiveError> for Problem {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::UnknownConnection => Self::missing("connection.unknown", error.to_string()),
+            ReceiveError::Rejected(rejection) => {
+                Self::new(StatusCode::UNAUTHORIZED, "webhook.rejected", rejection.to_string())
+            }
+            ReceiveError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body.too_large",
+                "the body may have at most 1 MB",
+            );
+        }
+        Self::bad_request("body.unreadable", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request("path.invalid", rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request("query.invalid", rejection.body_text())
+    }
+}

@@ -1,0 +1,127 @@
+//! `/api/products` and `/api/variants`.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::Path};
+use onhand_domain::{
+    product::{ProductDetails, VariantDetails},
+    values::{Currency, Market, Money, Sku},
+};
+use onhand_infrastructure::{
+    operations::products::{ProductDraft, VariantDraft},
+    queries::{
+        Page, Window,
+        products::{self, ProductFilter, ProductView},
+    },
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::Written;
+use crate::{
+    app::AppState,
+    extract::{Ask, Listing, Reader},
+    problem::Problem,
+};
+
+/// A price, as people write it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceBody {
+    /// A decimal text: `"119.99"`.
+    amount: String,
+    /// ISO 4217.
+    currency: Currency,
+}
+
+impl PriceBody {
+    fn money(&self) -> Result<Money, Problem> {
+        Ok(Money::parse(&self.amount, self.currency).map_err(onhand_domain::Refusal::from)?)
+    }
+}
+
+/// A new product.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProductBody {
+    title: String,
+    brand: Option<String>,
+    vendor: Option<String>,
+    category: Option<String>,
+    style_code: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    variants: Vec<VariantBody>,
+}
+
+/// A variant of a new product.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariantBody {
+    sku: Sku,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+    #[serde(default)]
+    prices: BTreeMap<String, PriceBody>,
+}
+
+/// Narrows the list.
+#[derive(Debug, Deserialize)]
+pub struct Filter {
+    sku: Option<String>,
+    style_code: Option<String>,
+}
+
+/// `GET /api/products`
+pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<ProductView>>, Problem> {
+    let Filter { sku, style_code } = listing.filter;
+    let filter = ProductFilter { sku, style_code, ..ProductFilter::default() };
+    Ok(Json(products::list(app.onhand.pool(), &listing.window, &filter).await?))
+}
+
+/// `GET /api/products/{id}`
+pub async fn show(app: AppState, reader: Reader, Path(id): Path<Uuid>) -> Result<Json<ProductView>, Problem> {
+    let window = Window { tenant: reader.tenant, brand: reader.brand, cursor: None, limit: 1 };
+    let filter = ProductFilter { id: Some(id), ..ProductFilter::default() };
+    let page = products::list(app.onhand.pool(), &window, &filter).await?;
+    let found = page.data.into_iter().next();
+    Ok(Json(found.ok_or_else(|| Problem::missing("product.unknown", format!("there is no product {id}")))?))
+}
+
+/// `POST /api/products`
+pub async fn create(app: AppState, ask: Ask<ProductBody>) -> Result<Written, Problem> {
+    let draft = draft(ask.body)?;
+    Ok(Written::created(app.onhand.operations.create_product(ask.caller, draft).await?))
+}
+
+/// `PUT /api/variants/{sku}/prices/{market}`
+pub async fn set_price(
+    app: AppState,
+    Path((sku, market)): Path<(Sku, Market)>,
+    ask: Ask<PriceBody>,
+) -> Result<Written, Problem> {
+    let price = ask.body.money()?;
+    Ok(Written::done(app.onhand.operations.set_price(ask.caller, sku, market, price).await?))
+}
+
+fn draft(body: ProductBody) -> Result<ProductDraft, Problem> {
+    let mut variants = Vec::with_capacity(body.variants.len());
+    for variant in body.variants {
+        let mut prices = BTreeMap::new();
+        for (market, price) in &variant.prices {
+            let market = Market::new(market).map_err(onhand_domain::Refusal::from)?;
+            prices.insert(market, price.money()?);
+        }
+        let details = VariantDetails { sku: variant.sku, attributes: variant.attributes };
+        variants.push(VariantDraft { details, prices });
+    }
+    let details = ProductDetails {
+        title: body.title,
+        brand: body.brand,
+        vendor: body.vendor,
+        category: body.category,
+        style_code: body.style_code,
+        tags: body.tags,
+    };
+    Ok(ProductDraft { details, variants })
+}

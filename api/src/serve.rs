@@ -1,0 +1,118 @@
+//! A running server: HTTP, projector, relay and expiry around the same parts, stopped in order.
+
+use std::{collections::BTreeSet, net::SocketAddr, str::FromStr, time::Duration};
+
+use axum::serve::ListenerExt;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{App, Onhand, router};
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Duty {
+    /// Answers HTTP.
+    Api,
+    /// Lets read models follow, and ends holds that are due.
+    Projector,
+    /// Tells platforms.
+    Relay,
+}
+
+impl FromStr for Duty {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "api" => Ok(Self::Api),
+            "projector" => Ok(Self::Projector),
+            "relay" => Ok(Self::Relay),
+            _ => Err(format!("{name:?} is not api, projector or relay")),
+        }
+    }
+}
+
+/// All duties.
+pub fn all_duties() -> BTreeSet<Duty> {
+    BTreeSet::from([Duty::Api, Duty::Projector, Duty::Relay])
+}
+
+/// A server that is running.
+pub struct Running {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    http: Option<JoinHandle<std::io::Result<()>>>,
+    tasks: Vec<JoinHandle<()>>,
+    onhand: Onhand,
+}
+
+impl Running {
+    /// Begins to work. `listener` is where HTTP is answered, if that is one of the duties.
+    pub fn start(app: App, listener: TcpListener, duties: &BTreeSet<Duty>) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let onhand = app.onhand.clone();
+        let mut tasks = Vec::new();
+        if duties.contains(&Duty::Projector) {
+            tasks.push(tokio::spawn(onhand.projector.clone().run(stopped.clone())));
+            tasks.push(tokio::spawn(expire(onhand.clone(), stopped.clone())));
+        }
+        if duties.contains(&Duty::Relay) {
+            tasks.push(tokio::spawn(onhand.relay.clone().run(stopped.clone())));
+        }
+        let http = duties.contains(&Duty::Api).then(|| {
+            // Answers are small; waiting to fill a packet would cost tens of milliseconds.
+            let listener = listener.tap_io(|stream| {
+                let _ = stream.set_nodelay(true);
+            });
+            let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+            let mut stopped = stopped.clone();
+            tokio::spawn(async move {
+                axum::serve(listener, service)
+                    .with_graceful_shutdown(async move {
+                        let _ = stopped.wait_for(|stop| *stop).await;
+                    })
+                    .await
+            })
+        });
+        Ok(Self { address, stop, http, tasks, onhand })
+    }
+
+    /// Where HTTP is answered.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://address`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Takes no more requests, answers those accepted, lets calls under way end, and returns.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        if let Some(http) = self.http {
+            // Connections that stay open without a request are not waited for.
+            let _ = tokio::time::timeout(Duration::from_secs(10), http).await;
+        }
+        for task in self.tasks {
+            let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(15), self.onhand.ledger().drain()).await;
+    }
+}
+
+/// Ends holds that are due, until told to stop.
+async fn expire(onhand: Onhand, mut stop: watch::Receiver<bool>) {
+    const LOOK_EVERY: Duration = Duration::from_millis(250);
+    while !*stop.borrow() {
+        match onhand.operations.expire_due().await {
+            // More than one step's worth is due: the read model first has to see what was just ended.
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "holds that are due could not be ended for the moment"),
+        }
+        tokio::select! {
+            _ = stop.changed() => break,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The catalogue: what follows when a shop shows us a product.
+//!
+//! A rule over several aggregates. The shop's variant becomes a listing; the listing points at our
+//! variant, found by an earlier mapping or by SKU, or made new. Two shops with one SKU meet in one variant.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{
+    Event, Refusal, StreamId,
+    aggregate::verdict,
+    connection::{Connection, ConnectionDetails},
+    listing::{ListingCommand, Mapping},
+    product::{Product, ProductCommand, ProductDetails, VariantDetails},
+    sku_claim::{SkuCommand, SkuEvent},
+    stream::Lookup,
+    values::{ConnectionId, ExternalId, ListingId, Money, ProductId, Sku, VariantId},
+};
+
+/// Events, each with the stream it belongs to.
+pub type Changes = Vec<(StreamId, Event)>;
+
+/// A variant as a shop shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedVariant {
+    /// The shop's id.
+    pub external: ExternalId,
+    /// The shop's handle on its stock.
+    pub inventory: Option<ExternalId>,
+    /// The seller's SKU, if the shop has one.
+    pub sku: Option<Sku>,
+    /// `size` and so on.
+    pub attributes: BTreeMap<String, String>,
+    /// What it costs there.
+    pub price: Option<Money>,
+}
+
+/// A product as a shop shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedProduct {
+    /// The shop's id.
+    pub external: ExternalId,
+    /// What describes it.
+    pub details: ProductDetails,
+    /// Its variants.
+    pub variants: Vec<ObservedVariant>,
+    /// When it looked so, by the shop's clock.
+    pub at: DateTime<Utc>,
+}
+
+/// The streams that [`observe`] will look at, as far as can be told beforehand.
+pub fn streams(id: ConnectionId, observed: &ObservedProduct) -> Vec<StreamId> {
+    let mut streams = vec![StreamId::Connection(id)];
+    for variant in &observed.variants {
+        streams.push(StreamId::Listing(ListingId::of(id, &variant.external)));
+        streams.extend(variant.sku.clone().map(StreamId::Sku));
+    }
+    streams
+}
+
+/// What follows from a shop showing a product. `fresh` is the id of the product, should it be new.
+pub fn observe(
+    id: ConnectionId,
+    observed: &ObservedProduct,
+    fresh: ProductId,
+    lookup: &Lookup<'_>,
+) -> Result<Changes, Refusal> {
+    let connection = lookup.connection(&id);
+    let details = connection
+        .details
+        .as_ref()
+        .ok_or_else(|| Refusal::missing("connection.unknown", "there is no connection with this id"))?;
+    let mut sight = Sight {
+        id,
+        connection,
+        details,
+        lookup,
+        observed,
+        fresh,
+        products: HashMap::new(),
+        claims: HashMap::new(),
+        changes: vec![],
+    };
+    sight.take_in()?;
+    Ok(sight.changes)
+}
+
+/// One look at one product: what is known, and what has been decided so far.
+struct Sight<'a, 's> {
+    id: ConnectionId,
+    connection: &'a Connection,
+    details: &'a ConnectionDetails,
+    lookup: &'a Lookup<'s>,
+    observed: &'a ObservedProduct,
+    fresh: ProductId,
+    products: HashMap<ProductId, Product>,
+    claims: HashMap<Sku, (ProductId, VariantId)>,
+    changes: Changes,
+}
+
+impl Sight<'_, '_> {
+    fn take_in(&mut self) -> Result<(), Refusal> {
+        let known: Vec<_> = self.observed.variants.iter().map(|variant| self.known(variant)).collect();
+        let home = known.iter().flatten().map(|(product, _)| *product).next();
+        let product = home.unwrap_or(self.fresh);
+        let described =
+            ProductDetails { brand: Some(self.details.brand.clone()), ..self.observed.details.clone() };
+        if home.is_none() {
+            self.ask(product, ProductCommand::Create(described))?;
+        } else {
+            let ours = self.product(product).details.clone().unwrap_or_default();
+            let described = ProductDetails { brand: ours.brand, style_code: ours.style_code, ..described };
+            self.ask(product, ProductCommand::Describe(described))?;
+        }
+        for (variant, known) in self.observed.variants.iter().zip(known) {
+            self.take_in_variant(variant, known, product)?;
+        }
+        Ok(())
+    }
+
+    /// Our product and variant for one of theirs, by mapping or by SKU.
+    fn known(&self, variant: &ObservedVariant) -> Option<(ProductId, VariantId)> {
+        let listing = self.lookup.listing(&ListingId::of(self.id, &variant.external));
+        match &listing.mapping {
+            Some(mapping) => Some((mapping.product, mapping.variant)),
+            None => self.lookup.sku(&self.sku(variant)).names,
+        }
+    }
+
+    /// The SKU, or one made from the shop's id where the shop has none.
+    fn sku(&self, variant: &ObservedVariant) -> Sku {
+        variant.sku.clone().unwrap_or_else(|| {
+            let made = format!("{}-{}", self.details.platform, variant.external);
+            Sku::new(&made.chars().take(128).collect::<String>())
+                .expect("a platform's name and an id make a SKU")
+        })
+    }
+
+    fn take_in_variant(
+        &mut self,
+        variant: &ObservedVariant,
+        known: Option<(ProductId, VariantId)>,
+        home: ProductId,
+    ) -> Result<(), Refusal> {
+        let sku = self.sku(variant);
+        let known = known.or_else(|| self.claims.get(&sku).copied());
+        let (product, ours) = known.unwrap_or_else(|| (home, self.fresh_variant(variant)));
+        let is_new = !self.product(product).variants.contains_key(&ours);
+        let listing = ListingId::of(self.id, &variant.external);
+        let mapped = self.lookup.listing(&listing).mapping.is_some();
+        if is_new || mapped {
+            self.name(sku.clone(), product, ours)?;
+            let named = self.claims.get(&sku).is_some_and(|(_, variant)| *variant == ours);
+            let sku = if named { sku } else { self.present_sku(product, ours).unwrap_or(sku) };
+            let details = VariantDetails { sku, attributes: variant.attributes.clone() };
+            self.ask(product, ProductCommand::PutVariant { variant: ours, details })?;
+        }
+        self.list(listing, variant, product, ours)?;
+        self.take_price(listing, variant, product, ours, is_new)
+    }
+
+    fn fresh_variant(&self, variant: &ObservedVariant) -> VariantId {
+        VariantId(Uuid::new_v5(&self.fresh.0, variant.external.as_str().as_bytes()))
+    }
+
+    fn present_sku(&mut self, product: ProductId, variant: VariantId) -> Option<Sku> {
+        self.product(product).variants.get(&variant).map(|known| known.details.sku.clone())
+    }
+
+    /// Lets the SKU name our variant, unless it names another one; then the variant keeps the SKU it has.
+    fn name(&mut self, sku: Sku, product: ProductId, variant: VariantId) -> Result<(), Refusal> {
+        if self.claims.contains_key(&sku) {
+            return Ok(());
+        }
+        let claim = self.lookup.sku(&sku);
+        if let Some(named) = claim.names {
+            self.claims.insert(sku, named);
+            return Ok(());
+        }
+        if let Some(old) = self.present_sku(product, variant) {
+            self.changes.push((StreamId::Sku(old), SkuEvent::Released {}.into()));
+        }
+        for event in verdict(&sku, claim, SkuCommand::Assign { product, variant })? {
+            self.changes.push((StreamId::Sku(sku.clone()), event.into()));
+        }
+        self.claims.insert(sku, (product, variant));
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        id: ListingId,
+        variant: &ObservedVariant,
+        product: ProductId,
+        ours: VariantId,
+    ) -> Result<(), Refusal> {
+        let mapping = Mapping {
+            connection: self.id,
+            product,
+            variant: ours,
+            external_product: self.observed.external.clone(),
+            external_variant: variant.external.clone(),
+            external_inventory: variant.inventory.clone(),
+        };
+        self.ask_listing(id, ListingCommand::Map(mapping))
+    }
+
+    fn take_price(
+        &mut self,
+        listing: ListingId,
+        variant: &ObservedVariant,
+        product: ProductId,
+        ours: VariantId,
+        is_new: bool,
+    ) -> Result<(), Refusal> {
+        let Some(price) = variant.price else {
+            return Ok(());
+        };
+        self.ask_listing(listing, ListingCommand::ObservePrice { price, at: self.observed.at })?;
+        let market = self.details.market.clone();
+        let priced =
+            self.product(product).variants.get(&ours).is_some_and(|v| v.prices.contains_key(&market));
+        if is_new || !priced || self.connection.rules.accept_prices {
+            self.ask(product, ProductCommand::Price { variant: ours, market, price })?;
+        }
+        Ok(())
+    }
+
+    fn ask_listing(&mut self, id: ListingId, command: ListingCommand) -> Result<(), Refusal> {
+        for event in verdict(&id, self.lookup.listing(&id), command)? {
+            self.changes.push((StreamId::Listing(id), event.into()));
+        }
+        Ok(())
+    }
+
+    fn product(&mut self, id: ProductId) -> &Product {
+        self.products.entry(id).or_insert_with(|| self.lookup.product(&id).clone())
+    }
+
+    /// Asks a product, and goes on with the answer's effect.
+    fn ask(&mut self, id: ProductId, command: ProductCommand) -> Result<(), Refusal> {
+        for event in verdict(&id, self.product(id), command)? {
+            self.changes.push((StreamId::Product(id), event.clone().into()));
+            if let Some(product) = self.products.remove(&id) {
+                self.products.insert(id, product.evolve(event));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+use super::*;
+use crate::{
+    State,
+    connection::{ConnectionEvent, Platform, SyncRules},
+    values::{Currency, LocationCode, Market},
+};
+
+const ONE: ConnectionId = ConnectionId(Uuid::from_u128(1));
+const TWO: ConnectionId = ConnectionId(Uuid::from_u128(2));
+
+fn usd(minor: i64) -> Money {
+    Money { minor, currency: Currency::new("USD").expect("a currency") }
+}
+
+fn sku(text: &str) -> Sku {
+    Sku::new(text).expect("a SKU")
+}
+
+fn connected(rules: SyncRules) -> Event {
+    let details = ConnectionDetails {
+        platform: Platform::Shopify,
+        name: "shop".into(),
+        brand: "sneaks".into(),
+        account: Some("shop.example".into()),
+        endpoint: None,
+        platform_location: Some(7.into()),
+        location: LocationCode::default(),
+        market: Market::default(),
+        currency: Currency::new("USD").expect("a currency"),
+    };
+    ConnectionEvent::Created { details, rules }.into()
+}
+
+fn variant(external: u64, sku: Option<Sku>, price: i64) -> ObservedVariant {
+    let attributes = BTreeMap::from([("size".into(), external.to_string())]);
+    ObservedVariant { external: external.into(), inventory: None, sku, attributes, price: Some(usd(price)) }
+}
+
+fn dunk(variants: Vec<ObservedVariant>) -> ObservedProduct {
+    let details = ProductDetails { title: "Dunk Low".into(), ..ProductDetails::default() };
+    ObservedProduct { external: 100.into(), details, variants, at: DateTime::UNIX_EPOCH }
+}
+
+/// A ledger of a few streams, in memory.
+#[derive(Default)]
+struct World(HashMap<StreamId, State>);
+
+impl World {
+    fn connected(rules: SyncRules) -> Self {
+        let mut world = Self::default();
+        for id in [ONE, TWO] {
+            world.record(vec![(StreamId::Connection(id), connected(rules))]);
+        }
+        world
+    }
+
+    fn record(&mut self, changes: Changes) {
+        for (stream, event) in changes {
+            let state = self.0.entry(stream.clone()).or_insert_with(|| State::initial(&stream));
+            state.evolve(event).expect("events stand in their own streams");
+        }
+    }
+
+    fn sees(&mut self, connection: ConnectionId, product: &ObservedProduct, fresh: u128) -> Vec<String> {
+        let fresh = ProductId(Uuid::from_u128(fresh));
+        let mut missing = HashMap::new();
+        for stream in self.reachable(connection, product, fresh) {
+            missing.insert(stream.clone(), State::initial(&stream));
+        }
+        let find = |id: &StreamId| self.0.get(id).or_else(|| missing.get(id)).expect("a reachable stream");
+        let changes =
+            observe(connection, product, fresh, &Lookup::new(&find)).expect("shops are not refused");
+        let names = changes.iter().map(|(_, event)| event.name()).collect();
+        self.record(changes);
+        names
+    }
+
+    fn reachable(&self, id: ConnectionId, product: &ObservedProduct, fresh: ProductId) -> Vec<StreamId> {
+        let mut all = streams(id, product);
+        all.push(StreamId::Product(fresh));
+        let made = |v: &ObservedVariant| StreamId::Sku(sku(&format!("shopify-{}", v.external)));
+        all.extend(product.variants.iter().map(made));
+        all
+    }
+
+    fn listing(&self, connection: ConnectionId, external: u64) -> &crate::listing::Listing {
+        match self.0.get(&StreamId::Listing(ListingId::of(connection, &external.into()))) {
+            Some(State::Listing(listing)) => listing,
+            other => panic!("no listing: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_product_nobody_knows_is_taken_in_with_its_price_and_listed() {
+    let mut world = World::connected(SyncRules::default());
+    let events = world.sees(ONE, &dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 50);
+    assert_eq!(
+        events,
+        [
+            "product.created",
+            "sku.assigned",
+            "product.variant_added",
+            "listing.mapped",
+            "listing.price_observed",
+            "product.priced"
+        ]
+    );
+}
+
+#[test]
+fn the_same_product_shown_again_changes_nothing() {
+    let mut world = World::connected(SyncRules::default());
+    let product = dunk(vec![variant(1, Some(sku("D-42")), 11_000), variant(2, None, 9_000)]);
+    world.sees(ONE, &product, 50);
+    assert_eq!(world.sees(ONE, &product, 51), Vec::<String>::new());
+}
+
+#[test]
+fn two_shops_with_one_sku_share_one_variant() {
+    let mut world = World::connected(SyncRules::default());
+    world.sees(ONE, &dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 50);
+    let events = world.sees(TWO, &dunk(vec![variant(9, Some(sku("D-42")), 11_000)]), 51);
+    assert_eq!(events, ["listing.mapped", "listing.price_observed"]);
+    let mapping = |connection, external| world.listing(connection, external).mapping.clone().expect("mapped");
+    assert_eq!(mapping(ONE, 1).variant, mapping(TWO, 9).variant);
+}
+
+#[test]
+fn a_shops_new_price_is_noted_but_changes_ours_only_where_the_rules_say_so() {
+    let seen = dunk(vec![variant(1, Some(sku("D-42")), 11_000)]);
+    let mut later = dunk(vec![variant(1, Some(sku("D-42")), 12_000)]);
+    later.at += chrono::TimeDelta::seconds(1);
+
+    let mut world = World::connected(SyncRules::default());
+    world.sees(ONE, &seen, 50);
+    assert_eq!(world.sees(ONE, &later, 51), ["listing.price_observed"]);
+
+    let mut world = World::connected(SyncRules { accept_prices: true, ..SyncRules::default() });
+    world.sees(ONE, &seen, 50);
+    assert_eq!(world.sees(ONE, &later, 51), ["listing.price_observed", "product.priced"]);
+}
+
+#[test]
+fn a_renamed_sku_stays_the_same_variant() {
+    let mut world = World::connected(SyncRules::default());
+    world.sees(ONE, &dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 50);
+    let before = world.listing(ONE, 1).mapping.clone();
+    let events = world.sees(ONE, &dunk(vec![variant(1, Some(sku("DUNK-42")), 11_000)]), 51);
+    assert_eq!(events, ["sku.released", "sku.assigned", "product.variant_changed"]);
+    assert_eq!(world.listing(ONE, 1).mapping, before);
+}
+
+#[test]
+fn a_sku_taken_by_another_variant_is_not_taken_from_it() {
+    let mut world = World::connected(SyncRules::default());
+    world.sees(ONE, &dunk(vec![variant(1, Some(sku("A")), 1), variant(2, Some(sku("B")), 1)]), 50);
+    assert_eq!(
+        world.sees(ONE, &dunk(vec![variant(1, Some(sku("A")), 1), variant(2, Some(sku("A")), 1)]), 51),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn two_variants_without_a_sku_are_two_variants() {
+    let mut world = World::connected(SyncRules::default());
+    let events = world.sees(ONE, &dunk(vec![variant(1, None, 1), variant(2, None, 1)]), 50);
+    assert_eq!(events.iter().filter(|name| *name == "product.variant_added").count(), 2);
+}
+
+#[test]
+fn two_listings_of_one_sku_in_one_product_share_a_variant() {
+    let mut world = World::connected(SyncRules::default());
+    let twice = dunk(vec![variant(1, Some(sku("A")), 1), variant(3, Some(sku("A")), 1)]);
+    let events = world.sees(ONE, &twice, 50);
+    assert_eq!(events.iter().filter(|name| *name == "product.variant_added").count(), 1);
+    assert_eq!(events.iter().filter(|name| *name == "listing.mapped").count(), 2);
+    assert!(matches!(world.listing(ONE, 3).mapping, Some(Mapping { .. })));
+}

@@ -1,0 +1,295 @@
+//! Connections: one brand's account on one platform, and what may flow between it and the ledger.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Refusal,
+    aggregate::aggregate,
+    values::{ConnectionId, Currency, ExternalId, InvalidValue, LocationCode, Market, Quantity},
+};
+
+/// Whose wire format a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    /// A Shopify shop: products, stock and orders, both ways.
+    Shopify,
+    /// The KicksDB market feed: prices in, nothing out.
+    Kicksdb,
+}
+
+impl Platform {
+    /// The name used in routes, tables and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shopify => "shopify",
+            Self::Kicksdb => "kicksdb",
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Platform {
+    type Err = InvalidValue;
+
+    fn from_str(name: &str) -> Result<Self, InvalidValue> {
+        [Self::Shopify, Self::Kicksdb]
+            .into_iter()
+            .find(|platform| platform.name() == name)
+            .ok_or_else(|| InvalidValue::new("Platform", format!("{name:?} is not shopify or kicksdb")))
+    }
+}
+
+/// What may flow between a connection and the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct SyncRules {
+    /// Nothing is pushed while this is off.
+    pub realtime_sync_enabled: bool,
+    /// New products of the ledger are created on the platform.
+    pub propagate_creates: bool,
+    /// Changed prices and descriptions are pushed.
+    pub propagate_updates: bool,
+    /// Archived products are taken off the platform.
+    pub propagate_deletes: bool,
+    /// Available quantities are pushed.
+    pub propagate_inventory: bool,
+    /// The platform's own stock figures change the ledger. Off: they are noted, and put right.
+    pub accept_inventory: bool,
+    /// The platform's own prices change the ledger. Off: only the price a product is first seen with counts.
+    pub accept_prices: bool,
+    /// Units kept back from what is published here.
+    pub safety_buffer: Quantity,
+}
+
+impl Default for SyncRules {
+    /// The ledger is the master: quantities and prices go out, nothing but orders and new products comes in.
+    fn default() -> Self {
+        Self {
+            realtime_sync_enabled: true,
+            propagate_creates: false,
+            propagate_updates: true,
+            propagate_deletes: false,
+            propagate_inventory: true,
+            accept_inventory: false,
+            accept_prices: false,
+            safety_buffer: Quantity::ZERO,
+        }
+    }
+}
+
+/// What a connection is and where it leads; its secrets are kept elsewhere, sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionDetails {
+    /// Whose wire format it speaks.
+    pub platform: Platform,
+    /// As the seller calls it.
+    pub name: String,
+    /// The seller's brand it belongs to.
+    pub brand: String,
+    /// The platform's name for the account: a shop domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Where its API is called: scheme, host and port, without a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The platform's id of the place whose stock is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_location: Option<ExternalId>,
+    /// The ledger's location that this account sells from.
+    #[serde(default)]
+    pub location: LocationCode,
+    /// Whose prices it shows.
+    #[serde(default)]
+    pub market: Market,
+    /// What its prices are in.
+    pub currency: Currency,
+}
+
+/// What has happened to a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConnectionEvent {
+    /// The account was made known; nothing flows yet.
+    #[serde(rename = "connection.created")]
+    Created {
+        /// What it is.
+        #[serde(flatten)]
+        details: ConnectionDetails,
+        /// What may flow.
+        rules: SyncRules,
+    },
+    /// Other things may flow from now on.
+    #[serde(rename = "connection.rules_changed")]
+    RulesChanged {
+        /// What may flow.
+        rules: SyncRules,
+    },
+    /// The connection was switched on.
+    #[serde(rename = "connection.enabled")]
+    Enabled {},
+    /// The connection was switched off.
+    #[serde(rename = "connection.disabled")]
+    Disabled {},
+}
+
+/// What one may ask of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectionCommand {
+    /// Make it known.
+    Create {
+        /// What it is.
+        details: ConnectionDetails,
+        /// What may flow.
+        rules: SyncRules,
+    },
+    /// Let other things flow.
+    ChangeRules(SyncRules),
+    /// Switch it on.
+    Enable,
+    /// Switch it off.
+    Disable,
+}
+
+/// A connection as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// None before its creation.
+    pub details: Option<ConnectionDetails>,
+    /// What may flow.
+    pub rules: SyncRules,
+    /// True while it is switched on.
+    pub enabled: bool,
+}
+
+impl Connection {
+    fn decide(&self, command: ConnectionCommand) -> Result<Vec<ConnectionEvent>, Refusal> {
+        match command {
+            ConnectionCommand::Create { details, rules } => self.create(details, rules),
+            ConnectionCommand::ChangeRules(rules) => {
+                self.existing()?;
+                Ok(if self.rules == rules { vec![] } else { vec![ConnectionEvent::RulesChanged { rules }] })
+            }
+            ConnectionCommand::Enable => {
+                self.existing()?;
+                Ok(if self.enabled { vec![] } else { vec![ConnectionEvent::Enabled {}] })
+            }
+            ConnectionCommand::Disable => {
+                self.existing()?;
+                Ok(if self.enabled { vec![ConnectionEvent::Disabled {}] } else { vec![] })
+            }
+        }
+    }
+
+    fn create(&self, details: ConnectionDetails, rules: SyncRules) -> Result<Vec<ConnectionEvent>, Refusal> {
+        if self.details.is_some() {
+            return Err(Refusal::conflict("connection.exists", "there is a connection with this id already"));
+        }
+        for (what, text) in [("name", &details.name), ("brand", &details.brand)] {
+            if text.trim().is_empty() || text.len() > 200 {
+                return Err(Refusal::invalid(
+                    "connection.invalid",
+                    format!("a connection has a {what} of 1 to 200 characters"),
+                ));
+            }
+        }
+        if details.platform == Platform::Shopify {
+            if details.account.is_none() || details.platform_location.is_none() {
+                return Err(Refusal::invalid(
+                    "connection.invalid",
+                    "a Shopify connection needs its account (the shop domain) and its platform_location",
+                ));
+            }
+            let http = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+            if !details.endpoint.as_ref().is_none_or(http) {
+                return Err(Refusal::invalid("connection.invalid", "the endpoint must be an http(s) URL"));
+            }
+        }
+        Ok(vec![ConnectionEvent::Created { details, rules }])
+    }
+
+    fn existing(&self) -> Result<&ConnectionDetails, Refusal> {
+        self.details
+            .as_ref()
+            .ok_or_else(|| Refusal::missing("connection.unknown", "there is no connection with this id"))
+    }
+
+    /// Takes a fact.
+    #[must_use]
+    pub fn evolve(mut self, event: ConnectionEvent) -> Self {
+        match event {
+            ConnectionEvent::Created { details, rules } => {
+                self.details = Some(details);
+                self.rules = rules;
+            }
+            ConnectionEvent::RulesChanged { rules } => self.rules = rules,
+            ConnectionEvent::Enabled {} => self.enabled = true,
+            ConnectionEvent::Disabled {} => self.enabled = false,
+        }
+        self
+    }
+}
+
+aggregate!(Connection, ConnectionId, ConnectionEvent, ConnectionCommand, Refusal);
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::scenario::given;
+
+    const C: ConnectionId = ConnectionId(Uuid::from_u128(1));
+
+    fn shop() -> ConnectionDetails {
+        ConnectionDetails {
+            platform: Platform::Shopify,
+            name: "Sneaks One".into(),
+            brand: "sneaks".into(),
+            account: Some("sneaks-one.example".into()),
+            endpoint: None,
+            platform_location: Some(ExternalId::from(7)),
+            location: LocationCode::default(),
+            market: Market::default(),
+            currency: Currency::new("USD").expect("a currency"),
+        }
+    }
+
+    fn created() -> ConnectionEvent {
+        ConnectionEvent::Created { details: shop(), rules: SyncRules::default() }
+    }
+
+    #[test]
+    fn a_shopify_connection_without_a_shop_is_refused() {
+        let details = ConnectionDetails { account: None, ..shop() };
+        given::<Connection>(C, [])
+            .when(ConnectionCommand::Create { details, rules: SyncRules::default() })
+            .then_refused("connection.invalid");
+    }
+
+    #[test]
+    fn switching_on_twice_is_switching_on_once() {
+        given::<Connection>(C, [created()])
+            .when(ConnectionCommand::Enable)
+            .then([ConnectionEvent::Enabled {}]);
+        given::<Connection>(C, [created(), ConnectionEvent::Enabled {}])
+            .when(ConnectionCommand::Enable)
+            .then([]);
+    }
+
+    #[test]
+    fn what_does_not_exist_cannot_be_switched_on() {
+        given::<Connection>(C, []).when(ConnectionCommand::Enable).then_refused("connection.unknown");
+    }
+
+    #[test]
+    fn by_default_no_platform_writes_stock() {
+        assert!(!SyncRules::default().accept_inventory);
+    }
+}

@@ -1,0 +1,195 @@
+//! Deliveries: one webhook as its sender meant it, whatever came of it, however often it arrived.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Refusal,
+    aggregate::aggregate,
+    connection::Platform,
+    values::{ConnectionId, DeliveryId},
+};
+
+/// What was delivered, by whom. The bytes themselves are kept beside the ledger, under their hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// Through which connection.
+    pub connection: ConnectionId,
+    /// In whose wire format.
+    pub platform: Platform,
+    /// The platform's word for what happened: `orders/create`.
+    pub topic: String,
+    /// The platform's id of the delivery, or the key made from its content.
+    pub external_id: String,
+    /// SHA-256 of the raw body, in hex.
+    pub body_sha256: String,
+    /// Length of the raw body in bytes.
+    pub body_bytes: i64,
+    /// The sender's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_address: Option<String>,
+    /// The sender's user agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+}
+
+/// What came of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Something changed.
+    Applied,
+    /// It told us what we had told them.
+    Echo,
+    /// It was understood and changed nothing: old news, or nothing new.
+    Unchanged,
+    /// It speaks of variants we do not know.
+    Unmapped,
+    /// We have no use for this topic.
+    Ignored,
+}
+
+/// What has happened to a delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeliveryEvent {
+    /// The delivery was understood and acted on.
+    #[serde(rename = "delivery.completed")]
+    Completed {
+        /// What was delivered.
+        #[serde(flatten)]
+        received: Received,
+        /// What came of it.
+        outcome: Outcome,
+        /// For people: what was done, what was left.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
+    },
+    /// The delivery was genuine, but could not be acted on.
+    #[serde(rename = "delivery.failed")]
+    Failed {
+        /// What was delivered.
+        #[serde(flatten)]
+        received: Received,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What one may ask of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryCommand {
+    /// Close it as understood; nothing happens if it is closed already.
+    Complete {
+        /// What was delivered.
+        received: Received,
+        /// What came of it.
+        outcome: Outcome,
+        /// For people.
+        notes: Vec<String>,
+    },
+    /// Note that it could not be acted on; nothing happens if that is known, for this very reason.
+    Fail {
+        /// What was delivered.
+        received: Received,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A delivery as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// True once it was understood; a repeat is then a duplicate.
+    pub done: bool,
+    /// Why it failed last, if it did.
+    pub failure: Option<String>,
+}
+
+impl Delivery {
+    #[expect(clippy::unnecessary_wraps, reason = "deciders share one signature")]
+    fn decide(&self, command: DeliveryCommand) -> Result<Vec<DeliveryEvent>, Refusal> {
+        Ok(match command {
+            _ if self.done => vec![],
+            DeliveryCommand::Complete { received, outcome, notes } => {
+                vec![DeliveryEvent::Completed { received, outcome, notes }]
+            }
+            DeliveryCommand::Fail { reason, .. } if self.failure.as_ref() == Some(&reason) => {
+                vec![]
+            }
+            DeliveryCommand::Fail { received, reason } => {
+                vec![DeliveryEvent::Failed { received, reason }]
+            }
+        })
+    }
+
+    /// Takes a fact.
+    #[must_use]
+    pub fn evolve(mut self, event: DeliveryEvent) -> Self {
+        match event {
+            DeliveryEvent::Completed { .. } => {
+                self.done = true;
+                self.failure = None;
+            }
+            DeliveryEvent::Failed { reason, .. } => self.failure = Some(reason),
+        }
+        self
+    }
+}
+
+aggregate!(Delivery, DeliveryId, DeliveryEvent, DeliveryCommand, Refusal);
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::scenario::given;
+
+    const D: DeliveryId = DeliveryId(Uuid::from_u128(1));
+
+    fn received() -> Received {
+        Received {
+            connection: ConnectionId(Uuid::from_u128(2)),
+            platform: Platform::Shopify,
+            topic: "orders/create".into(),
+            external_id: "one".into(),
+            body_sha256: "00".into(),
+            body_bytes: 2,
+            source_address: None,
+            user_agent: None,
+        }
+    }
+
+    fn complete() -> DeliveryCommand {
+        DeliveryCommand::Complete { received: received(), outcome: Outcome::Applied, notes: vec![] }
+    }
+
+    fn completed() -> DeliveryEvent {
+        DeliveryEvent::Completed { received: received(), outcome: Outcome::Applied, notes: vec![] }
+    }
+
+    fn failed(reason: &str) -> DeliveryEvent {
+        DeliveryEvent::Failed { received: received(), reason: reason.into() }
+    }
+
+    fn fail(reason: &str) -> DeliveryCommand {
+        DeliveryCommand::Fail { received: received(), reason: reason.into() }
+    }
+
+    #[test]
+    fn a_delivery_is_done_once() {
+        given::<Delivery>(D, []).when(complete()).then([completed()]);
+        given::<Delivery>(D, [completed()]).when(complete()).then([]);
+        given::<Delivery>(D, [completed()]).when(fail("too late")).then([]);
+    }
+
+    #[test]
+    fn a_failed_delivery_may_still_be_done() {
+        given::<Delivery>(D, [failed("no id")]).when(complete()).then([completed()]);
+    }
+
+    #[test]
+    fn the_same_failure_is_noted_once_and_another_one_again() {
+        given::<Delivery>(D, [failed("no id")]).when(fail("no id")).then([]);
+        given::<Delivery>(D, [failed("no id")]).when(fail("no lines")).then([failed("no lines")]);
+    }
+}

@@ -1,0 +1,296 @@
+//! Listings: a variant as it stands on a connection, and what the platform is believed to show.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Refusal,
+    aggregate::aggregate,
+    values::{ConnectionId, ExternalId, ListingId, Money, ProductId, VariantId},
+};
+
+/// Pushes whose echo is still awaited; beyond it the oldest is forgotten.
+const AWAITED_MAX: usize = 32;
+
+/// Which of our variants is which of theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// Whose shop.
+    pub connection: ConnectionId,
+    /// Our product.
+    pub product: ProductId,
+    /// Our variant.
+    pub variant: VariantId,
+    /// Their product.
+    pub external_product: ExternalId,
+    /// Their variant.
+    pub external_variant: ExternalId,
+    /// Their handle on its stock, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_inventory: Option<ExternalId>,
+}
+
+/// What has happened to a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListingEvent {
+    /// The platform's variant was recognised as ours.
+    #[serde(rename = "listing.mapped")]
+    Mapped(Mapping),
+    /// The platform no longer offers it.
+    #[serde(rename = "listing.removed")]
+    Removed {},
+    /// The platform took our quantity.
+    #[serde(rename = "listing.quantity_pushed")]
+    QuantityPushed {
+        /// What it shows now.
+        quantity: i64,
+        /// The ledger position that number is true as of.
+        as_of: i64,
+    },
+    /// The platform took our price.
+    #[serde(rename = "listing.price_pushed")]
+    PricePushed {
+        /// What it shows now.
+        price: Money,
+        /// The ledger position that price is true as of.
+        as_of: i64,
+    },
+    /// The platform told or showed us its quantity.
+    #[serde(rename = "listing.quantity_observed")]
+    QuantityObserved {
+        /// What it shows.
+        quantity: i64,
+        /// When, by the platform's own clock where it gives one.
+        at: DateTime<Utc>,
+        /// True if this is our own push coming back.
+        echo: bool,
+    },
+    /// The platform told or showed us its price.
+    #[serde(rename = "listing.price_observed")]
+    PriceObserved {
+        /// What it shows.
+        price: Money,
+        /// When, by the platform's own clock where it gives one.
+        at: DateTime<Utc>,
+    },
+    /// The platform would not take a quantity or a price, and we have stopped trying.
+    #[serde(rename = "listing.push_failed")]
+    PushFailed {
+        /// `quantity` or `price`.
+        kind: String,
+        /// Why, as far as we know.
+        reason: String,
+        /// How often it was tried.
+        attempts: i32,
+    },
+}
+
+/// What one may ask of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListingCommand {
+    /// Recognise it; nothing happens if it is mapped so already.
+    Map(Mapping),
+    /// It is gone from the platform.
+    Remove,
+    /// The platform told us its quantity. Older news than what is known leads to nothing.
+    ObserveQuantity {
+        /// What it shows.
+        quantity: i64,
+        /// When, by the platform's own clock.
+        at: DateTime<Utc>,
+    },
+    /// The platform told us its price. Older news than what is known leads to nothing.
+    ObservePrice {
+        /// What it shows.
+        price: Money,
+        /// When, by the platform's own clock.
+        at: DateTime<Utc>,
+    },
+}
+
+/// What the platform is believed to show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown<T> {
+    /// The value, if anything is known.
+    pub value: Option<T>,
+    /// The ledger position of the newest push that was taken.
+    pub as_of: i64,
+    /// The time of the newest observation.
+    pub observed_at: Option<DateTime<Utc>>,
+}
+
+impl<T> Default for Shown<T> {
+    fn default() -> Self {
+        Self { value: None, as_of: 0, observed_at: None }
+    }
+}
+
+/// A listing as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// None before it was recognised.
+    pub mapping: Option<Mapping>,
+    /// True once the platform no longer offers it.
+    pub removed: bool,
+    /// The quantity shown.
+    pub quantity: Shown<i64>,
+    /// The price shown.
+    pub price: Shown<Money>,
+    /// Quantities we pushed and have not heard of again.
+    awaited: VecDeque<i64>,
+}
+
+impl Listing {
+    fn decide(&self, command: ListingCommand) -> Result<Vec<ListingEvent>, Refusal> {
+        match command {
+            ListingCommand::Map(mapping) if !self.removed && self.mapping.as_ref() == Some(&mapping) => {
+                Ok(vec![])
+            }
+            ListingCommand::Map(mapping) => Ok(vec![ListingEvent::Mapped(mapping)]),
+            ListingCommand::Remove if self.mapping.is_some() && !self.removed => {
+                Ok(vec![ListingEvent::Removed {}])
+            }
+            ListingCommand::Remove => Ok(vec![]),
+            ListingCommand::ObserveQuantity { quantity, at } => Ok(self.observe_quantity(quantity, at)),
+            ListingCommand::ObservePrice { price, at } => Ok(self.observe_price(price, at)),
+        }
+    }
+
+    fn observe_quantity(&self, quantity: i64, at: DateTime<Utc>) -> Vec<ListingEvent> {
+        let echo = self.awaited.contains(&quantity);
+        let stale = self.quantity.observed_at.is_some_and(|known| at < known);
+        if stale && !echo {
+            return vec![];
+        }
+        vec![ListingEvent::QuantityObserved {
+            quantity,
+            at,
+            echo: echo || self.quantity.value == Some(quantity),
+        }]
+    }
+
+    fn observe_price(&self, price: Money, at: DateTime<Utc>) -> Vec<ListingEvent> {
+        let stale = self.price.observed_at.is_some_and(|known| at < known);
+        // Platforms repeat the price with every change of anything else.
+        if stale || self.price.value == Some(price) {
+            return vec![];
+        }
+        vec![ListingEvent::PriceObserved { price, at }]
+    }
+
+    /// Takes a fact.
+    #[must_use]
+    pub fn evolve(mut self, event: ListingEvent) -> Self {
+        match event {
+            ListingEvent::Mapped(mapping) => {
+                // What another variant was seen with says nothing about this one.
+                if self.mapping.as_ref().is_some_and(|old| old.variant != mapping.variant) {
+                    self = Self::default();
+                }
+                self.mapping = Some(mapping);
+                self.removed = false;
+            }
+            ListingEvent::Removed {} => self.removed = true,
+            ListingEvent::QuantityPushed { quantity, as_of } => {
+                // An answer for an older position says nothing about a newer one.
+                if as_of >= self.quantity.as_of {
+                    self.quantity.value = Some(quantity);
+                    self.quantity.as_of = as_of;
+                }
+                self.awaited.push_back(quantity);
+                if self.awaited.len() > AWAITED_MAX {
+                    self.awaited.pop_front();
+                }
+            }
+            ListingEvent::PricePushed { price, as_of } => {
+                if as_of >= self.price.as_of {
+                    self.price.value = Some(price);
+                    self.price.as_of = as_of;
+                }
+            }
+            ListingEvent::QuantityObserved { quantity, at, echo } => {
+                if let Some(place) = self.awaited.iter().position(|awaited| *awaited == quantity) {
+                    self.awaited.remove(place);
+                }
+                if !echo {
+                    self.quantity.value = Some(quantity);
+                    self.awaited.clear();
+                }
+                self.quantity.observed_at = self.quantity.observed_at.max(Some(at));
+            }
+            ListingEvent::PriceObserved { price, at } => {
+                self.price.value = Some(price);
+                self.price.observed_at = self.price.observed_at.max(Some(at));
+            }
+            ListingEvent::PushFailed { .. } => {}
+        }
+        self
+    }
+}
+
+aggregate!(Listing, ListingId, ListingEvent, ListingCommand, Refusal);
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::scenario::given;
+
+    const L: ListingId = ListingId(Uuid::from_u128(1));
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
+    }
+
+    fn pushed(quantity: i64, as_of: i64) -> ListingEvent {
+        ListingEvent::QuantityPushed { quantity, as_of }
+    }
+
+    fn observe(quantity: i64, second: i64) -> ListingCommand {
+        ListingCommand::ObserveQuantity { quantity, at: at(second) }
+    }
+
+    fn observed(quantity: i64, second: i64, echo: bool) -> ListingEvent {
+        ListingEvent::QuantityObserved { quantity, at: at(second), echo }
+    }
+
+    #[test]
+    fn our_own_push_coming_back_is_an_echo_even_behind_a_newer_push() {
+        given::<Listing>(L, [pushed(5, 10), pushed(4, 11)])
+            .when(observe(5, 1))
+            .then([observed(5, 1, true)])
+            .then_state(|listing| assert_eq!(listing.quantity.value, Some(4)));
+    }
+
+    #[test]
+    fn a_number_we_never_sent_is_foreign() {
+        given::<Listing>(L, [pushed(5, 10)])
+            .when(observe(3, 1))
+            .then([observed(3, 1, false)])
+            .then_state(|listing| assert_eq!(listing.quantity.value, Some(3)));
+    }
+
+    #[test]
+    fn an_echo_is_heard_once() {
+        given::<Listing>(L, [pushed(5, 10), pushed(4, 11), observed(5, 1, true)])
+            .when(observe(5, 2))
+            .then([observed(5, 2, false)]);
+    }
+
+    #[test]
+    fn older_news_does_not_overwrite_newer() {
+        given::<Listing>(L, [observed(3, 9, false)]).when(observe(7, 8)).then([]);
+    }
+
+    #[test]
+    fn an_answer_for_an_older_position_does_not_overwrite_a_newer_one() {
+        given::<Listing>(L, [pushed(4, 11), pushed(5, 10)])
+            .when(ListingCommand::Remove)
+            .then([])
+            .then_state(|listing| assert_eq!(listing.quantity.value, Some(4)));
+    }
+}

@@ -1,0 +1,198 @@
+//! Orders: what a platform has already sold. They hold what is there, and say what is missing.
+//!
+//! A buyer's reservation may be refused; a platform's order is a fact. So an order takes what its
+//! lines can get, one by one, and the shortage is written down for a person to settle.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Refusal,
+    aggregate::aggregate,
+    stock::{Stock, StockEvent},
+    values::{ConnectionId, ExternalId, OrderId, Quantity, StockId},
+};
+
+/// One line of an order, and how much of it we could hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// Which shelf it is taken from.
+    #[serde(flatten)]
+    pub stock: StockId,
+    /// Units sold.
+    pub quantity: Quantity,
+    /// Units held; fewer than sold means that somebody has to be disappointed.
+    pub held: Quantity,
+}
+
+/// What has happened to an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderEvent {
+    /// A customer bought on the platform.
+    #[serde(rename = "order.placed")]
+    Placed {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+        /// What was bought, and what could be held.
+        lines: Vec<OrderLine>,
+        /// Lines that name variants we do not know, as the platform names them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unmapped: Vec<String>,
+    },
+    /// The platform cancelled the order; a cancellation may come before the order itself.
+    #[serde(rename = "order.cancelled")]
+    Cancelled {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+    },
+}
+
+/// What one may ask of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderCommand {
+    /// Note that it was placed; nothing happens if it is known, or already cancelled.
+    Place {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+        /// What was bought, and what could be held.
+        lines: Vec<OrderLine>,
+        /// Lines we cannot map.
+        unmapped: Vec<String>,
+    },
+    /// Note that it was cancelled; nothing happens if that is known.
+    Cancel {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+    },
+}
+
+/// An order as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// What was bought, once we know.
+    pub lines: Option<Vec<OrderLine>>,
+    /// True once cancelled.
+    pub cancelled: bool,
+}
+
+impl Order {
+    #[expect(clippy::unnecessary_wraps, reason = "deciders share one signature")]
+    fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, Refusal> {
+        Ok(match command {
+            _ if self.cancelled => vec![],
+            OrderCommand::Place { .. } if self.lines.is_some() => vec![],
+            OrderCommand::Place { connection, external_id, lines, unmapped } => {
+                vec![OrderEvent::Placed { connection, external_id, lines, unmapped }]
+            }
+            OrderCommand::Cancel { connection, external_id } => {
+                vec![OrderEvent::Cancelled { connection, external_id }]
+            }
+        })
+    }
+
+    /// Takes a fact.
+    #[must_use]
+    pub fn evolve(mut self, event: OrderEvent) -> Self {
+        match event {
+            OrderEvent::Placed { lines, .. } => self.lines = Some(lines),
+            OrderEvent::Cancelled { .. } => self.cancelled = true,
+        }
+        self
+    }
+}
+
+aggregate!(Order, OrderId, OrderEvent, OrderCommand, Refusal);
+
+/// Holds what the shelves can give for an order's lines, which the caller has added up per shelf.
+pub fn hold<'s>(
+    order: OrderId,
+    wanted: impl IntoIterator<Item = (StockId, Quantity)>,
+    stock: impl Fn(&StockId) -> &'s Stock,
+) -> (Vec<OrderLine>, Vec<(StockId, StockEvent)>) {
+    let mut lines = Vec::new();
+    let mut events = Vec::new();
+    for (id, quantity) in wanted {
+        let held = quantity.min(stock(&id).available());
+        if !held.is_zero() {
+            let event = StockEvent::Reserved { reservation: order.into(), quantity: held, expires_at: None };
+            events.push((id.clone(), event));
+        }
+        lines.push(OrderLine { stock: id, quantity, held });
+    }
+    (lines, events)
+}
+
+/// Gives back whatever an order still holds.
+pub fn give_back<'s>(
+    order: OrderId,
+    lines: &[OrderLine],
+    stock: impl Fn(&StockId) -> &'s Stock,
+) -> Vec<(StockId, StockEvent)> {
+    let reservation = order.into();
+    lines
+        .iter()
+        .filter_map(|line| {
+            let held = stock(&line.stock).held_for(&reservation)?;
+            Some((line.stock.clone(), StockEvent::Released { reservation, quantity: held.quantity }))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        scenario::given,
+        values::{LocationCode, VariantId},
+    };
+
+    const O: OrderId = OrderId(Uuid::from_u128(1));
+
+    fn shelf() -> StockId {
+        StockId { variant: VariantId(Uuid::from_u128(2)), location: LocationCode::default() }
+    }
+
+    fn units(n: i64) -> Quantity {
+        Quantity::new(n).expect("in range")
+    }
+
+    fn cancelled() -> OrderEvent {
+        OrderEvent::Cancelled { connection: ConnectionId(Uuid::from_u128(3)), external_id: 9.into() }
+    }
+
+    fn place() -> OrderCommand {
+        OrderCommand::Place {
+            connection: ConnectionId(Uuid::from_u128(3)),
+            external_id: 9.into(),
+            lines: vec![],
+            unmapped: vec![],
+        }
+    }
+
+    #[test]
+    fn an_order_takes_what_is_there_and_says_what_is_missing() {
+        let stock = Stock::default().evolve(StockEvent::Restocked { quantity: units(2), reference: None });
+        let (lines, events) = hold(O, [(shelf(), units(5))], |_| &stock);
+        assert_eq!((lines[0].quantity, lines[0].held), (units(5), units(2)));
+        let stock = events.into_iter().fold(stock, |stock, (_, event)| stock.evolve(event));
+        assert_eq!(stock.available(), units(0));
+
+        let back = give_back(O, &lines, |_| &stock);
+        let stock = back.into_iter().fold(stock.clone(), |stock, (_, event)| stock.evolve(event));
+        assert_eq!(stock.available(), units(2));
+    }
+
+    #[test]
+    fn an_order_cancelled_before_it_was_heard_of_holds_nothing() {
+        given::<Order>(O, [cancelled()]).when(place()).then([]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Identifiers, one type each, so that a variant cannot be passed for a product.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{ExternalId, InvalidValue, LocationCode};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidValue;
+
+            fn from_str(text: &str) -> Result<Self, InvalidValue> {
+                Uuid::parse_str(text)
+                    .map(Self)
+                    .map_err(|_| InvalidValue::new(stringify!($name), format!("{text:?} is not a UUID")))
+            }
+        }
+    };
+}
+
+id!(
+    /// One seller, with a ledger of its own.
+    TenantId
+);
+id!(
+    /// What is sold, as a family of variants.
+    ProductId
+);
+id!(
+    /// One sellable form of a product: a size, a colour.
+    VariantId
+);
+id!(
+    /// One brand's account on one platform.
+    ConnectionId
+);
+id!(
+    /// A variant as it stands on a connection.
+    ListingId
+);
+id!(
+    /// Lines held together for one buyer.
+    ReservationId
+);
+id!(
+    /// One webhook as one sender meant it, however often it arrives.
+    DeliveryId
+);
+id!(
+    /// A platform's order.
+    OrderId
+);
+id!(
+    /// An API key.
+    KeyId
+);
+id!(
+    /// One entry of a ledger.
+    EventId
+);
+
+impl ListingId {
+    /// The listing of a platform's variant: the same answer each time, so that no look-up is needed.
+    pub fn of(connection: ConnectionId, external_variant: &ExternalId) -> Self {
+        Self(Uuid::new_v5(&connection.0, format!("listing/{external_variant}").as_bytes()))
+    }
+}
+
+impl OrderId {
+    /// A platform's order, by the platform's own id.
+    pub fn of(connection: ConnectionId, external: &ExternalId) -> Self {
+        Self(Uuid::new_v5(&connection.0, format!("order/{external}").as_bytes()))
+    }
+}
+
+impl DeliveryId {
+    /// A delivery, by the id its sender gives it (or the key made from its content).
+    pub fn of(connection: ConnectionId, external: &str) -> Self {
+        Self(Uuid::new_v5(&connection.0, format!("delivery/{external}").as_bytes()))
+    }
+}
+
+impl From<OrderId> for ReservationId {
+    /// A platform's order holds its units under its own id.
+    fn from(order: OrderId) -> Self {
+        Self(order.0)
+    }
+}
+
+/// The shelf: a variant at a location.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StockId {
+    /// What is on it.
+    pub variant: VariantId,
+    /// Where it stands.
+    pub location: LocationCode,
+}
+
+impl fmt::Display for StockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.variant, self.location)
+    }
+}

@@ -1,0 +1,102 @@
+//! Every variable: its name, what it means, its default. All mistakes are reported at once.
+
+use std::{env, net::SocketAddr, time::Duration};
+
+/// How long a reservation holds if the caller does not say.
+pub const RESERVATION_TTL: &str = "STOCK_RESERVATION_TTL_MINUTES";
+
+/// The settings of a server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `DATABASE_URL`: the database to use. Unset: a Postgres of our own (`ONHAND_DATA_DIR` says where).
+    pub database_url: Option<String>,
+    /// `ONHAND_LISTEN`: where HTTP is answered. Default `127.0.0.1:7070`.
+    pub listen: SocketAddr,
+    /// `ONHAND_DATABASE_CONNECTIONS`: the size of the pool. Default 16.
+    pub database_connections: u32,
+    /// `ONHAND_MASTER_KEYS`: `id:base64[,id:base64…]`, the first seals. Unset: a key file in the data folder.
+    pub master_keys: Option<String>,
+    /// `STOCK_RESERVATION_TTL_MINUTES`: default 15, from 1 to 1,440.
+    pub reservation_ttl: Duration,
+    /// `ONHAND_SHOPIFY_API_VERSION`: default `2026-04`.
+    pub shopify_api_version: String,
+}
+
+/// What is wrong with the settings, all of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings cannot be used:\n  - {}", .0.join("\n  - "))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// Reads the environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn read(find: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut mistakes = Vec::new();
+        if find("FEATURE_MONITOR_UPDATES_STOCK").is_some_and(|value| value != "false") {
+            mistakes.push(
+                "FEATURE_MONITOR_UPDATES_STOCK is locked to false: a market feed never writes stock; unset it".into(),
+            );
+        }
+        let minutes = number(&find, RESERVATION_TTL, 15, 1..=1_440, &mut mistakes);
+        let connections = number(&find, "ONHAND_DATABASE_CONNECTIONS", 16, 2..=500, &mut mistakes);
+        let listen = find("ONHAND_LISTEN").unwrap_or_else(|| "127.0.0.1:7070".into());
+        let listen = listen.parse().map_err(|_| {
+            mistakes.push(format!(
+                "ONHAND_LISTEN is {listen:?}; it must be an address and a port, 127.0.0.1:7070"
+            ));
+        });
+        match listen {
+            Ok(listen) if mistakes.is_empty() => Ok(Self {
+                database_url: find("DATABASE_URL"),
+                listen,
+                database_connections: connections as u32,
+                master_keys: find("ONHAND_MASTER_KEYS"),
+                reservation_ttl: Duration::from_secs(minutes * 60),
+                shopify_api_version: find("ONHAND_SHOPIFY_API_VERSION").unwrap_or_else(|| "2026-04".into()),
+            }),
+            _ => Err(ConfigError(mistakes)),
+        }
+    }
+}
+
+fn number(
+    find: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    default: u64,
+    range: std::ops::RangeInclusive<u64>,
+    mistakes: &mut Vec<String>,
+) -> u64 {
+    let Some(text) = find(name) else { return default };
+    match text.parse() {
+        Ok(number) if range.contains(&number) => number,
+        _ => {
+            mistakes.push(format!(
+                "{name} is {text:?}; it must be from {} to {}",
+                range.start(),
+                range.end()
+            ));
+            default
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_any_variable_the_defaults_hold() {
+        let config = Config::read(|_| None).expect("defaults are valid");
+        assert_eq!(config.reservation_ttl, Duration::from_secs(900));
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once() {
+        let wrong = |name: &str| Some(if name == "ONHAND_LISTEN" { "here" } else { "true" }.to_owned());
+        let ConfigError(mistakes) = Config::read(wrong).expect_err("all of it is wrong");
+        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+    }
+}

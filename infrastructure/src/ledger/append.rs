@@ -1,0 +1,201 @@
+//! The only write transaction there is: entries, idempotency answers, outbox rows and the head, or nothing.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{State, StreamId, values::TenantId};
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::{
+    Attachments, Entry, Head, StateTable,
+    submission::{DeliveryBody, SealedSecret},
+};
+use crate::outbox::{self, Touched};
+
+/// Everything one batch makes true.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) entries: Vec<Entry>,
+    pub(super) answers: Vec<Answer>,
+    pub(super) touched: Touched,
+    pub(super) attachments: Attachments,
+    /// Streams that have new entries, in a stable order.
+    pub(super) streams: BTreeMap<StreamId, ()>,
+}
+
+/// What a command with a key was answered.
+pub(super) struct Answer {
+    pub(super) actor: String,
+    pub(super) key: String,
+    pub(super) fingerprint: [u8; 32],
+    pub(super) position: i64,
+    pub(super) answer: String,
+}
+
+impl Batch {
+    /// True if there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+            && self.answers.is_empty()
+            && self.attachments.bodies.is_empty()
+            && self.attachments.secrets.is_empty()
+            && self.attachments.settlements.is_empty()
+    }
+
+    /// True if the append statement alone sees to everything.
+    fn is_plain(&self, tables: &[StateTable]) -> bool {
+        !self.touched.beyond_stock()
+            && self.attachments.bodies.is_empty()
+            && self.attachments.secrets.is_empty()
+            && self.attachments.settlements.is_empty()
+            && !self.streams.keys().any(|stream| tables.iter().any(|table| (table.covers)(stream)))
+    }
+}
+
+/// Where a batch starts from, and the time it is stamped with.
+pub(super) struct Base<'a> {
+    pub(super) tenant: TenantId,
+    pub(super) head: &'a Head,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// Writes a batch in a transaction of its own. False, and nothing written, if the head has moved.
+pub(super) async fn commit<'s>(
+    conn: &mut PgConnection,
+    base: &Base<'_>,
+    batch: &Batch,
+    tables: &[StateTable],
+    state: impl Fn(&StreamId) -> Option<&'s State>,
+) -> Result<bool, sqlx::Error> {
+    if batch.is_plain(tables) {
+        return append(conn, base, batch).await;
+    }
+    let mut tx = conn.begin().await?;
+    let unmoved = write(&mut tx, base, batch, tables, state).await?;
+    if unmoved {
+        tx.commit().await?
+    } else {
+        tx.rollback().await?
+    }
+    Ok(unmoved)
+}
+
+/// Writes a batch within the caller's transaction.
+pub(super) async fn write<'s>(
+    conn: &mut PgConnection,
+    base: &Base<'_>,
+    batch: &Batch,
+    tables: &[StateTable],
+    state: impl Fn(&StreamId) -> Option<&'s State>,
+) -> Result<bool, sqlx::Error> {
+    if !append(conn, base, batch).await? {
+        return Ok(false);
+    }
+    if batch.is_plain(tables) {
+        return Ok(true);
+    }
+    for table in tables {
+        let rows: Vec<_> = batch
+            .streams
+            .keys()
+            .filter(|stream| (table.covers)(stream))
+            .filter_map(|stream| state(stream).map(|state| (stream.clone(), state)))
+            .collect();
+        if !rows.is_empty() {
+            (table.write)(conn, base.tenant, &rows).await?;
+        }
+    }
+    let Attachments { bodies, secrets, settlements } = &batch.attachments;
+    if !settlements.is_empty() {
+        // Before new rows are derived: a row that goes back to pending must be there to coalesce with.
+        outbox::settle(conn, base.tenant, base.now, settlements).await?;
+    }
+    if batch.touched.beyond_stock() {
+        let position = base.head.position + batch.entries.len() as i64;
+        outbox::derive(conn, base.tenant, position, base.now, &batch.touched).await?;
+    }
+    if !bodies.is_empty() {
+        keep_bodies(conn, base, bodies).await?;
+    }
+    if !secrets.is_empty() {
+        keep_secrets(conn, base.tenant, secrets).await?;
+    }
+    Ok(true)
+}
+
+async fn append(conn: &mut PgConnection, base: &Base<'_>, batch: &Batch) -> Result<bool, sqlx::Error> {
+    let entries = &batch.entries;
+    let answers = &batch.answers;
+    let hash = entries.last().map_or(base.head.hash.as_slice(), |entry| entry.hash.as_slice());
+    let (variants, locations): (Vec<Uuid>, Vec<&str>) =
+        batch.touched.shelves.iter().map(|(variant, location)| (*variant, location.as_str())).unzip();
+    let moved = sqlx::query(include_str!("append.sql"))
+        .bind(base.tenant.0)
+        .bind(base.head.position)
+        .bind(base.head.position + entries.len() as i64)
+        .bind(hash)
+        .bind(base.now)
+        .bind(entries.iter().map(|e| e.position).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.event_id).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.stream.as_str()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.version).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.name_version).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.payload.as_str()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.metadata.as_str()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.hash.as_slice()).collect::<Vec<_>>())
+        .bind(answers.iter().map(|a| a.actor.as_str()).collect::<Vec<_>>())
+        .bind(answers.iter().map(|a| a.key.as_str()).collect::<Vec<_>>())
+        .bind(answers.iter().map(|a| a.fingerprint.as_slice()).collect::<Vec<_>>())
+        .bind(answers.iter().map(|a| a.position).collect::<Vec<_>>())
+        .bind(answers.iter().map(|a| a.answer.as_str()).collect::<Vec<_>>())
+        .bind(variants)
+        .bind(locations)
+        .fetch_optional(conn)
+        .await?;
+    Ok(moved.is_some())
+}
+
+async fn keep_bodies(
+    conn: &mut PgConnection,
+    base: &Base<'_>,
+    bodies: &[DeliveryBody],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into delivery_bodies (tenant_id, delivery_id, received_at, headers, body)
+         select $1, b.delivery_id, $2, b.headers::json, b.body
+         from unnest($3::uuid[], $4::text[], $5::bytea[]) as b (delivery_id, headers, body)
+         on conflict (tenant_id, delivery_id) do nothing -- a failed delivery that was sent again",
+    )
+    .bind(base.tenant.0)
+    .bind(base.now)
+    .bind(bodies.iter().map(|b| b.delivery).collect::<Vec<_>>())
+    .bind(bodies.iter().map(|b| b.headers.as_str()).collect::<Vec<_>>())
+    .bind(bodies.iter().map(|b| &*b.body).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn keep_secrets(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    secrets: &[SealedSecret],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into connection_secrets (tenant_id, connection_id, name, key_id, nonce, sealed)
+         select $1, s.* from unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) as s
+         on conflict (tenant_id, connection_id, name) do update -- rotation
+             set key_id = excluded.key_id, nonce = excluded.nonce, sealed = excluded.sealed",
+    )
+    .bind(tenant.0)
+    .bind(secrets.iter().map(|s| s.connection.0).collect::<Vec<_>>())
+    .bind(secrets.iter().map(|s| s.name).collect::<Vec<_>>())
+    .bind(secrets.iter().map(|s| s.key_id.as_str()).collect::<Vec<_>>())
+    .bind(secrets.iter().map(|s| s.nonce.as_slice()).collect::<Vec<_>>())
+    .bind(secrets.iter().map(|s| s.sealed.as_slice()).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}

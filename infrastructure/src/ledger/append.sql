@@ -1,0 +1,36 @@
+-- Appends a batch, in one statement and therefore one transaction, if nobody has written since `seen`.
+-- Everything hangs on `head`: it is locked first, and if it has moved nothing at all is written.
+with head as (
+    update ledger_heads
+    set position = $3, hash = $4, recorded_at = $5
+    where tenant_id = $1 and position = $2
+    returning position
+),
+entries as (
+    insert into events (tenant_id, position, event_id, stream, version, name, name_version, recorded_at, payload, metadata, hash)
+    select $1, e.position, e.event_id, e.stream, e.version, e.name, e.name_version, $5, e.payload::json, e.metadata::json, e.hash
+    from head
+    cross join unnest($6::bigint[], $7::uuid[], $8::text[], $9::bigint[], $10::text[], $11::smallint[], $12::text[], $13::text[], $14::bytea[])
+        as e (position, event_id, stream, version, name, name_version, payload, metadata, hash)
+),
+answers as (
+    -- No `on conflict`: a key that was used before must undo the whole batch, to be decided again without it.
+    insert into idempotency_keys (tenant_id, actor, key, fingerprint, position, answer, created_at)
+    select $1, a.actor, a.key, a.fingerprint, a.position, a.answer::json, $5
+    from head
+    cross join unnest($15::text[], $16::text[], $17::bytea[], $18::bigint[], $19::text[])
+        as a (actor, key, fingerprint, position, answer)
+),
+commands as (
+    insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
+    select $1, gen_random_uuid(), t.connection_id, t.listing_id, 'quantity', 'pending', $3, $5, $5
+    from head
+    cross join unnest($20::uuid[], $21::text[]) as moved (variant_id, location)
+    -- listings_variant_idx: one probe a moved variant.
+    join outbox_targets t on t.tenant_id = $1 and t.variant_id = moved.variant_id and t.location = moved.location
+    where t.pushes_quantity
+    -- Coalesce: what is still pending is to show the newest truth instead. Its time of trying stays.
+    on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
+        do update set position = excluded.position
+)
+select position from head

@@ -1,0 +1,142 @@
+//! The ledger: one numbered, hash-chained history per tenant, written by group commit.
+//!
+//! [`Ledger::submit`] hands a [`Submission`] to the tenant's sequencer, which decides it together with
+//! everything else that waits and appends the outcome in one transaction. See `docs/adr/0001`.
+
+mod append;
+mod entry;
+mod error;
+mod genesis;
+mod head;
+pub mod proof;
+pub mod read;
+mod sequencer;
+mod states;
+mod submission;
+
+use std::{collections::HashMap, sync::Arc};
+
+use onhand_domain::{State, StreamId, values::TenantId};
+use sqlx::{PgConnection, PgPool};
+use tokio::{
+    sync::{Mutex, Notify, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+pub use self::{
+    entry::{Context, Entry},
+    error::LedgerError,
+    genesis::create_tenant,
+    head::Head,
+    submission::{
+        Attachments, Decide, Decision, DeliveryBody, Idempotency, Receipt, SealedSecret, Submission,
+    },
+};
+use crate::clock::Clock;
+
+/// Commands that may wait for a tenant's sequencer; beyond it callers are told to come back.
+const QUEUE_MAX: usize = 8_192;
+
+/// A table whose rows say what the entries of single streams add up to, written in the commit itself.
+#[derive(Clone, Copy)]
+pub struct StateTable {
+    /// Writes the rows of the given streams, whatever they were before.
+    pub write: for<'c> fn(
+        &'c mut PgConnection,
+        TenantId,
+        &'c [(StreamId, &'c State)],
+    ) -> futures_util::future::BoxFuture<'c, Result<(), sqlx::Error>>,
+    /// Whether rows of this table follow from streams of this kind.
+    pub covers: fn(&StreamId) -> bool,
+}
+
+/// The ledgers of all tenants, as seen by this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) pool: PgPool,
+    pub(crate) clock: Clock,
+    pub(crate) state_tables: Vec<StateTable>,
+    /// Rung after each commit of this process; others are found by polling.
+    pub(crate) committed: Arc<Notify>,
+    sequencers: Mutex<HashMap<TenantId, Sequencing>>,
+}
+
+/// A running sequencer.
+struct Sequencing {
+    queue: mpsc::Sender<Ticket>,
+    task: JoinHandle<()>,
+}
+
+/// A submission on its way, with the place its answer goes to.
+pub(crate) struct Ticket {
+    pub(crate) submission: Submission,
+    pub(crate) reply: oneshot::Sender<Result<Receipt, LedgerError>>,
+}
+
+impl Ledger {
+    /// A view on the ledgers in this database. `state_tables` are written inside every commit.
+    pub fn new(pool: PgPool, clock: Clock, state_tables: Vec<StateTable>) -> Self {
+        let shared =
+            Shared { pool, clock, state_tables, committed: Arc::default(), sequencers: Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Decides and appends, together with whatever else is waiting. Returns once it is durable.
+    ///
+    /// A refusal is returned only when the state it was based on is known to be the newest.
+    pub async fn submit(&self, submission: Submission) -> Result<Receipt, LedgerError> {
+        let sender = self.sequencer(submission.context.tenant).await;
+        let (reply, answer) = oneshot::channel();
+        sender.try_send(Ticket { submission, reply }).map_err(|_| LedgerError::Busy)?;
+        answer.await.map_err(|_| LedgerError::Stopped)?
+    }
+
+    /// Rung after each commit of this process.
+    pub fn committed(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.committed)
+    }
+
+    /// The connections everything else may use as well.
+    pub fn pool(&self) -> &PgPool {
+        &self.shared.pool
+    }
+
+    /// The clock entries are stamped by.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// The tables written inside every commit.
+    pub fn state_tables(&self) -> &[StateTable] {
+        &self.shared.state_tables
+    }
+
+    async fn sequencer(&self, tenant: TenantId) -> mpsc::Sender<Ticket> {
+        let mut sequencers = self.shared.sequencers.lock().await;
+        match sequencers.get(&tenant) {
+            Some(running) if !running.queue.is_closed() => running.queue.clone(),
+            _ => {
+                let (queue, tickets) = mpsc::channel(QUEUE_MAX);
+                let task = tokio::spawn(sequencer::run(Arc::clone(&self.shared), tenant, tickets));
+                sequencers.insert(tenant, Sequencing { queue: queue.clone(), task });
+                queue
+            }
+        }
+    }
+
+    /// Lets every sequencer finish what it has accepted, and waits for it.
+    pub async fn drain(&self) {
+        let running: Vec<_> = self.shared.sequencers.lock().await.drain().map(|(_, s)| s).collect();
+        for Sequencing { queue, task } in running {
+            // A sequencer ends when nobody can send to it any more and its queue is empty.
+            drop(queue);
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a sequencer ended badly");
+            }
+        }
+    }
+}

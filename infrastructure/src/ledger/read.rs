@@ -1,0 +1,151 @@
+//! Reading history, in order, a bounded page at a time.
+
+use onhand_domain::values::TenantId;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+use super::{Entry, LedgerError};
+
+const COLUMNS: &str = "position, event_id, stream, version, name, name_version, recorded_at, \
+                       payload::text as payload, metadata::text as metadata, hash";
+
+/// Entries after `position`, at most `limit`, in order.
+///
+/// Positions have no gaps and follow commits, so a reader that goes on from the last position it saw
+/// misses nothing.
+pub async fn after(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    position: i64,
+    limit: i64,
+) -> Result<Vec<Entry>, LedgerError> {
+    let sql = format!(
+        "select {COLUMNS} from events where tenant_id = $1 and position > $2 order by position limit $3"
+    );
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(position)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows)
+}
+
+/// Entries after one position and up to another of some kinds (`stock`, `delivery`), in order.
+pub async fn between(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    after: i64,
+    to: i64,
+    kinds: &[&str],
+) -> Result<Vec<Entry>, LedgerError> {
+    let sql = format!(
+        "select {COLUMNS} from events
+         where tenant_id = $1 and position > $2 and position <= $3
+           and split_part(name, '.', 1) = any($4) order by position"
+    );
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(after)
+        .bind(to)
+        .bind(kinds)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows)
+}
+
+/// The streams of one kind after `after`, at most `limit`, in the database's order of texts.
+pub async fn streams_of_kind(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    kind: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>, LedgerError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "select stream from events
+         where tenant_id = $1 and version = 1 and stream > $2 and starts_with(stream, $3 || '/')
+         order by stream limit $4 -- each stream has one entry with version 1",
+    )
+    .bind(tenant.0)
+    .bind(after)
+    .bind(kind)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(stream,)| stream).collect())
+}
+
+/// The entries of some streams up to a position, stream by stream, each in its order.
+pub async fn of_streams(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    streams: &[String],
+    to: i64,
+) -> Result<Vec<Entry>, LedgerError> {
+    let sql = format!(
+        "select {COLUMNS} from events
+         where tenant_id = $1 and stream = any($2) and position <= $3 order by stream, version"
+    );
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(streams)
+        .bind(to)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows)
+}
+
+/// Entries of one stream after `version`, at most `limit`, in order.
+pub async fn stream(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    stream: &str,
+    version: i64,
+    limit: i64,
+) -> Result<Vec<Entry>, LedgerError> {
+    let sql = format!(
+        "select {COLUMNS} from events
+         where tenant_id = $1 and stream = $2 and version > $3 order by version limit $4"
+    );
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(stream)
+        .bind(version)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows)
+}
+
+/// The shelves a reservation took units from, read from history itself.
+///
+/// The read model answers for everything up to its checkpoint; what was appended since is searched here.
+pub async fn shelves_of_reservation(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    reservation: onhand_domain::values::ReservationId,
+) -> Result<Vec<String>, LedgerError> {
+    let rows: Vec<PgRow> = sqlx::query(
+        "select 'stock/' || variant_id || '/' || location as stream from reservations
+         where tenant_id = $1 and reservation_id = $2
+         union
+         select stream from events
+         where tenant_id = $1 and name = 'stock.reserved' and payload->>'reservation' = $2::text
+           and position > coalesce(
+               (select position from checkpoints where tenant_id = $1 and model = 'reservations'), 0)",
+    )
+    .bind(tenant.0)
+    .bind(reservation.0)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| row.try_get("stream").map_err(LedgerError::from)).collect()
+}
+
+/// Every tenant, with where its ledger ends.
+pub async fn heads(conn: &mut PgConnection) -> Result<Vec<(TenantId, i64)>, LedgerError> {
+    let rows: Vec<(uuid::Uuid, i64)> =
+        sqlx::query_as("select tenant_id, position from ledger_heads order by tenant_id")
+            .fetch_all(conn)
+            .await?;
+    Ok(rows.into_iter().map(|(tenant, position)| (TenantId(tenant), position)).collect())
+}

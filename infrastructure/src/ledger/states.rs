@@ -1,0 +1,275 @@
+//! States of streams, in memory: current as of the head this process has seen, bounded, reloadable at will.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use futures_util::TryStreamExt;
+use onhand_domain::{
+    Event, State, StreamId,
+    values::{
+        ConnectionId, DeliveryId, KeyId, ListingId, LocationCode, OrderId, ProductId, Sku, StockId, TenantId,
+        VariantId,
+    },
+};
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use super::LedgerError;
+
+/// Snapshots of another format are not read; raise it when a state changes its shape.
+const SNAPSHOT_FORMAT: i16 = 1;
+/// Entries after which a snapshot is worth its writing, at least.
+const SNAPSHOT_EVERY: i64 = 500;
+/// What one generation of the cache may weigh, in units of about 100 bytes: some 50 MB a tenant.
+const GENERATION_WEIGHT_MAX: usize = 250_000;
+
+/// A state with the number of entries it stands for.
+#[derive(Debug)]
+pub(super) struct Cached {
+    pub(super) state: State,
+    pub(super) version: i64,
+    snapshot_version: i64,
+}
+
+/// The cached states of one tenant.
+///
+/// Two generations: what is used moves to the young one, and when that is full the old one is forgotten.
+#[derive(Debug, Default)]
+pub(super) struct States {
+    young: HashMap<StreamId, Cached>,
+    old: HashMap<StreamId, Cached>,
+    weight: usize,
+}
+
+/// A snapshot to be written.
+pub(super) struct Snapshot {
+    pub(super) stream: String,
+    pub(super) version: i64,
+    pub(super) state: String,
+}
+
+impl States {
+    /// Makes room, between batches: nothing vanishes while a batch looks at it.
+    pub(super) fn make_room(&mut self) {
+        if self.weight > GENERATION_WEIGHT_MAX {
+            self.old = std::mem::take(&mut self.young);
+            self.weight = 0;
+        }
+    }
+
+    /// The state, or none if it is not in memory.
+    pub(super) fn get(&self, id: &StreamId) -> Option<&State> {
+        self.young.get(id).or_else(|| self.old.get(id)).map(|cached| &cached.state)
+    }
+
+    /// The streams of `ids` that are not in memory; the others are marked as used.
+    pub(super) fn missing<'a>(&mut self, ids: impl IntoIterator<Item = &'a StreamId>) -> Vec<StreamId> {
+        let mut missing = Vec::new();
+        for id in ids {
+            if self.young.contains_key(id) {
+                continue;
+            }
+            match self.old.remove_entry(id) {
+                Some((id, cached)) => self.insert(id, cached),
+                None if !missing.contains(id) => missing.push(id.clone()),
+                None => {}
+            }
+        }
+        missing
+    }
+
+    /// Takes a new entry of a stream in memory; gives its version.
+    pub(super) fn evolve(&mut self, id: &StreamId, event: Event) -> Option<Result<i64, LedgerError>> {
+        let cached = self.young.get_mut(id).or_else(|| self.old.get_mut(id))?;
+        let before = cached.state.weight();
+        if let Err(misplaced) = cached.state.evolve(event) {
+            return Some(Err(LedgerError::misplaced(0, &misplaced)));
+        }
+        cached.version += 1;
+        self.weight = (self.weight + cached.state.weight()).saturating_sub(before);
+        Some(Ok(cached.version))
+    }
+
+    /// Forgets streams whose state may not be what the ledger says.
+    pub(super) fn forget<'a>(&mut self, ids: impl IntoIterator<Item = &'a StreamId>) {
+        for id in ids {
+            self.old.remove(id);
+            if let Some(cached) = self.young.remove(id) {
+                self.weight = self.weight.saturating_sub(cached.state.weight());
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Reads streams as they were at `position`: snapshot and tail, two queries for all of them.
+    pub(super) async fn load(
+        &mut self,
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        position: i64,
+        ids: Vec<StreamId>,
+    ) -> Result<(), LedgerError> {
+        let mut loaded: HashMap<String, (StreamId, Cached)> = ids
+            .into_iter()
+            .map(|id| {
+                let state = State::initial(&id);
+                (id.to_string(), (id, Cached { state, version: 0, snapshot_version: 0 }))
+            })
+            .collect();
+        if loaded.values().any(|(id, _)| is_long(id)) {
+            read_snapshots(conn, tenant, position, &mut loaded).await?;
+        }
+        read_tails(conn, tenant, position, &mut loaded).await?;
+        for (id, cached) in loaded.into_values() {
+            self.insert(id, cached);
+        }
+        Ok(())
+    }
+
+    /// Snapshots that are due among `ids`; taking them marks them as written.
+    pub(super) fn due_snapshots<'a>(&mut self, ids: impl IntoIterator<Item = &'a StreamId>) -> Vec<Snapshot> {
+        let mut due = Vec::new();
+        for id in ids.into_iter().filter(|id| is_long(id)) {
+            let Some(cached) = self.young.get_mut(id).or_else(|| self.old.get_mut(id)) else { continue };
+            // A state that is large is written less often, so that writing stays a small part of the work.
+            let every = SNAPSHOT_EVERY.max(cached.state.weight() as i64 / 8);
+            if cached.version - cached.snapshot_version < every {
+                continue;
+            }
+            if let Ok(state) = serde_json::to_string(&cached.state) {
+                due.push(Snapshot { stream: id.to_string(), version: cached.version, state });
+                cached.snapshot_version = cached.version;
+            }
+        }
+        due
+    }
+
+    fn insert(&mut self, id: StreamId, cached: Cached) {
+        self.weight += cached.state.weight();
+        self.young.insert(id, cached);
+    }
+}
+
+/// Kinds of streams that grow without end; the others are read from their beginning.
+fn is_long(id: &StreamId) -> bool {
+    matches!(id, StreamId::Stock(_) | StreamId::Product(_) | StreamId::Listing(_) | StreamId::Connection(_))
+}
+
+async fn read_snapshots(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    position: i64,
+    loaded: &mut HashMap<String, (StreamId, Cached)>,
+) -> Result<(), LedgerError> {
+    let streams: Vec<&str> = loaded.keys().map(String::as_str).collect();
+    let rows: Vec<(String, i64, String)> = sqlx::query_as(
+        "select stream, version, state::text from snapshots
+         where tenant_id = $1 and stream = any($2) and position <= $3 and format = $4",
+    )
+    .bind(tenant.0)
+    .bind(streams)
+    .bind(position)
+    .bind(SNAPSHOT_FORMAT)
+    .fetch_all(conn)
+    .await?;
+    for (stream, version, text) in rows {
+        let Some((_, cached)) = loaded.get_mut(&stream) else { continue };
+        match serde_json::from_str(&text) {
+            Ok(state) => *cached = Cached { state, version, snapshot_version: version },
+            // A snapshot is only a short cut; the entries are still there.
+            Err(error) => tracing::warn!(%stream, %error, "an unreadable snapshot was passed over"),
+        }
+    }
+    Ok(())
+}
+
+async fn read_tails(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    position: i64,
+    loaded: &mut HashMap<String, (StreamId, Cached)>,
+) -> Result<(), LedgerError> {
+    let (streams, versions): (Vec<String>, Vec<i64>) =
+        loaded.iter().map(|(stream, (_, cached))| (stream.clone(), cached.version)).unzip();
+    let mut rows = sqlx::query(
+        "select e.position, e.stream, e.version, e.name, e.name_version, e.payload::text as payload
+         from unnest($2::text[], $3::bigint[]) as s (stream, version)
+         join events e on e.tenant_id = $1 and e.stream = s.stream and e.version > s.version
+         where e.position <= $4
+         order by e.stream, e.version -- events_tenant_id_stream_version_key",
+    )
+    .bind(tenant.0)
+    .bind(streams)
+    .bind(versions)
+    .bind(position)
+    .fetch(conn);
+    while let Some(row) = rows.try_next().await? {
+        let Some((_, cached)) = loaded.get_mut(row.try_get::<&str, _>("stream")?) else { continue };
+        let at: i64 = row.try_get("position")?;
+        let event = Event::read(row.try_get("name")?, row.try_get("name_version")?, row.try_get("payload")?)
+            .map_err(|why| LedgerError::unreadable(at, &why))?;
+        cached.state.evolve(event).map_err(|why| LedgerError::misplaced(at, &why))?;
+        cached.version = row.try_get("version")?;
+    }
+    Ok(())
+}
+
+/// Writes snapshots; a newer one that is there already stays.
+pub(super) async fn write_snapshots(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    position: i64,
+    snapshots: &[Snapshot],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into snapshots (tenant_id, stream, version, position, format, state)
+         select $1, s.stream, s.version, $2, $3, s.state::json
+         from unnest($4::text[], $5::bigint[], $6::text[]) as s (stream, version, state)
+         on conflict (tenant_id, stream) do update
+             set version = excluded.version, position = excluded.position,
+                 format = excluded.format, state = excluded.state
+             where snapshots.version < excluded.version or snapshots.format <> excluded.format",
+    )
+    .bind(tenant.0)
+    .bind(position)
+    .bind(SNAPSHOT_FORMAT)
+    .bind(snapshots.iter().map(|s| s.stream.as_str()).collect::<Vec<_>>())
+    .bind(snapshots.iter().map(|s| s.version).collect::<Vec<_>>())
+    .bind(snapshots.iter().map(|s| s.state.as_str()).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A state to stand in while the real one is being loaded; of the right kind, so that no decision trips over it.
+pub(super) fn stand_in(id: &StreamId) -> &'static State {
+    static INITIAL: LazyLock<[State; 8]> = LazyLock::new(|| {
+        let nil = Uuid::nil();
+        let sku = Sku::new("-").expect("a dash is a SKU");
+        [
+            StreamId::Stock(StockId { variant: VariantId(nil), location: LocationCode::default() }),
+            StreamId::Product(ProductId(nil)),
+            StreamId::Sku(sku),
+            StreamId::Connection(ConnectionId(nil)),
+            StreamId::Listing(ListingId(nil)),
+            StreamId::Delivery(DeliveryId(nil)),
+            StreamId::Order(OrderId(nil)),
+            StreamId::Key(KeyId(nil)),
+        ]
+        .map(|id| State::initial(&id))
+    });
+    match id {
+        StreamId::Stock(_) => &INITIAL[0],
+        StreamId::Product(_) => &INITIAL[1],
+        StreamId::Sku(_) => &INITIAL[2],
+        StreamId::Connection(_) => &INITIAL[3],
+        StreamId::Listing(_) => &INITIAL[4],
+        StreamId::Delivery(_) => &INITIAL[5],
+        StreamId::Order(_) => &INITIAL[6],
+        StreamId::Key(_) => &INITIAL[7],
+    }
+}

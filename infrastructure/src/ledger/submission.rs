@@ -1,0 +1,94 @@
+//! What is handed to a sequencer, and what comes back.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{Refusal, StreamId, catalog::Changes, stream::Lookup, values::ConnectionId};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Context;
+use crate::outbox::Settlement;
+
+/// A decision to be taken: pure, and possibly taken more than once, on newer states each time.
+pub type Decide = Arc<dyn Fn(&Lookup<'_>, DateTime<Utc>) -> Result<Decision, Refusal> + Send + Sync>;
+
+/// A command on its way into the ledger.
+pub struct Submission {
+    /// Who asks, in whose ledger.
+    pub context: Context,
+    /// The key and the fingerprint of the request, if the caller gave a key.
+    pub idempotency: Option<Idempotency>,
+    /// Streams the decision will look at. A hint: what is missing is loaded when it is looked at.
+    pub reads: Vec<StreamId>,
+    /// The decision.
+    pub decide: Decide,
+}
+
+/// What makes a repeated request recognisable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// As the caller gave it.
+    pub key: String,
+    /// SHA-256 of what was asked.
+    pub fingerprint: [u8; 32],
+}
+
+/// What a decision leads to. All of it becomes true in one transaction.
+#[derive(Default)]
+pub struct Decision {
+    /// Entries to append, in order.
+    pub changes: Changes,
+    /// What the caller is told; a JSON object.
+    pub answer: Value,
+    /// Rows that belong to the same transaction but not into history.
+    pub attachments: Attachments,
+}
+
+/// Rows that belong to a commit but not into history.
+#[derive(Default, Clone)]
+pub struct Attachments {
+    /// The raw bytes of a webhook.
+    pub bodies: Vec<DeliveryBody>,
+    /// Sealed credentials of a connection.
+    pub secrets: Vec<SealedSecret>,
+    /// Outbox rows that are settled by this.
+    pub settlements: Vec<Settlement>,
+}
+
+/// The raw bytes of a webhook.
+#[derive(Clone)]
+pub struct DeliveryBody {
+    /// Of which delivery.
+    pub delivery: Uuid,
+    /// Request headers as JSON text, secrets masked.
+    pub headers: String,
+    /// As they came.
+    pub body: Arc<[u8]>,
+}
+
+/// A credential, sealed.
+#[derive(Clone)]
+pub struct SealedSecret {
+    /// Of which connection.
+    pub connection: ConnectionId,
+    /// `webhook_secret` or `access_token`.
+    pub name: &'static str,
+    /// Which key it is sealed with.
+    pub key_id: String,
+    /// Of this sealing only.
+    pub nonce: Vec<u8>,
+    /// Ciphertext and tag.
+    pub sealed: Vec<u8>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receipt {
+    /// The position of its last entry; if it led to none, the position it was decided at.
+    pub position: i64,
+    /// What the caller is told.
+    pub answer: Value,
+    /// True if this was decided before, for the same key.
+    pub replayed: bool,
+}

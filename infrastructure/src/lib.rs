@@ -1,0 +1,12 @@
+//! Everything that touches Postgres or the network: the ledger, the outbox, the relay, the platforms.
+
+pub mod clock;
+pub mod config;
+pub mod database;
+pub mod ledger;
+pub mod operations;
+pub mod outbox;
+pub mod platforms;
+pub mod queries;
+pub mod relay;
+pub mod secrets;

@@ -1,0 +1,113 @@
+//! The directory: which variant a SKU names, remembered for a moment so that a sale costs no query.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use onhand_domain::{
+    Refusal,
+    values::{ProductId, Sku, TenantId, VariantId},
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Caller, Operations};
+use crate::ledger::LedgerError;
+
+/// How long a SKU is believed to name the same variant. Renaming is rare; other processes rename too.
+const BELIEVED: Duration = Duration::from_secs(3);
+const ENTRIES_MAX: usize = 50_000;
+
+/// What a SKU names.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) product: ProductId,
+    pub(crate) variant: VariantId,
+    brand: Option<String>,
+}
+
+/// SKUs looked up lately.
+#[derive(Default)]
+pub(crate) struct Directory {
+    entries: Mutex<HashMap<(TenantId, Sku), (Instant, Named)>>,
+}
+
+impl Directory {
+    fn find(&self, tenant: TenantId, sku: &Sku) -> Option<Named> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, named) = entries.get(&(tenant, sku.clone()))?;
+        (since.elapsed() < BELIEVED).then(|| named.clone())
+    }
+
+    fn remember(&self, tenant: TenantId, sku: Sku, named: Named) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= ENTRIES_MAX {
+            entries.clear();
+        }
+        entries.insert((tenant, sku), (Instant::now(), named));
+    }
+
+    /// Forgets everything: products have changed.
+    pub(crate) fn forget(&self) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Operations {
+    /// What each SKU names, in the given order; one query for those not remembered.
+    ///
+    /// A SKU that names nothing, or nothing this caller may see, is refused.
+    pub(crate) async fn named(&self, caller: &Caller, skus: &[Sku]) -> Result<Vec<Named>, LedgerError> {
+        let tenant = caller.context.tenant;
+        let mut known: HashMap<&Sku, Named> = HashMap::with_capacity(skus.len());
+        for sku in skus {
+            if let Some(named) = self.directory.find(tenant, sku) {
+                known.insert(sku, named);
+            }
+        }
+        let unknown: Vec<&Sku> = skus.iter().filter(|sku| !known.contains_key(sku)).collect();
+        if !unknown.is_empty() {
+            let mut conn = self.ledger().pool().acquire().await?;
+            for (sku, named) in look_up(&mut conn, tenant, &unknown).await? {
+                if let Some(place) = skus.iter().find(|asked| asked.as_str() == sku) {
+                    self.directory.remember(tenant, place.clone(), named.clone());
+                    known.insert(place, named);
+                }
+            }
+        }
+        skus.iter()
+            .map(|sku| {
+                let named = known.get(sku).filter(|named| caller.may_touch(named.brand.as_deref()));
+                named.cloned().ok_or_else(|| unknown_sku(sku).into())
+            })
+            .collect()
+    }
+}
+
+pub(crate) fn unknown_sku(sku: &Sku) -> Refusal {
+    Refusal::missing("sku.unknown", format!("no variant has the SKU {sku}; create the product first"))
+}
+
+async fn look_up(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    skus: &[&Sku],
+) -> Result<Vec<(String, Named)>, sqlx::Error> {
+    let rows: Vec<(String, Uuid, Uuid, Option<String>)> = sqlx::query_as(
+        "select v.sku, v.product_id, v.id, p.brand
+         from variants v join products p on p.tenant_id = v.tenant_id and p.id = v.product_id
+         where v.tenant_id = $1 and v.sku = any($2) -- variants_sku_idx",
+    )
+    .bind(tenant.0)
+    .bind(skus.iter().map(|sku| sku.as_str()).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(sku, product, variant, brand)| {
+            (sku, Named { product: ProductId(product), variant: VariantId(variant), brand })
+        })
+        .collect())
+}

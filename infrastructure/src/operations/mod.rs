@@ -1,0 +1,103 @@
+//! Operations: a command in, a receipt out. What a caller may ask for is checked here, what is true is decided in the domain.
+
+pub mod connections;
+pub mod deliveries;
+mod directory;
+pub mod expiry;
+pub mod keys;
+pub mod products;
+pub mod reservations;
+pub mod stock;
+
+use std::{sync::Arc, time::Duration};
+
+use onhand_domain::{Refusal, StreamId, stream::Lookup};
+
+use self::{connections::Shops, directory::Directory, reservations::ReservationIndex};
+use crate::{
+    ledger::{Context, Decision, Idempotency, Ledger, LedgerError, Receipt, Submission},
+    secrets::KeyRing,
+};
+
+/// Who asks, and with what right.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Goes into every entry that follows.
+    pub context: Context,
+    /// The only brand this caller may see or touch, if it is bound to one.
+    pub brand: Option<String>,
+    /// The key and fingerprint of the request.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Caller {
+    /// Somebody without bounds who does not repeat himself.
+    pub fn new(context: Context) -> Self {
+        Self { context, brand: None, idempotency: None }
+    }
+
+    /// Whether this caller may touch things of a brand. What it may not touch does not exist for it.
+    pub fn may_touch(&self, brand: Option<&str>) -> bool {
+        self.brand.is_none() || self.brand.as_deref() == brand
+    }
+}
+
+/// Everything that can be asked of the ledger. Cheap to clone.
+#[derive(Clone)]
+pub struct Operations {
+    ledger: Ledger,
+    keys: KeyRing,
+    reservation_ttl: Duration,
+    http: reqwest::Client,
+    shopify_api_version: String,
+    directory: Arc<Directory>,
+    shelves: Arc<ReservationIndex>,
+    shops: Arc<Shops>,
+}
+
+/// What operations are configured with.
+pub struct OperationSettings {
+    /// Seals and opens credentials.
+    pub keys: KeyRing,
+    /// How long a reservation holds if the caller does not say.
+    pub reservation_ttl: Duration,
+    /// Calls platforms.
+    pub http: reqwest::Client,
+    /// Which version of Shopify's API is spoken.
+    pub shopify_api_version: String,
+}
+
+impl Operations {
+    /// Operations on these ledgers.
+    pub fn new(ledger: Ledger, settings: OperationSettings) -> Self {
+        Self {
+            ledger,
+            keys: settings.keys,
+            reservation_ttl: settings.reservation_ttl,
+            http: settings.http,
+            shopify_api_version: settings.shopify_api_version,
+            directory: Arc::default(),
+            shelves: Arc::default(),
+            shops: Arc::default(),
+        }
+    }
+
+    /// The ledgers.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Hands a decision to the sequencer.
+    pub(crate) async fn submit(
+        &self,
+        caller: Caller,
+        reads: Vec<StreamId>,
+        decide: impl Fn(&Lookup<'_>, chrono::DateTime<chrono::Utc>) -> Result<Decision, Refusal>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Receipt, LedgerError> {
+        let Caller { context, idempotency, .. } = caller;
+        self.ledger.submit(Submission { context, idempotency, reads, decide: Arc::new(decide) }).await
+    }
+}

@@ -1,0 +1,113 @@
+//! Which listings an entry concerns: the rows a commit owes to the outbox.
+//!
+//! Moved stock, the hot case, is part of the append statement itself; everything else is derived here,
+//! in a second statement of the same transaction, after the state tables were written.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use onhand_domain::{
+    Event, StreamId, connection::ConnectionEvent, listing::ListingEvent, product::ProductEvent,
+    stock::StockEvent, values::TenantId,
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// How long a platform's own change is left alone before it is put right: the order that explains it is
+/// often a moment behind.
+const SETTLING: TimeDelta = TimeDelta::seconds(2);
+
+/// What a batch of entries has touched.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    /// Shelves whose available quantity may have moved.
+    pub(crate) shelves: BTreeSet<(Uuid, String)>,
+    /// Variants and markets with a new price.
+    prices: BTreeSet<(Uuid, String)>,
+    /// Listings that are to show everything, having just been mapped.
+    listings: BTreeSet<Uuid>,
+    /// Listings whose platform shows something that is not from us.
+    strayed: BTreeSet<(Uuid, &'static str)>,
+    /// Connections whose every listing is to show everything.
+    connections: BTreeSet<Uuid>,
+}
+
+impl Touched {
+    /// Notes what one entry touches.
+    pub(crate) fn note(&mut self, stream: &StreamId, event: &Event) {
+        match (stream, event) {
+            (StreamId::Stock(id), Event::Stock(event)) => match event {
+                StockEvent::Restocked { .. }
+                | StockEvent::Adjusted { .. }
+                | StockEvent::Counted { .. }
+                | StockEvent::Reserved { .. }
+                | StockEvent::Released { .. }
+                | StockEvent::Expired { .. } => {
+                    self.shelves.insert((id.variant.0, id.location.to_string()));
+                }
+                // On hand and reserved go down together: nothing changes for a channel.
+                StockEvent::Committed { .. } => {}
+            },
+            (_, Event::Product(ProductEvent::Priced { variant, market, .. })) => {
+                self.prices.insert((variant.0, market.to_string()));
+            }
+            (StreamId::Listing(id), Event::Listing(event)) => match event {
+                ListingEvent::Mapped(_) => {
+                    self.listings.insert(id.0);
+                }
+                ListingEvent::QuantityObserved { echo: false, .. } => {
+                    self.strayed.insert((id.0, "quantity"));
+                }
+                ListingEvent::PriceObserved { .. } => {
+                    self.strayed.insert((id.0, "price"));
+                }
+                ListingEvent::QuantityObserved { echo: true, .. }
+                | ListingEvent::Removed {}
+                | ListingEvent::QuantityPushed { .. }
+                | ListingEvent::PricePushed { .. }
+                | ListingEvent::PushFailed { .. } => {}
+            },
+            (
+                StreamId::Connection(id),
+                Event::Connection(ConnectionEvent::Enabled {} | ConnectionEvent::RulesChanged { .. }),
+            ) => {
+                self.connections.insert(id.0);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether there is anything the append statement does not see to itself.
+    pub(crate) fn beyond_stock(&self) -> bool {
+        !(self.prices.is_empty()
+            && self.listings.is_empty()
+            && self.strayed.is_empty()
+            && self.connections.is_empty())
+    }
+}
+
+/// Writes the rows that are owed for everything but moved stock.
+pub(crate) async fn derive(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    position: i64,
+    now: DateTime<Utc>,
+    touched: &Touched,
+) -> Result<(), sqlx::Error> {
+    let (price_variants, price_markets): (Vec<_>, Vec<_>) = touched.prices.iter().cloned().unzip();
+    let (strayed, strayed_kinds): (Vec<_>, Vec<_>) = touched.strayed.iter().copied().unzip();
+    sqlx::query(include_str!("derive.sql"))
+        .bind(tenant.0)
+        .bind(position)
+        .bind(now)
+        .bind(now + SETTLING)
+        .bind(price_variants)
+        .bind(price_markets)
+        .bind(touched.listings.iter().copied().collect::<Vec<_>>())
+        .bind(touched.connections.iter().copied().collect::<Vec<_>>())
+        .bind(strayed)
+        .bind(strayed_kinds)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

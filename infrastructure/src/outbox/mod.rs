@@ -1,0 +1,10 @@
+//! The outbox: what platforms are still to be told, written by the very commit that made it true.
+
+mod claim;
+mod derive;
+mod settle;
+
+pub use claim::{Command, CommandKind, claim, give_back_expired};
+pub(crate) use derive::{Touched, derive};
+pub(crate) use settle::settle;
+pub use settle::{Settlement, Verdict};

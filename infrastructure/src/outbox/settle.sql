@@ -1,0 +1,33 @@
+-- Ends leases. A command that is to be tried again while a newer one for the same listing and kind waits
+-- already is superseded: the newer one takes over its attempts and its time, so that a listing that is
+-- changed often does not escape its backoff or its last attempt.
+with settled as (
+    select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::boolean[])
+        as s (id, token, status, due, error, uncounted)
+),
+mine as (
+    select o.id, o.connection_id, o.listing_id, o.kind, s.status, s.due, s.error,
+           o.attempts - s.uncounted::integer as attempts
+    from settled s
+    join outbox o on o.tenant_id = $1 and o.id = s.id and o.status = 'leased' and o.token = s.token
+),
+heirs as (
+    update outbox heir
+    set attempts = mine.attempts, next_attempt_at = mine.due, last_error = mine.error
+    from mine
+    where mine.status = 'pending'
+      and heir.tenant_id = $1 and heir.connection_id = mine.connection_id and heir.listing_id = mine.listing_id
+      and heir.kind = mine.kind and heir.status = 'pending'
+    returning mine.id
+)
+update outbox o
+set status = case when heirs.id is null then mine.status else 'superseded' end,
+    attempts = mine.attempts,
+    next_attempt_at = coalesce(mine.due, o.next_attempt_at),
+    last_error = mine.error,
+    token = null,
+    leased_until = null,
+    finished_at = case when mine.status = 'pending' and heirs.id is null then null else $2 end
+from mine
+left join heirs on heirs.id = mine.id
+where o.tenant_id = $1 and o.id = mine.id

@@ -1,0 +1,117 @@
+//! What a webhook tells us, whatever platform sent it, and how a webhook can be wrong.
+//!
+//! The catalogue, the orders and the stock are moved by these facts alone, so a new platform is a new decoder.
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{
+    catalog::ObservedProduct,
+    values::{ExternalId, Market, Money, Quantity, Sku},
+};
+
+/// Something a platform says has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A product looks like this there, all of its variants included.
+    Product(ObservedProduct),
+    /// A product is no longer there.
+    ProductRemoved {
+        /// The platform's id of it.
+        external: ExternalId,
+    },
+    /// The platform shows this much of something at one of its places.
+    StockObserved {
+        /// The platform's handle on the stock.
+        inventory: ExternalId,
+        /// The platform's id of the place.
+        platform_location: ExternalId,
+        /// Units for sale, possibly oversold; none where the platform does not count.
+        available: Option<i64>,
+        /// When, by the platform's clock.
+        at: DateTime<Utc>,
+    },
+    /// Somebody bought something.
+    OrderPlaced {
+        /// The platform's id of the order.
+        external: ExternalId,
+        /// What was bought; an order of nothing has none.
+        lines: Vec<SoldLine>,
+    },
+    /// An order will not be fulfilled.
+    OrderCancelled {
+        /// The platform's id of the order.
+        external: ExternalId,
+    },
+    /// A market trades a model at this price.
+    PriceObserved {
+        /// The maker's code of the model.
+        style_code: String,
+        /// Which size; none where the price is the model's.
+        size: Option<String>,
+        /// Where.
+        market: Market,
+        /// The lowest price asked.
+        price: Money,
+        /// When, by the platform's clock.
+        at: DateTime<Utc>,
+    },
+}
+
+/// One line of an order, as the platform has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoldLine {
+    /// The platform's id of the variant; none for what is not in its catalogue.
+    pub external_variant: Option<ExternalId>,
+    /// The seller's SKU, if the line has one.
+    pub sku: Option<Sku>,
+    /// How many, at least one.
+    pub quantity: Quantity,
+    /// As the buyer read it.
+    pub title: String,
+}
+
+/// What can be said about a request before its body is understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// What it is about, in the platform's words.
+    pub topic: String,
+    /// The same for each repetition of the same delivery.
+    pub external_id: String,
+}
+
+/// Why a request is not taken for a platform's; says nothing about secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// A header that every delivery has is not there.
+    #[error("the header {0} is missing or empty; send the request as the platform sends it")]
+    MissingHeader(&'static str),
+    /// None of the connection's secrets makes this signature.
+    #[error("the signature does not fit the body; sign the raw body with the connection's webhook secret")]
+    BadSignature,
+    /// The timestamp is more than five minutes away from our clock.
+    #[error("the timestamp is more than five minutes off; set the sender's clock, or send the event anew")]
+    Stale,
+    /// A header cannot be read.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+/// Why a genuine body cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the body cannot be understood: {0}")]
+pub struct Undecodable(pub String);
+
+impl From<serde_json::Error> for Undecodable {
+    fn from(error: serde_json::Error) -> Self {
+        // The parser may quote the body, whose texts have no limit.
+        Self(error.to_string().chars().take(300).collect())
+    }
+}
+
+/// What a genuine body says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decoded {
+    /// Facts, in the order of the body; none where it says nothing of use.
+    Facts(Vec<Fact>),
+    /// Something this project has no use for.
+    UnknownTopic,
+}

@@ -1,0 +1,65 @@
+//! HMAC-SHA256 over raw bytes, and the reading of the headers that carry it.
+//!
+//! The platforms differ in how they write a signature down and in nothing else, so comparing is done once, here.
+
+use axum::http::HeaderMap;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::fact::Rejection;
+use crate::secrets::Secret;
+
+/// The longest header value that is taken in.
+const HEADER_MAX: usize = 255;
+
+/// The HMAC of a body.
+pub(super) fn hmac_sha256(secret: &str, body: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(body);
+    mac.finalize().into_bytes().into()
+}
+
+/// Whether any of the secrets makes this signature; while secrets are changed over there are two.
+///
+/// An empty secret makes none, because everybody knows it.
+pub(super) fn signed_by_any(secrets: &[Secret], body: &[u8], signature: &[u8]) -> bool {
+    secrets
+        .iter()
+        .map(Secret::reveal)
+        .filter(|secret| !secret.is_empty())
+        .any(|secret| bool::from(hmac_sha256(secret, body).ct_eq(signature)))
+}
+
+/// A header's text, if it has any.
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// A text from outside, unless it is too long to be kept.
+pub(super) fn bounded(text: &str) -> Result<String, Rejection> {
+    if text.len() > HEADER_MAX {
+        return Err(Rejection::Malformed("a topic or an id in the headers has more than 255 characters"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_secret_signs_nothing() {
+        let signature = hmac_sha256("", b"body");
+        assert!(!signed_by_any(&[Secret::new("")], b"body", &signature));
+        assert!(!signed_by_any(&[], b"body", &signature));
+    }
+
+    #[test]
+    fn a_cut_signature_is_none() {
+        let signature = hmac_sha256("secret", b"body");
+        assert!(signed_by_any(&[Secret::new("secret")], b"body", &signature));
+        assert!(!signed_by_any(&[Secret::new("secret")], b"body", &signature[..16]));
+        assert!(!signed_by_any(&[Secret::new("secret")], b"body", b""));
+    }
+}

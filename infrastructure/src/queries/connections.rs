@@ -1,0 +1,166 @@
+//! Connections, with or without what it takes to speak to them.
+
+use onhand_domain::{
+    connection::{ConnectionDetails, Platform, SyncRules},
+    values::{ConnectionId, Currency, ExternalId, InvalidValue, LocationCode, Market, TenantId},
+};
+use serde::Serialize;
+use sqlx::{FromRow, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{Page, QueryError, Window};
+use crate::ledger::SealedSecret;
+
+/// The most connections one unaddressed webhook is tried against.
+const CANDIDATES_MAX: i64 = 64;
+
+/// A connection with its sealed secrets.
+#[derive(Debug, Clone)]
+pub struct Connected {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: ConnectionId,
+    /// What it is.
+    pub details: ConnectionDetails,
+    /// What may flow.
+    pub rules: SyncRules,
+    secrets: Vec<SealedSecret>,
+}
+
+impl std::fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedSecret")
+            .field("name", &self.name)
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connected {
+    /// One of its secrets, sealed.
+    pub fn secret(&self, name: &str) -> Option<&SealedSecret> {
+        self.secrets.iter().find(|secret| secret.name == name)
+    }
+}
+
+/// A connection as a reader sees it.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct ConnectionView {
+    pub id: Uuid,
+    pub platform: String,
+    pub name: String,
+    pub brand: String,
+    pub account: Option<String>,
+    pub endpoint: Option<String>,
+    pub platform_location: Option<String>,
+    pub location: String,
+    pub market: String,
+    pub currency: String,
+    pub enabled: bool,
+    pub rules: Json<SyncRules>,
+}
+
+#[derive(FromRow)]
+struct ConnectedRow {
+    tenant_id: Uuid,
+    #[sqlx(flatten)]
+    view: ConnectionView,
+    secret_name: Option<String>,
+    key_id: Option<String>,
+    nonce: Option<Vec<u8>>,
+    sealed: Option<Vec<u8>>,
+}
+
+const CONNECTED: &str = "select c.tenant_id, c.id, c.platform, c.name, c.brand, c.account, c.endpoint, \
+     c.platform_location, c.location, c.market, c.currency, c.enabled, c.rules, \
+     s.name as secret_name, s.key_id, s.nonce, s.sealed \
+     from connections c \
+     left join connection_secrets s on s.tenant_id = c.tenant_id and s.connection_id = c.id";
+
+/// A connection by its id alone, as a webhook's path names it.
+pub async fn connected(pool: &PgPool, id: ConnectionId) -> Result<Option<Connected>, sqlx::Error> {
+    let sql = format!("{CONNECTED} where c.id = $1"); // connections_id_idx
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id.0).fetch_all(pool).await?;
+    Ok(gather(rows)?.pop())
+}
+
+/// The enabled connections to a platform, of all tenants; for webhooks whose path names none.
+pub async fn connected_to(pool: &PgPool, platform: Platform) -> Result<Vec<Connected>, sqlx::Error> {
+    let sql = format!("{CONNECTED} where c.platform = $1 and c.enabled order by c.id limit $2");
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(platform.name())
+        .bind(CANDIDATES_MAX)
+        .fetch_all(pool)
+        .await?;
+    gather(rows)
+}
+
+/// A tenant's connections, by id.
+pub async fn list(pool: &PgPool, window: &Window) -> Result<Page<ConnectionView>, QueryError> {
+    let rows = sqlx::query_as(
+        "select id, platform, name, brand, account, endpoint, platform_location, location, market, currency,
+                enabled, rules
+         from connections
+         where tenant_id = $1 and ($2::text is null or brand = $2) and ($3::uuid is null or id > $3)
+         order by id limit $4",
+    )
+    .bind(window.tenant.0)
+    .bind(&window.brand)
+    .bind(window.after::<Uuid>()?)
+    .bind(window.fetch())
+    .fetch_all(pool)
+    .await?;
+    Ok(window.page(rows, |row: &ConnectionView| row.id))
+}
+
+fn gather(rows: Vec<ConnectedRow>) -> Result<Vec<Connected>, sqlx::Error> {
+    let mut gathered: Vec<Connected> = Vec::new();
+    for row in rows {
+        let (tenant, id) = (TenantId(row.tenant_id), ConnectionId(row.view.id));
+        let secret = sealed(id, &row);
+        match gathered.last_mut().filter(|last| last.id == id && last.tenant == tenant) {
+            Some(last) => last.secrets.extend(secret),
+            None => {
+                let rules = row.view.rules.0;
+                let details = details(row.view).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+                gathered.push(Connected {
+                    tenant,
+                    id,
+                    details,
+                    rules,
+                    secrets: secret.into_iter().collect(),
+                });
+            }
+        }
+    }
+    Ok(gathered)
+}
+
+fn sealed(connection: ConnectionId, row: &ConnectedRow) -> Option<SealedSecret> {
+    let name = ["webhook_secret", "access_token"]
+        .into_iter()
+        .find(|name| row.secret_name.as_deref() == Some(name))?;
+    Some(SealedSecret {
+        connection,
+        name,
+        key_id: row.key_id.clone()?,
+        nonce: row.nonce.clone()?,
+        sealed: row.sealed.clone()?,
+    })
+}
+
+fn details(view: ConnectionView) -> Result<ConnectionDetails, InvalidValue> {
+    Ok(ConnectionDetails {
+        platform: view.platform.parse()?,
+        name: view.name,
+        brand: view.brand,
+        account: view.account,
+        endpoint: view.endpoint,
+        platform_location: view.platform_location.as_deref().map(ExternalId::new).transpose()?,
+        location: LocationCode::new(&view.location)?,
+        market: Market::new(&view.market)?,
+        currency: Currency::new(&view.currency)?,
+    })
+}

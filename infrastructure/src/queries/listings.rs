@@ -1,0 +1,181 @@
+//! Listings: which of their variants is which of ours, and what a command to a platform needs to know.
+
+use std::collections::HashMap;
+
+use onhand_domain::values::{ConnectionId, ExternalId, ListingId, Money, TenantId};
+use serde::Serialize;
+use sqlx::{FromRow, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{Page, QueryError, Window};
+
+/// A listing as a reader sees it.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct ListingView {
+    pub id: Uuid,
+    pub connection_id: Uuid,
+    pub product_id: Uuid,
+    pub variant_id: Uuid,
+    pub sku: String,
+    pub external_product: String,
+    pub external_variant: String,
+    pub external_inventory: Option<String>,
+    pub removed: bool,
+    pub shown_quantity: Option<i64>,
+    pub quantity_as_of: i64,
+    pub shown_price: Option<Json<Money>>,
+    pub price_as_of: i64,
+}
+
+/// A tenant's listings, by id.
+pub async fn list(
+    pool: &PgPool,
+    window: &Window,
+    connection: Option<ConnectionId>,
+) -> Result<Page<ListingView>, QueryError> {
+    let rows = sqlx::query_as(
+        "select l.id, l.connection_id, l.product_id, l.variant_id, v.sku, l.external_product, l.external_variant,
+                l.external_inventory, l.removed, l.shown_quantity, l.quantity_as_of, l.shown_price, l.price_as_of
+         from listings l
+         join variants v on v.tenant_id = l.tenant_id and v.id = l.variant_id
+         join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
+         where l.tenant_id = $1 and ($2::text is null or c.brand = $2) and ($3::uuid is null or l.id > $3)
+           and ($4::uuid is null or l.connection_id = $4)
+         order by l.id limit $5",
+    )
+    .bind(window.tenant.0)
+    .bind(&window.brand)
+    .bind(window.after::<Uuid>()?)
+    .bind(connection.map(|id| id.0))
+    .bind(window.fetch())
+    .fetch_all(pool)
+    .await?;
+    Ok(window.page(rows, |row: &ListingView| row.id))
+}
+
+/// The listings of a platform's product on one connection.
+pub async fn listings_of_product(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+    product: &ExternalId,
+) -> Result<Vec<ListingId>, sqlx::Error> {
+    let rows: Vec<(Uuid,)> = sqlx::query_as(
+        "select id from listings
+         where tenant_id = $1 and connection_id = $2 and external_product = $3 and not removed
+         order by id limit 2048 -- listings_product_idx",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(product.as_str())
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|(id,)| ListingId(id)).collect())
+}
+
+/// The listings whose stock a platform keeps under this id, on one connection.
+pub async fn listings_of_inventory(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+    inventory: &ExternalId,
+) -> Result<Vec<ListingId>, sqlx::Error> {
+    let rows: Vec<(Uuid,)> = sqlx::query_as(
+        "select id from listings
+         where tenant_id = $1 and connection_id = $2 and external_inventory = $3 and not removed
+         order by id limit 100 -- listings_inventory_idx",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(inventory.as_str())
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|(id,)| ListingId(id)).collect())
+}
+
+/// What a listing is to show, and what it is believed to show.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Their product.
+    pub external_product: ExternalId,
+    /// Their variant.
+    pub external_variant: ExternalId,
+    /// Their handle on its stock.
+    pub external_inventory: Option<ExternalId>,
+    /// Available units, less the connection's safety buffer; never below 0.
+    pub quantity: i64,
+    /// The ledger position that quantity is true as of.
+    pub quantity_as_of: i64,
+    /// The quantity it is believed to show.
+    pub shown_quantity: Option<i64>,
+    /// The price in the connection's market, if it has one.
+    pub price: Option<Money>,
+    /// The ledger position that price is true as of.
+    pub price_as_of: i64,
+    /// The price it is believed to show.
+    pub shown_price: Option<Money>,
+    /// False if the rules, the switch or the platform no longer allow a push.
+    pub live: bool,
+}
+
+#[derive(FromRow)]
+struct TargetRow {
+    id: Uuid,
+    external_product: String,
+    external_variant: String,
+    external_inventory: Option<String>,
+    quantity: i64,
+    quantity_as_of: i64,
+    shown_quantity: Option<i64>,
+    price: Option<Json<Money>>,
+    price_as_of: i64,
+    shown_price: Option<Json<Money>>,
+    live: bool,
+}
+
+/// The present truth for some listings, all as of one moment: one statement, one snapshot.
+pub async fn targets(
+    pool: &PgPool,
+    tenant: TenantId,
+    listings: &[ListingId],
+) -> Result<HashMap<ListingId, Target>, sqlx::Error> {
+    let rows: Vec<TargetRow> = sqlx::query_as(
+        "select l.id, l.external_product, l.external_variant, l.external_inventory,
+                greatest(coalesce(s.on_hand - s.reserved, 0) - (c.rules->>'safetyBuffer')::bigint, 0) as quantity,
+                coalesce((select position from checkpoints
+                          where tenant_id = $1 and model = 'stock_levels'), 0) as quantity_as_of,
+                l.shown_quantity,
+                v.prices->c.market as price,
+                (select position from ledger_heads where tenant_id = $1) as price_as_of,
+                l.shown_price,
+                not l.removed and c.enabled as live
+         from listings l
+         join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
+         join variants v on v.tenant_id = l.tenant_id and v.id = l.variant_id
+         left join stock_levels s
+             on s.tenant_id = l.tenant_id and s.variant_id = l.variant_id and s.location = c.location
+         where l.tenant_id = $1 and l.id = any($2)",
+    )
+    .bind(tenant.0)
+    .bind(listings.iter().map(|id| id.0).collect::<Vec<_>>())
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(|row| Ok((ListingId(row.id), target(row)?))).collect()
+}
+
+fn target(row: TargetRow) -> Result<Target, sqlx::Error> {
+    let id = |text: &str| ExternalId::new(text).map_err(|error| sqlx::Error::Decode(Box::new(error)));
+    Ok(Target {
+        external_product: id(&row.external_product)?,
+        external_variant: id(&row.external_variant)?,
+        external_inventory: row.external_inventory.as_deref().map(id).transpose()?,
+        quantity: row.quantity,
+        quantity_as_of: row.quantity_as_of,
+        shown_quantity: row.shown_quantity,
+        price: row.price.map(|price| price.0),
+        price_as_of: row.price_as_of,
+        shown_price: row.shown_price.map(|price| price.0),
+        live: row.live,
+    })
+}

@@ -1,0 +1,75 @@
+//! The outbox as an operator sees it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{FromRow, PgPool};
+use uuid::Uuid;
+
+use super::{Page, QueryError, Window};
+
+/// A command as a reader sees it.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct OutboxView {
+    pub id: Uuid,
+    pub connection_id: Uuid,
+    pub listing_id: Uuid,
+    pub kind: String,
+    pub status: String,
+    pub position: i64,
+    pub attempts: i32,
+    pub next_attempt_at: DateTime<Utc>,
+    pub last_error: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// What the outbox is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct OutboxFilter {
+    /// `pending`, `leased`, `done`, `dead` or `superseded`.
+    pub status: Option<String>,
+    /// One connection.
+    pub connection: Option<Uuid>,
+}
+
+/// A tenant's commands, newest first.
+pub async fn list(
+    pool: &PgPool,
+    window: &Window,
+    filter: &OutboxFilter,
+) -> Result<Page<OutboxView>, QueryError> {
+    let (created_at, id) = window.after::<(DateTime<Utc>, Uuid)>()?.unzip();
+    let rows = sqlx::query_as(
+        "select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position, o.attempts, o.next_attempt_at,
+                o.last_error, o.created_at, o.finished_at
+         from outbox o
+         where o.tenant_id = $1
+           and ($2::text is null or exists (select from connections c
+                where c.tenant_id = $1 and c.id = o.connection_id and c.brand = $2))
+           and ($3::timestamptz is null or (o.created_at, o.id) < ($3, $4))
+           and ($5::text is null or o.status = $5) and ($6::uuid is null or o.connection_id = $6)
+         order by o.created_at desc, o.id desc limit $7",
+    )
+    .bind(window.tenant.0)
+    .bind(&window.brand)
+    .bind(created_at)
+    .bind(id)
+    .bind(&filter.status)
+    .bind(filter.connection)
+    .bind(window.fetch())
+    .fetch_all(pool)
+    .await?;
+    Ok(window.page(rows, |row: &OutboxView| (row.created_at, row.id)))
+}
+
+/// Commands of a tenant that are neither done nor given up.
+pub async fn open(pool: &PgPool, tenant: onhand_domain::values::TenantId) -> Result<i64, sqlx::Error> {
+    let (count,): (i64,) = sqlx::query_as(
+        "select count(*) from outbox where tenant_id = $1 and status in ('pending', 'leased')",
+    )
+    .bind(tenant.0)
+    .fetch_one(pool)
+    .await?;
+    Ok(count)
+}

@@ -1,0 +1,100 @@
+//! The relay: tells platforms what is to be true, and the ledger what came of it.
+//!
+//! Claim under a lease, read the newest truth, call, then record and settle in one commit. No transaction
+//! is held while a platform is called; whoever dies in between leaves a lease that runs out.
+
+pub mod policy;
+mod push;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use onhand_domain::values::{ConnectionId, TenantId};
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    ledger::LedgerError,
+    operations::Operations,
+    outbox::{self, Command, CommandKind},
+};
+
+/// Commands leased in one step.
+const CLAIM_MAX: i64 = 200;
+/// Longer than a call may take, retries within it included.
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// Calls under way at the same time, over all platforms.
+const CALLS_MAX: usize = 16;
+/// How long an idle relay waits before it looks again.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// Commands for one account and kind, oldest first.
+type Group = Vec<Command>;
+
+/// Takes commands to platforms. Several may run, in one process or many.
+#[derive(Clone)]
+pub struct Relay {
+    operations: Operations,
+}
+
+impl Relay {
+    /// A relay for everything these operations may touch.
+    pub fn new(operations: Operations) -> Self {
+        Self { operations }
+    }
+
+    /// Takes one claim of commands through to the end. Says how many were claimed; 0 when nothing is due.
+    pub async fn step(&self) -> Result<usize, LedgerError> {
+        let groups = self.claim().await?;
+        let claimed = groups.iter().map(Vec::len).sum();
+        for settled in join_all(groups.into_iter().map(|group| self.deliver(group))).await {
+            settled?;
+        }
+        Ok(claimed)
+    }
+
+    /// Works until told to stop, then waits for the calls under way.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let calls = Arc::new(Semaphore::new(CALLS_MAX));
+        while !*stop.borrow() {
+            let groups = match self.claim().await {
+                Ok(groups) => groups,
+                Err(error) => {
+                    tracing::warn!(%error, "the relay cannot claim commands for the moment");
+                    vec![]
+                }
+            };
+            if groups.is_empty() {
+                let committed = self.operations.ledger().committed();
+                tokio::select! {
+                    _ = stop.changed() => break,
+                    () = tokio::time::sleep(IDLE) => {}
+                    () = committed.notified() => tokio::time::sleep(Duration::from_millis(2)).await,
+                }
+            }
+            for group in groups {
+                // A slow shop keeps its own calls waiting, not the claiming of others'.
+                let Ok(permit) = Arc::clone(&calls).acquire_owned().await else { return };
+                let relay = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = relay.deliver(group).await {
+                        tracing::warn!(%error, "pushes could not be recorded; their lease will run out");
+                    }
+                    drop(permit);
+                });
+            }
+        }
+        let _ = calls.acquire_many(CALLS_MAX as u32).await;
+    }
+
+    async fn claim(&self) -> Result<Vec<Group>, LedgerError> {
+        let pool = self.operations.ledger().pool();
+        let now = self.operations.ledger().clock().now();
+        outbox::give_back_expired(pool, now).await?;
+        let mut groups: BTreeMap<(TenantId, ConnectionId, CommandKind), Group> = BTreeMap::new();
+        for command in outbox::claim(pool, now, LEASE, CLAIM_MAX).await? {
+            groups.entry((command.tenant, command.connection, command.kind)).or_default().push(command);
+        }
+        Ok(groups.into_values().collect())
+    }
+}

@@ -1,0 +1,18 @@
+//! Read models: grown live from the ledger, rebuilt from it at will, equal either way.
+//!
+//! Two kinds. *State tables* say what the entries of single streams add up to and are written by the
+//! commit itself, so they are never behind. *Projections* follow the ledger at a distance, each with a
+//! checkpoint that moves in the transaction of its rows, so that nothing is applied twice or skipped.
+
+pub mod checkpoint;
+mod compare;
+mod error;
+pub mod projections;
+pub mod rebuild;
+pub mod registry;
+pub mod runner;
+
+pub use error::ProjectorError;
+pub use rebuild::{Rebuilt, rebuild};
+pub use registry::{MODELS, ReadModel, state_tables};
+pub use runner::Projector;

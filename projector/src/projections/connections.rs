@@ -1,0 +1,65 @@
+//! `connections`: accounts as they stand, and what their rules let out.
+
+use futures_util::future::BoxFuture;
+use onhand_domain::{
+    State, StreamId,
+    connection::{Connection, Platform},
+    values::{ConnectionId, TenantId},
+};
+use onhand_infrastructure::ledger::StateTable;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+/// Rows that follow from connection streams.
+pub const TABLE: StateTable =
+    StateTable { write, covers: |stream| matches!(stream, StreamId::Connection(_)) };
+
+fn write<'c>(
+    conn: &'c mut PgConnection,
+    tenant: TenantId,
+    states: &'c [(StreamId, &'c State)],
+) -> BoxFuture<'c, Result<(), sqlx::Error>> {
+    Box::pin(async move {
+        let rows = states
+            .iter()
+            .filter_map(|(stream, state)| match (stream, state) {
+                (StreamId::Connection(id), State::Connection(connection)) => row(*id, connection),
+                _ => None,
+            })
+            .collect();
+        sqlx::query(
+            "insert into connections (tenant_id, id, platform, name, brand, account, endpoint, platform_location,
+                                      location, market, currency, rules, pushes_quantity, pushes_price, enabled)
+             select $1, r.id, r.platform, r.name, r.brand, r.account, r.endpoint, r.platform_location,
+                    r.location, r.market, r.currency, r.rules, r.pushes_quantity, r.pushes_price, r.enabled
+             from jsonb_to_recordset($2) as r (id uuid, platform text, name text, brand text, account text,
+                 endpoint text, platform_location text, location text, market text, currency text, rules jsonb,
+                 pushes_quantity boolean, pushes_price boolean, enabled boolean)
+             on conflict (tenant_id, id) do update
+                 set name = excluded.name, brand = excluded.brand, account = excluded.account,
+                     endpoint = excluded.endpoint, platform_location = excluded.platform_location,
+                     location = excluded.location, market = excluded.market, currency = excluded.currency,
+                     rules = excluded.rules, pushes_quantity = excluded.pushes_quantity,
+                     pushes_price = excluded.pushes_price, enabled = excluded.enabled",
+        )
+        .bind(tenant.0)
+        .bind(Value::Array(rows))
+        .execute(conn)
+        .await?;
+        Ok(())
+    })
+}
+
+fn row(id: ConnectionId, connection: &Connection) -> Option<Value> {
+    let details = connection.details.as_ref()?;
+    let rules = connection.rules;
+    let pushes = details.platform == Platform::Shopify && rules.realtime_sync_enabled;
+    Some(json!({
+        "id": id, "platform": details.platform, "name": details.name, "brand": details.brand,
+        "account": details.account, "endpoint": details.endpoint, "platform_location": details.platform_location,
+        "location": details.location, "market": details.market, "currency": details.currency, "rules": rules,
+        "pushes_quantity": pushes && rules.propagate_inventory,
+        "pushes_price": pushes && rules.propagate_updates,
+        "enabled": connection.enabled,
+    }))
+}

@@ -1,0 +1,83 @@
+//! `deliveries`: what came in, through which connection, and what came of it.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::BoxFuture;
+use onhand_domain::{
+    Event, StreamId,
+    delivery::{DeliveryEvent, Received},
+};
+use onhand_infrastructure::ledger::Entry;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use crate::{ProjectorError, registry::Stretch};
+
+/// Applies a stretch with one statement: the last word on each delivery, and how often it was tried.
+pub fn apply<'c>(
+    conn: &'c mut PgConnection,
+    stretch: Stretch<'c>,
+) -> BoxFuture<'c, Result<(), ProjectorError>> {
+    Box::pin(async move {
+        let rows = fold(stretch)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(include_str!("deliveries.sql"))
+            .bind(stretch.tenant.0)
+            .bind(Value::Array(rows.into_values().collect()))
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+}
+
+fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<StreamId, Value>, ProjectorError> {
+    let mut rows: BTreeMap<StreamId, Value> = BTreeMap::new();
+    for entry in stretch.entries {
+        let (StreamId::Delivery(id), Event::Delivery(event)) = (entry.stream_id()?, entry.event()?) else {
+            continue;
+        };
+        let attempts =
+            rows.get(&StreamId::Delivery(id)).map_or(0, |row| row["attempts"].as_i64().unwrap_or(0));
+        let (received, result) = match event {
+            DeliveryEvent::Completed { received, outcome, notes } => {
+                (received, json!({ "status": "completed", "outcome": outcome, "notes": notes }))
+            }
+            DeliveryEvent::Failed { received, reason } => {
+                (received, json!({ "status": "failed", "notes": [], "reason": reason }))
+            }
+        };
+        rows.insert(StreamId::Delivery(id), row(id.0, attempts + 1, entry, stretch, &received, &result)?);
+    }
+    Ok(rows)
+}
+
+fn row(
+    id: uuid::Uuid,
+    attempts: i64,
+    entry: &Entry,
+    stretch: Stretch<'_>,
+    received: &Received,
+    result: &Value,
+) -> Result<Value, ProjectorError> {
+    Ok(json!({
+        "id": id,
+        "connection_id": received.connection,
+        "platform": received.platform,
+        "topic": received.topic,
+        "external_id": received.external_id,
+        "status": result["status"],
+        "outcome": result["outcome"],
+        "notes": result["notes"],
+        "reason": result["reason"],
+        "attempts": attempts,
+        "body_sha256": received.body_sha256,
+        "body_bytes": received.body_bytes,
+        "source_address": received.source_address,
+        "user_agent": received.user_agent,
+        "correlation_id": entry.context(stretch.tenant)?.correlation_id,
+        "recorded_at": entry.recorded_at,
+        "position": entry.position,
+    }))
+}

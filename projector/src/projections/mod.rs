@@ -1,0 +1,10 @@
+//! One file a read model, named after its table.
+
+pub mod api_keys;
+pub mod audit_log;
+pub mod connections;
+pub mod deliveries;
+pub mod listings;
+pub mod products;
+pub mod reservations;
+pub mod stock_levels;

@@ -1,0 +1,6 @@
+//! The ledger: order, atomicity, immutability, proof.
+
+mod concurrency;
+mod idempotency;
+mod immutability;
+mod states;

@@ -1,0 +1,77 @@
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use onhand_tests::World;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_stream_is_snapshotted_and_read_back_the_same() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5_000)]).await;
+    for _ in 0..4 {
+        join_all((0..300).map(|_| world.reserve(&[("A", 1)]))).await;
+    }
+    onhand_tests::process::until("a snapshot is written", || async {
+        let (count,): (i64,) = sqlx::query_as("select count(*) from snapshots")
+            .fetch_one(world.onhand.pool())
+            .await
+            .expect("snapshots can be read");
+        count > 0
+    })
+    .await;
+    // A process without any state in memory decides on snapshot and tail.
+    let twin = world.twin().await;
+    assert_eq!(twin.reserve(&[("A", 3_801)]).await.body["shortages"][0]["available"], 3_800);
+    twin.reserve(&[("A", 3_800)]).await.expect(201);
+    assert_eq!(world.levels().await["A"], (5_000, 5_000, 0));
+}
+
+#[tokio::test]
+async fn a_hold_ends_by_itself_when_its_time_has_come() {
+    let world = World::new().await;
+    world.stocked(&[("A", 2)]).await;
+    let held = world.reserve(&[("A", 2)]).await.expect(201);
+    world.project().await;
+    assert_eq!(world.onhand.operations.expire_due().await.expect("expiry works"), 0);
+
+    world.clock.advance(TimeDelta::minutes(15));
+    assert_eq!(world.onhand.operations.expire_due().await.expect("expiry works"), 1);
+    assert_eq!(world.levels().await["A"], (2, 0, 2));
+    // What is found due twice ends once.
+    world.onhand.operations.expire_due().await.expect("expiry works");
+    assert_eq!(world.history().await.iter().filter(|name| *name == "stock.expired").count(), 1);
+
+    let id = held["reservation"].as_str().expect("an id");
+    let late = world.admin.post(&format!("/api/reservations/{id}/commit"), json!({})).await;
+    assert_eq!(late.problem(409), "reservation.ended");
+    let shown = world.admin.get(&format!("/api/reservations/{id}")).await.expect(200);
+    assert_eq!(shown["status"], "expired");
+}
+
+#[tokio::test]
+async fn a_hold_that_is_due_is_no_obstacle_even_if_nobody_has_ended_it() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    world.reserve(&[("A", 1)]).await.expect(201);
+    world.clock.advance(TimeDelta::minutes(15));
+    world.reserve(&[("A", 1)]).await.expect(201);
+    assert_eq!(world.levels().await["A"], (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_reservation_is_committed_in_parts_and_by_a_process_that_did_not_make_it() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5), ("B", 5)]).await;
+    let held = world.reserve(&[("A", 3), ("B", 1)]).await.expect(201);
+    let path = format!("/api/reservations/{}", held["reservation"].as_str().expect("an id"));
+
+    let part = json!({ "lines": [{ "sku": "A", "quantity": 1 }] });
+    let twin = world.twin().await;
+    assert_eq!(twin.admin.post(&format!("{path}/commit"), part).await.expect(200)["units"], 1);
+    assert_eq!(world.admin.post(&format!("{path}/release"), json!({})).await.expect(200)["units"], 3);
+    assert_eq!(
+        world.admin.post(&format!("{path}/commit"), json!({})).await.problem(409),
+        "reservation.ended"
+    );
+    let levels = world.levels().await;
+    assert_eq!((levels["A"], levels["B"]), ((4, 0, 4), (5, 0, 5)));
+}

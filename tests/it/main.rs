@@ -1,0 +1,9 @@
+//! Laws, faults and journeys against a real Postgres. One binary; a database a test.
+
+mod api;
+mod journeys;
+mod ledger;
+mod projector;
+mod relay;
+mod tidy;
+mod webhooks;

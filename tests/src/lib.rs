@@ -1,0 +1,11 @@
+//! The harness: a Postgres, a database a test, the product's parts around it, and ways to look at them.
+
+pub mod client;
+pub mod postgres;
+pub mod process;
+pub mod shop;
+pub mod world;
+
+pub use client::{Answer, Client};
+pub use postgres::Database;
+pub use world::World;

@@ -1,0 +1,112 @@
+//! A Postgres of the tests' own, brought up by the product's own mechanism, and a fresh database for each test.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use onhand_infrastructure::database::{
+    self,
+    local::{LocalPostgres, LocalSettings},
+};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::sync::OnceCell;
+
+static SERVER: OnceCell<Server> = OnceCell::const_new();
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+struct Server {
+    admin: PgConnectOptions,
+    template: String,
+}
+
+/// Where the tests' cluster lives and how it runs. It is thrown away at will, so it need not be durable.
+pub fn settings(root: impl Into<PathBuf>) -> LocalSettings {
+    LocalSettings {
+        durable: false,
+        extra: vec![("max_connections".into(), "400".into())],
+        ..LocalSettings::at(root)
+    }
+}
+
+/// A database of one test's own, with the schema in place.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// How to connect to it, as its owner.
+    pub options: PgConnectOptions,
+    /// Its name.
+    pub name: String,
+}
+
+impl Database {
+    /// Makes one, as a copy of a template.
+    pub async fn create() -> Self {
+        let server = SERVER.get_or_init(start).await;
+        let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::connect_with(&server.admin).await.expect("the server answers");
+        let sql = format!("create database {name} template {} strategy file_copy", server.template);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await.expect("a database is made");
+        Self { options: server.admin.clone().database(&name), name }
+    }
+
+    /// `postgres://…`, for a process.
+    pub fn url(&self) -> String {
+        use sqlx::ConnectOptions;
+        self.options.to_url_lossy().to_string()
+    }
+
+    /// A connection as the owner of everything: what an intruder with the superuser's password has.
+    pub async fn owner(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options).await.expect("the server answers")
+    }
+}
+
+/// `DATABASE_URL` names a server to use instead; its user must be able to make databases.
+async fn start() -> Server {
+    let admin = match std::env::var("DATABASE_URL") {
+        Ok(url) if !url.is_empty() => url.parse().expect("DATABASE_URL is a postgres URL"),
+        _ => start_local().await,
+    };
+    let template = format!("template_{}", std::process::id());
+    let mut conn = PgConnection::connect_with(&admin).await.expect("the server answers");
+    drop_leftovers(&mut conn).await;
+    let sql = format!("create database {template}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.expect("a database is made");
+    database::migrate(&admin.clone().database(&template)).await.expect("the schema is made");
+    Server { admin, template }
+}
+
+async fn start_local() -> PgConnectOptions {
+    let user = std::env::var("USER").unwrap_or_else(|_| "nobody".into());
+    let root = std::env::temp_dir().join(format!("onhand-tests-{user}"));
+    let server = LocalPostgres::start(settings(&root)).await.expect("Postgres comes up");
+    let options = server.connect_options("postgres");
+    // Held open, and so in use, until this process ends; then the warden stops the server.
+    std::mem::forget(server);
+    let warden = Command::new(crate::process::binary())
+        .args(["stop-postgres-after", &std::process::id().to_string()])
+        .arg(&root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    drop(warden);
+    options
+}
+
+/// Databases of runs that are gone.
+async fn drop_leftovers(conn: &mut PgConnection) {
+    let names: Vec<(String,)> =
+        sqlx::query_as("select datname from pg_database where datname ~ '^(test|template)_[0-9]+'")
+            .fetch_all(&mut *conn)
+            .await
+            .expect("the catalogue can be read");
+    for (name,) in names {
+        let pid = name.split('_').nth(1).unwrap_or_default();
+        if !std::path::Path::new("/proc").join(pid).exists() {
+            let sql = format!("drop database if exists {name} with (force)");
+            let _ = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *conn).await;
+        }
+    }
+}

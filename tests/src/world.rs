@@ -1,0 +1,213 @@
+//! A world: one database, the product's parts around it, one tenant and its admin.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::TimeDelta;
+use onhand::{App, Onhand, compose::Parts, router};
+use onhand_domain::{key::Role, values::TenantId};
+use onhand_infrastructure::{
+    clock::Clock,
+    database,
+    ledger::{Context, create_tenant, proof},
+    operations::Caller,
+    platforms::shopify::sandbox::SandboxShop,
+    secrets::KeyRing,
+};
+use onhand_projector::{MODELS, Rebuilt, rebuild};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Answer, Client, Database, process::master_keys, shop};
+
+/// Everything a test needs.
+pub struct World {
+    /// Where it is kept.
+    pub database: Database,
+    /// The parts.
+    pub onhand: Onhand,
+    /// Whose ledger the tests look at.
+    pub tenant: TenantId,
+    /// The tenant's admin, at the router.
+    pub admin: Client,
+    /// The admin's key.
+    pub key: String,
+    /// The hands of the clock.
+    pub clock: Clock,
+}
+
+impl World {
+    /// A new one, empty.
+    pub async fn new() -> Self {
+        let database = Database::create().await;
+        Self::open(database, "acme").await
+    }
+
+    /// Another process on the same database, as far as anything but the operating system can tell.
+    pub async fn twin(&self) -> Self {
+        Self::open(self.database.clone(), "acme").await
+    }
+
+    /// Another tenant in the same database.
+    pub async fn other_tenant(&self) -> Self {
+        Self::open(self.database.clone(), "other").await
+    }
+
+    async fn open(database: Database, tenant: &str) -> Self {
+        let pool = database::pool(&database.options, 12).await.expect("the database answers");
+        let clock = Clock::default();
+        let keys = KeyRing::parse(&master_keys()).expect("the tests' key is a key");
+        let parts = Parts {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            keys,
+            reservation_ttl: Duration::from_secs(900),
+            shopify_api_version: "2026-04".into(),
+        };
+        let onhand = Onhand::new(parts).expect("an HTTP client can be made");
+        let tenant = create_tenant(&pool, tenant, TenantId(Uuid::now_v7()), clock.now())
+            .await
+            .expect("a tenant is made");
+        let caller = Caller::new(Context::internal(tenant, "test"));
+        let (_, key, _) = onhand
+            .operations
+            .create_key(caller, "admin".into(), Role::Admin, None)
+            .await
+            .expect("a key is made");
+        let key = key.reveal().to_owned();
+        let app = App::new(onhand.clone(), None, None);
+        let admin = Client::new(router(app), Some(key.clone()));
+        Self { database, onhand, tenant, admin, key, clock }
+    }
+
+    /// A caller with a key of this role, bound to a brand if one is given.
+    pub async fn client(&self, role: &str, brand: Option<&str>) -> Client {
+        let body = json!({ "name": role, "role": role, "brand": brand });
+        let made = self.admin.post("/api/keys", body).await.expect(201);
+        self.admin.with_key(made["key"].as_str())
+    }
+
+    /// A product with one variant a SKU and this much of each on hand at `main`.
+    pub async fn stocked(&self, stock: &[(&str, i64)]) {
+        let variants: Vec<Value> = stock.iter().map(|(sku, _)| json!({ "sku": sku })).collect();
+        let product = json!({ "title": "Runner", "brand": "kite", "variants": variants });
+        self.admin.post("/api/products", product).await.expect(201);
+        for (sku, quantity) in stock.iter().filter(|(_, quantity)| *quantity > 0) {
+            let body = json!({ "sku": sku, "quantity": quantity });
+            self.admin.post("/api/stock/restock", body).await.expect(200);
+        }
+    }
+
+    /// Reserves at `main`.
+    pub async fn reserve(&self, lines: &[(&str, i64)]) -> Answer {
+        let lines: Vec<Value> = lines.iter().map(|(sku, n)| json!({ "sku": sku, "quantity": n })).collect();
+        self.admin.post("/api/reservations", json!({ "lines": lines })).await
+    }
+
+    /// On hand, reserved and available of each SKU at `main`, once the read model has caught up.
+    pub async fn levels(&self) -> BTreeMap<String, (i64, i64, i64)> {
+        self.project().await;
+        let body = self.admin.get("/api/stock?location=main&limit=200").await.expect(200);
+        let rows = body["data"].as_array().expect("a page has rows").clone();
+        let number = |row: &Value, name: &str| row[name].as_i64().expect("a number");
+        rows.iter()
+            .map(|row| {
+                let sku = row["sku"].as_str().expect("a SKU").to_owned();
+                (sku, (number(row, "on_hand"), number(row, "reserved"), number(row, "available")))
+            })
+            .collect()
+    }
+
+    /// Lets every projection come to its head.
+    pub async fn project(&self) {
+        while self.onhand.projector.step().await.expect("projections advance") > 0 {}
+    }
+
+    /// Lets everything that is owed to platforms arrive there, turning the clock to whatever is due next.
+    pub async fn converge(&self) {
+        for _ in 0..2_000 {
+            self.project().await;
+            if self.onhand.relay.step().await.expect("the relay works") > 0 {
+                continue;
+            }
+            match self.next_due().await {
+                None => return,
+                Some(wait) => self.clock.advance(wait),
+            }
+        }
+        panic!("what is owed to platforms does not come to an end");
+    }
+
+    /// How long until the next pending command is due; none if none is pending.
+    async fn next_due(&self) -> Option<TimeDelta> {
+        let (next,): (Option<chrono::DateTime<chrono::Utc>>,) = sqlx::query_as(
+            "select min(coalesce(leased_until, next_attempt_at)) from outbox where status in ('pending', 'leased')",
+        )
+        .fetch_one(self.onhand.pool())
+        .await
+        .expect("the outbox can be read");
+        next.map(|next| (next - self.clock.now()).max(TimeDelta::zero()) + TimeDelta::milliseconds(5))
+    }
+
+    /// Connects a Shopify shop, switched on, without rules of its own. Gives the connection's id.
+    pub async fn connect(&self, endpoint: Option<&str>, rules: Value) -> String {
+        let body = json!({
+            "platform": "shopify", "name": "Sneaks One", "brand": "kite", "account": "sneaks-one.example",
+            "endpoint": endpoint.unwrap_or("http://127.0.0.1:9"), "platform_location": "7", "currency": "USD",
+            "webhook_secret": shop::SECRET, "access_token": "shpat_test", "rules": rules,
+        });
+        let made = self.admin.post("/api/connections", body).await.expect(201);
+        let id = made["id"].as_str().expect("an id").to_owned();
+        self.admin.post(&format!("/api/connections/{id}/enable"), json!({})).await.expect(200);
+        id
+    }
+
+    /// Connects KicksDB, switched on. Gives the connection's id.
+    pub async fn connect_kicksdb(&self) -> String {
+        let body = json!({
+            "platform": "kicksdb", "name": "Market", "brand": "kite", "currency": "USD", "webhook_secret": shop::SECRET,
+        });
+        let made = self.admin.post("/api/connections", body).await.expect(201);
+        let id = made["id"].as_str().expect("an id").to_owned();
+        self.admin.post(&format!("/api/connections/{id}/enable"), json!({})).await.expect(200);
+        id
+    }
+
+    /// What a shop shows: SKU to available and price.
+    pub fn shows(shop: &SandboxShop) -> BTreeMap<String, (i64, String)> {
+        shop.shows().into_iter().map(|v| (v.sku.clone(), (v.available, v.price.clone()))).collect()
+    }
+
+    /// The names of all entries, in order.
+    pub async fn history(&self) -> Vec<String> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("select name from events where tenant_id = $1 order by position")
+                .bind(self.tenant.0)
+                .fetch_all(self.onhand.pool())
+                .await
+                .expect("history can be read");
+        rows.into_iter().map(|(name,)| name).collect()
+    }
+
+    /// Walks the chain.
+    pub async fn verify(&self) -> proof::Verdict {
+        proof::verify(self.onhand.pool(), self.tenant, |_, _| {}).await.expect("the ledger can be walked")
+    }
+
+    /// Expects the chain to hold.
+    pub async fn expect_intact(&self) {
+        let verdict = self.verify().await;
+        assert!(matches!(verdict, proof::Verdict::Intact { .. }), "{verdict:?}");
+    }
+
+    /// Rebuilds every read model and expects each to be what grew live, row for row.
+    pub async fn expect_rebuilt_equals_live(&self) -> Vec<Rebuilt> {
+        let mut all = Vec::new();
+        for model in MODELS {
+            let rebuilt =
+                rebuild(self.onhand.ledger(), model, self.tenant, |_, _| {}).await.expect("a rebuild");
+            assert_eq!(rebuilt.differences, 0, "{} differs from what grew live", model.name);
+            all.push(rebuilt);
+        }
+        all
+    }
+}

@@ -10,9 +10,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D target/release/onhand /out/onhand
 
 FROM debian:bookworm-slim
-# Root certificates for calls to platforms; curl for the health check.
+# Root certificates for calls to platforms.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates curl \
+    && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 onhand \
     && useradd --uid 10001 --gid onhand --no-create-home --home-dir /var/lib/onhand --shell /usr/sbin/nologin onhand \
@@ -24,5 +24,7 @@ ENV ONHAND_LISTEN=0.0.0.0:7070 \
 # The key file that seals credentials lies here, unless ONHAND_MASTER_KEYS is set.
 VOLUME /var/lib/onhand
 EXPOSE 7070
+HEALTHCHECK --interval=5s --timeout=6s --start-period=20s --retries=6 \
+    CMD ["onhand", "health", "--url", "http://127.0.0.1:7070"]
 ENTRYPOINT ["onhand"]
 CMD ["serve"]

@@ -14,5 +14,5 @@ pub mod runner;
 
 pub use error::ProjectorError;
 pub use rebuild::{Rebuilt, rebuild};
-pub use registry::{MODELS, ReadModel, state_tables};
+pub use registry::{MODELS, ReadModel, find as find_model, state_tables};
 pub use runner::Projector;

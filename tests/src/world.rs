@@ -140,7 +140,9 @@ impl World {
     /// How long until the next pending command is due; none if none is pending.
     async fn next_due(&self) -> Option<TimeDelta> {
         let (next,): (Option<chrono::DateTime<chrono::Utc>>,) = sqlx::query_as(
-            "select min(coalesce(leased_until, next_attempt_at)) from outbox where status in ('pending', 'leased')",
+            "select min(coalesce(o.leased_until, o.next_attempt_at)) from outbox o
+             where o.status = 'leased' or (o.status = 'pending' and not exists (
+                 select from outbox l where l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased'))",
         )
         .fetch_one(self.onhand.pool())
         .await

@@ -145,12 +145,12 @@ fn without_password(url: &str) -> (String, Option<String>) {
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
+    while let [first, after @ ..] = rest {
         let escaped = after.get(..2).filter(|_| *first == b'%').and_then(|digits| hex::decode(digits).ok());
-        match escaped.as_deref() {
-            Some([byte]) => (bytes.push(*byte), rest = &after[2..]).1,
-            _ => (bytes.push(*first), rest = after).1,
-        }
+        (bytes, rest) = match escaped {
+            Some(byte) => ([bytes, byte].concat(), &after[2..]),
+            None => ([bytes, vec![*first]].concat(), after),
+        };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn the_password_leaves_the_url_and_arrives_as_it_was() {
-        let (url, password) = without_password("postgres://me:p%40ss%2F1%@db.example:5433/onhand?sslmode=require");
+        let (url, password) =
+            without_password("postgres://me:p%40ss%2F1%@db.example:5433/onhand?sslmode=require");
         assert_eq!(url, "postgres://me@db.example:5433/onhand?sslmode=require");
         assert_eq!(password.as_deref(), Some("p@ss/1%"));
     }

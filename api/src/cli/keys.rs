@@ -55,7 +55,9 @@ async fn create(
     let caller = Caller::new(Context::internal(id, "cli"));
     let (key_id, key, _) = session.onhand.operations.create_key(caller, name, role, brand).await?;
     println!("{}", key.reveal());
-    eprintln!("This is the {role} key {key_id} of tenant {tenant}. It is not kept and cannot be shown again.");
+    eprintln!(
+        "This is the {role} key {key_id} of tenant {tenant}. It is not kept and cannot be shown again."
+    );
     eprintln!("Send it as `Authorization: Bearer <key>`; withdraw it with");
     eprintln!("  onhand key revoke --tenant {tenant} {key_id}");
     Ok(())

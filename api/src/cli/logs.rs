@@ -6,7 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Begins to log. `RUST_LOG` decides what; without it a server tells its story, and other commands only what failed.
 pub(super) fn start(serving: bool) {
-    let default = if serving { "warn,onhand=info,onhand_infrastructure=info,onhand_projector=info" } else { "error" };
+    let default =
+        if serving { "warn,onhand=info,onhand_infrastructure=info,onhand_projector=info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let to_person = stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(to_person);

@@ -48,8 +48,7 @@ async fn serve(
     let wanted = listen.unwrap_or(session.config.listen);
     // A process without HTTP binds to nothing that another one could want.
     let address = if answers { wanted } else { SocketAddr::from(([127, 0, 0, 1], 0)) };
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let app = App::new(session.onhand.clone(), public_url, Some(record_metrics()?));
     let stop = told_to_stop();
     let running = Running::start(app, listener, duties)?;

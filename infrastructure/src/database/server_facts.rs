@@ -37,7 +37,11 @@ pub async fn make_anew(
     name: &'static str,
 ) -> Result<Option<PgConnectOptions>, sqlx::Error> {
     // Nobody can drop the database they are connected to.
-    let beside = if options.get_database() == Some(name) { options.clone().database("postgres") } else { options.clone() };
+    let beside = if options.get_database() == Some(name) {
+        options.clone().database("postgres")
+    } else {
+        options.clone()
+    };
     let mut conn = PgConnection::connect_with(&beside).await?;
     let (used,): (bool,) = sqlx::query_as(
         "select exists (select from pg_stat_activity where datname = $1 and application_name = 'onhand')",

@@ -1,1 +1,4 @@
-//! x
+//! REST: who may do what, and what a mistake is answered with.
+
+mod access;
+mod contract;

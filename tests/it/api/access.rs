@@ -1,0 +1,163 @@
+use axum::body::Body;
+use onhand_tests::World;
+use serde_json::json;
+
+/// Every route that touches a tenant's data.
+const READS: [&str; 8] = [
+    "/api/products",
+    "/api/stock",
+    "/api/reservations",
+    "/api/connections",
+    "/api/listings",
+    "/api/audit",
+    "/api/deliveries",
+    "/api/outbox",
+];
+
+const WRITES: [(&str, &str); 11] = [
+    ("POST", "/api/products"),
+    ("PUT", "/api/variants/A/prices/US"),
+    ("POST", "/api/stock/restock"),
+    ("POST", "/api/stock/adjust"),
+    ("POST", "/api/stock/count"),
+    ("POST", "/api/reservations"),
+    ("POST", "/api/reservations/00000000-0000-0000-0000-000000000001/commit"),
+    ("POST", "/api/reservations/00000000-0000-0000-0000-000000000001/release"),
+    ("POST", "/api/connections"),
+    ("PUT", "/api/connections/00000000-0000-0000-0000-000000000001/rules"),
+    ("POST", "/api/keys"),
+];
+
+#[tokio::test]
+async fn no_route_is_without_an_actor() {
+    let world = World::new().await;
+    for key in [None, Some("onhand_guessed")] {
+        let nobody = world.admin.with_key(key);
+        for path in READS {
+            assert_eq!(nobody.get(path).await.problem(401), "auth.required", "{path}");
+        }
+        for (method, path) in WRITES {
+            let answer = nobody.send(method, path, &[], Body::from("{}")).await;
+            assert_eq!(answer.problem(401), "auth.required", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_reads_and_cannot_write() {
+    let world = World::new().await;
+    let viewer = world.client("viewer", None).await;
+    for path in READS {
+        viewer.get(path).await.expect(200);
+    }
+    for (method, path) in WRITES {
+        let answer = viewer.send(method, path, &[], Body::from("{}")).await;
+        assert_eq!(answer.problem(403), "auth.forbidden", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_editor_moves_stock_and_cannot_manage_connections_or_keys() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    let editor = world.client("editor", None).await;
+    editor.post("/api/stock/restock", json!({ "sku": "A", "quantity": 1 })).await.expect(200);
+    editor.post("/api/connections", json!({})).await.problem(403);
+    editor.post("/api/keys", json!({})).await.problem(403);
+}
+
+#[tokio::test]
+async fn a_revoked_key_opens_nothing_in_a_process_that_has_not_seen_it() {
+    let world = World::new().await;
+    let made = world.admin.post("/api/keys", json!({ "name": "till", "role": "viewer" })).await.expect(201);
+    let id = made["id"].as_str().expect("an id");
+    world.admin.send("DELETE", &format!("/api/keys/{id}"), &[], Body::empty()).await.expect(200);
+    world.twin().await.admin.with_key(made["key"].as_str()).get("/api/stock").await.problem(401);
+}
+
+#[tokio::test]
+async fn a_tenant_never_sees_or_moves_what_is_anothers() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    let held = world.reserve(&[("A", 1)]).await.expect(201);
+    let connection = world.connect(None, json!({})).await;
+    world.project().await;
+
+    let other = world.other_tenant().await;
+    other.project().await;
+    for path in READS.iter().filter(|path| **path != "/api/audit") {
+        let body = other.admin.get(path).await.expect(200);
+        assert_eq!(body["data"], json!([]), "{path}");
+    }
+    let audit = other.admin.get("/api/audit").await.expect(200);
+    let audit = audit["data"].as_array().expect("rows");
+    assert!(audit.iter().all(|row| row["action"] == "key.created"), "{audit:?}");
+
+    let id = held["reservation"].as_str().expect("an id");
+    let end = other.admin.post(&format!("/api/reservations/{id}/release"), json!({})).await;
+    assert_eq!(end.problem(404), "reservation.unknown");
+    let sku = other.admin.post("/api/stock/restock", json!({ "sku": "A", "quantity": 1 })).await;
+    assert_eq!(sku.problem(404), "sku.unknown");
+    let switch = other.admin.post(&format!("/api/connections/{connection}/disable"), json!({})).await;
+    assert_eq!(switch.problem(404), "connection.unknown");
+    other.admin.get(&format!("/api/reservations/{id}")).await.problem(404);
+    assert_eq!(world.levels().await["A"], (5, 1, 4));
+}
+
+#[tokio::test]
+async fn a_key_of_one_brand_never_sees_or_moves_what_is_anothers() {
+    let world = World::new().await;
+    world.stocked(&[("KITE-1", 5)]).await;
+    let heron = json!({ "title": "Heron", "brand": "heron", "variants": [{ "sku": "HERON-1" }] });
+    world.admin.post("/api/products", heron).await.expect(201);
+    world.admin.post("/api/stock/restock", json!({ "sku": "HERON-1", "quantity": 5 })).await.expect(200);
+    world.connect(None, json!({})).await;
+    let held = world.reserve(&[("KITE-1", 1)]).await.expect(201);
+    world.project().await;
+
+    let heron = world.client("editor", Some("heron")).await;
+    let products = heron.get("/api/products").await.expect(200);
+    assert_eq!(products["data"].as_array().map(Vec::len), Some(1));
+    let stock = heron.get("/api/stock").await.expect(200);
+    assert_eq!(
+        (&stock["data"][0]["sku"], stock["data"].as_array().map(Vec::len)),
+        (&json!("HERON-1"), Some(1))
+    );
+    for path in ["/api/connections", "/api/reservations", "/api/listings", "/api/deliveries", "/api/outbox"] {
+        assert_eq!(heron.get(path).await.expect(200)["data"], json!([]), "{path}");
+    }
+    world.project().await;
+    let audit = heron.get("/api/audit").await.expect(200);
+    assert!(!audit.to_string().contains("KITE"), "{audit}");
+    assert!(audit.to_string().contains("HERON"), "{audit}");
+
+    let foreign =
+        json!({ "lines": [{ "sku": "HERON-1", "quantity": 1 }, { "sku": "KITE-1", "quantity": 1 }] });
+    assert_eq!(heron.post("/api/reservations", foreign).await.problem(404), "sku.unknown");
+    let id = held["reservation"].as_str().expect("an id");
+    assert_eq!(
+        heron.post(&format!("/api/reservations/{id}/release"), json!({})).await.problem(404),
+        "reservation.unknown"
+    );
+    let own = json!({ "lines": [{ "sku": "HERON-1", "quantity": 1 }] });
+    heron.post("/api/reservations", own).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_secret_is_never_shown_again_nor_stored_in_the_clear() {
+    let world = World::new().await;
+    world.connect(None, json!({})).await;
+    world.project().await;
+    for path in READS {
+        let text = world.admin.get(path).await.expect(200).to_string();
+        assert!(!text.contains("shpat_test") && !text.contains("hush-hush"), "{path}: {text}");
+    }
+    let (found,): (bool,) = sqlx::query_as(
+        "select exists (select from events where payload::text ~ 'shpat_test|hush-hush')
+             or exists (select from connection_secrets where convert_from(sealed, 'LATIN1') ~ 'shpat_test|hush-hush')",
+    )
+    .fetch_one(world.onhand.pool())
+    .await
+    .expect("the tables can be searched");
+    assert!(!found);
+}

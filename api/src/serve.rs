@@ -104,15 +104,20 @@ impl Running {
 /// Ends holds that are due, until told to stop.
 async fn expire(onhand: Onhand, mut stop: watch::Receiver<bool>) {
     const LOOK_EVERY: Duration = Duration::from_millis(250);
+    // What was just ended is still in the read model for a moment; then comes what is due beyond one step.
+    const LOOK_AGAIN: Duration = Duration::from_millis(20);
     while !*stop.borrow() {
-        match onhand.operations.expire_due().await {
-            // More than one step's worth is due: the read model first has to see what was just ended.
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "holds that are due could not be ended for the moment"),
-        }
+        let pause = match onhand.operations.expire_due().await {
+            Ok(found) if found > 0 => LOOK_AGAIN,
+            Ok(_) => LOOK_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "holds that are due could not be ended for the moment");
+                LOOK_EVERY
+            }
+        };
         tokio::select! {
             _ = stop.changed() => break,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

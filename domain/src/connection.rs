@@ -116,7 +116,7 @@ pub struct ConnectionDetails {
 /// What has happened to a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectionEvent {
-    /// The account was made known; nothing flows yet.
+    /// The account was made known; nothing is pushed there yet.
     #[serde(rename = "connection.created")]
     Created {
         /// What it is.
@@ -131,10 +131,10 @@ pub enum ConnectionEvent {
         /// What may flow.
         rules: SyncRules,
     },
-    /// The connection was switched on.
+    /// The connection was switched on: what is true here is shown there.
     #[serde(rename = "connection.enabled")]
     Enabled {},
-    /// The connection was switched off.
+    /// The connection was switched off: nothing is pushed there. What it has sold is still taken in.
     #[serde(rename = "connection.disabled")]
     Disabled {},
 }

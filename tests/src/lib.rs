@@ -1,5 +1,6 @@
 //! The harness: a Postgres, a database a test, the product's parts around it, and ways to look at them.
 
+pub mod bench;
 pub mod client;
 pub mod postgres;
 pub mod process;

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What `health` can be told.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Where the server answers; by default where ONHAND_LISTEN says.
+    /// Where the server answers; by default where `ONHAND_LISTEN` says.
     #[arg(long)]
     url: Option<String>,
 }

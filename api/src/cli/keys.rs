@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use onhand_domain::{key::Role, values::KeyId};
 use onhand_infrastructure::{ledger::Context, operations::Caller};
 
-use super::session::Session;
+use super::{program, session::Session};
 
 /// What can be done with keys.
 #[derive(clap::Subcommand)]
@@ -59,7 +59,7 @@ async fn create(
         "This is the {role} key {key_id} of tenant {tenant}. It is not kept and cannot be shown again."
     );
     eprintln!("Send it as `Authorization: Bearer <key>`; withdraw it with");
-    eprintln!("  onhand key revoke --tenant {tenant} {key_id}");
+    eprintln!("  {} key revoke --tenant {tenant} {key_id}", program());
     Ok(())
 }
 

@@ -73,6 +73,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// What this program was called by, for commands that people may copy.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "onhand".to_owned())
+}
+
 /// One readable line and the causes below it. Many of our errors tell their cause already; none is told twice.
 fn failed(error: &anyhow::Error) -> ExitCode {
     let mut told = error.to_string();

@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use onhand_infrastructure::queries::tenants;
 use tokio::net::TcpListener;
 
-use super::{session::Session, signals::told_to_stop};
+use super::{program, session::Session, signals::told_to_stop};
 use crate::{
     App,
     serve::{Duty, Running, all_duties},
@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// What this process does, of api, projector and relay; all of it by default.
     #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
     roles: Vec<Duty>,
-    /// Where HTTP is answered, instead of where ONHAND_LISTEN says; port 0 takes any free one.
+    /// Where HTTP is answered, instead of where `ONHAND_LISTEN` says; port 0 takes any free one.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Where platforms reach this server; a connection that is enabled subscribes to its webhooks below it.
@@ -69,7 +69,8 @@ async fn tell_newcomers(session: &Session) -> anyhow::Result<()> {
     if tenants::all(session.onhand.pool()).await?.is_empty() {
         eprintln!(
             "nobody can ask anything yet; in another terminal, make a tenant and its first key:\n  \
-             onhand key create --tenant mine --role admin"
+             {} key create --tenant mine --role admin",
+            program()
         );
     }
     Ok(())

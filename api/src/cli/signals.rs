@@ -1,11 +1,15 @@
 //! Being told to stop: the first signal asks, the second does not wait for the answer.
 
-use std::process::exit;
+use std::{process::exit, time::Duration};
+
+/// What arrives this soon after the first signal is the same one: `timeout` and other wrappers send it twice.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// Returns at the first SIGINT or SIGTERM. From then on, another one ends the process at once.
 pub(super) async fn told_to_stop() {
     one().await;
     tokio::spawn(async {
+        tokio::time::sleep(ECHO).await;
         one().await;
         exit(130);
     });

@@ -2,8 +2,10 @@
 
 mod ask;
 mod holder;
+mod path;
 mod reader;
 
 pub use ask::{AdminAsk, Ask, Empty};
 pub(crate) use holder::KeyCache;
+pub use path::Path;
 pub use reader::{Listing, Reader};

@@ -1,6 +1,6 @@
 //! `/api/connections`.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use onhand_domain::{
     connection::{ConnectionDetails, SyncRules},
     values::ConnectionId,
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::Written;
 use crate::{
     app::AppState,
-    extract::{AdminAsk, Empty, Listing},
+    extract::{AdminAsk, Empty, Listing, Path},
     problem::Problem,
 };
 

@@ -1,6 +1,5 @@
 //! `/api/keys`.
 
-use axum::extract::Path;
 use onhand_domain::{key::Role, values::KeyId};
 use onhand_infrastructure::ledger::Receipt;
 use serde::Deserialize;
@@ -9,7 +8,7 @@ use uuid::Uuid;
 use super::Written;
 use crate::{
     app::AppState,
-    extract::{AdminAsk, Empty},
+    extract::{AdminAsk, Empty, Path},
     problem::Problem,
 };
 

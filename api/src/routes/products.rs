@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use onhand_domain::{
     product::{ProductDetails, VariantDetails},
     values::{Currency, Market, Money, Sku},
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::Written;
 use crate::{
     app::AppState,
-    extract::{Ask, Listing, Reader},
+    extract::{Ask, Listing, Path, Reader},
     problem::Problem,
 };
 

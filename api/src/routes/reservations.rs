@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use onhand_domain::values::{LocationCode, Quantity, ReservationId, Sku};
 use onhand_infrastructure::{
     operations::reservations::{End, Wanted},
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::Written;
 use crate::{
     app::AppState,
-    extract::{Ask, Listing},
+    extract::{Ask, Listing, Path},
     problem::Problem,
 };
 

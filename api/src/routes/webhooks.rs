@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::{
     Extension, Json,
     body::Bytes,
-    extract::{ConnectInfo, FromRequest, Path, Request as HttpRequest},
+    extract::{ConnectInfo, FromRequest, Request as HttpRequest},
 };
 use onhand_domain::values::ConnectionId;
 use onhand_infrastructure::operations::deliveries::{Answer, ReceiveError, Request};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     App,
     app::{AppState, Correlation, source_address},
+    extract::Path,
     problem::Problem,
 };
 

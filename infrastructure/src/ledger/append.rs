@@ -152,6 +152,7 @@ async fn append(conn: &mut PgConnection, base: &Base<'_>, batch: &Batch) -> Resu
         .bind(answers.iter().map(|a| a.answer.as_str()).collect::<Vec<_>>())
         .bind(variants)
         .bind(locations)
+        .bind(base.head.recorded_at)
         .fetch_optional(conn)
         .await?;
     Ok(moved.is_some())

@@ -1,9 +1,9 @@
--- Appends a batch, in one statement and therefore one transaction, if nobody has written since `seen`.
+-- Appends a batch, in one statement and therefore one transaction, if nobody has written since the head was seen.
 -- Everything hangs on `head`: it is locked first, and if it has moved nothing at all is written.
 with head as (
     update ledger_heads
     set position = $3, hash = $4, recorded_at = $5
-    where tenant_id = $1 and position = $2
+    where tenant_id = $1 and position = $2 and recorded_at = $22 -- the time, too: see `fence` in sequencer.rs
     returning position
 ),
 entries as (

@@ -189,7 +189,7 @@ impl Sequencer {
         let base = Base { tenant: self.tenant, head: &head, now };
         let unmoved = if batch.is_empty() {
             // Nothing to write, but a refusal must not be based on old news.
-            Head::read(&mut conn, self.tenant).await?.position == head.position
+            Head::read(&mut conn, self.tenant).await? == head
         } else {
             let states = &self.states;
             let tables = &self.shared.state_tables;
@@ -352,7 +352,7 @@ impl Sequencer {
         for (_, event) in &decision.changes {
             let event = event.stored();
             // Postgres has no place for U+0000 in a text; refused here, it harms nobody else in the batch.
-            if event.payload.contains("\\u0000") {
+            if holds_nul(&event.payload) {
                 return Ok(Verdict::Refused(
                     Refusal::invalid("text.nul", "texts must not contain U+0000").into(),
                 ));
@@ -504,6 +504,7 @@ impl Sequencer {
     }
 }
 
+/// Whether a commit that broke off has happened. If it has not, it never will.
 async fn committed(pool: &PgPool, tenant: TenantId, position: i64, event: Uuid) -> Result<bool, LedgerError> {
     let mut tx = pool.begin().await?;
     Head::lock(&mut tx, tenant).await?;
@@ -513,7 +514,24 @@ async fn committed(pool: &PgPool, tenant: TenantId, position: i64, event: Uuid) 
             .bind(position)
             .fetch_optional(&mut *tx)
             .await?;
-    Ok(found == Some((event,)))
+    if found == Some((event,)) {
+        return Ok(true);
+    }
+    fence(&mut tx, tenant).await?;
+    tx.commit().await?;
+    Ok(false)
+}
+
+/// Moves the head's time, so that a statement still lingering on its way to the server finds another head
+/// than the one it was made for, and writes nothing.
+async fn fence(conn: &mut PgConnection, tenant: TenantId) -> Result<(), LedgerError> {
+    sqlx::query(
+        "update ledger_heads set recorded_at = recorded_at + interval '1 microsecond' where tenant_id = $1",
+    )
+    .bind(tenant.0)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 async fn keep_snapshots(pool: &PgPool, tenant: TenantId, position: i64, due: Vec<states::Snapshot>) {
@@ -524,6 +542,14 @@ async fn keep_snapshots(pool: &PgPool, tenant: TenantId, position: i64, due: Vec
     if let Err(error) = written.await {
         tracing::warn!(%tenant, %error, "snapshots were not written; streams load from further back");
     }
+}
+
+/// Whether a JSON text holds U+0000, which is written `\u0000`; a backslash before that is a backslash.
+fn holds_nul(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(place, _)| {
+        let slashes = json[..place].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        slashes % 2 == 0
+    })
 }
 
 fn head_after(head: Head, now: DateTime<Utc>, batch: &Batch) -> Head {
@@ -572,5 +598,17 @@ impl Chain {
         self.position = entry.position;
         self.hash.clone_from(&entry.hash);
         entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_told_from_a_backslash_before_u0000() {
+        assert!(holds_nul(r#"{"title":"a\u0000b"}"#));
+        assert!(!holds_nul(r#"{"title":"a\\u0000b"}"#));
+        assert!(holds_nul(r#"{"title":"a\\\u0000b"}"#));
     }
 }

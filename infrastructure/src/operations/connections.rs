@@ -51,7 +51,7 @@ pub struct Credentials {
 }
 
 impl Operations {
-    /// Makes an account known. Nothing flows until it is switched on. Answers with its id.
+    /// Makes an account known. Nothing is pushed there until it is switched on. Answers with its id.
     pub async fn create_connection(
         &self,
         caller: Caller,

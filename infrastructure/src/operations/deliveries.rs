@@ -186,6 +186,7 @@ impl Operations {
         attachments: Attachments,
         reason: String,
     ) -> Result<Answer, ReceiveError> {
+        let reason: String = reason.chars().filter(|c| !c.is_control()).take(1_000).collect();
         let why = reason.clone();
         let receipt = self
             .submit(caller, vec![StreamId::Delivery(delivery)], move |lookup, _| {
@@ -214,13 +215,18 @@ fn received(connection: &Connected, request: &Request, identity: &Identity) -> R
     Received {
         connection: connection.id,
         platform: connection.details.platform,
-        topic: identity.topic.clone(),
-        external_id: identity.external_id.clone(),
+        topic: printable(&identity.topic),
+        external_id: printable(&identity.external_id),
         body_sha256: hex::encode(Sha256::digest(&request.body)),
         body_bytes: request.body.len() as i64,
         source_address: request.source_address.map(|address| address.to_string()),
-        user_agent: agent.map(|agent| agent.chars().take(200).collect()),
+        user_agent: agent.map(printable),
     }
+}
+
+/// What a sender calls things, as far as it can be kept and shown.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(250).collect()
 }
 
 fn context(connection: &Connected, request: &Request, delivery: DeliveryId) -> Context {

@@ -1,4 +1,4 @@
-//! Create products, set prices, archive.
+//! Create products, set prices.
 
 use std::collections::BTreeMap;
 

@@ -48,7 +48,10 @@ pub async fn list(
                 or exists (select from products p where p.tenant_id = $1 and p.brand = $2
                            and p.id = coalesce(a.product_id, (select product_id from variants
                                                               where tenant_id = $1 and id = a.variant_id)))
-                or exists (select from connections c where c.tenant_id = $1 and c.id = a.connection_id and c.brand = $2))
+                or exists (select from connections c where c.tenant_id = $1 and c.brand = $2 and c.id = coalesce(
+                    a.connection_id,
+                    (select connection_id from listings where tenant_id = $1
+                        and id = case when a.stream like 'listing/%' then substr(a.stream, 9)::uuid end))))
            and ($3::bigint is null or a.position < $3)
            and ($4::text is null or a.stream = $4) and ($5::text is null or a.action = $5)
            and ($6::text is null or a.actor = $6) and ($7::text is null or a.correlation_id = $7)

@@ -103,8 +103,9 @@ pub struct Target {
     pub external_variant: ExternalId,
     /// Their handle on its stock.
     pub external_inventory: Option<ExternalId>,
-    /// Available units, less the connection's safety buffer; never below 0.
-    pub quantity: i64,
+    /// Available units, less the connection's safety buffer; never below 0. None if the shelf has no history:
+    /// unknown is not zero, and a shop that is connected with its own stock is not emptied.
+    pub quantity: Option<i64>,
     /// The ledger position that quantity is true as of.
     pub quantity_as_of: i64,
     /// The quantity it is believed to show.
@@ -115,8 +116,10 @@ pub struct Target {
     pub price_as_of: i64,
     /// The price it is believed to show.
     pub shown_price: Option<Money>,
-    /// False if the rules, the switch or the platform no longer allow a push.
-    pub live: bool,
+    /// Whether the rules and the switch allow quantities to be pushed, and the platform still offers it.
+    pub pushes_quantity: bool,
+    /// The same, for prices.
+    pub pushes_price: bool,
 }
 
 #[derive(FromRow)]
@@ -125,13 +128,14 @@ struct TargetRow {
     external_product: String,
     external_variant: String,
     external_inventory: Option<String>,
-    quantity: i64,
+    quantity: Option<i64>,
     quantity_as_of: i64,
     shown_quantity: Option<i64>,
     price: Option<Json<Money>>,
     price_as_of: i64,
     shown_price: Option<Json<Money>>,
-    live: bool,
+    pushes_quantity: bool,
+    pushes_price: bool,
 }
 
 /// The present truth for some listings, all as of one moment: one statement, one snapshot.
@@ -142,14 +146,16 @@ pub async fn targets(
 ) -> Result<HashMap<ListingId, Target>, sqlx::Error> {
     let rows: Vec<TargetRow> = sqlx::query_as(
         "select l.id, l.external_product, l.external_variant, l.external_inventory,
-                greatest(coalesce(s.on_hand - s.reserved, 0) - (c.rules->>'safetyBuffer')::bigint, 0) as quantity,
+                case when s.variant_id is not null then
+                    greatest(s.on_hand - s.reserved - (c.rules->>'safetyBuffer')::bigint, 0) end as quantity,
                 coalesce((select position from checkpoints
                           where tenant_id = $1 and model = 'stock_levels'), 0) as quantity_as_of,
                 l.shown_quantity,
                 v.prices->c.market as price,
                 (select position from ledger_heads where tenant_id = $1) as price_as_of,
                 l.shown_price,
-                not l.removed and c.enabled as live
+                not l.removed and c.enabled and c.pushes_quantity as pushes_quantity,
+                not l.removed and c.enabled and c.pushes_price as pushes_price
          from listings l
          join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
          join variants v on v.tenant_id = l.tenant_id and v.id = l.variant_id
@@ -176,6 +182,7 @@ fn target(row: TargetRow) -> Result<Target, sqlx::Error> {
         price: row.price.map(|price| price.0),
         price_as_of: row.price_as_of,
         shown_price: row.shown_price.map(|price| price.0),
-        live: row.live,
+        pushes_quantity: row.pushes_quantity,
+        pushes_price: row.pushes_price,
     })
 }

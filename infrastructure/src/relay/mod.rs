@@ -6,7 +6,11 @@
 pub mod policy;
 mod push;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -45,9 +49,10 @@ impl Relay {
 
     /// Takes one claim of commands through to the end. Says how many were claimed; 0 when nothing is due.
     pub async fn step(&self) -> Result<usize, LedgerError> {
+        let begun = Instant::now();
         let groups = self.claim().await?;
         let claimed = groups.iter().map(Vec::len).sum();
-        for settled in join_all(groups.into_iter().map(|group| self.deliver(group))).await {
+        for settled in join_all(groups.into_iter().map(|group| self.deliver(group, begun))).await {
             settled?;
         }
         Ok(claimed)
@@ -57,6 +62,7 @@ impl Relay {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let calls = Arc::new(Semaphore::new(CALLS_MAX));
         while !*stop.borrow() {
+            let begun = Instant::now();
             let groups = match self.claim().await {
                 Ok(groups) => groups,
                 Err(error) => {
@@ -77,7 +83,7 @@ impl Relay {
                 let Ok(permit) = Arc::clone(&calls).acquire_owned().await else { return };
                 let relay = self.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = relay.deliver(group).await {
+                    if let Err(error) = relay.deliver(group, begun).await {
                         tracing::warn!(%error, "pushes could not be recorded; their lease will run out");
                     }
                     drop(permit);

@@ -1,14 +1,12 @@
 //! One account, one kind: from leased commands to recorded results.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{
-    Event, StreamId,
-    catalog::Changes,
-    listing::ListingEvent,
-    values::{ListingId, Money},
-};
+use onhand_domain::{Event, StreamId, catalog::Changes, listing::ListingEvent, values::ListingId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,15 +15,18 @@ use crate::{
     ledger::{Attachments, Context, Decision, LedgerError},
     operations::Caller,
     outbox::{Command, CommandKind, Settlement, Verdict},
-    platforms::shopify::outbound::{CallError, Outcome, PriceAsk, QuantityAsk, Shop},
+    platforms::shopify::outbound::{CallError, Outcome, PriceAsk, QUANTITIES_MAX, QuantityAsk, Shop},
     queries::{
         connections::connected,
         listings::{Target, targets},
     },
 };
 
+/// No call is begun later than this after the claim: the longest one still ends within the lease.
+const BEGIN_WITHIN: Duration = Duration::from_secs(30);
+
 /// When a command is looked at again that is ahead of the read model.
-const CATCH_UP: Duration = Duration::from_millis(50);
+const CATCH_UP: Duration = Duration::from_millis(100);
 
 /// Results of one group: entries for the ledger, and what becomes of the rows.
 #[derive(Default)]
@@ -36,7 +37,9 @@ struct Results {
 
 impl Relay {
     /// Pushes a group and records what came of it: entries and settlements in one commit.
-    pub(super) async fn deliver(&self, group: Group) -> Result<(), LedgerError> {
+    ///
+    /// `begun` is when the lease began; calls that would outlast it are not made.
+    pub(super) async fn deliver(&self, group: Group, begun: Instant) -> Result<(), LedgerError> {
         let Some(first) = group.first() else { return Ok(()) };
         let (tenant, connection, kind) = (first.tenant, first.connection, first.kind);
         let now = self.operations.ledger().clock().now();
@@ -49,8 +52,8 @@ impl Relay {
         };
         let results = match shop {
             Ok(Some(shop)) => match kind {
-                CommandKind::Quantity => push_quantities(&shop, &group, &targets, now).await,
-                CommandKind::Price => push_prices(&shop, &group, &targets, now).await,
+                CommandKind::Quantity => push_quantities(&shop, &group, &targets, (begun, now)).await,
+                CommandKind::Price => push_prices(&shop, &group, &targets, (begun, now)).await,
             },
             Ok(None) => give_up(&group, "the connection has no endpoint or no access token", now),
             Err(why) => give_up(&group, why.as_str(), now),
@@ -112,6 +115,16 @@ impl Results {
         self.settle(command, policy::next(command.attempt, &behind, now));
     }
 
+    /// Not this time: what came before has taken too long.
+    fn later(&mut self, command: &Command, now: DateTime<Utc>) {
+        let later = CallError::Again {
+            after: Some(Duration::ZERO),
+            why: "other calls took too long".to_owned(),
+            counts: false,
+        };
+        self.settle(command, policy::next(command.attempt, &later, now));
+    }
+
     fn failed(&mut self, command: &Command, error: &CallError, now: DateTime<Utc>) {
         let verdict = policy::next(command.attempt, error, now);
         if let Verdict::Dead { error } = &verdict {
@@ -138,16 +151,18 @@ async fn push_quantities(
     shop: &Shop,
     group: &[Command],
     targets: &HashMap<ListingId, Target>,
-    now: DateTime<Utc>,
+    (begun, now): (Instant, DateTime<Utc>),
 ) -> Results {
     let mut results = Results::default();
     let mut asks = Vec::new();
     for command in group {
-        let Some(target) = targets.get(&command.listing).filter(|target| target.live) else {
-            results.settle(command, Verdict::Done); // Nothing is owed to a listing that is gone.
+        let target = targets.get(&command.listing).filter(|target| target.pushes_quantity);
+        let Some((target, quantity)) = target.and_then(|target| Some((target, target.quantity?))) else {
+            // Nothing is owed: the listing is gone, the rules have changed, or the shelf has no history.
+            results.settle(command, Verdict::Done);
             continue;
         };
-        if target.shown_quantity == Some(target.quantity) {
+        if target.shown_quantity == Some(quantity) {
             results.shown(command, target.quantity_as_of, now);
             continue;
         }
@@ -155,11 +170,7 @@ async fn push_quantities(
             Some(inventory) => asks.push((
                 command,
                 target,
-                QuantityAsk {
-                    inventory: inventory.clone(),
-                    quantity: target.quantity,
-                    believed: target.shown_quantity,
-                },
+                QuantityAsk { inventory: inventory.clone(), quantity, believed: target.shown_quantity },
             )),
             None => {
                 let why = "the platform gave no inventory item for this listing".to_owned();
@@ -167,7 +178,11 @@ async fn push_quantities(
             }
         }
     }
-    for chunk in asks.chunks(crate::platforms::shopify::outbound::QUANTITIES_MAX) {
+    for chunk in asks.chunks(QUANTITIES_MAX) {
+        if begun.elapsed() > BEGIN_WITHIN {
+            chunk.iter().for_each(|(command, _, _)| results.later(command, now));
+            continue;
+        }
         let asks: Vec<QuantityAsk> = chunk.iter().map(|(_, _, ask)| ask.clone()).collect();
         let (reference, key) = chunk.first().map_or_else(Default::default, |(command, target, _)| {
             (format!("onhand://ledger/{}", target.quantity_as_of), call_key(command))
@@ -197,12 +212,12 @@ async fn push_prices(
     shop: &Shop,
     group: &[Command],
     targets: &HashMap<ListingId, Target>,
-    now: DateTime<Utc>,
+    (begun, now): (Instant, DateTime<Utc>),
 ) -> Results {
     let mut results = Results::default();
-    let mut asks: Vec<(&Command, &Target, Money, PriceAsk)> = Vec::new();
+    let mut asks: Vec<(&Command, &Target, PriceAsk)> = Vec::new();
     for command in group {
-        let target = targets.get(&command.listing).filter(|target| target.live);
+        let target = targets.get(&command.listing).filter(|target| target.pushes_price);
         let Some((target, price)) = target.and_then(|target| Some((target, target.price?))) else {
             results.settle(command, Verdict::Done); // No listing, or no price in its market: nothing is owed.
             continue;
@@ -216,23 +231,27 @@ async fn push_prices(
             variant: target.external_variant.clone(),
             price,
         };
-        asks.push((command, target, price, ask));
+        asks.push((command, target, ask));
     }
-    if asks.is_empty() {
-        return results;
-    }
-    let calls: Vec<PriceAsk> = asks.iter().map(|(_, _, _, ask)| ask.clone()).collect();
-    let outcomes = shop.set_prices(&calls).await;
-    for ((command, target, _, _), outcome) in asks.iter().zip(outcomes) {
-        match outcome {
-            Outcome::Shown(price) => {
-                results.note(command, ListingEvent::PricePushed { price, as_of: target.price_as_of });
-                results.settle(command, Verdict::Done);
+    // One call a product: the platform takes the variants of one product at a time.
+    asks.sort_by(|(_, _, a), (_, _, b)| a.product.cmp(&b.product));
+    for product in asks.chunk_by(|(_, _, a), (_, _, b)| a.product == b.product) {
+        if begun.elapsed() > BEGIN_WITHIN {
+            product.iter().for_each(|(command, _, _)| results.later(command, now));
+            continue;
+        }
+        let calls: Vec<PriceAsk> = product.iter().map(|(_, _, ask)| ask.clone()).collect();
+        for ((command, target, _), outcome) in product.iter().zip(shop.set_prices(&calls).await) {
+            match outcome {
+                Outcome::Shown(price) => {
+                    results.note(command, ListingEvent::PricePushed { price, as_of: target.price_as_of });
+                    results.settle(command, Verdict::Done);
+                }
+                Outcome::Stale { observed } => {
+                    results.stale(command, ListingEvent::PriceObserved { price: observed, at: now }, now);
+                }
+                Outcome::Failed(error) => results.failed(command, &error, now),
             }
-            Outcome::Stale { observed } => {
-                results.stale(command, ListingEvent::PriceObserved { price: observed, at: now }, now);
-            }
-            Outcome::Failed(error) => results.failed(command, &error, now),
         }
     }
     results

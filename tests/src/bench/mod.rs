@@ -1,0 +1,88 @@
+//! The benchmark, in parts: the baseline, the server under load, the load, the report.
+
+mod baseline;
+mod load;
+mod report;
+mod steal;
+mod subject;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use onhand_infrastructure::database::local::{LocalPostgres, LocalSettings};
+
+use self::report::{Report, Round};
+
+/// HTTP reservations against the pgbench rate.
+#[derive(Debug, Clone, Parser)]
+pub struct Options {
+    /// Rounds; in each, baseline and candidate take turns.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds a measurement lasts.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Connections of the load.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Where its own Postgres is kept.
+    #[arg(long, default_value_os_t = std::env::temp_dir().join("onhand-bench"))]
+    data_dir: std::path::PathBuf,
+}
+
+/// Runs it.
+pub fn main() -> ExitCode {
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(&options)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the benchmark failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> anyhow::Result<()> {
+    let settings = LocalSettings {
+        extra: vec![("shared_buffers".into(), "1GB".into())],
+        ..LocalSettings::at(&options.data_dir)
+    };
+    let server = LocalPostgres::start(settings).await?;
+    let info = server.info();
+    println!(
+        "PostgreSQL {}, fsync on, synchronous_commit on, shared_buffers 1GB; {} processors",
+        info.version,
+        cores()
+    );
+    println!(
+        "{} rounds of {} s a measurement; HTTP over {} connections\n",
+        options.rounds, options.seconds, options.connections
+    );
+    let outcome = measure(options, &server).await;
+    server.stop().await?;
+    outcome?.print();
+    Ok(())
+}
+
+async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Report> {
+    let baseline = baseline::Baseline::prepare(server).await?;
+    let subject = subject::Subject::start(server).await?;
+    let mut report = Report::default();
+    for number in 1..=options.rounds {
+        let pgbench = steal::watched(|| baseline.best_rate(options.seconds)).await?;
+        let cold = steal::watched(|| load::run(&subject, &subject.cold, options)).await?;
+        let hot = steal::watched(|| load::run(&subject, &subject.hot, options)).await?;
+        let round = Round { number, pgbench, cold, hot };
+        round.print();
+        report.rounds.push(round);
+    }
+    subject.check().await?;
+    subject.stop().await;
+    Ok(report)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

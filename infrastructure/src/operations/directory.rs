@@ -10,11 +10,9 @@ use onhand_domain::{
     Refusal,
     values::{ProductId, Sku, TenantId, VariantId},
 };
-use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::{Caller, Operations};
-use crate::ledger::LedgerError;
+use crate::{ledger::LedgerError, queries};
 
 /// How long a SKU is believed to name the same variant. Renaming is rare; other processes rename too.
 const BELIEVED: Duration = Duration::from_secs(3);
@@ -69,8 +67,10 @@ impl Operations {
         }
         let unknown: Vec<&Sku> = skus.iter().filter(|sku| !known.contains_key(sku)).collect();
         if !unknown.is_empty() {
-            let mut conn = self.ledger().pool().acquire().await?;
-            for (sku, named) in look_up(&mut conn, tenant, &unknown).await? {
+            let unknown: Vec<&str> = unknown.into_iter().map(Sku::as_str).collect();
+            for found in queries::products::of_skus(self.ledger().pool(), tenant, &unknown).await? {
+                let (sku, named) =
+                    (found.sku, Named { product: found.product, variant: found.variant, brand: found.brand });
                 if let Some(place) = skus.iter().find(|asked| asked.as_str() == sku) {
                     self.directory.remember(tenant, place.clone(), named.clone());
                     known.insert(place, named);
@@ -88,26 +88,4 @@ impl Operations {
 
 pub(crate) fn unknown_sku(sku: &Sku) -> Refusal {
     Refusal::missing("sku.unknown", format!("no variant has the SKU {sku}; create the product first"))
-}
-
-async fn look_up(
-    conn: &mut PgConnection,
-    tenant: TenantId,
-    skus: &[&Sku],
-) -> Result<Vec<(String, Named)>, sqlx::Error> {
-    let rows: Vec<(String, Uuid, Uuid, Option<String>)> = sqlx::query_as(
-        "select v.sku, v.product_id, v.id, p.brand
-         from variants v join products p on p.tenant_id = v.tenant_id and p.id = v.product_id
-         where v.tenant_id = $1 and v.sku = any($2) -- variants_sku_idx",
-    )
-    .bind(tenant.0)
-    .bind(skus.iter().map(|sku| sku.as_str()).collect::<Vec<_>>())
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(sku, product, variant, brand)| {
-            (sku, Named { product: ProductId(product), variant: VariantId(variant), brand })
-        })
-        .collect())
 }

@@ -87,6 +87,45 @@ pub async fn all_of_brand(
     Ok(!foreign)
 }
 
+/// What a SKU names.
+#[derive(Debug, Clone)]
+pub struct NamedVariant {
+    /// The SKU.
+    pub sku: String,
+    /// The variant's product.
+    pub product: ProductId,
+    /// The variant.
+    pub variant: VariantId,
+    /// The brand that owns the product.
+    pub brand: Option<String>,
+}
+
+/// What these SKUs name; those that name nothing are left out.
+pub async fn of_skus(
+    pool: &PgPool,
+    tenant: TenantId,
+    skus: &[&str],
+) -> Result<Vec<NamedVariant>, sqlx::Error> {
+    let rows: Vec<(String, Uuid, Uuid, Option<String>)> = sqlx::query_as(
+        "select v.sku, v.product_id, v.id, p.brand
+         from variants v join products p on p.tenant_id = v.tenant_id and p.id = v.product_id
+         where v.tenant_id = $1 and v.sku = any($2) -- variants_sku_idx",
+    )
+    .bind(tenant.0)
+    .bind(skus)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(sku, product, variant, brand)| NamedVariant {
+            sku,
+            product: ProductId(product),
+            variant: VariantId(variant),
+            brand,
+        })
+        .collect())
+}
+
 /// A variant that a price feed may mean.
 #[derive(Debug, Clone)]
 pub struct StyledVariant {

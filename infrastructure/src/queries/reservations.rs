@@ -1,6 +1,7 @@
 //! Reservations: what is held for whom, and what became of it.
 
 use chrono::{DateTime, Utc};
+use onhand_domain::values::{ReservationId, TenantId, VariantId};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
@@ -47,4 +48,39 @@ pub async fn list(
         .fetch_all(pool)
         .await?;
     Ok(window.page(rows, |row: &ReservationView| row.id))
+}
+
+/// A hold whose time has come, as far as the read model knows.
+#[derive(Debug, Clone)]
+pub struct DueHold {
+    /// Whose.
+    pub tenant: TenantId,
+    /// For which reservation.
+    pub reservation: ReservationId,
+    /// Of what.
+    pub variant: VariantId,
+    /// Where.
+    pub location: String,
+}
+
+/// Holds that are due at `now`, over all tenants, the longest overdue first.
+pub async fn due(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<DueHold>, sqlx::Error> {
+    let rows: Vec<(Uuid, Uuid, Uuid, String)> = sqlx::query_as(
+        "select tenant_id, reservation_id, variant_id, location from reservations
+         where expires_at <= $1 and reserved > committed + released + expired -- reservations_due_idx
+         order by expires_at limit $2",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(tenant, reservation, variant, location)| DueHold {
+            tenant: TenantId(tenant),
+            reservation: ReservationId(reservation),
+            variant: VariantId(variant),
+            location,
+        })
+        .collect())
 }

@@ -1,1 +1,4 @@
-//! x
+//! Journeys: the program as processes, and what a kill leaves behind.
+
+mod command_line;
+mod crash;

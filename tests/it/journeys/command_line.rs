@@ -1,0 +1,87 @@
+use std::process::Stdio;
+
+use onhand_tests::{World, process};
+use tokio::process::Command;
+
+/// Runs the program on a world's database. Gives its exit code and what it said on stdout and stderr.
+async fn onhand(world: &World, args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(process::binary())
+        .args(args)
+        .env("DATABASE_URL", world.database.url())
+        .env("ONHAND_MASTER_KEYS", process::master_keys())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("the program runs");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn audit_verify_passes_over_an_honest_ledger_and_names_the_position_in_another() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    let (code, said, wrong) = onhand(&world, &["audit", "verify"]).await;
+    assert_eq!(code, 0, "{said}{wrong}");
+
+    let mut owner = world.database.owner().await;
+    for sql in [
+        "set session_replication_role = replica",
+        "update events set payload = replace(payload::text, '5', '4')::json where position = 5",
+    ] {
+        sqlx::query(sql).execute(&mut owner).await.expect("a superuser may do anything");
+    }
+    let (code, said, wrong) = onhand(&world, &["audit", "verify"]).await;
+    assert_eq!(code, 1, "{said}{wrong}");
+    assert!(format!("{said}{wrong}").contains("position 5"), "{said}{wrong}");
+}
+
+#[tokio::test]
+async fn rebuild_says_of_each_read_model_whether_it_was_right() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    let before = world.levels().await;
+    sqlx::query("update stock_levels set on_hand = 99").execute(world.onhand.pool()).await.expect("spoilt");
+    let (code, said, wrong) = onhand(&world, &["rebuild", "--all"]).await;
+    assert_eq!(code, 0, "{said}{wrong}");
+    for model in onhand_projector::MODELS {
+        assert!(format!("{said}{wrong}").contains(model.name), "{}: {said}{wrong}", model.name);
+    }
+    assert_eq!(world.levels().await, before);
+    let (code, _, wrong) = onhand(&world, &["rebuild", "nonsense"]).await;
+    assert_ne!(code, 0);
+    assert!(wrong.contains("stock_levels"), "the error names what there is: {wrong}");
+}
+
+#[tokio::test]
+async fn a_key_made_on_the_command_line_opens_its_tenants_door() {
+    let world = World::new().await;
+    let (code, key, wrong) = onhand(&world, &["key", "create", "--tenant", "acme", "--role", "viewer"]).await;
+    assert_eq!(code, 0, "{wrong}");
+    world.admin.with_key(Some(key.trim())).get("/api/stock").await.expect(200);
+    world
+        .admin
+        .with_key(Some(key.trim()))
+        .post("/api/stock/restock", serde_json::json!({}))
+        .await
+        .problem(403);
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_used_is_named_and_the_program_does_not_start() {
+    let world = World::new().await;
+    let output = Command::new(process::binary())
+        .args(["serve"])
+        .env("DATABASE_URL", world.database.url())
+        .env("FEATURE_MONITOR_UPDATES_STOCK", "true")
+        .env("STOCK_RESERVATION_TTL_MINUTES", "soon")
+        .output()
+        .await
+        .expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(
+        said.contains("FEATURE_MONITOR_UPDATES_STOCK") && said.contains("STOCK_RESERVATION_TTL_MINUTES"),
+        "{said}"
+    );
+}

@@ -79,7 +79,7 @@ pub fn router(app: App) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            Problem::internal("server.panic", "a handler panicked").into_response()
+            Problem::internal("server.panic", &"a handler panicked").into_response()
         }))
         .layer(middleware::from_fn(correlate))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -1,5 +1,7 @@
 //! Problems: RFC 9457 bodies, and the only place where status codes of failures are chosen.
 
+use std::fmt::Display;
+
 use axum::{
     Json,
     extract::rejection::{BytesRejection, PathRejection, QueryRejection},
@@ -59,7 +61,7 @@ impl Problem {
     }
 
     /// 500: our fault. The cause goes to the log.
-    pub fn internal(code: &'static str, cause: impl ToString) -> Self {
+    pub fn internal(code: &'static str, cause: &dyn Display) -> Self {
         let problem = Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             code,
@@ -144,7 +146,7 @@ impl From<LedgerError> for Problem {
             ),
             LedgerError::NoTenant => Self::missing("tenant.unknown", error.to_string()),
             LedgerError::Database(error) => error.into(),
-            LedgerError::Unreadable { .. } => Self::internal("ledger.unreadable", error),
+            LedgerError::Unreadable { .. } => Self::internal("ledger.unreadable", &error),
         }
     }
 }
@@ -166,7 +168,7 @@ impl From<sqlx::Error> for Problem {
             let detail = "the database cannot be reached for the moment; nothing was written, try again";
             Self { cause: Some(error.to_string()), ..Self::unavailable("database.unavailable", detail, 2) }
         } else {
-            Self::internal("database.failed", error)
+            Self::internal("database.failed", &error)
         }
     }
 }

@@ -98,6 +98,9 @@ pub enum ListingCommand {
     ObserveQuantity {
         /// What it shows.
         quantity: i64,
+        /// What it is to show: a platform that shows just that is not astray, whoever made it so. The news of
+        /// our own push may be here before the answer to it.
+        owed: Option<i64>,
         /// When, by the platform's own clock.
         at: DateTime<Utc>,
     },
@@ -153,22 +156,21 @@ impl Listing {
                 Ok(vec![ListingEvent::Removed {}])
             }
             ListingCommand::Remove => Ok(vec![]),
-            ListingCommand::ObserveQuantity { quantity, at } => Ok(self.observe_quantity(quantity, at)),
+            ListingCommand::ObserveQuantity { quantity, owed, at } => {
+                Ok(self.observe_quantity(quantity, owed, at))
+            }
             ListingCommand::ObservePrice { price, at } => Ok(self.observe_price(price, at)),
         }
     }
 
-    fn observe_quantity(&self, quantity: i64, at: DateTime<Utc>) -> Vec<ListingEvent> {
-        let echo = self.awaited.contains(&quantity);
+    fn observe_quantity(&self, quantity: i64, owed: Option<i64>, at: DateTime<Utc>) -> Vec<ListingEvent> {
+        let ours = self.awaited.contains(&quantity);
         let stale = self.quantity.observed_at.is_some_and(|known| at < known);
-        if stale && !echo {
+        if stale && !ours {
             return vec![];
         }
-        vec![ListingEvent::QuantityObserved {
-            quantity,
-            at,
-            echo: echo || self.quantity.value == Some(quantity),
-        }]
+        let echo = ours || self.quantity.value == Some(quantity) || owed == Some(quantity);
+        vec![ListingEvent::QuantityObserved { quantity, at, echo }]
     }
 
     fn observe_price(&self, price: Money, at: DateTime<Utc>) -> Vec<ListingEvent> {
@@ -194,12 +196,16 @@ impl Listing {
             }
             ListingEvent::Removed {} => self.removed = true,
             ListingEvent::QuantityPushed { quantity, as_of } => {
+                // Already heard of: its echo was quicker than its answer, and will not come again.
+                let heard = self.quantity.value == Some(quantity);
                 // An answer for an older position says nothing about a newer one.
                 if as_of >= self.quantity.as_of {
                     self.quantity.value = Some(quantity);
                     self.quantity.as_of = as_of;
                 }
-                self.awaited.push_back(quantity);
+                if !heard {
+                    self.awaited.push_back(quantity);
+                }
                 if self.awaited.len() > AWAITED_MAX {
                     self.awaited.pop_front();
                 }
@@ -211,8 +217,10 @@ impl Listing {
                 }
             }
             ListingEvent::QuantityObserved { quantity, at, echo } => {
-                if let Some(place) = self.awaited.iter().position(|awaited| *awaited == quantity) {
-                    self.awaited.remove(place);
+                match self.awaited.iter().position(|awaited| *awaited == quantity) {
+                    // Perhaps an older push than the last one: what is shown now is not told by it.
+                    Some(place) => drop(self.awaited.remove(place)),
+                    None => self.quantity.value = Some(quantity),
                 }
                 if !echo {
                     self.quantity.value = Some(quantity);
@@ -251,7 +259,7 @@ mod tests {
     }
 
     fn observe(quantity: i64, second: i64) -> ListingCommand {
-        ListingCommand::ObserveQuantity { quantity, at: at(second) }
+        ListingCommand::ObserveQuantity { quantity, owed: None, at: at(second) }
     }
 
     fn observed(quantity: i64, second: i64, echo: bool) -> ListingEvent {
@@ -272,6 +280,15 @@ mod tests {
             .when(observe(3, 1))
             .then([observed(3, 1, false)])
             .then_state(|listing| assert_eq!(listing.quantity.value, Some(3)));
+    }
+
+    #[test]
+    fn an_echo_that_is_quicker_than_the_answer_is_no_stray_and_is_not_awaited_again() {
+        let early = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(5), at: at(1) };
+        given::<Listing>(L, [pushed(6, 9)]).when(early).then([observed(5, 1, true)]);
+        given::<Listing>(L, [pushed(6, 9), observed(5, 1, true), pushed(5, 10), pushed(4, 11)])
+            .when(observe(5, 2))
+            .then([observed(5, 2, false)]);
     }
 
     #[test]

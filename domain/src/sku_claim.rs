@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What has happened to a SKU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SkuEvent {
     /// The SKU became the name of a variant.
     #[serde(rename = "sku.assigned")]

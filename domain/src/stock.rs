@@ -340,6 +340,10 @@ impl Stock {
 
     /// Takes a fact. Facts are not refused: whatever the history says, happened.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the trait hands events over, and all aggregates look alike"
+    )]
     pub fn evolve(mut self, event: StockEvent) -> Self {
         match event {
             StockEvent::Restocked { quantity, .. } => self.move_on_hand(quantity.units()),

@@ -16,6 +16,7 @@ mod submission;
 
 use std::{collections::HashMap, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use onhand_domain::{State, StreamId, values::TenantId};
 use sqlx::{PgConnection, PgPool};
 use tokio::{
@@ -37,15 +38,18 @@ use crate::clock::Clock;
 /// Commands that may wait for a tenant's sequencer; beyond it callers are told to come back.
 const QUEUE_MAX: usize = 8_192;
 
+/// Writes what some states say, in the caller's transaction, whatever the rows were before.
+pub type WriteStates = for<'c> fn(
+    &'c mut PgConnection,
+    TenantId,
+    &'c [(StreamId, &'c State)],
+) -> BoxFuture<'c, Result<(), sqlx::Error>>;
+
 /// A table whose rows say what the entries of single streams add up to, written in the commit itself.
 #[derive(Clone, Copy)]
 pub struct StateTable {
     /// Writes the rows of the given streams, whatever they were before.
-    pub write: for<'c> fn(
-        &'c mut PgConnection,
-        TenantId,
-        &'c [(StreamId, &'c State)],
-    ) -> futures_util::future::BoxFuture<'c, Result<(), sqlx::Error>>,
+    pub write: WriteStates,
     /// Whether rows of this table follow from streams of this kind.
     pub covers: fn(&StreamId) -> bool,
 }

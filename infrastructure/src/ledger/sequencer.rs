@@ -161,7 +161,7 @@ impl Sequencer {
         match outcome {
             Ok((verdicts, head)) => {
                 self.head = Some(head);
-                self.publish(mem::take(open), verdicts, batch);
+                self.publish(mem::take(open), verdicts, &batch);
                 Ok(())
             }
             Err(setback) => {
@@ -412,7 +412,7 @@ impl Sequencer {
     }
 
     /// Makes the batch known: answers, remembered keys, snapshots, and the bell for projectors and relays.
-    fn publish(&mut self, open: Vec<Ticket>, verdicts: Vec<Verdict>, batch: Batch) {
+    fn publish(&mut self, open: Vec<Ticket>, verdicts: Vec<Verdict>, batch: &Batch) {
         let receipts: Vec<Option<Receipt>> = verdicts
             .iter()
             .map(|verdict| match verdict {

@@ -21,4 +21,7 @@ join connections c on c.tenant_id = $1 and c.id = o.connection_id
 where (o.kind = 'quantity' and c.pushes_quantity) or (o.kind = 'price' and c.pushes_price)
 group by o.connection_id, o.listing_id, o.kind
 on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
-    do update set position = excluded.position
+    do update set position = excluded.position,
+            -- What is owed now does not wait for what was owed later; what is in its backoff stays there.
+            next_attempt_at = case when outbox.attempts = 0
+                then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end

@@ -167,10 +167,10 @@ pub async fn targets(
     .bind(listings.iter().map(|id| id.0).collect::<Vec<_>>())
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(|row| Ok((ListingId(row.id), target(row)?))).collect()
+    rows.into_iter().map(|row| Ok((ListingId(row.id), target(&row)?))).collect()
 }
 
-fn target(row: TargetRow) -> Result<Target, sqlx::Error> {
+fn target(row: &TargetRow) -> Result<Target, sqlx::Error> {
     let id = |text: &str| ExternalId::new(text).map_err(|error| sqlx::Error::Decode(Box::new(error)));
     Ok(Target {
         external_product: id(&row.external_product)?,
@@ -179,9 +179,9 @@ fn target(row: TargetRow) -> Result<Target, sqlx::Error> {
         quantity: row.quantity,
         quantity_as_of: row.quantity_as_of,
         shown_quantity: row.shown_quantity,
-        price: row.price.map(|price| price.0),
+        price: row.price.as_ref().map(|price| price.0),
         price_as_of: row.price_as_of,
-        shown_price: row.shown_price.map(|price| price.0),
+        shown_price: row.shown_price.as_ref().map(|price| price.0),
         pushes_quantity: row.pushes_quantity,
         pushes_price: row.pushes_price,
     })

@@ -156,10 +156,13 @@ async fn push_quantities(
     let mut results = Results::default();
     let mut asks = Vec::new();
     for command in group {
-        let target = targets.get(&command.listing).filter(|target| target.pushes_quantity);
-        let Some((target, quantity)) = target.and_then(|target| Some((target, target.quantity?))) else {
-            // Nothing is owed: the listing is gone, the rules have changed, or the shelf has no history.
-            results.settle(command, Verdict::Done);
+        let Some(target) = targets.get(&command.listing).filter(|target| target.pushes_quantity) else {
+            results.settle(command, Verdict::Done); // Nothing is owed: the listing is gone, or the rules have changed.
+            continue;
+        };
+        let Some(quantity) = target.quantity else {
+            // The shelf has no history, or the read model has not seen its first entry yet.
+            results.shown(command, target.quantity_as_of, now);
             continue;
         };
         if target.shown_quantity == Some(quantity) {

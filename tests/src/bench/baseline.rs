@@ -1,6 +1,6 @@
 //! The pgbench rate: the textbook outbox, one event row and one outbox row in one transaction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use onhand_infrastructure::database::local::LocalPostgres;
@@ -37,6 +37,13 @@ pub(super) struct Baseline {
     next: std::sync::atomic::AtomicU64,
 }
 
+/// `pgbench` beside the server's program, links followed; else the one on the `PATH`.
+fn pgbench(bin_dir: &Path) -> PathBuf {
+    let server = std::fs::canonicalize(bin_dir.join("postgres")).unwrap_or_default();
+    let beside = server.with_file_name("pgbench");
+    if beside.exists() { beside } else { PathBuf::from("pgbench") }
+}
+
 impl Baseline {
     /// A fresh database with the two tables.
     pub(super) async fn prepare(server: &LocalPostgres) -> anyhow::Result<Self> {
@@ -51,7 +58,7 @@ impl Baseline {
         sqlx::raw_sql(SCHEMA).execute(&mut conn).await?;
         let script = std::env::temp_dir().join(format!("onhand-pgbench-{}.sql", std::process::id()));
         std::fs::write(&script, SCRIPT)?;
-        let pgbench = server.info().bin_dir.join("pgbench");
+        let pgbench = pgbench(&server.info().bin_dir);
         Ok(Self { pgbench, script, url: server.url(DATABASE), next: 1.into() })
     }
 

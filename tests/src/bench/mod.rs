@@ -25,6 +25,9 @@ pub struct Options {
     /// Connections of the load.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// Leave the baseline out, to look at the candidate alone; there are no ratios then.
+    #[arg(long)]
+    candidate_only: bool,
     /// Where its own Postgres is kept.
     #[arg(long, default_value_os_t = std::env::temp_dir().join("onhand-bench"))]
     data_dir: std::path::PathBuf,
@@ -71,7 +74,11 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
     let subject = subject::Subject::start(server).await?;
     let mut report = Report::default();
     for number in 1..=options.rounds {
-        let pgbench = steal::watched(|| baseline.best_rate(options.seconds)).await?;
+        let pgbench = if options.candidate_only {
+            steal::Watched { value: (0, f64::NAN), steal: 0.0 }
+        } else {
+            steal::watched(|| baseline.best_rate(options.seconds)).await?
+        };
         let cold = steal::watched(|| load::run(&subject, &subject.cold, options)).await?;
         let hot = steal::watched(|| load::run(&subject, &subject.hot, options)).await?;
         let round = Round { number, pgbench, cold, hot };

@@ -17,7 +17,7 @@ use super::{print::Screen, rest::Rest};
 use crate::{Onhand, serve::Running};
 
 /// How long anything may take before the demo gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What has to be taken down again, in the order it was put up.
 #[derive(Default)]
@@ -42,7 +42,9 @@ impl Props {
             onhand.pool().close().await;
         }
         let started = match (self.server, self.starting) {
-            (None, Some(starting)) => timeout(PATIENCE, starting).await??.ok(),
+            (None, Some(starting)) => {
+                timeout(PATIENCE, starting).await.context("Postgres is still being fetched or started")??.ok()
+            }
             (server, _) => server,
         };
         if let Some(server) = started {
@@ -95,7 +97,12 @@ impl Stage<'_> {
                 }
                 !done
             });
-            ensure!(begun.elapsed() < PATIENCE, "after {PATIENCE:?} not every shop shows {what}");
+            let late: Vec<&str> = waiting.iter().map(|shop| shop.name).collect();
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "after {PATIENCE:?}, {} should show {what}",
+                late.join(" and ")
+            );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         Ok(())

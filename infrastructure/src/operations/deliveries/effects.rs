@@ -192,8 +192,14 @@ impl Effects {
     ) -> Result<(), Refusal> {
         let connection = lookup.connection(&self.connection);
         let listing = lookup.listing(&id);
+        let (Some(mapping), Some(details)) = (&listing.mapping, &connection.details) else { return Ok(()) };
+        let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
+        let stock = lookup.stock(&shelf);
+        let buffer = connection.rules.safety_buffer;
+        let owed = Some(stock.available().minus(buffer).units());
         let before = tally.changes.len();
-        let events = list(tally, id, listing, ListingCommand::ObserveQuantity { quantity: available, at })?;
+        let events =
+            list(tally, id, listing, ListingCommand::ObserveQuantity { quantity: available, owed, at })?;
         let echo = tally.changes[before..].iter().any(|(_, event)| {
             matches!(
                 event,
@@ -211,14 +217,11 @@ impl Effects {
             tally.echoes += 1;
             return Ok(());
         }
-        let (Some(mapping), Some(details)) = (&listing.mapping, &connection.details) else { return Ok(()) };
         if !connection.rules.accept_inventory {
             tally.notes.push(format!("the platform shows {available}; the rules do not let it change stock"));
             return Ok(());
         }
-        let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
-        let stock = lookup.stock(&shelf);
-        let published = available + connection.rules.safety_buffer.units();
+        let published = available + buffer.units();
         let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
         if counted != stock.on_hand() {
             let reference = Some(format!("connection:{}", self.connection));

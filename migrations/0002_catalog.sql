@@ -59,6 +59,8 @@ create table variants (
 );
 create index variants_product_idx on variants (tenant_id, product_id);
 create index variants_sku_idx on variants (tenant_id, sku);
+-- SKUs by their beginning, whatever the database's collation.
+create index variants_sku_c_idx on variants (tenant_id, sku collate "C");
 
 create table listings (
     tenant_id          uuid not null,

@@ -35,7 +35,7 @@ create table reservations (
     primary key (tenant_id, reservation_id, variant_id, location)
 );
 -- What is due: read by the expiry of every process.
-create index reservations_due_idx on reservations (expires_at)
+create index reservations_due_idx on reservations (tenant_id, expires_at)
     where expires_at is not null and reserved > committed + released + expired;
 
 create table audit_log (

@@ -1,6 +1,6 @@
 //! The routes, as one list, and what surrounds them all.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -29,20 +29,31 @@ pub const BODY_BYTES_MAX: usize = 1_048_576;
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
-pub struct App {
-    /// The parts.
+pub struct App(Arc<AppParts>);
+
+/// The parts of an application.
+pub struct AppParts {
+    /// The parts of the product.
     pub onhand: Onhand,
     /// Where platforms reach this server; webhooks are subscribed to below it.
-    pub public_url: Option<Arc<str>>,
+    pub public_url: Option<String>,
     /// What `/metrics` shows.
     pub metrics: Option<PrometheusHandle>,
-    pub(crate) keys: Arc<KeyCache>,
+    pub(crate) keys: KeyCache,
 }
 
 impl App {
     /// An application around these parts.
     pub fn new(onhand: Onhand, public_url: Option<String>, metrics: Option<PrometheusHandle>) -> Self {
-        Self { onhand, public_url: public_url.map(Into::into), metrics, keys: Arc::default() }
+        Self(Arc::new(AppParts { onhand, public_url, metrics, keys: KeyCache::default() }))
+    }
+}
+
+impl Deref for App {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
     }
 }
 
@@ -131,12 +142,12 @@ fn is_traceparent(text: &str) -> bool {
 async fn correlate(mut request: Request, next: Next) -> Response {
     let correlation = Correlation::of(request.headers());
     let id = correlation.id.clone();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     request.extensions_mut().insert(correlation);
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         if let Some(cause) = problem.cause() {
-            tracing::error!(%method, path, correlation_id = id, cause, "a request failed");
+            tracing::error!(%method, path = uri.path(), correlation_id = id, cause, "a request failed");
         }
         response = problem.respond(Some(&id));
     }

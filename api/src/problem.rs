@@ -178,6 +178,15 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Cursor => Self::bad_request("cursor.invalid", error.to_string()),
             QueryError::Filter(error) => Self::bad_request("filter.invalid", error.to_string()),
+            // 22: a value that cannot be, such as a text with U+0000.
+            QueryError::Database(sqlx::Error::Database(db))
+                if db.code().is_some_and(|c| c.starts_with("22")) =>
+            {
+                Self::bad_request(
+                    "filter.invalid",
+                    "a filter or the cursor holds something that cannot be looked for",
+                )
+            }
             QueryError::Database(error) => error.into(),
         }
     }

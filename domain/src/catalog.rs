@@ -87,6 +87,12 @@ pub fn observe(
     Ok(sight.changes)
 }
 
+/// Whether a brand's connection may touch a product: its own, or one that belongs to no brand.
+pub fn of_brand(lookup: &Lookup<'_>, product: ProductId, brand: &str) -> bool {
+    let details = lookup.product(&product).details.as_ref();
+    details.and_then(|details| details.brand.as_deref()).is_none_or(|owner| owner == brand)
+}
+
 /// One look at one product: what is known, and what has been decided so far.
 struct Sight<'a, 's> {
     id: ConnectionId,
@@ -129,12 +135,17 @@ impl Sight<'_, '_> {
         }
     }
 
-    /// The SKU, or one made from the shop's id where the shop has none.
+    /// The SKU, or one made from the shop's id: where the shop has none, or where its SKU names a variant of
+    /// another brand, which this connection has no business with.
     fn sku(&self, variant: &ObservedVariant) -> Sku {
-        variant.sku.clone().unwrap_or_else(|| {
+        let foreign = |sku: &Sku| {
+            let named = self.lookup.sku(sku).names;
+            named.is_some_and(|(product, _)| !of_brand(self.lookup, product, &self.details.brand))
+        };
+        variant.sku.clone().filter(|sku| !foreign(sku)).unwrap_or_else(|| {
             let made = format!("{}-{}", self.details.platform, variant.external);
             Sku::new(&made.chars().take(128).collect::<String>())
-                .expect("a platform's name and an id make a SKU")
+                .expect("a platform's name and an id without blanks make a SKU")
         })
     }
 
@@ -218,11 +229,13 @@ impl Sight<'_, '_> {
         let Some(price) = variant.price else {
             return Ok(());
         };
+        let before = self.changes.len();
         self.ask_listing(listing, ListingCommand::ObservePrice { price, at: self.observed.at })?;
+        let news = self.changes.len() > before;
         let market = self.details.market.clone();
         let priced =
             self.product(product).variants.get(&ours).is_some_and(|v| v.prices.contains_key(&market));
-        if is_new || !priced || self.connection.rules.accept_prices {
+        if is_new || !priced || (news && self.connection.rules.accept_prices) {
             self.ask(product, ProductCommand::Price { variant: ours, market, price })?;
         }
         Ok(())

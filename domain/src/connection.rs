@@ -206,9 +206,11 @@ impl Connection {
                     "a Shopify connection needs its account (the shop domain) and its platform_location",
                 ));
             }
-            let http = |url: &String| url.starts_with("https://") || url.starts_with("http://");
-            if !details.endpoint.as_ref().is_none_or(http) {
-                return Err(Refusal::invalid("connection.invalid", "the endpoint must be an http(s) URL"));
+            if !details.endpoint.as_deref().is_none_or(is_endpoint) {
+                return Err(Refusal::invalid(
+                    "connection.invalid",
+                    "the endpoint is https://host or https://host:port; http is for this machine only",
+                ));
             }
         }
         Ok(vec![ConnectionEvent::Created { details, rules }])
@@ -233,6 +235,21 @@ impl Connection {
             ConnectionEvent::Disabled {} => self.enabled = false,
         }
         self
+    }
+}
+
+/// Scheme, host and port. A token is not sent in the clear but to this very machine.
+fn is_endpoint(url: &str) -> bool {
+    let bare = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
+    let local = |rest: &str| {
+        ["127.0.0.1", "localhost", "[::1]"]
+            .iter()
+            .any(|host| rest.strip_prefix(host).is_some_and(|port| port.is_empty() || port.starts_with(':')))
+    };
+    match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => bare(rest),
+        (_, Some(rest)) => bare(rest) && local(rest),
+        _ => false,
     }
 }
 
@@ -271,6 +288,24 @@ mod tests {
         given::<Connection>(C, [])
             .when(ConnectionCommand::Create { details, rules: SyncRules::default() })
             .then_refused("connection.invalid");
+    }
+
+    #[test]
+    fn an_endpoint_is_a_bare_https_address_or_this_machine() {
+        for fine in ["https://a.example", "https://a.example:444", "http://127.0.0.1:80", "http://localhost"]
+        {
+            assert!(is_endpoint(fine), "{fine}");
+        }
+        for wrong in [
+            "http://a.example",
+            "https://me:secret@a.example",
+            "https://a.example/x",
+            "ftp://a",
+            "http://127.0.0.1.example",
+            "",
+        ] {
+            assert!(!is_endpoint(wrong), "{wrong}");
+        }
     }
 
     #[test]

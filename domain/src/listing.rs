@@ -218,8 +218,9 @@ impl Listing {
             }
             ListingEvent::QuantityObserved { quantity, at, echo } => {
                 match self.awaited.iter().position(|awaited| *awaited == quantity) {
-                    // Perhaps an older push than the last one: what is shown now is not told by it.
-                    Some(place) => drop(self.awaited.remove(place)),
+                    // Perhaps an older push than the last one: what is shown now is not told by it. Those before it
+                    // were either heard out of turn or never will be; a later change to one of them is foreign.
+                    Some(place) => drop(self.awaited.drain(..=place)),
                     None => self.quantity.value = Some(quantity),
                 }
                 if !echo {

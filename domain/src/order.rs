@@ -3,6 +3,7 @@
 //! A buyer's reservation may be refused; a platform's order is a fact. So an order takes what its
 //! lines can get, one by one, and the shortage is written down for a person to settle.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -114,12 +115,16 @@ aggregate!(Order, OrderId, OrderEvent, OrderCommand, Refusal);
 pub fn hold<'s>(
     order: OrderId,
     wanted: impl IntoIterator<Item = (StockId, Quantity)>,
+    now: DateTime<Utc>,
     stock: impl Fn(&StockId) -> &'s Stock,
 ) -> (Vec<OrderLine>, Vec<(StockId, StockEvent)>) {
     let mut lines = Vec::new();
     let mut events = Vec::new();
     for (id, quantity) in wanted {
-        let held = quantity.min(stock(&id).available());
+        // What is due is free, as for any buyer.
+        let (available, freed) = stock(&id).free_due(quantity, now);
+        events.extend(freed.into_iter().map(|event| (id.clone(), event)));
+        let held = quantity.min(available);
         if !held.is_zero() {
             let event = StockEvent::Reserved { reservation: order.into(), quantity: held, expires_at: None };
             events.push((id.clone(), event));
@@ -181,7 +186,7 @@ mod tests {
     #[test]
     fn an_order_takes_what_is_there_and_says_what_is_missing() {
         let stock = Stock::default().evolve(StockEvent::Restocked { quantity: units(2), reference: None });
-        let (lines, events) = hold(O, [(shelf(), units(5))], |_| &stock);
+        let (lines, events) = hold(O, [(shelf(), units(5))], DateTime::UNIX_EPOCH, |_| &stock);
         assert_eq!((lines[0].quantity, lines[0].held), (units(5), units(2)));
         let stock = events.into_iter().fold(stock, |stock, (_, event)| stock.evolve(event));
         assert_eq!(stock.available(), units(0));
@@ -189,6 +194,20 @@ mod tests {
         let back = give_back(O, &lines, |_| &stock);
         let stock = back.into_iter().fold(stock.clone(), |stock, (_, event)| stock.evolve(event));
         assert_eq!(stock.available(), units(2));
+    }
+
+    #[test]
+    fn an_order_gets_units_whose_hold_is_due() {
+        let cart = crate::values::ReservationId(Uuid::from_u128(8));
+        let stock = Stock::default()
+            .evolve(StockEvent::Restocked { quantity: units(1), reference: None })
+            .evolve(StockEvent::Reserved {
+                reservation: cart,
+                quantity: units(1),
+                expires_at: Some(DateTime::UNIX_EPOCH),
+            });
+        let (lines, events) = hold(O, [(shelf(), units(1))], DateTime::UNIX_EPOCH, |_| &stock);
+        assert_eq!((lines[0].held, events.len()), (units(1), 2));
     }
 
     #[test]

@@ -167,6 +167,8 @@ impl Product {
     }
 
     fn put_variant(&self, variant: VariantId, details: VariantDetails) -> Result<Vec<ProductEvent>, Refusal> {
+        let attributes = &details.attributes;
+        brief(attributes.iter().flat_map(|(name, value)| [name.as_str(), value]), attributes.len())?;
         match self.variants.get(&variant) {
             Some(known) if known.details == details => Ok(vec![]),
             Some(_) => Ok(vec![ProductEvent::VariantChanged { variant, details }]),
@@ -221,6 +223,20 @@ impl Product {
 fn well_described(details: &ProductDetails) -> Result<(), Refusal> {
     if details.title.trim().is_empty() || details.title.chars().count() > 500 {
         return Err(Refusal::invalid("product.title", "a product has a title of 1 to 500 characters"));
+    }
+    let words = [&details.brand, &details.vendor, &details.category, &details.style_code];
+    let words = words.into_iter().flatten().chain(&details.tags);
+    brief(words.map(String::as_str), details.tags.len())
+}
+
+/// Words that describe have at most 200 characters each, and there are at most 250 of a kind.
+fn brief<'w>(mut words: impl Iterator<Item = &'w str>, count: usize) -> Result<(), Refusal> {
+    if count > 250 || words.any(|word| word.chars().count() > 200) {
+        return Err(Refusal::invalid(
+            "text.too_long",
+            "brand, vendor, category, style code, tags and attributes have at most 200 characters each, and there \
+             are at most 250 tags or attributes",
+        ));
     }
     Ok(())
 }

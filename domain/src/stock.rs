@@ -230,6 +230,7 @@ impl Stock {
 
     fn restock(&self, quantity: Quantity, reference: Option<String>) -> Result<Vec<StockEvent>, Refusal> {
         at_least_one(quantity)?;
+        brief(reference.as_deref())?;
         self.on_hand.plus(quantity)?;
         Ok(vec![StockEvent::Restocked { quantity, reference }])
     }
@@ -238,6 +239,7 @@ impl Stock {
         if delta == 0 {
             return Err(Refusal::invalid("stock.no_change", "an adjustment by 0 changes nothing"));
         }
+        brief(Some(&reason))?;
         let left = self.on_hand.units().saturating_add(delta);
         if left < 0 {
             return Err(Refusal::conflict(
@@ -250,6 +252,7 @@ impl Stock {
     }
 
     fn count(&self, counted: Quantity, reference: Option<String>) -> Result<Vec<StockEvent>, Refusal> {
+        brief(reference.as_deref())?;
         self.covers_reserved(counted)?;
         Ok(vec![StockEvent::Counted { counted, reference }])
     }
@@ -285,24 +288,30 @@ impl Stock {
                 ))
             };
         }
-        let mut events = Vec::with_capacity(1);
-        let mut available = self.available();
-        // What is due is free, whether or not anybody has come round to say so.
-        for (due, late) in &self.due {
-            if available >= hold.quantity || *due > now {
-                break;
-            }
-            if let Some(Hold { quantity, .. }) = self.holds.get(late) {
-                available = available.plus(*quantity)?;
-                events.push(StockEvent::Expired { reservation: *late, quantity: *quantity });
-            }
-        }
+        let (available, mut events) = self.free_due(hold.quantity, now);
         if hold.quantity > available {
             return Err(insufficient(hold.quantity, available));
         }
         let Hold { quantity, expires_at } = hold;
         events.push(StockEvent::Reserved { reservation, quantity, expires_at });
         Ok(events)
+    }
+
+    /// What is available at `now`, and the ends of holds that are due by then: as many as it takes to have
+    /// `wanted`, the longest overdue first. What is due is free, whether or not anybody has come round to say so.
+    pub fn free_due(&self, wanted: Quantity, now: DateTime<Utc>) -> (Quantity, Vec<StockEvent>) {
+        let mut available = self.available();
+        let mut events = Vec::new();
+        for (due, late) in &self.due {
+            if available >= wanted || *due > now {
+                break;
+            }
+            if let Some(Hold { quantity, .. }) = self.holds.get(late) {
+                available = available.plus(*quantity).unwrap_or(Quantity::MAX);
+                events.push(StockEvent::Expired { reservation: *late, quantity: *quantity });
+            }
+        }
+        (available, events)
     }
 
     fn part_of_hold(
@@ -395,6 +404,14 @@ impl Stock {
 fn at_least_one(quantity: Quantity) -> Result<(), Refusal> {
     if quantity.is_zero() {
         return Err(Refusal::invalid("quantity.zero", "the quantity must be at least 1"));
+    }
+    Ok(())
+}
+
+/// Reasons and references are for people, and stay in history for ever.
+fn brief(words: Option<&str>) -> Result<(), Refusal> {
+    if words.is_some_and(|words| words.chars().count() > 500) {
+        return Err(Refusal::invalid("text.too_long", "a reason or a reference has at most 500 characters"));
     }
     Ok(())
 }

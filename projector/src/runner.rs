@@ -50,8 +50,13 @@ impl Projector {
         let mut advanced = 0;
         for (tenant, name) in self.behind().await? {
             let model = registry::find(&name)?;
-            if let Progress::To(_) = self.advance(model, tenant).await? {
-                advanced += 1;
+            match self.advance(model, tenant).await {
+                Ok(Progress::To(_)) => advanced += 1,
+                Ok(Progress::Idle | Progress::Elsewhere) => {}
+                // Its trouble is its own: the others go on, and it is tried again.
+                Err(error) => {
+                    tracing::warn!(model = model.name, %tenant, %error, "a projection did not advance")
+                }
             }
         }
         Ok(advanced)

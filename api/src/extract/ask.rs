@@ -60,11 +60,12 @@ async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> R
     let key = idempotency_key(&parts.headers)?;
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let bytes = Bytes::from_request(Request::from_parts(parts, body), app).await?;
+    let actor = caller.context.actor.clone();
     caller.idempotency = key.map(|key| {
         let mut hash = Sha256::new();
         hash.update(format!("{method} {path}\n"));
         hash.update(&bytes);
-        Idempotency { key, fingerprint: hash.finalize().into() }
+        Idempotency::new(&actor, &key, hash.finalize().into())
     });
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     let body = serde_json::from_slice(text)

@@ -29,7 +29,9 @@ pub async fn create(app: AppState, ask: AdminAsk<KeyBody>) -> Result<Written, Pr
     }
     let (_, key, mut receipt): (_, _, Receipt) =
         app.onhand.operations.create_key(ask.caller, name, role, brand).await?;
-    receipt.answer["key"] = key.reveal().into();
+    let mut answer = receipt.answer.value();
+    answer["key"] = key.reveal().into();
+    receipt.answer = answer.into();
     Ok(Written::created(receipt))
 }
 

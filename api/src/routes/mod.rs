@@ -13,12 +13,10 @@ pub mod stock_levels;
 pub mod webhooks;
 
 use axum::{
-    Json,
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use onhand_infrastructure::ledger::Receipt;
-use serde_json::Value;
 
 /// The answer to a write: what came of it, and its position in the ledger.
 pub struct Written {
@@ -40,11 +38,12 @@ impl Written {
 
 impl IntoResponse for Written {
     fn into_response(self) -> Response {
-        let Receipt { position, mut answer, replayed } = self.receipt;
-        if let Value::Object(fields) = &mut answer {
-            fields.insert("position".to_owned(), position.into());
-        }
-        let mut response = (self.status, Json(answer)).into_response();
+        let Receipt { position, answer, replayed } = self.receipt;
+        // The answer is an object already written: the position becomes its first field.
+        let rest = answer.as_str().trim_start_matches('{');
+        let comma = if rest.starts_with('}') { "" } else { "," };
+        let body = format!("{{\"position\":{position}{comma}{rest}");
+        let mut response = (self.status, [(CONTENT_TYPE, "application/json")], body).into_response();
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static("onhand-position"), position.into());
         if replayed {

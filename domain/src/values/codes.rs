@@ -109,8 +109,12 @@ pub struct ExternalId(Box<str>);
 impl ExternalId {
     /// Any text of 1 to 255 characters.
     pub fn new(text: &str) -> Result<Self, InvalidValue> {
-        if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
-            return Err(InvalidValue::new("ExternalId", "must be 1 to 255 printable characters"));
+        if text.is_empty() || text.len() > 255 || text.contains(|c: char| c.is_control() || c.is_whitespace())
+        {
+            return Err(InvalidValue::new(
+                "ExternalId",
+                "must be 1 to 255 printable characters without blanks",
+            ));
         }
         Ok(Self(text.into()))
     }

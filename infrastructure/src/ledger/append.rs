@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
-    Attachments, Entry, Head, StateTable,
+    Answer, Attachments, Entry, Head, StateTable,
     submission::{DeliveryBody, SealedSecret},
 };
 use crate::outbox::{self, Touched};
@@ -17,7 +17,7 @@ use crate::outbox::{self, Touched};
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
-    pub(super) answers: Vec<Answer>,
+    pub(super) answers: Vec<KeptAnswer>,
     pub(super) touched: Touched,
     pub(super) attachments: Attachments,
     /// Streams that have new entries, in a stable order.
@@ -25,12 +25,11 @@ pub(super) struct Batch {
 }
 
 /// What a command with a key was answered.
-pub(super) struct Answer {
-    pub(super) actor: String,
-    pub(super) key: String,
+pub(super) struct KeptAnswer {
+    pub(super) key_digest: Uuid,
     pub(super) fingerprint: [u8; 32],
     pub(super) position: i64,
-    pub(super) answer: String,
+    pub(super) answer: Answer,
 }
 
 impl Batch {
@@ -145,8 +144,7 @@ async fn append(conn: &mut PgConnection, base: &Base<'_>, batch: &Batch) -> Resu
         .bind(entries.iter().map(|e| e.payload.as_str()).collect::<Vec<_>>())
         .bind(entries.iter().map(|e| e.metadata.as_str()).collect::<Vec<_>>())
         .bind(entries.iter().map(|e| e.hash.as_slice()).collect::<Vec<_>>())
-        .bind(answers.iter().map(|a| a.actor.as_str()).collect::<Vec<_>>())
-        .bind(answers.iter().map(|a| a.key.as_str()).collect::<Vec<_>>())
+        .bind(answers.iter().map(|a| a.key_digest).collect::<Vec<_>>())
         .bind(answers.iter().map(|a| a.fingerprint.as_slice()).collect::<Vec<_>>())
         .bind(answers.iter().map(|a| a.position).collect::<Vec<_>>())
         .bind(answers.iter().map(|a| a.answer.as_str()).collect::<Vec<_>>())
@@ -163,11 +161,15 @@ async fn keep_bodies(
     base: &Base<'_>,
     bodies: &[DeliveryBody],
 ) -> Result<(), sqlx::Error> {
+    // One batch may hold two attempts of one delivery; one statement may not touch a row twice.
+    let last: BTreeMap<Uuid, &DeliveryBody> = bodies.iter().map(|body| (body.delivery, body)).collect();
+    let bodies: Vec<&DeliveryBody> = last.into_values().collect();
     sqlx::query(
         "insert into delivery_bodies (tenant_id, delivery_id, received_at, headers, body)
          select $1, b.delivery_id, $2, b.headers::json, b.body
          from unnest($3::uuid[], $4::text[], $5::bytea[]) as b (delivery_id, headers, body)
-         on conflict (tenant_id, delivery_id) do nothing -- a failed delivery that was sent again",
+         on conflict (tenant_id, delivery_id) do update -- a failed delivery that was sent again: the last bytes count
+             set received_at = excluded.received_at, headers = excluded.headers, body = excluded.body",
     )
     .bind(base.tenant.0)
     .bind(base.now)

@@ -3,7 +3,7 @@
 with head as (
     update ledger_heads
     set position = $3, hash = $4, recorded_at = $5
-    where tenant_id = $1 and position = $2 and recorded_at = $22 -- the time, too: see `fence` in sequencer.rs
+    where tenant_id = $1 and position = $2 and recorded_at = $21 -- the time, too: see `fence` in sequencer.rs
     returning position
 ),
 entries as (
@@ -15,17 +15,17 @@ entries as (
 ),
 answers as (
     -- No `on conflict`: a key that was used before must undo the whole batch, to be decided again without it.
-    insert into idempotency_keys (tenant_id, actor, key, fingerprint, position, answer, created_at)
-    select $1, a.actor, a.key, a.fingerprint, a.position, a.answer::json, $5
+    insert into idempotency_keys (tenant_id, key_digest, fingerprint, position, answer, created_at)
+    select $1, a.key_digest, a.fingerprint, a.position, a.answer::json, $5
     from head
-    cross join unnest($15::text[], $16::text[], $17::bytea[], $18::bigint[], $19::text[])
-        as a (actor, key, fingerprint, position, answer)
+    cross join unnest($15::uuid[], $16::bytea[], $17::bigint[], $18::text[])
+        as a (key_digest, fingerprint, position, answer)
 ),
 commands as (
     insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
     select $1, gen_random_uuid(), t.connection_id, t.listing_id, 'quantity', 'pending', $3, $5, $5
     from head
-    cross join unnest($20::uuid[], $21::text[]) as moved (variant_id, location)
+    cross join unnest($19::uuid[], $20::text[]) as moved (variant_id, location)
     -- listings_variant_idx: one probe a moved variant.
     join outbox_targets t on t.tenant_id = $1 and t.variant_id = moved.variant_id and t.location = moved.location
     where t.pushes_quantity
@@ -33,7 +33,7 @@ commands as (
     on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
         do update set position = excluded.position,
             -- What is owed now does not wait for what was owed later; what is in its backoff stays there.
-            next_attempt_at = case when outbox.attempts = 0
+            next_attempt_at = case when outbox.last_error is null
                 then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end
 )
 select position from head

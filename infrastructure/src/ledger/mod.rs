@@ -14,13 +14,16 @@ mod sequencer;
 mod states;
 mod submission;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures_util::future::BoxFuture;
 use onhand_domain::{State, StreamId, values::TenantId};
 use sqlx::{PgConnection, PgPool};
 use tokio::{
-    sync::{Mutex, Notify, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -30,7 +33,7 @@ pub use self::{
     genesis::create_tenant,
     head::Head,
     submission::{
-        Attachments, Decide, Decision, DeliveryBody, Idempotency, Receipt, SealedSecret, Submission,
+        Answer, Attachments, Decide, Decision, DeliveryBody, Idempotency, Receipt, SealedSecret, Submission,
     },
 };
 use crate::clock::Clock;
@@ -93,7 +96,7 @@ impl Ledger {
     ///
     /// A refusal is returned only when the state it was based on is known to be the newest.
     pub async fn submit(&self, submission: Submission) -> Result<Receipt, LedgerError> {
-        let sender = self.sequencer(submission.context.tenant).await;
+        let sender = self.sequencer(submission.context.tenant);
         let (reply, answer) = oneshot::channel();
         sender.try_send(Ticket { submission, reply }).map_err(|_| LedgerError::Busy)?;
         answer.await.map_err(|_| LedgerError::Stopped)?
@@ -119,8 +122,8 @@ impl Ledger {
         &self.shared.state_tables
     }
 
-    async fn sequencer(&self, tenant: TenantId) -> mpsc::Sender<Ticket> {
-        let mut sequencers = self.shared.sequencers.lock().await;
+    fn sequencer(&self, tenant: TenantId) -> mpsc::Sender<Ticket> {
+        let mut sequencers = self.shared.sequencers.lock().unwrap_or_else(PoisonError::into_inner);
         match sequencers.get(&tenant) {
             Some(running) if !running.queue.is_closed() => running.queue.clone(),
             _ => {
@@ -134,7 +137,10 @@ impl Ledger {
 
     /// Lets every sequencer finish what it has accepted, and waits for it.
     pub async fn drain(&self) {
-        let running: Vec<_> = self.shared.sequencers.lock().await.drain().map(|(_, s)| s).collect();
+        let running: Vec<_> = {
+            let mut sequencers = self.shared.sequencers.lock().unwrap_or_else(PoisonError::into_inner);
+            sequencers.drain().map(|(_, running)| running).collect()
+        };
         for Sequencing { queue, task } in running {
             // A sequencer ends when nobody can send to it any more and its queue is empty.
             drop(queue);

@@ -6,22 +6,21 @@
 
 mod recent;
 
-use std::{cell::RefCell, collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, mem, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{Refusal, StreamId, stream::Lookup, values::TenantId};
-use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use self::recent::{Recent, find_used_keys};
 use super::{
     Entry, Head, LedgerError, Receipt, Shared, Submission, Ticket,
-    append::{self, Answer, Base, Batch},
+    append::{self, Base, Batch, KeptAnswer},
     read,
     states::{self, States},
-    submission::Decision,
+    submission::{Answer, Decision},
 };
 
 /// Commands decided together at most; larger batches gain nothing more.
@@ -32,6 +31,8 @@ const LOOKS_MAX: usize = 8;
 const CATCH_UP_MAX: i64 = 20_000;
 /// Times a batch is begun anew before its callers are told to come back.
 const ROUNDS_MAX: usize = 6;
+/// How long an idle sequencer keeps its connection from the pool.
+const KEEP_CONNECTION: Duration = Duration::from_millis(20);
 /// How long the outcome of a broken commit is looked for.
 const LOOK_FOR_OUTCOME: Duration = Duration::from_secs(10);
 
@@ -44,10 +45,27 @@ pub(super) async fn run(shared: Arc<Shared>, tenant: TenantId, mut queue: mpsc::
         contended: true,
         states: States::default(),
         recent: Recent::default(),
+        conn: None,
     };
     let mut tickets = Vec::with_capacity(BATCH_MAX);
-    while queue.recv_many(&mut tickets, BATCH_MAX).await > 0 {
-        metrics::histogram!("onhand_ledger_batch_commands").record(tickets.len() as f64);
+    loop {
+        let received = match sequencer.conn {
+            // Between two batches the connection is kept: its server process has everything at hand.
+            Some(_) => {
+                match tokio::time::timeout(KEEP_CONNECTION, queue.recv_many(&mut tickets, BATCH_MAX)).await {
+                    Ok(received) => received,
+                    Err(_) => {
+                        sequencer.conn = None; // Others may need it.
+                        continue;
+                    }
+                }
+            }
+            None => queue.recv_many(&mut tickets, BATCH_MAX).await,
+        };
+        if received == 0 {
+            return;
+        }
+        metrics::histogram!("onhand_ledger_batch_commands").record(received as f64);
         sequencer.settle(mem::take(&mut tickets)).await;
     }
 }
@@ -61,13 +79,15 @@ struct Sequencer {
     contended: bool,
     states: States,
     recent: Recent,
+    /// The connection of the last batch, for a moment.
+    conn: Option<PoolConnection<Postgres>>,
 }
 
 /// What was decided about one ticket.
 enum Verdict {
     Accepted {
         position: i64,
-        answer: Value,
+        answer: Answer,
     },
     /// The same key, earlier in this batch.
     SameAs(usize),
@@ -88,10 +108,14 @@ enum Setback {
 impl<E: Into<LedgerError>> From<E> for Setback {
     fn from(error: E) -> Self {
         let error = error.into();
-        if let LedgerError::Database(sqlx::Error::Database(db)) = &error
-            && db.constraint() == Some("idempotency_keys_pkey")
-        {
-            return Self::KeyUsed;
+        if let LedgerError::Database(sqlx::Error::Database(db)) = &error {
+            if db.constraint() == Some("idempotency_keys_pkey") {
+                return Self::KeyUsed;
+            }
+            // 40: the database chose us to give way; nothing was written.
+            if db.code().is_some_and(|code| code.starts_with("40")) {
+                return Self::Moved;
+            }
         }
         Self::Failed(error)
     }
@@ -130,7 +154,12 @@ impl Sequencer {
             }
             return refuse_all(open, &error);
         }
+        let mut outage: Option<LedgerError> = None;
         for ticket in open {
+            if let Some(error) = &outage {
+                let _ = ticket.reply.send(Err(error.again()));
+                continue;
+            }
             let mut alone = vec![ticket];
             for _ in 0..ROUNDS_MAX {
                 match self.round(&mut alone).await {
@@ -143,6 +172,8 @@ impl Sequencer {
                     }
                     Err(Setback::Failed(error)) => {
                         refuse_all(mem::take(&mut alone), &error);
+                        // The database itself has gone: nobody else fares better now.
+                        outage = is_outage(&error).then_some(error);
                         break;
                     }
                 }
@@ -183,18 +214,23 @@ impl Sequencer {
         head: Head,
         batch: &mut Batch,
     ) -> Result<(Vec<Verdict>, Head), Setback> {
-        let mut conn = self.shared.pool.acquire().await?;
+        let mut conn = self.connection().await?;
         let now = self.shared.clock.now().max(head.recorded_at);
         let verdicts = self.decide(&mut conn, open, &head, now, batch).await?;
         let base = Base { tenant: self.tenant, head: &head, now };
         let unmoved = if batch.is_empty() {
             // Nothing to write, but a refusal must not be based on old news.
-            Head::read(&mut conn, self.tenant).await? == head
+            let unmoved = Head::read(&mut conn, self.tenant).await? == head;
+            self.conn = Some(conn);
+            unmoved
         } else {
             let states = &self.states;
             let tables = &self.shared.state_tables;
             match append::commit(&mut conn, &base, batch, tables, |id| states.get(id)).await {
-                Ok(unmoved) => unmoved,
+                Ok(unmoved) => {
+                    self.conn = Some(conn);
+                    unmoved
+                }
                 Err(error) => {
                     drop(conn);
                     self.resolve(error, &head, batch).await?;
@@ -207,7 +243,8 @@ impl Sequencer {
 
     /// Locks the head, catches up, decides and commits: nobody can come between.
     async fn locked(&mut self, open: &[Ticket], batch: &mut Batch) -> Result<(Vec<Verdict>, Head), Setback> {
-        let mut tx = self.shared.pool.begin().await?;
+        let mut conn = self.connection().await?;
+        let mut tx = conn.begin().await?;
         let head = Head::lock(&mut tx, self.tenant).await?;
         self.contended = self.catch_up(&mut tx, &head).await?;
         let now = self.shared.clock.now().max(head.recorded_at);
@@ -215,12 +252,26 @@ impl Sequencer {
         if !batch.is_empty() {
             let base = Base { tenant: self.tenant, head: &head, now };
             let states = &self.states;
-            append::write(&mut tx, &base, batch, &self.shared.state_tables, |id| states.get(id)).await?;
-            if let Err(error) = tx.commit().await {
-                self.resolve(error, &head, batch).await?;
+            if !append::write(&mut tx, &base, batch, &self.shared.state_tables, |id| states.get(id)).await? {
+                return Err(Setback::Moved); // Not while its lock is held; but no answer may rest on that.
             }
+            if let Err(error) = tx.commit().await {
+                drop(conn);
+                self.resolve(error, &head, batch).await?;
+                return Ok((verdicts, head_after(head, now, batch)));
+            }
+        } else {
+            tx.rollback().await?;
         }
+        self.conn = Some(conn);
         Ok((verdicts, head_after(head, now, batch)))
+    }
+
+    async fn connection(&mut self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        match self.conn.take() {
+            Some(conn) => Ok(conn),
+            None => self.shared.pool.acquire().await,
+        }
     }
 
     /// Folds what others have written since into the states. True if there was anything.
@@ -269,12 +320,11 @@ impl Sequencer {
             self.states.load(conn, self.tenant, head.position, missing).await?;
         }
         let mut chain = Chain { tenant: self.tenant, position: head.position, hash: head.hash.clone(), now };
-        let mut keys: HashMap<(&str, &str), usize> = HashMap::new();
+        let mut keys: HashMap<Uuid, usize> = HashMap::new();
         let mut verdicts = Vec::with_capacity(open.len());
         for (number, ticket) in open.iter().enumerate() {
             let submission = &ticket.submission;
-            let key =
-                submission.idempotency.as_ref().map(|i| (submission.context.actor.as_str(), i.key.as_str()));
+            let key = submission.idempotency.map(|idempotency| idempotency.key_digest);
             if let Some(first) = key.and_then(|key| keys.get(&key)).copied() {
                 let same = open[first].submission.idempotency == submission.idempotency;
                 verdicts.push(if same {
@@ -334,7 +384,14 @@ impl Sequencer {
                 states::stand_in(id)
             })
         };
-        let decided = (submission.decide)(&Lookup::new(&find), now);
+        // A decision that panics is a defect of ours, but of one command only: the tenant's others go on.
+        let decide = AssertUnwindSafe(|| (submission.decide)(&Lookup::new(&find), now));
+        let decided = std::panic::catch_unwind(decide).unwrap_or_else(|_| {
+            Err(Refusal::conflict(
+                "command.panicked",
+                "the command cannot be decided; this is a defect of the program",
+            ))
+        });
         (decided, missing.into_inner())
     }
 
@@ -373,12 +430,11 @@ impl Sequencer {
         batch.attachments.secrets.extend(decision.attachments.secrets);
         batch.attachments.settlements.extend(decision.attachments.settlements);
         if let Some(idempotency) = &submission.idempotency {
-            batch.answers.push(Answer {
-                actor: submission.context.actor.clone(),
-                key: idempotency.key.clone(),
+            batch.answers.push(KeptAnswer {
+                key_digest: idempotency.key_digest,
                 fingerprint: idempotency.fingerprint,
                 position: chain.position,
-                answer: decision.answer.to_string(),
+                answer: decision.answer.clone(),
             });
         }
         Ok(Verdict::Accepted { position: chain.position, answer: decision.answer })
@@ -557,6 +613,18 @@ fn head_after(head: Head, now: DateTime<Utc>, batch: &Batch) -> Head {
         Some(last) => Head { position: last.position, hash: last.hash.clone(), recorded_at: now },
         None if batch.is_empty() => head,
         None => Head { recorded_at: now, ..head },
+    }
+}
+
+/// Whether an error says that the database is not there, rather than that it will not take something.
+fn is_outage(error: &LedgerError) -> bool {
+    match error {
+        LedgerError::Unreadable { .. } => false,
+        LedgerError::Database(sqlx::Error::Database(db)) => {
+            // 57: shut down or cancelled; 53: no room left; 08: connection lost; 25006: a standby.
+            db.code().is_some_and(|code| ["57", "53", "08", "25"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => true,
     }
 }
 

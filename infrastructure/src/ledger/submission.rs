@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{Refusal, StreamId, catalog::Changes, stream::Lookup, values::ConnectionId};
+use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Context;
@@ -26,12 +28,26 @@ pub struct Submission {
 }
 
 /// What makes a repeated request recognisable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Idempotency {
-    /// As the caller gave it.
-    pub key: String,
+    /// Stands for the actor and the key it gave: half of their SHA-256.
+    pub key_digest: Uuid,
     /// SHA-256 of what was asked.
     pub fingerprint: [u8; 32],
+}
+
+impl Idempotency {
+    /// Of a key, as this actor gave it. Keys of different actors never meet.
+    pub fn new(actor: &str, key: &str, fingerprint: [u8; 32]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update((actor.len() as u64).to_be_bytes());
+        hash.update(actor);
+        hash.update(key);
+        let digest: [u8; 32] = hash.finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self { key_digest: Uuid::from_bytes(half), fingerprint }
+    }
 }
 
 /// What a decision leads to. All of it becomes true in one transaction.
@@ -39,8 +55,8 @@ pub struct Idempotency {
 pub struct Decision {
     /// Entries to append, in order.
     pub changes: Changes,
-    /// What the caller is told; a JSON object.
-    pub answer: Value,
+    /// What the caller is told.
+    pub answer: Answer,
     /// Rows that belong to the same transaction but not into history.
     pub attachments: Attachments,
 }
@@ -82,13 +98,51 @@ pub struct SealedSecret {
     pub sealed: Vec<u8>,
 }
 
+/// What a caller is told: a JSON object, written once and passed on as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer(Arc<str>);
+
+impl Answer {
+    /// The object as JSON text.
+    pub fn of(object: &impl Serialize) -> Self {
+        serde_json::to_string(object).map_or_else(|_| Self::default(), |text| Self(text.into()))
+    }
+
+    /// An answer that was written before.
+    pub(crate) fn stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The object, to look into.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self("{}".into())
+    }
+}
+
+impl From<Value> for Answer {
+    fn from(object: Value) -> Self {
+        Self(object.to_string().into())
+    }
+}
+
 /// What became of a submission.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The position of its last entry; if it led to none, the position it was decided at.
     pub position: i64,
     /// What the caller is told.
-    pub answer: Value,
+    pub answer: Answer,
     /// True if this was decided before, for the same key.
     pub replayed: bool,
 }

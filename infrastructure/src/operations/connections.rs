@@ -82,7 +82,9 @@ impl Operations {
             let events = verdict(&id, lookup.connection(&id), command)?;
             Ok(Decision {
                 changes: events.into_iter().map(|event| (StreamId::Connection(id), event.into())).collect(),
-                answer: json!({ "id": id, "name": details.name, "platform": details.platform, "enabled": false }),
+                answer:
+                    json!({ "id": id, "name": details.name, "platform": details.platform, "enabled": false })
+                        .into(),
                 attachments: attachments.clone(),
             })
         })
@@ -143,7 +145,7 @@ impl Operations {
             let events = verdict(&id, connection, command.clone())?;
             Ok(Decision {
                 changes: events.into_iter().map(|event| (StreamId::Connection(id), event.into())).collect(),
-                answer: answer.clone(),
+                answer: answer.clone().into(),
                 ..Decision::default()
             })
         })

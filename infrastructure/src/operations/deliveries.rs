@@ -151,7 +151,10 @@ impl Operations {
             .submit(caller.clone(), reads, move |lookup, now| {
                 let state = lookup.delivery(&delivery);
                 if state.done {
-                    return Ok(Decision { answer: json!({ "duplicate": true }), ..Decision::default() });
+                    return Ok(Decision {
+                        answer: json!({ "duplicate": true }).into(),
+                        ..Decision::default()
+                    });
                 }
                 let (mut changes, outcome, notes) = effects.decide(lookup, now)?;
                 let command = DeliveryCommand::Complete { received: received.clone(), outcome, notes };
@@ -161,14 +164,14 @@ impl Operations {
                         .into_iter()
                         .map(|event| (stream.clone(), event.into())),
                 );
-                Ok(Decision { changes, answer: json!({}), attachments: attachments.clone() })
+                Ok(Decision { changes, answer: json!({}).into(), attachments: attachments.clone() })
             })
             .await;
         if changes_products {
             self.directory.forget();
         }
         match submitted {
-            Ok(receipt) if receipt.answer["duplicate"] == true => Ok(Answer::Duplicate),
+            Ok(receipt) if receipt.answer.value()["duplicate"] == true => Ok(Answer::Duplicate),
             Ok(receipt) => Ok(Answer::Processed { position: receipt.position }),
             Err(LedgerError::Refused(refusal)) => {
                 self.fail(caller, delivery, again, kept, refusal.to_string()).await
@@ -195,14 +198,15 @@ impl Operations {
                 let command = DeliveryCommand::Fail { received: received.clone(), reason: why.clone() };
                 let events = verdict(&delivery, state, command)?;
                 Ok(Decision {
-                    answer: json!({ "done": state.done, "known": known }),
+                    answer: json!({ "done": state.done, "known": known }).into(),
                     attachments: if events.is_empty() { Attachments::default() } else { attachments.clone() },
                     changes: events.into_iter().map(|e| (StreamId::Delivery(delivery), e.into())).collect(),
                 })
             })
             .await?;
         metrics::counter!("onhand_webhooks_failed_total").increment(1);
-        Ok(match (&receipt.answer["done"], &receipt.answer["known"]) {
+        let answer = receipt.answer.value();
+        Ok(match (&answer["done"], &answer["known"]) {
             (done, _) if *done == true => Answer::Duplicate,
             (_, known) if *known == true => Answer::DeadLetter,
             _ => Answer::Failed { reason },
@@ -244,7 +248,8 @@ fn context(connection: &Connected, request: &Request, delivery: DeliveryId) -> C
 fn masked(headers: &HeaderMap) -> String {
     let shown = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
         let name = name.as_str();
-        let secret = ["authorization", "cookie", "secret", "token", "hmac", "signature"];
+        let secret =
+            ["authorization", "cookie", "secret", "token", "hmac", "signature", "key", "password", "auth"];
         let text = if secret.iter().any(|word| name.contains(word)) {
             "***".to_owned()
         } else {

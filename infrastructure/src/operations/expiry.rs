@@ -19,7 +19,7 @@ use crate::{
     queries,
 };
 
-/// Holds ended in one step, over all tenants.
+/// Holds ended in one step, of each tenant.
 const STEP_MAX: i64 = 500;
 
 impl Operations {
@@ -36,17 +36,22 @@ impl Operations {
         for (tenant, holds) in due {
             let reads = holds.iter().map(|(_, id)| StreamId::Stock(id.clone())).collect();
             let caller = Caller::new(Context::internal(tenant, "expiry"));
-            self.submit(caller, reads, move |lookup, now| {
-                let mut decision = Decision { answer: json!({}), ..Decision::default() };
-                for (reservation, id) in &holds {
-                    let command = StockCommand::Expire { reservation: *reservation, now };
-                    for event in verdict(id, lookup.stock(id), command)? {
-                        decision.changes.push((StreamId::Stock(id.clone()), event.into()));
+            let ended = self
+                .submit(caller, reads, move |lookup, now| {
+                    let mut decision = Decision { answer: json!({}).into(), ..Decision::default() };
+                    for (reservation, id) in &holds {
+                        let command = StockCommand::Expire { reservation: *reservation, now };
+                        for event in verdict(id, lookup.stock(id), command)? {
+                            decision.changes.push((StreamId::Stock(id.clone()), event.into()));
+                        }
                     }
-                }
-                Ok(decision)
-            })
-            .await?;
+                    Ok(decision)
+                })
+                .await;
+            if let Err(error) = ended {
+                // One tenant's trouble does not keep the holds of others from ending.
+                tracing::warn!(%tenant, %error, "holds that are due could not be ended");
+            }
         }
         Ok(found)
     }

@@ -37,7 +37,9 @@ impl Operations {
                 let events = verdict(&id, lookup.key(&id), command)?;
                 Ok(Decision {
                     changes: events.into_iter().map(|event| (StreamId::Key(id), event.into())).collect(),
-                    answer: json!({ "id": id, "name": holder.name, "role": holder.role, "brand": holder.brand }),
+                    answer:
+                        json!({ "id": id, "name": holder.name, "role": holder.role, "brand": holder.brand })
+                            .into(),
                     ..Decision::default()
                 })
             })
@@ -51,7 +53,7 @@ impl Operations {
             let events = verdict(&id, lookup.key(&id), KeyCommand::Revoke)?;
             Ok(Decision {
                 changes: events.into_iter().map(|event| (StreamId::Key(id), event.into())).collect(),
-                answer: json!({ "id": id, "revoked": true }),
+                answer: json!({ "id": id, "revoked": true }).into(),
                 ..Decision::default()
             })
         })

@@ -67,7 +67,7 @@ impl Operations {
                     .collect();
                 Ok(Decision {
                     changes,
-                    answer: json!({ "id": product, "variants": variants }),
+                    answer: json!({ "id": product, "variants": variants }).into(),
                     ..Decision::default()
                 })
             })
@@ -94,7 +94,7 @@ impl Operations {
             let events = verdict(&named.product, lookup.product(&named.product), command)?;
             Ok(Decision {
                 changes: events.into_iter().map(|event| (stream.clone(), event.into())).collect(),
-                answer: json!({ "sku": sku, "market": market, "price": price }),
+                answer: json!({ "sku": sku, "market": market, "price": price }).into(),
                 ..Decision::default()
             })
         })

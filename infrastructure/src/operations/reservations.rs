@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     catalog::Changes,
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{Caller, Operations};
 use crate::{
-    ledger::{Decision, LedgerError, Receipt, read},
+    ledger::{Answer, Decision, LedgerError, Receipt, read},
     queries,
 };
 
@@ -38,6 +38,15 @@ pub struct Wanted {
     pub location: LocationCode,
     /// How many.
     pub quantity: Quantity,
+}
+
+/// What a buyer is told.
+#[derive(Serialize)]
+struct Held<'w> {
+    reservation: ReservationId,
+    status: &'static str,
+    expires_at: DateTime<Utc>,
+    lines: &'w [Wanted],
 }
 
 /// How a reservation ends.
@@ -112,9 +121,7 @@ impl Operations {
                     reservation::reserve(reservation, &lines, Some(expires_at), now, |id| lookup.stock(id))?;
                 Ok(Decision {
                     changes: changes(events),
-                    answer: json!({
-                        "reservation": reservation, "status": "held", "expires_at": expires_at, "lines": wanted,
-                    }),
+                    answer: Answer::of(&Held { reservation, status: "held", expires_at, lines: &wanted }),
                     ..Decision::default()
                 })
             })
@@ -162,7 +169,7 @@ impl Operations {
             let status = if end == End::Commit { "committed" } else { "released" };
             Ok(Decision {
                 changes: changes(events),
-                answer: json!({ "reservation": reservation, "status": status, "units": units }),
+                answer: json!({ "reservation": reservation, "status": status, "units": units }).into(),
                 ..Decision::default()
             })
         })

@@ -70,7 +70,8 @@ impl Operations {
                 answer: json!({
                     "sku": sku, "location": id.location, "on_hand": on_hand, "reserved": reserved,
                     "available": on_hand - reserved,
-                }),
+                })
+                .into(),
                 changes: events.into_iter().map(|event| (stream.clone(), event.into())).collect(),
                 ..Decision::default()
             })

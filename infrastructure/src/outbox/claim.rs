@@ -47,7 +47,7 @@ pub struct Command {
 
 type Row = (Uuid, Uuid, Uuid, Uuid, String, i64, i32);
 
-/// Leases up to `limit` commands that are due at `now`, oldest first, until `now + lease`.
+/// Leases up to `limit` commands that are due at `now`, oldest first, until `now + lease`; none of `busy` connections.
 ///
 /// One statement, hence one short transaction: nothing is held while a platform is called.
 pub async fn claim(
@@ -55,12 +55,14 @@ pub async fn claim(
     now: DateTime<Utc>,
     lease: TimeDelta,
     limit: i64,
+    busy: &[Uuid],
 ) -> Result<Vec<Command>, sqlx::Error> {
     let token = Uuid::now_v7();
     let rows: Vec<Row> = sqlx::query_as(
         "with due as (
              select o.tenant_id, o.id from outbox o
              where o.status = 'pending' and o.next_attempt_at <= $1 -- outbox_due_idx
+               and o.connection_id <> all($5)
                and not exists ( -- order: not while an older command for the same is under way
                    select from outbox l
                    where l.tenant_id = o.tenant_id and l.connection_id = o.connection_id
@@ -79,6 +81,7 @@ pub async fn claim(
     .bind(limit)
     .bind(token)
     .bind(now + lease)
+    .bind(busy)
     .fetch_all(pool)
     .await?;
     Ok(rows
@@ -100,25 +103,33 @@ pub async fn claim(
 pub async fn give_back_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
         "with gone as (
-             select tenant_id, id, connection_id, listing_id, kind, attempts from outbox
-             where status = 'leased' and leased_until < $1 -- outbox_lease_end_idx
+             select o.tenant_id, o.id, o.attempts, heir.id as heir from outbox o
+             -- A newer command takes over, as in settle.sql.
+             left join outbox heir
+                 on heir.tenant_id = o.tenant_id and heir.connection_id = o.connection_id
+                and heir.listing_id = o.listing_id and heir.kind = o.kind and heir.status = 'pending'
+             where o.status = 'leased' and o.leased_until < $1 -- outbox_lease_end_idx
              limit 500
-             for update skip locked
+             for update of o skip locked
          ),
-         heirs as ( -- a newer command takes over, as in settle.sql
-             update outbox heir
-             set attempts = gone.attempts
-             from gone
-             where heir.tenant_id = gone.tenant_id and heir.connection_id = gone.connection_id
-               and heir.listing_id = gone.listing_id and heir.kind = gone.kind and heir.status = 'pending'
-             returning gone.id
+         -- Never waited for: a commit may hold the heir and want the leased row.
+         heirs as (
+             select h.tenant_id, h.id from outbox h join gone on gone.tenant_id = h.tenant_id and gone.heir = h.id
+             for update of h skip locked
+         ),
+         inherited as (
+             update outbox h set attempts = gone.attempts
+             from gone join heirs on heirs.tenant_id = gone.tenant_id and heirs.id = gone.heir
+             where h.tenant_id = heirs.tenant_id and h.id = heirs.id
          )
          update outbox o
-         set status = case when heirs.id is null then 'pending' else 'superseded' end,
+         set status = case when gone.heir is null then 'pending' else 'superseded' end,
              token = null, leased_until = null, last_error = 'the relay that held it vanished',
-             finished_at = case when heirs.id is null then null else $1 end
-         from gone left join heirs on heirs.id = gone.id
-         where o.tenant_id = gone.tenant_id and o.id = gone.id",
+             finished_at = case when gone.heir is null then null else $1 end
+         from gone
+         where o.tenant_id = gone.tenant_id and o.id = gone.id
+           and (gone.heir is null or exists (
+               select from heirs where heirs.tenant_id = gone.tenant_id and heirs.id = gone.heir))",
     )
     .bind(now)
     .execute(pool)

@@ -23,5 +23,5 @@ group by o.connection_id, o.listing_id, o.kind
 on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
     do update set position = excluded.position,
             -- What is owed now does not wait for what was owed later; what is in its backoff stays there.
-            next_attempt_at = case when outbox.attempts = 0
+            next_attempt_at = case when outbox.last_error is null
                 then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end

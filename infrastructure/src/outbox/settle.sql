@@ -10,6 +10,7 @@ mine as (
            o.attempts - s.uncounted::integer as attempts
     from settled s
     join outbox o on o.tenant_id = $1 and o.id = s.id and o.status = 'leased' and o.token = s.token
+    for update of o -- waits for whoever takes the lease over, and then looks at status and token again
 ),
 heirs as (
     update outbox heir

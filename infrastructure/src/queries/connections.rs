@@ -88,7 +88,10 @@ pub async fn connected(pool: &PgPool, id: ConnectionId) -> Result<Option<Connect
 
 /// The enabled connections to a platform, of all tenants; for webhooks whose path names none.
 pub async fn connected_to(pool: &PgPool, platform: Platform) -> Result<Vec<Connected>, sqlx::Error> {
-    let sql = format!("{CONNECTED} where c.platform = $1 and c.enabled order by c.id limit $2");
+    let sql = format!(
+        "{CONNECTED} where c.id in (select id from connections \
+         where platform = $1 and enabled order by id limit $2) order by c.id"
+    );
     let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(platform.name())
         .bind(CANDIDATES_MAX)

@@ -151,7 +151,8 @@ pub async fn targets(
                 coalesce((select position from checkpoints
                           where tenant_id = $1 and model = 'stock_levels'), 0) as quantity_as_of,
                 l.shown_quantity,
-                v.prices->c.market as price,
+                -- A price in another currency than the shop's is no price there.
+                case when v.prices->c.market->>'currency' = c.currency then v.prices->c.market end as price,
                 (select position from ledger_heads where tenant_id = $1) as price_as_of,
                 l.shown_price,
                 not l.removed and c.enabled and c.pushes_quantity as pushes_quantity,

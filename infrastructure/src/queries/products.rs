@@ -151,26 +151,21 @@ impl StyledVariant {
     }
 }
 
-/// The variants of the models with these codes, and those whose SKU begins with one of them; by code.
+/// The variants of the models with these codes, and those whose SKU begins with one of them; by code. Products
+/// of other brands are left out.
 pub async fn variants_of_style(
     pool: &PgPool,
     tenant: TenantId,
+    brand: &str,
     styles: &[String],
 ) -> Result<HashMap<String, Vec<StyledVariant>>, sqlx::Error> {
-    let rows: Vec<(String, Uuid, Uuid, String, Option<String>, bool)> = sqlx::query_as(
-        "select s.code, v.product_id, v.id, v.sku, v.attributes->>'size', coalesce(p.style_code = s.code, false)
-         from (select distinct code from unnest($2::text[]) as code) s
-         join variants v on v.tenant_id = $1
-             -- variants_sku_idx: SKUs of the form <code>-<size> lie between <code>- and <code>.
-             and (v.sku = s.code or (v.sku collate \"C\" >= s.code || '-' and v.sku collate \"C\" < s.code || '.')
-                  or v.product_id in (select id from products where tenant_id = $1 and style_code = s.code))
-         join products p on p.tenant_id = $1 and p.id = v.product_id
-         limit 20000",
-    )
-    .bind(tenant.0)
-    .bind(styles)
-    .fetch_all(pool)
-    .await?;
+    let rows: Vec<(String, Uuid, Uuid, String, Option<String>, bool)> =
+        sqlx::query_as(include_str!("variants_of_style.sql"))
+            .bind(tenant.0)
+            .bind(styles)
+            .bind(brand)
+            .fetch_all(pool)
+            .await?;
     let mut found: HashMap<String, Vec<StyledVariant>> = HashMap::new();
     for (code, product, variant, sku, size, by_style) in rows {
         let variant =

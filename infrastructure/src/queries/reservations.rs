@@ -63,12 +63,18 @@ pub struct DueHold {
     pub location: String,
 }
 
-/// Holds that are due at `now`, over all tenants, the longest overdue first.
+/// Holds that are due at `now`: of each tenant the longest overdue, up to `limit`.
 pub async fn due(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<DueHold>, sqlx::Error> {
     let rows: Vec<(Uuid, Uuid, Uuid, String)> = sqlx::query_as(
-        "select tenant_id, reservation_id, variant_id, location from reservations
-         where expires_at <= $1 and reserved > committed + released + expired -- reservations_due_idx
-         order by expires_at limit $2",
+        "select d.tenant_id, d.reservation_id, d.variant_id, d.location
+         from ledger_heads h
+         left join checkpoints c on c.tenant_id = h.tenant_id and c.model = 'reservations'
+         cross join lateral (
+             select tenant_id, reservation_id, variant_id, location from reservations r
+             where r.tenant_id = h.tenant_id and r.expires_at <= $1
+               and r.reserved > r.committed + r.released + r.expired -- reservations_due_idx
+             order by r.expires_at limit $2) d
+         where c.parked is null -- it would show the same holds as due for ever",
     )
     .bind(now)
     .bind(limit)

@@ -7,15 +7,16 @@ pub mod policy;
 mod push;
 
 use std::{
-    collections::BTreeMap,
-    sync::Arc,
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use onhand_domain::values::{ConnectionId, TenantId};
-use tokio::sync::{Semaphore, watch};
+use tokio::{sync::watch, task::JoinSet};
+use uuid::Uuid;
 
 use crate::{
     ledger::LedgerError,
@@ -27,7 +28,7 @@ use crate::{
 const CLAIM_MAX: i64 = 200;
 /// Longer than a call may take, retries within it included.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// Calls under way at the same time, over all platforms.
+/// Groups under way at the same time, over all platforms.
 const CALLS_MAX: usize = 16;
 /// How long an idle relay waits before it looks again.
 const IDLE: Duration = Duration::from_millis(50);
@@ -50,7 +51,7 @@ impl Relay {
     /// Takes one claim of commands through to the end. Says how many were claimed; 0 when nothing is due.
     pub async fn step(&self) -> Result<usize, LedgerError> {
         let begun = Instant::now();
-        let groups = self.claim().await?;
+        let groups = self.claim(&[]).await?;
         let claimed = groups.iter().map(Vec::len).sum();
         for settled in join_all(groups.into_iter().map(|group| self.deliver(group, begun))).await {
             settled?;
@@ -60,10 +61,14 @@ impl Relay {
 
     /// Works until told to stop, then waits for the calls under way.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let calls = Arc::new(Semaphore::new(CALLS_MAX));
+        let mut calls = JoinSet::new();
+        let busy: Arc<Mutex<HashSet<(ConnectionId, CommandKind)>>> = Arc::default();
         while !*stop.borrow() {
+            while calls.try_join_next().is_some() {}
             let begun = Instant::now();
-            let groups = match self.claim().await {
+            let room = calls.len() < CALLS_MAX;
+            let claimed = if room { self.claim(&busy_connections(&busy)).await } else { Ok(vec![]) };
+            let groups = match claimed {
                 Ok(groups) => groups,
                 Err(error) => {
                     tracing::warn!(%error, "the relay cannot claim commands for the moment");
@@ -79,28 +84,37 @@ impl Relay {
                 }
             }
             for group in groups {
-                // A slow shop keeps its own calls waiting, not the claiming of others'.
-                let Ok(permit) = Arc::clone(&calls).acquire_owned().await else { return };
-                let relay = self.clone();
-                tokio::spawn(async move {
+                let Some(key) = group.first().map(|command| (command.connection, command.kind)) else {
+                    continue;
+                };
+                busy.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+                let (relay, busy) = (self.clone(), Arc::clone(&busy));
+                calls.spawn(async move {
                     if let Err(error) = relay.deliver(group, begun).await {
                         tracing::warn!(%error, "pushes could not be recorded; their lease will run out");
                     }
-                    drop(permit);
+                    busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
                 });
             }
         }
-        let _ = calls.acquire_many(CALLS_MAX as u32).await;
+        calls.join_all().await;
     }
 
-    async fn claim(&self) -> Result<Vec<Group>, LedgerError> {
+    /// Leases what is due, but for connections that are being called already: a slow shop keeps nobody else waiting.
+    async fn claim(&self, busy: &[Uuid]) -> Result<Vec<Group>, LedgerError> {
         let pool = self.operations.ledger().pool();
         let now = self.operations.ledger().clock().now();
-        outbox::give_back_expired(pool, now).await?;
+        if let Err(error) = outbox::give_back_expired(pool, now).await {
+            tracing::warn!(%error, "expired leases stay for now; they are given back next time");
+        }
         let mut groups: BTreeMap<(TenantId, ConnectionId, CommandKind), Group> = BTreeMap::new();
-        for command in outbox::claim(pool, now, LEASE, CLAIM_MAX).await? {
+        for command in outbox::claim(pool, now, LEASE, CLAIM_MAX, busy).await? {
             groups.entry((command.tenant, command.connection, command.kind)).or_default().push(command);
         }
         Ok(groups.into_values().collect())
     }
+}
+
+fn busy_connections(busy: &Mutex<HashSet<(ConnectionId, CommandKind)>>) -> Vec<Uuid> {
+    busy.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(connection, _)| connection.0).collect()
 }

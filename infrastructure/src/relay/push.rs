@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// No call is begun later than this after the claim: the longest one still ends within the lease.
-const BEGIN_WITHIN: Duration = Duration::from_secs(30);
+const BEGIN_WITHIN: Duration = Duration::from_secs(15);
 
 /// When a command is looked at again that is ahead of the read model.
 const CATCH_UP: Duration = Duration::from_millis(100);
@@ -80,7 +80,7 @@ impl Relay {
             .submit(caller, reads, move |_, _| {
                 Ok(Decision {
                     changes: results.changes.clone(),
-                    answer: json!({}),
+                    answer: json!({}).into(),
                     attachments: Attachments {
                         settlements: results.settlements.clone(),
                         ..Attachments::default()

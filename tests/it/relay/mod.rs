@@ -186,7 +186,7 @@ async fn a_relay_that_dies_with_commands_in_hand_loses_none() {
     // It has claimed, and is never heard of again.
     let lease = chrono::TimeDelta::seconds(60);
     let claimed =
-        onhand_infrastructure::outbox::claim(world.onhand.pool(), world.clock.now(), lease, 100).await;
+        onhand_infrastructure::outbox::claim(world.onhand.pool(), world.clock.now(), lease, 100, &[]).await;
     assert!(!claimed.expect("a claim").is_empty());
     restock(&world, "RUN-42", 1).await;
     world.converge().await;

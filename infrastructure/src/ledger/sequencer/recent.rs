@@ -4,30 +4,26 @@ use std::collections::HashMap;
 
 use onhand_domain::values::TenantId;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::super::{LedgerError, Receipt, Submission};
+use super::super::{Answer, LedgerError, Receipt, Submission};
 
 /// Keys in one generation of the memory.
 const GENERATION_MAX: usize = 10_000;
 
-type Key = (String, String);
-
 /// Keys answered lately. What is not here may still be in the database.
 #[derive(Default)]
 pub(super) struct Recent {
-    young: HashMap<Key, ([u8; 32], Receipt)>,
-    old: HashMap<Key, ([u8; 32], Receipt)>,
+    young: HashMap<Uuid, ([u8; 32], Receipt)>,
+    old: HashMap<Uuid, ([u8; 32], Receipt)>,
 }
 
 impl Recent {
     /// The answer to a repeated request, if it is remembered.
     pub(super) fn find(&mut self, submission: &Submission) -> Option<Result<Receipt, LedgerError>> {
         let idempotency = submission.idempotency.as_ref()?;
-        if self.young.is_empty() && self.old.is_empty() {
-            return None;
-        }
-        let key = (submission.context.actor.clone(), idempotency.key.clone());
-        let (fingerprint, receipt) = self.young.get(&key).or_else(|| self.old.get(&key))?;
+        let key = &idempotency.key_digest;
+        let (fingerprint, receipt) = self.young.get(key).or_else(|| self.old.get(key))?;
         Some(replay(*fingerprint == idempotency.fingerprint, receipt.clone()))
     }
 
@@ -37,8 +33,7 @@ impl Recent {
         if self.young.len() >= GENERATION_MAX {
             self.old = std::mem::take(&mut self.young);
         }
-        let key = (submission.context.actor.clone(), idempotency.key.clone());
-        self.young.insert(key, (idempotency.fingerprint, receipt.clone()));
+        self.young.insert(idempotency.key_digest, (idempotency.fingerprint, receipt.clone()));
     }
 }
 
@@ -48,15 +43,13 @@ pub(super) async fn find_used_keys(
     tenant: TenantId,
     submissions: &[&Submission],
 ) -> Result<Vec<Option<Result<Receipt, LedgerError>>>, LedgerError> {
-    let actors: Vec<_> = submissions.iter().map(|s| s.context.actor.as_str()).collect();
-    let keys: Vec<_> = submissions.iter().map(|s| s.idempotency.as_ref().map(|i| i.key.as_str())).collect();
+    let keys: Vec<_> = submissions.iter().map(|s| s.idempotency.map(|i| i.key_digest)).collect();
     let rows: Vec<(i32, Vec<u8>, i64, String)> = sqlx::query_as(
         "select asked.number::integer, k.fingerprint, k.position, k.answer::text
-         from unnest($2::text[], $3::text[]) with ordinality as asked (actor, key, number)
-         join idempotency_keys k on k.tenant_id = $1 and k.actor = asked.actor and k.key = asked.key",
+         from unnest($2::uuid[]) with ordinality as asked (key_digest, number)
+         join idempotency_keys k on k.tenant_id = $1 and k.key_digest = asked.key_digest",
     )
     .bind(tenant.0)
-    .bind(actors)
     .bind(keys)
     .fetch_all(conn)
     .await?;
@@ -66,7 +59,7 @@ pub(super) async fn find_used_keys(
             continue;
         };
         let same = submissions[place].idempotency.as_ref().is_some_and(|i| i.fingerprint == *fingerprint);
-        let answer = serde_json::from_str(&answer).unwrap_or_default();
+        let answer = Answer::stored(&answer);
         found[place] = Some(replay(same, Receipt { position, answer, replayed: true }));
     }
     Ok(found)

@@ -1,6 +1,6 @@
 //! What follows from what a platform told us: facts in, changes out, decided on the newest states.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
@@ -93,10 +93,10 @@ impl Effects {
         let priced = if styles.is_empty() {
             HashMap::new()
         } else {
-            variants_of_style(pool, connection.tenant, &styles).await?
+            variants_of_style(pool, connection.tenant, &connection.details.brand, &styles).await?
         };
         let mut steps = Vec::with_capacity(facts.len());
-        for fact in facts {
+        for fact in last_prices(facts) {
             steps.push(step(pool, connection, fact, &priced).await?);
         }
         Ok(Self { connection: connection.id, steps, ignored })
@@ -131,11 +131,11 @@ impl Effects {
     pub(super) fn decide(
         &self,
         lookup: &Lookup<'_>,
-        _: DateTime<Utc>,
+        now: DateTime<Utc>,
     ) -> Result<(Changes, Outcome, Vec<String>), Refusal> {
         let mut tally = Tally { changes: vec![], notes: vec![], echoes: 0, unmapped: 0 };
         for step in &self.steps {
-            self.take(step, lookup, &mut tally)?;
+            self.take(step, lookup, now, &mut tally)?;
         }
         let outcome = match () {
             () if self.ignored => Outcome::Ignored,
@@ -147,7 +147,13 @@ impl Effects {
         Ok((tally.changes, outcome, tally.notes))
     }
 
-    fn take(&self, step: &Step, lookup: &Lookup<'_>, tally: &mut Tally) -> Result<(), Refusal> {
+    fn take(
+        &self,
+        step: &Step,
+        lookup: &Lookup<'_>,
+        now: DateTime<Utc>,
+        tally: &mut Tally,
+    ) -> Result<(), Refusal> {
         match step {
             Step::Product { observed, fresh } => {
                 tally.changes.extend(catalog::observe(self.connection, observed, *fresh, lookup)?);
@@ -162,7 +168,7 @@ impl Effects {
                     self.observe_stock(*id, *available, *at, lookup, tally)?;
                 }
             }
-            Step::Placed { external, lines } => self.place(external, lines, lookup, tally)?,
+            Step::Placed { external, lines } => self.place(external, lines, lookup, now, tally)?,
             Step::Cancelled { external } => self.cancel(external, lookup, tally)?,
             Step::Price { targets, market, price } => {
                 for (product, variant) in targets {
@@ -236,6 +242,7 @@ impl Effects {
         external: &ExternalId,
         lines: &[SoldLine],
         lookup: &Lookup<'_>,
+        now: DateTime<Utc>,
         tally: &mut Tally,
     ) -> Result<(), Refusal> {
         let id = OrderId::of(self.connection, external);
@@ -259,7 +266,7 @@ impl Effects {
                 None => unmapped.push(line_name(line)),
             }
         }
-        let (held, events) = order::hold(id, wanted, |shelf| lookup.stock(shelf));
+        let (held, events) = order::hold(id, wanted, now, |shelf| lookup.stock(shelf));
         for line in held.iter().filter(|line| line.held < line.quantity) {
             tally
                 .notes
@@ -285,7 +292,12 @@ impl Effects {
             let listing = lookup.listing(&ListingId::of(self.connection, external));
             listing.mapping.as_ref().map(|mapping| mapping.variant)
         });
-        listed.or_else(|| line.sku.as_ref().and_then(|sku| lookup.sku(sku).names).map(|(_, variant)| variant))
+        let brand =
+            lookup.connection(&self.connection).details.as_ref().map(|details| details.brand.as_str());
+        listed.or_else(|| {
+            let (product, variant) = lookup.sku(line.sku.as_ref()?).names?;
+            catalog::of_brand(lookup, product, brand?).then_some(variant)
+        })
     }
 
     fn cancel(&self, external: &ExternalId, lookup: &Lookup<'_>, tally: &mut Tally) -> Result<(), Refusal> {
@@ -302,6 +314,23 @@ impl Effects {
         }
         Ok(())
     }
+}
+
+/// Of several prices for one size in one market, the last.
+fn last_prices(facts: Vec<Fact>) -> Vec<Fact> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<Fact> = facts
+        .into_iter()
+        .rev()
+        .filter(|fact| match fact {
+            Fact::PriceObserved { style_code, size, market, .. } => {
+                seen.insert((style_code.clone(), size.clone(), market.clone()))
+            }
+            _ => true,
+        })
+        .collect();
+    kept.reverse();
+    kept
 }
 
 async fn step(

@@ -114,8 +114,11 @@ fn one_size(sizes: &[Size]) -> Option<String> {
 }
 
 fn code(sku: Option<String>) -> Option<String> {
-    sku.map(|sku| sku.trim().to_owned()).filter(|sku| !sku.is_empty())
+    sku.map(|sku| sku.trim().to_owned()).filter(|sku| !sku.is_empty() && sku.len() <= CODE_BYTES_MAX)
 }
+
+/// Longer than any maker's code or size.
+const CODE_BYTES_MAX: usize = 128;
 
 /// What a product monitor tells: one model with all its sizes.
 #[derive(Deserialize)]
@@ -145,12 +148,17 @@ impl Monitor {
         let Some(style_code) = code(self.product.sku) else { return Ok(vec![]) };
         let mut facts = Vec::new();
         for Variant { size, price } in self.product.variants {
-            let Some(price) = price.and_then(|price| price.money(currency)) else {
+            // A variant without a size is no word about every size.
+            let size = size.and_then(|size| bare_size(&size.into_text(), None));
+            let (Some(price), Some(size)) = (price.and_then(|price| price.money(currency)), size) else {
                 continue;
             };
+            if size.len() > CODE_BYTES_MAX {
+                continue;
+            }
             facts.push(Fact::PriceObserved {
                 style_code: style_code.clone(),
-                size: size.and_then(|size| bare_size(&size.into_text(), None)),
+                size: Some(size),
                 market: market.clone(),
                 price,
                 at,

@@ -111,6 +111,14 @@ impl Variant {
     }
 }
 
+/// Characters of a name or a value that are kept.
+const WORD_MAX: usize = 200;
+
+/// No more of a text than anybody would read; a body that is all one name must not be multiplied by its variants.
+fn cut(text: &str) -> String {
+    text.chars().take(WORD_MAX).collect()
+}
+
 /// The values under the names of their options, or under `option1` and so on where the product names none.
 fn attributes(options: &[ProductOption], values: [Option<String>; 3]) -> BTreeMap<String, String> {
     let mut attributes = BTreeMap::new();
@@ -118,8 +126,9 @@ fn attributes(options: &[ProductOption], values: [Option<String>; 3]) -> BTreeMa
         let Some(value) = filled(value) else { continue };
         let named = options.iter().find(|option| option.position == Some(position));
         let unplaced = || options.get(position - 1).filter(|option| option.position.is_none());
-        let name = named.or_else(unplaced).map(|option| option.name.trim().to_lowercase());
-        attributes.insert(name.filter(|it| !it.is_empty()).unwrap_or(format!("option{position}")), value);
+        let name = named.or_else(unplaced).map(|option| cut(option.name.trim()).to_lowercase());
+        attributes
+            .insert(name.filter(|it| !it.is_empty()).unwrap_or(format!("option{position}")), cut(&value));
     }
     // What has no options gets this pair from the platform.
     if attributes.len() == 1 && attributes.values().all(|value| value == "Default Title") {

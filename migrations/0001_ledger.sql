@@ -48,9 +48,11 @@ create table snapshots (
     version   bigint not null,
     position  bigint not null,
     format    smallint not null,
-    state     json not null,
+    state     text not null,             -- JSON; only the program reads it
     primary key (tenant_id, stream)
 );
+-- Written often, read seldom: compressing it costs more than the room it takes.
+alter table snapshots alter column state set storage external;
 
 -- What a command with an Idempotency-Key was answered. Written in the transaction of its entries.
 create table idempotency_keys (

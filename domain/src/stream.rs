@@ -182,7 +182,7 @@ impl State {
     /// Roughly how much memory it takes, in entries of about 100 bytes.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Stock(stock) => 2 + stock.holds() * 2,
+            Self::Stock(stock) => 2 + stock.holds(),
             Self::Product(product) => 8 + product.variants.len() * 8,
             Self::Listing(_) => 10,
             Self::Order(order) => 2 + order.lines.as_ref().map_or(0, Vec::len),

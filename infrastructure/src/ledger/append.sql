@@ -29,11 +29,8 @@ commands as (
     -- listings_variant_idx: one probe a moved variant.
     join outbox_targets t on t.tenant_id = $1 and t.variant_id = moved.variant_id and t.location = moved.location
     where t.pushes_quantity
-    -- Coalesce: what is still pending is to show the newest truth instead.
-    on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
-        do update set position = excluded.position,
-            -- What is owed now does not wait for what was owed later; what is in its backoff stays there.
-            next_attempt_at = case when outbox.last_error is null
-                then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end
+    -- Coalesce: what is pending already will show the newest truth, for the relay reads that after its lease, and
+    -- after the commit that found the command still pending: see Head::settled.
+    on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending' do nothing
 )
 select position from head

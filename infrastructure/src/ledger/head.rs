@@ -38,4 +38,17 @@ impl Head {
         .await?
         .ok_or(LedgerError::NoTenant)
     }
+
+    /// Where the ledger ends once every commit that is under way at this moment has ended.
+    ///
+    /// A commit holds the head's lock while it looks whether a command is still pending. So whoever has just
+    /// leased that command and then asks here learns of a position that includes the commit.
+    pub async fn settled(conn: &mut PgConnection, tenant: TenantId) -> Result<i64, LedgerError> {
+        let found: Option<(i64,)> =
+            sqlx::query_as("select position from ledger_heads where tenant_id = $1 for share")
+                .bind(tenant.0)
+                .fetch_optional(conn)
+                .await?;
+        found.map(|(position,)| position).ok_or(LedgerError::NoTenant)
+    }
 }

@@ -25,6 +25,8 @@ use super::{
 
 /// Commands decided together at most; larger batches gain nothing more.
 const BATCH_MAX: usize = 512;
+/// Batches of fewer are not split.
+const BATCH_MIN: usize = 16;
 /// Times a decision may ask for streams it had not been expected to look at.
 const LOOKS_MAX: usize = 8;
 /// Entries of other processes that are folded into the states; beyond it they are forgotten and reloaded.
@@ -47,26 +49,24 @@ pub(super) async fn run(shared: Arc<Shared>, tenant: TenantId, mut queue: mpsc::
         recent: Recent::default(),
         conn: None,
     };
-    let mut tickets = Vec::with_capacity(BATCH_MAX);
+    let mut waiting = Vec::with_capacity(BATCH_MAX);
+    let mut last = 0;
     loop {
-        let received = match sequencer.conn {
-            // Between two batches the connection is kept: its server process has everything at hand.
-            Some(_) => {
-                match tokio::time::timeout(KEEP_CONNECTION, queue.recv_many(&mut tickets, BATCH_MAX)).await {
-                    Ok(received) => received,
-                    Err(_) => {
-                        sequencer.conn = None; // Others may need it.
-                        continue;
-                    }
-                }
-            }
-            None => queue.recv_many(&mut tickets, BATCH_MAX).await,
-        };
-        if received == 0 {
+        if waiting.is_empty() && !sequencer.receive(&mut queue, &mut waiting).await {
             return;
         }
-        metrics::histogram!("onhand_ledger_batch_commands").record(received as f64);
-        sequencer.settle(mem::take(&mut tickets)).await;
+        while waiting.len() < BATCH_MAX
+            && let Ok(ticket) = queue.try_recv()
+        {
+            waiting.push(ticket);
+        }
+        // Not everybody at once: while one half is committed, the other half is answered and asks again, and
+        // neither the database nor the callers stand idle.
+        let share = (waiting.len() + last).div_ceil(2).max(BATCH_MIN).min(waiting.len());
+        last = share;
+        let rest = waiting.split_off(share);
+        metrics::histogram!("onhand_ledger_batch_commands").record(share as f64);
+        sequencer.settle(mem::replace(&mut waiting, rest)).await;
     }
 }
 
@@ -122,6 +122,18 @@ impl<E: Into<LedgerError>> From<E> for Setback {
 }
 
 impl Sequencer {
+    /// Waits for something to do; false when nothing will ever come again.
+    async fn receive(&mut self, queue: &mut mpsc::Receiver<Ticket>, waiting: &mut Vec<Ticket>) -> bool {
+        if self.conn.is_some() {
+            // Between two batches the connection is kept: its server process has everything at hand.
+            match tokio::time::timeout(KEEP_CONNECTION, queue.recv_many(waiting, BATCH_MAX)).await {
+                Ok(received) => return received > 0,
+                Err(_) => self.conn = None, // Others may need it.
+            }
+        }
+        queue.recv_many(waiting, BATCH_MAX).await > 0
+    }
+
     /// Answers every ticket.
     async fn settle(&mut self, mut open: Vec<Ticket>) {
         self.states.make_room();
@@ -478,6 +490,7 @@ impl Sequencer {
                 _ => None,
             })
             .collect();
+        let mut answers = Vec::with_capacity(open.len());
         for (number, (ticket, verdict)) in open.into_iter().zip(verdicts).enumerate() {
             let answer = match verdict {
                 Verdict::Accepted { .. } => receipts[number].clone().ok_or(LedgerError::Stopped),
@@ -491,9 +504,15 @@ impl Sequencer {
             if let Ok(receipt) = &answer {
                 self.recent.remember(&ticket.submission, receipt);
             }
-            // Whoever asked may have gone; what was decided stays decided.
-            let _ = ticket.reply.send(answer);
+            answers.push((ticket.reply, answer));
         }
+        // The next batch does not wait for the callers of this one to be woken.
+        tokio::spawn(async move {
+            for (reply, answer) in answers {
+                // Whoever asked may have gone; what was decided stays decided.
+                let _ = reply.send(answer);
+            }
+        });
         if !batch.is_empty() {
             metrics::counter!("onhand_events_appended_total").increment(batch.entries.len() as u64);
             self.shared.committed.notify_waiters();

@@ -20,8 +20,8 @@ use super::LedgerError;
 const SNAPSHOT_FORMAT: i16 = 1;
 /// Entries after which a snapshot is worth its writing, at least.
 const SNAPSHOT_EVERY: i64 = 500;
-/// What one generation of the cache may weigh, in units of about 100 bytes: some 50 MB a tenant.
-const GENERATION_WEIGHT_MAX: usize = 250_000;
+/// What one generation of the cache may weigh, in units of about 100 bytes: some 400 MB a tenant, four million holds.
+const GENERATION_WEIGHT_MAX: usize = 4_000_000;
 
 /// A state with the number of entries it stands for.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl States {
         for id in ids.into_iter().filter(|id| is_long(id)) {
             let Some(cached) = self.young.get_mut(id).or_else(|| self.old.get_mut(id)) else { continue };
             // A state that is large is written less often, so that writing stays a small part of the work.
-            let every = SNAPSHOT_EVERY.max(cached.state.weight() as i64 / 8);
+            let every = SNAPSHOT_EVERY.max(cached.state.weight() as i64 / 2);
             if cached.version - cached.snapshot_version < every {
                 continue;
             }
@@ -167,7 +167,7 @@ async fn read_snapshots(
 ) -> Result<(), LedgerError> {
     let streams: Vec<&str> = loaded.keys().map(String::as_str).collect();
     let rows: Vec<(String, i64, String)> = sqlx::query_as(
-        "select stream, version, state::text from snapshots
+        "select stream, version, state from snapshots
          where tenant_id = $1 and stream = any($2) and position <= $3 and format = $4",
     )
     .bind(tenant.0)
@@ -227,7 +227,7 @@ pub(super) async fn write_snapshots(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into snapshots (tenant_id, stream, version, position, format, state)
-         select $1, s.stream, s.version, $2, $3, s.state::json
+         select $1, s.stream, s.version, $2, $3, s.state
          from unnest($4::text[], $5::bigint[], $6::text[]) as s (stream, version, state)
          on conflict (tenant_id, stream) do update
              set version = excluded.version, position = excluded.position,

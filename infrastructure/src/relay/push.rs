@@ -12,11 +12,12 @@ use uuid::Uuid;
 
 use super::{Group, Relay, policy};
 use crate::{
-    ledger::{Attachments, Context, Decision, LedgerError},
+    ledger::{Attachments, Context, Decision, Head, LedgerError},
     operations::Caller,
     outbox::{Command, CommandKind, Settlement, Verdict},
     platforms::shopify::outbound::{CallError, Outcome, PriceAsk, QUANTITIES_MAX, QuantityAsk, Shop},
     queries::{
+        checkpoints,
         connections::connected,
         listings::{Target, targets},
     },
@@ -25,7 +26,7 @@ use crate::{
 /// No call is begun later than this after the claim: the longest one still ends within the lease.
 const BEGIN_WITHIN: Duration = Duration::from_secs(15);
 
-/// When a command is looked at again that is ahead of the read model.
+/// How long the read model is waited for, and when a command that is still ahead of it is looked at again.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
 /// Results of one group: entries for the ledger, and what becomes of the rows.
@@ -45,6 +46,11 @@ impl Relay {
         let now = self.operations.ledger().clock().now();
         let pool = self.operations.ledger().pool();
         let listings: Vec<ListingId> = group.iter().map(|command| command.listing).collect();
+        // Everything that was owed when these commands were leased is to be in what is read now.
+        let owed = Head::settled(&mut *pool.acquire().await?, tenant).await?;
+        if kind == CommandKind::Quantity {
+            checkpoints::reached(pool, tenant, "stock_levels", owed, CATCH_UP).await?;
+        }
         let targets = targets(pool, tenant, &listings).await?;
         let shop = match connected(pool, connection).await? {
             Some(connected) => self.operations.shop(&connected).map_err(|refusal| refusal.to_string()),
@@ -52,7 +58,7 @@ impl Relay {
         };
         let results = match shop {
             Ok(Some(shop)) => match kind {
-                CommandKind::Quantity => push_quantities(&shop, &group, &targets, (begun, now)).await,
+                CommandKind::Quantity => push_quantities(&shop, &group, &targets, (begun, now, owed)).await,
                 CommandKind::Price => push_prices(&shop, &group, &targets, (begun, now)).await,
             },
             Ok(None) => give_up(&group, "the connection has no endpoint or no access token", now),
@@ -101,10 +107,10 @@ impl Results {
         self.changes.push((StreamId::Listing(command.listing), Event::Listing(event)));
     }
 
-    /// The platform shows what is true as of `as_of`. If the command asks for something newer, which the read
-    /// model did not know yet, it stays open: a variant that sells all the time is still told about all the time.
-    fn shown(&mut self, command: &Command, as_of: i64, now: DateTime<Utc>) {
-        if as_of >= command.position {
+    /// The platform shows what is true as of `as_of`. If something newer was `owed`, which the read model did not
+    /// know yet, the command stays open: a variant that sells all the time is still told about all the time.
+    fn shown(&mut self, command: &Command, as_of: i64, owed: i64, now: DateTime<Utc>) {
+        if as_of >= owed {
             return self.settle(command, Verdict::Done);
         }
         let behind = CallError::Again {
@@ -151,7 +157,7 @@ async fn push_quantities(
     shop: &Shop,
     group: &[Command],
     targets: &HashMap<ListingId, Target>,
-    (begun, now): (Instant, DateTime<Utc>),
+    (begun, now, owed): (Instant, DateTime<Utc>, i64),
 ) -> Results {
     let mut results = Results::default();
     let mut asks = Vec::new();
@@ -162,11 +168,11 @@ async fn push_quantities(
         };
         let Some(quantity) = target.quantity else {
             // The shelf has no history, or the read model has not seen its first entry yet.
-            results.shown(command, target.quantity_as_of, now);
+            results.shown(command, target.quantity_as_of, owed, now);
             continue;
         };
         if target.shown_quantity == Some(quantity) {
-            results.shown(command, target.quantity_as_of, now);
+            results.shown(command, target.quantity_as_of, owed, now);
             continue;
         }
         match &target.external_inventory {
@@ -198,7 +204,7 @@ async fn push_quantities(
                         command,
                         ListingEvent::QuantityPushed { quantity, as_of: target.quantity_as_of },
                     );
-                    results.shown(command, target.quantity_as_of, now);
+                    results.shown(command, target.quantity_as_of, owed, now);
                 }
                 Outcome::Stale { observed } => {
                     let event = ListingEvent::QuantityObserved { quantity: observed, at: now, echo: false };

@@ -52,7 +52,7 @@ async fn a_mistake_is_answered_with_a_problem_that_says_what_was_wrong() {
     );
     assert_eq!(world.admin.get("/api/stock?cursor=zzz").await.problem(400), "cursor.invalid");
     assert_eq!(world.admin.get("/api/stock?limit=many").await.problem(400), "query.invalid");
-    assert_eq!(world.admin.get("/api/products/not-a-uuid").await.status, 400);
+    assert_eq!(world.admin.get("/api/products/not-a-uuid").await.problem(400), "path.invalid");
 }
 
 #[tokio::test]

@@ -94,3 +94,48 @@ async fn a_command_the_database_cannot_take_does_not_harm_its_batch() {
     assert_eq!(answers[7], 422);
     assert_eq!(world.levels().await["A"], (19, 0, 19));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut_in_the_middle_of_commits_lose_nothing_and_double_nothing() {
+    let world = World::new().await;
+    world.stocked(&[("A", 0)]).await;
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let cutting = async {
+        let mut owner = world.database.owner().await;
+        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            sqlx::query(
+                "select pg_terminate_backend(pid) from pg_stat_activity
+                 where datname = current_database() and pid <> pg_backend_pid() and state = 'active'",
+            )
+            .execute(&mut owner)
+            .await
+            .expect("a superuser may cut connections");
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        }
+    };
+    let restocking = async {
+        // Each asks, with its own key, until it is told yes.
+        let asks = (0..8).map(|who| {
+            let world = &world;
+            async move {
+                for n in 0..40 {
+                    let key = format!("{who}-{n}");
+                    let body = json!({ "sku": "A", "quantity": 1 });
+                    while !world
+                        .admin
+                        .post_once("/api/stock/restock", &key, body.clone())
+                        .await
+                        .status
+                        .is_success()
+                    {}
+                }
+            }
+        });
+        join_all(asks).await;
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    tokio::join!(cutting, restocking);
+    assert_eq!(world.levels().await["A"], (320, 0, 320));
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}

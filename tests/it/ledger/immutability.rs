@@ -32,6 +32,15 @@ async fn the_role_the_program_uses_cannot_change_history() {
     for sql in CHANGES {
         refused(&mut program, sql).await;
     }
+    let (granted,): (bool,) = sqlx::query_as(
+        "select has_table_privilege('onhand_app', 'events', 'update')
+             or has_table_privilege('onhand_app', 'events', 'delete')
+             or has_table_privilege('onhand_app', 'events', 'truncate')",
+    )
+    .fetch_one(&mut *program)
+    .await
+    .expect("privileges can be looked at");
+    assert!(!granted, "the grants alone refuse it, without the trigger");
     for sql in ["alter table events disable trigger all", "drop table events"] {
         refused(&mut program, sql).await;
     }

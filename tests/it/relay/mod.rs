@@ -208,3 +208,45 @@ async fn the_safety_buffer_is_kept_back_and_a_switched_off_connection_hears_noth
     world.converge().await;
     assert_eq!(World::shows(&sandbox)["RUN-42"].0, 7);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_ahead_of_the_read_model_does_not_take_a_command_for_done() {
+    let (sandbox, world, _) = shop_and_world(&["42"], json!({})).await;
+    world.converge().await;
+    restock(&world, "RUN-42", 4).await;
+    // The stock levels have not heard of it yet.
+    world.onhand.relay.step().await.expect("the relay works");
+    assert_eq!(World::shows(&sandbox)["RUN-42"].0, 0);
+    world.converge().await;
+    assert_eq!(World::shows(&sandbox)["RUN-42"].0, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_with_stock_of_its_own_is_not_emptied_by_being_connected() {
+    let (sandbox, world, _) = shop_and_world(&["42"], json!({})).await;
+    sandbox.set_quantity_by_hand("RUN-42", 8).await;
+    world.converge().await;
+    assert_eq!(World::shows(&sandbox)["RUN-42"].0, 8, "unknown is not zero");
+}
+
+#[tokio::test]
+async fn a_lease_that_was_taken_over_is_not_settled_by_its_first_holder() {
+    let (_sandbox, world, _) = shop_and_world(&["42"], json!({})).await;
+    let lease = chrono::TimeDelta::seconds(60);
+    let claim =
+        || onhand_infrastructure::outbox::claim(world.onhand.pool(), world.clock.now(), lease, 100, &[]);
+    let first = claim().await.expect("a claim");
+    world.clock.advance(lease + chrono::TimeDelta::seconds(1));
+    let back = onhand_infrastructure::outbox::give_back_expired(world.onhand.pool(), world.clock.now()).await;
+    assert_eq!(back.expect("leases are given back"), first.len() as u64);
+    let second = claim().await.expect("a claim");
+    assert_eq!(second.len(), first.len());
+    assert!(second.iter().all(|command| command.attempt == 2 && command.token != first[0].token));
+    let (leased,): (i64,) =
+        sqlx::query_as("select count(*) from outbox where status = 'leased' and token = $1")
+            .bind(second[0].token)
+            .fetch_one(world.onhand.pool())
+            .await
+            .expect("the outbox can be read");
+    assert_eq!(leased, second.len() as i64);
+}

@@ -8,7 +8,7 @@ create table outbox (
     kind            text not null check (kind in ('quantity', 'price')),
     -- pending → leased → done | pending (again) | dead; superseded: a newer command took its place.
     status          text not null check (status in ('pending', 'leased', 'done', 'dead', 'superseded')),
-    position        bigint not null,     -- the listing is to show what is true as of this position, or later
+    position        bigint not null,     -- of the fact that first made it owed
     attempts        integer not null default 0,
     next_attempt_at timestamptz not null,
     token           uuid,                -- who holds the lease

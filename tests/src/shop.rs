@@ -1,13 +1,59 @@
 //! Webhooks as a shop sends them, signed with a real secret.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use axum::body::Body;
-use onhand_infrastructure::platforms::{kicksdb, shopify::sandbox};
+use onhand_infrastructure::platforms::{
+    kicksdb,
+    shopify::sandbox::{self, CostBucket, SandboxShop, SeedProduct, SeedVariant, ShopSettings},
+};
 use serde_json::{Value, json};
 
 use crate::{Answer, Client};
 
 /// What the tests' shops sign with.
 pub const SECRET: &str = "hush-hush-shop-secret";
+
+/// Opens a stand-in shop with one product, a variant a size, none of it in stock. Its webhooks go nowhere by
+/// themselves; [`introduce`] makes its product known.
+pub async fn open(style: &str, sizes: &[&str]) -> SandboxShop {
+    let settings = ShopSettings {
+        domain: "sneaks-one.example".into(),
+        access_token: "shpat_test".into(),
+        webhook_secret: SECRET.into(),
+        api_version: "2026-04".into(),
+        location_id: 7,
+        bucket: CostBucket::default(),
+    };
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let shop = SandboxShop::start(settings, listen).await.expect("a shop opens");
+    let variants = sizes.iter().map(|size| SeedVariant {
+        sku: format!("{style}-{size}"),
+        option1: (*size).to_owned(),
+        price: "120.00".into(),
+        quantity: 0,
+    });
+    shop.seed(SeedProduct { title: "Runner".into(), variants: variants.collect(), ..SeedProduct::default() });
+    shop
+}
+
+/// Lets a stand-in shop show its product to the ledger.
+pub async fn introduce(shop: &SandboxShop, client: &Client, connection: &str) {
+    let shown = shop.shows();
+    let variants: Vec<Value> = shown
+        .iter()
+        .map(|v| {
+            let size = v.sku.rsplit('-').next();
+            json!({ "id": v.variant_id, "sku": v.sku, "price": v.price, "option1": size,
+                    "inventory_item_id": v.inventory_item_id })
+        })
+        .collect();
+    let product = json!({
+        "id": shown[0].product_id, "title": "Runner", "options": [{ "name": "Size", "position": 1 }],
+        "updated_at": "2026-11-01T12:00:00Z", "variants": variants,
+    });
+    Webhook::new("products/create", "intro", &product).send(client, connection).await.expect(200);
+}
 
 /// A webhook about to be sent.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 with head as (
     update ledger_heads
     set position = $3, hash = $4, recorded_at = $5
-    where tenant_id = $1 and position = $2 and recorded_at = $21 -- the time, too: see `fence` in sequencer.rs
+    where tenant_id = $1 and position = $2 and recorded_at = $21 -- the time, too: see `fence` in sequencer/outcome.rs
     returning position
 ),
 entries as (

@@ -4,6 +4,8 @@
 //! decision in it stands. If somebody has, the batch is decided again under the head's lock, on states
 //! that have caught up. A version conflict cannot happen, and nothing is retried blindly.
 
+mod chain;
+mod outcome;
 mod recent;
 
 use std::{cell::RefCell, collections::HashMap, mem, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -14,9 +16,13 @@ use sqlx::{Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use self::recent::{Recent, find_used_keys};
+use self::{
+    chain::{Chain, holds_nul},
+    outcome::committed,
+    recent::{Recent, find_used_keys},
+};
 use super::{
-    Entry, Head, LedgerError, Receipt, Shared, Submission, Ticket,
+    Head, LedgerError, Receipt, Shared, Submission, Ticket,
     append::{self, Base, Batch, KeptAnswer},
     read,
     states::{self, States},
@@ -579,36 +585,6 @@ impl Sequencer {
     }
 }
 
-/// Whether a commit that broke off has happened. If it has not, it never will.
-async fn committed(pool: &PgPool, tenant: TenantId, position: i64, event: Uuid) -> Result<bool, LedgerError> {
-    let mut tx = pool.begin().await?;
-    Head::lock(&mut tx, tenant).await?;
-    let found: Option<(Uuid,)> =
-        sqlx::query_as("select event_id from events where tenant_id = $1 and position = $2")
-            .bind(tenant.0)
-            .bind(position)
-            .fetch_optional(&mut *tx)
-            .await?;
-    if found == Some((event,)) {
-        return Ok(true);
-    }
-    fence(&mut tx, tenant).await?;
-    tx.commit().await?;
-    Ok(false)
-}
-
-/// Moves the head's time, so that a statement still lingering on its way to the server finds another head
-/// than the one it was made for, and writes nothing.
-async fn fence(conn: &mut PgConnection, tenant: TenantId) -> Result<(), LedgerError> {
-    sqlx::query(
-        "update ledger_heads set recorded_at = recorded_at + interval '1 microsecond' where tenant_id = $1",
-    )
-    .bind(tenant.0)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 async fn keep_snapshots(pool: &PgPool, tenant: TenantId, position: i64, due: Vec<states::Snapshot>) {
     let written = async {
         let mut conn = pool.acquire().await?;
@@ -617,14 +593,6 @@ async fn keep_snapshots(pool: &PgPool, tenant: TenantId, position: i64, due: Vec
     if let Err(error) = written.await {
         tracing::warn!(%tenant, %error, "snapshots were not written; streams load from further back");
     }
-}
-
-/// Whether a JSON text holds U+0000, which is written `\u0000`; a backslash before that is a backslash.
-fn holds_nul(json: &str) -> bool {
-    json.match_indices("\\u0000").any(|(place, _)| {
-        let slashes = json[..place].bytes().rev().take_while(|byte| *byte == b'\\').count();
-        slashes % 2 == 0
-    })
 }
 
 fn head_after(head: Head, now: DateTime<Utc>, batch: &Batch) -> Head {
@@ -650,52 +618,5 @@ fn is_outage(error: &LedgerError) -> bool {
 fn refuse_all(open: Vec<Ticket>, error: &LedgerError) {
     for ticket in open {
         let _ = ticket.reply.send(Err(error.again()));
-    }
-}
-
-/// The end of the chain while a batch is put together.
-struct Chain {
-    tenant: TenantId,
-    position: i64,
-    hash: Vec<u8>,
-    now: DateTime<Utc>,
-}
-
-impl Chain {
-    fn link(
-        &mut self,
-        stream: &StreamId,
-        version: i64,
-        stored: onhand_domain::event::Stored,
-        metadata: String,
-    ) -> Entry {
-        let mut entry = Entry {
-            position: self.position + 1,
-            event_id: Uuid::now_v7(),
-            stream: stream.to_string(),
-            version,
-            name: stored.name,
-            name_version: stored.version,
-            recorded_at: self.now,
-            payload: stored.payload,
-            metadata,
-            hash: vec![],
-        };
-        entry.hash = entry.chained(self.tenant, &self.hash).to_vec();
-        self.position = entry.position;
-        self.hash.clone_from(&entry.hash);
-        entry
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_nul_is_told_from_a_backslash_before_u0000() {
-        assert!(holds_nul(r#"{"title":"a\u0000b"}"#));
-        assert!(!holds_nul(r#"{"title":"a\\u0000b"}"#));
-        assert!(holds_nul(r#"{"title":"a\\\u0000b"}"#));
     }
 }

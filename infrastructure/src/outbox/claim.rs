@@ -39,13 +39,11 @@ pub struct Command {
     pub listing: ListingId,
     /// What to make true.
     pub kind: CommandKind,
-    /// As of this position, or later.
-    pub position: i64,
     /// This one included, from 1.
     pub attempt: i32,
 }
 
-type Row = (Uuid, Uuid, Uuid, Uuid, String, i64, i32);
+type Row = (Uuid, Uuid, Uuid, Uuid, String, i32);
 
 /// Leases up to `limit` commands that are due at `now`, oldest first, until `now + lease`; none of `busy` connections.
 ///
@@ -75,7 +73,7 @@ pub async fn claim(
          set status = 'leased', token = $3, leased_until = $4, attempts = o.attempts + 1
          from due
          where o.tenant_id = due.tenant_id and o.id = due.id
-         returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.position, o.attempts",
+         returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.attempts",
     )
     .bind(now)
     .bind(limit)
@@ -86,14 +84,13 @@ pub async fn claim(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(tenant, row, connection, listing, kind, position, attempt)| Command {
+        .map(|(tenant, row, connection, listing, kind, attempt)| Command {
             tenant: TenantId(tenant),
             row,
             token,
             connection: ConnectionId(connection),
             listing: ListingId(listing),
             kind: if kind == "price" { CommandKind::Price } else { CommandKind::Quantity },
-            position,
             attempt,
         })
         .collect())

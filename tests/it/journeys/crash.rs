@@ -1,6 +1,5 @@
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -9,10 +8,7 @@ use std::{
 
 use futures_util::future::join_all;
 use onhand_infrastructure::{
-    platforms::shopify::{
-        outbound::http_client,
-        sandbox::{CostBucket, SandboxShop, SeedProduct, SeedVariant, ShopSettings},
-    },
+    platforms::shopify::{outbound::http_client, sandbox::SandboxShop},
     queries,
 };
 use onhand_tests::{
@@ -26,28 +22,10 @@ const UNITS: i64 = 400;
 
 /// A stand-in shop with one hot sneaker, connected to a world of its own.
 async fn shop_and_world() -> (SandboxShop, World) {
-    let settings = ShopSettings {
-        domain: "sneaks-one.example".into(),
-        access_token: "shpat_test".into(),
-        webhook_secret: shop::SECRET.into(),
-        api_version: "2026-04".into(),
-        location_id: 7,
-        bucket: CostBucket::default(),
-    };
-    let sandbox =
-        SandboxShop::start(settings, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a shop opens");
-    let variant =
-        SeedVariant { sku: "HOT-42".into(), option1: "42".into(), price: "120.00".into(), quantity: 0 };
-    sandbox.seed(SeedProduct { title: "Hot".into(), variants: vec![variant], ..SeedProduct::default() });
+    let sandbox = shop::open("HOT", &["42"]).await;
     let world = World::new().await;
     let connection = world.connect(Some(&sandbox.base_url()), json!({})).await;
-    let shown = &sandbox.shows()[0];
-    let product = json!({
-        "id": shown.product_id, "title": "Hot", "options": [{ "name": "Size", "position": 1 }],
-        "variants": [{ "id": shown.variant_id, "sku": "HOT-42", "price": "120.00", "option1": "42",
-                       "inventory_item_id": shown.inventory_item_id }],
-    });
-    shop::Webhook::new("products/create", "p", &product).send(&world.admin, &connection).await.expect(200);
+    shop::introduce(&sandbox, &world.admin, &connection).await;
     let restock = json!({ "sku": "HOT-42", "quantity": UNITS });
     world.admin.post("/api/stock/restock", restock).await.expect(200);
     (sandbox, world)

@@ -1,56 +1,16 @@
 //! The relay: what is true in the ledger comes to be shown by every shop, whatever happens on the way.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
-use onhand_infrastructure::platforms::shopify::sandbox::{
-    CostBucket, SandboxShop, SeedProduct, SeedVariant, ShopSettings,
-};
+use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;
 use onhand_tests::{World, shop};
 use serde_json::{Value, json};
 
-/// A stand-in shop with a runner in some sizes, and the world it is connected to. Its webhooks go nowhere
-/// by themselves; what it shows is made known by a signed `products/create` that the test sends.
+/// A stand-in shop with a runner in some sizes, and the world it is connected to.
 async fn shop_and_world(sizes: &[&str], rules: Value) -> (SandboxShop, World, String) {
-    let settings = ShopSettings {
-        domain: "sneaks-one.example".into(),
-        access_token: "shpat_test".into(),
-        webhook_secret: shop::SECRET.into(),
-        api_version: "2026-04".into(),
-        location_id: 7,
-        bucket: CostBucket::default(),
-    };
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let sandbox = SandboxShop::start(settings, listen).await.expect("a shop opens");
-    let variants = sizes.iter().map(|size| SeedVariant {
-        sku: format!("RUN-{size}"),
-        option1: (*size).to_owned(),
-        price: "120.00".into(),
-        quantity: 0,
-    });
-    let seeded =
-        SeedProduct { title: "Runner".into(), variants: variants.collect(), ..SeedProduct::default() };
-    sandbox.seed(seeded);
+    let sandbox = shop::open("RUN", sizes).await;
     let world = World::new().await;
     let connection = world.connect(Some(&sandbox.base_url()), rules).await;
-    introduce(&sandbox, &world, &connection).await;
+    shop::introduce(&sandbox, &world.admin, &connection).await;
     (sandbox, world, connection)
-}
-
-/// Lets the shop show its product to the ledger.
-async fn introduce(sandbox: &SandboxShop, world: &World, connection: &str) {
-    let shown = sandbox.shows();
-    let variants: Vec<Value> = shown
-        .iter()
-        .map(|v| {
-            json!({ "id": v.variant_id, "sku": v.sku, "price": v.price, "option1": v.sku.trim_start_matches("RUN-"),
-                    "inventory_item_id": v.inventory_item_id })
-        })
-        .collect();
-    let product = json!({
-        "id": shown[0].product_id, "title": "Runner", "options": [{ "name": "Size", "position": 1 }],
-        "updated_at": "2026-11-01T12:00:00Z", "variants": variants,
-    });
-    shop::Webhook::new("products/create", "intro", &product).send(&world.admin, connection).await.expect(200);
 }
 
 async fn restock(world: &World, sku: &str, quantity: i64) {

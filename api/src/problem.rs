@@ -1,6 +1,6 @@
 //! Problems: RFC 9457 bodies, and the only place where status codes of failures are chosen.
 
-use std::fmt::Display;
+use std::{borrow::Cow, fmt::Display};
 
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     detail: String,
     facts: Option<Value>,
     retry_after: Option<u32>,
@@ -25,8 +25,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), facts: None, retry_after: None, cause: None }
+    fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { status, code: code.into(), detail: detail.into(), facts: None, retry_after: None, cause: None }
     }
 
     /// 400: the request cannot be understood.

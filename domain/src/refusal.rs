@@ -1,7 +1,12 @@
 //! Why a command was refused: a stable code for programs, a sentence for people.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// What sort of obstacle stood in the way; decides the HTTP status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
     /// The thing spoken of does not exist (or not for this caller).
     Missing,
@@ -14,13 +19,13 @@ pub enum RefusalKind {
 }
 
 /// A command that was understood and turned down.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
     /// Decides the status code.
     pub kind: RefusalKind,
     /// Stable, dotted, for programs: `stock.insufficient`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// For people: what was wrong and what to do about it.
     pub detail: String,
     /// Figures a program may want: the shortages of a reservation, for instance.
@@ -56,6 +61,6 @@ impl Refusal {
     }
 
     fn new(kind: RefusalKind, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, code, detail: detail.into(), facts: None }
+        Self { kind, code: code.into(), detail: detail.into(), facts: None }
     }
 }

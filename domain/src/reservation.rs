@@ -105,7 +105,7 @@ fn insufficient(shortages: &[Shortage]) -> Refusal {
     let available: i64 = shortages.iter().map(|s| s.available.units()).sum();
     Refusal {
         kind: RefusalKind::Conflict,
-        code: "stock.insufficient",
+        code: "stock.insufficient".into(),
         detail: format!(
             "{} of the lines cannot be held: {wanted} wanted, {available} available; nothing was reserved",
             shortages.len()

@@ -66,7 +66,7 @@ where
     /// # Panics
     /// When the answer is another one.
     pub fn then_refused(self, code: &str) -> Self {
-        assert_eq!(self.answer.as_ref().map_err(|refusal| refusal.code), Err(code));
+        assert_eq!(self.answer.as_ref().map_err(|refusal| &*refusal.code), Err(code));
         self
     }
 

@@ -52,12 +52,21 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logs::start(matches!(cli.command, Command::Serve(_)));
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
     // On the heap: what `demo` holds across its awaits is large.
     runtime.block_on(Box::pin(run(cli.command))).unwrap_or_else(|error| failed(&error))
+}
+
+/// One processor is left to Postgres, which usually runs on the same machine and is busy whenever we are.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.saturating_sub(1).max(1))
+        .enable_all()
+        .build()
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {

@@ -8,8 +8,8 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
-    Answer, Attachments, Entry, Head, StateTable,
-    submission::{DeliveryBody, SealedSecret},
+    Attachments, Entry, Head, StateTable,
+    submission::{self, DeliveryBody, Outcome, SealedSecret},
 };
 use crate::outbox::{self, Touched};
 
@@ -24,12 +24,12 @@ pub(super) struct Batch {
     pub(super) streams: BTreeMap<StreamId, ()>,
 }
 
-/// What a command with a key was answered.
+/// What a command with a key came to.
 pub(super) struct KeptAnswer {
     pub(super) key_digest: Uuid,
     pub(super) fingerprint: [u8; 32],
     pub(super) position: i64,
-    pub(super) answer: Answer,
+    pub(super) outcome: Outcome,
 }
 
 impl Batch {
@@ -43,7 +43,7 @@ impl Batch {
     }
 
     /// True if the append statement alone sees to everything.
-    fn is_plain(&self, tables: &[StateTable]) -> bool {
+    pub(super) fn is_plain(&self, tables: &[StateTable]) -> bool {
         !self.touched.beyond_stock()
             && self.attachments.bodies.is_empty()
             && self.attachments.secrets.is_empty()
@@ -53,16 +53,28 @@ impl Batch {
 }
 
 /// Where a batch starts from, and the time it is stamped with.
-pub(super) struct Base<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct Base {
     pub(super) tenant: TenantId,
-    pub(super) head: &'a Head,
+    pub(super) head: Head,
     pub(super) now: DateTime<Utc>,
+}
+
+impl Base {
+    /// Where the ledger ends once the batch is committed.
+    pub(super) fn head_after(&self, batch: &Batch) -> Head {
+        match batch.entries.last() {
+            Some(last) => Head { position: last.position, hash: last.hash.clone(), recorded_at: self.now },
+            None if batch.is_empty() => self.head.clone(),
+            None => Head { recorded_at: self.now, ..self.head.clone() },
+        }
+    }
 }
 
 /// Writes a batch in a transaction of its own. False, and nothing written, if the head has moved.
 pub(super) async fn commit<'s>(
     conn: &mut PgConnection,
-    base: &Base<'_>,
+    base: &Base,
     batch: &Batch,
     tables: &[StateTable],
     state: impl Fn(&StreamId) -> Option<&'s State>,
@@ -83,7 +95,7 @@ pub(super) async fn commit<'s>(
 /// Writes a batch within the caller's transaction.
 pub(super) async fn write<'s>(
     conn: &mut PgConnection,
-    base: &Base<'_>,
+    base: &Base,
     batch: &Batch,
     tables: &[StateTable],
     state: impl Fn(&StreamId) -> Option<&'s State>,
@@ -123,7 +135,8 @@ pub(super) async fn write<'s>(
     Ok(true)
 }
 
-async fn append(conn: &mut PgConnection, base: &Base<'_>, batch: &Batch) -> Result<bool, sqlx::Error> {
+/// Appends a plain batch in one statement. False, and nothing written, if the head has moved.
+pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) -> Result<bool, sqlx::Error> {
     let entries = &batch.entries;
     let answers = &batch.answers;
     let hash = entries.last().map_or(base.head.hash.as_slice(), |entry| entry.hash.as_slice());
@@ -147,7 +160,7 @@ async fn append(conn: &mut PgConnection, base: &Base<'_>, batch: &Batch) -> Resu
         .bind(answers.iter().map(|a| a.key_digest).collect::<Vec<_>>())
         .bind(answers.iter().map(|a| a.fingerprint.as_slice()).collect::<Vec<_>>())
         .bind(answers.iter().map(|a| a.position).collect::<Vec<_>>())
-        .bind(answers.iter().map(|a| a.answer.as_str()).collect::<Vec<_>>())
+        .bind(answers.iter().map(|a| submission::written(&a.outcome)).collect::<Vec<_>>())
         .bind(variants)
         .bind(locations)
         .bind(base.head.recorded_at)
@@ -158,7 +171,7 @@ async fn append(conn: &mut PgConnection, base: &Base<'_>, batch: &Batch) -> Resu
 
 async fn keep_bodies(
     conn: &mut PgConnection,
-    base: &Base<'_>,
+    base: &Base,
     bodies: &[DeliveryBody],
 ) -> Result<(), sqlx::Error> {
     // One batch may hold two attempts of one delivery; one statement may not touch a row twice.

@@ -16,7 +16,7 @@ entries as (
 answers as (
     -- No `on conflict`: a key that was used before must undo the whole batch, to be decided again without it.
     insert into idempotency_keys (tenant_id, key_digest, fingerprint, position, answer, created_at)
-    select $1, a.key_digest, a.fingerprint, a.position, a.answer::json, $5
+    select $1, a.key_digest, a.fingerprint, a.position, a.answer, $5
     from head
     cross join unnest($15::uuid[], $16::bytea[], $17::bigint[], $18::text[])
         as a (key_digest, fingerprint, position, answer)

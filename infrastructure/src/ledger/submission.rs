@@ -1,10 +1,10 @@
 //! What is handed to a sequencer, and what comes back.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{Refusal, StreamId, catalog::Changes, stream::Lookup, values::ConnectionId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -57,6 +57,8 @@ pub struct Decision {
     pub changes: Changes,
     /// What the caller is told.
     pub answer: Answer,
+    /// Why the caller is refused all the same; the changes stand, for the refusal itself has to be on record.
+    pub refusal: Option<Refusal>,
     /// Rows that belong to the same transaction but not into history.
     pub attachments: Attachments,
 }
@@ -108,11 +110,6 @@ impl Answer {
         serde_json::to_string(object).map_or_else(|_| Self::default(), |text| Self(text.into()))
     }
 
-    /// An answer that was written before.
-    pub(crate) fn stored(text: &str) -> Self {
-        Self(text.into())
-    }
-
     /// JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -134,6 +131,33 @@ impl From<Value> for Answer {
     fn from(object: Value) -> Self {
         Self(object.to_string().into())
     }
+}
+
+/// What a decided command came to, for good: a repeat with the same key comes to the same.
+pub(crate) type Outcome = Result<Answer, Refusal>;
+
+/// A refusal as it is stored; no answer has this as its only field.
+#[derive(Serialize, Deserialize)]
+struct Stored<R> {
+    refusal: R,
+}
+
+/// The text that is kept of an outcome.
+pub(crate) fn written(outcome: &Outcome) -> Cow<'_, str> {
+    match outcome {
+        Ok(answer) => answer.as_str().into(),
+        Err(refusal) => Answer::of(&Stored { refusal }).0.as_ref().to_owned().into(),
+    }
+}
+
+/// The opposite of [`written`].
+pub(crate) fn read(text: &str) -> Outcome {
+    if text.starts_with("{\"refusal\":")
+        && let Ok(Stored { refusal }) = serde_json::from_str(text)
+    {
+        return Err(refusal);
+    }
+    Ok(Answer(text.into()))
 }
 
 /// What became of a submission.

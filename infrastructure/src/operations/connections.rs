@@ -86,6 +86,7 @@ impl Operations {
                     json!({ "id": id, "name": details.name, "platform": details.platform, "enabled": false })
                         .into(),
                 attachments: attachments.clone(),
+                ..Decision::default()
             })
         })
         .await

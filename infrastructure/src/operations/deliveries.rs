@@ -164,7 +164,12 @@ impl Operations {
                         .into_iter()
                         .map(|event| (stream.clone(), event.into())),
                 );
-                Ok(Decision { changes, answer: json!({}).into(), attachments: attachments.clone() })
+                Ok(Decision {
+                    changes,
+                    answer: json!({}).into(),
+                    attachments: attachments.clone(),
+                    ..Decision::default()
+                })
             })
             .await;
         if changes_products {
@@ -201,6 +206,7 @@ impl Operations {
                     answer: json!({ "done": state.done, "known": known }).into(),
                     attachments: if events.is_empty() { Attachments::default() } else { attachments.clone() },
                     changes: events.into_iter().map(|e| (StreamId::Delivery(delivery), e.into())).collect(),
+                    ..Decision::default()
                 })
             })
             .await?;

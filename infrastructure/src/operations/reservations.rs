@@ -75,10 +75,13 @@ impl ReservationIndex {
 
     fn remember(&self, tenant: TenantId, reservation: ReservationId, shelves: Arc<[StockId]>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        if generations.0.len() >= INDEX_MAX {
-            generations.1 = std::mem::take(&mut generations.0);
+        let (young, old) = &mut *generations;
+        if young.len() >= INDEX_MAX {
+            // Both keep their room.
+            std::mem::swap(young, old);
+            young.clear();
         }
-        generations.0.insert((tenant, reservation), shelves);
+        young.insert((tenant, reservation), shelves);
     }
 }
 

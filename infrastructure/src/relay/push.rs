@@ -91,6 +91,7 @@ impl Relay {
                         settlements: results.settlements.clone(),
                         ..Attachments::default()
                     },
+                    ..Decision::default()
                 })
             })
             .await?;

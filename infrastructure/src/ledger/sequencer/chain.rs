@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{StreamId, event::Stored, values::TenantId};
 use uuid::Uuid;
 
-use super::super::Entry;
+use super::super::{Entry, append::Base};
 
 /// The end of the chain while a batch is put together.
 pub(super) struct Chain {
@@ -12,6 +12,17 @@ pub(super) struct Chain {
     pub(super) position: i64,
     pub(super) hash: Vec<u8>,
     pub(super) now: DateTime<Utc>,
+}
+
+impl From<&Base> for Chain {
+    fn from(base: &Base) -> Self {
+        Self {
+            tenant: base.tenant,
+            position: base.head.position,
+            hash: base.head.hash.clone(),
+            now: base.now,
+        }
+    }
 }
 
 impl Chain {

@@ -6,7 +6,10 @@ use onhand_domain::values::TenantId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::super::{Answer, LedgerError, Receipt, Submission};
+use super::super::{
+    LedgerError, Receipt, Submission,
+    submission::{self, Outcome},
+};
 
 /// Keys in one generation of the memory.
 const GENERATION_MAX: usize = 10_000;
@@ -14,26 +17,31 @@ const GENERATION_MAX: usize = 10_000;
 /// Keys answered lately. What is not here may still be in the database.
 #[derive(Default)]
 pub(super) struct Recent {
-    young: HashMap<Uuid, ([u8; 32], Receipt)>,
-    old: HashMap<Uuid, ([u8; 32], Receipt)>,
+    young: HashMap<Uuid, Kept>,
+    old: HashMap<Uuid, Kept>,
 }
+
+/// What is remembered of a request: its fingerprint, and what it was answered at which position.
+type Kept = ([u8; 32], i64, Outcome);
 
 impl Recent {
     /// The answer to a repeated request, if it is remembered.
     pub(super) fn find(&mut self, submission: &Submission) -> Option<Result<Receipt, LedgerError>> {
         let idempotency = submission.idempotency.as_ref()?;
         let key = &idempotency.key_digest;
-        let (fingerprint, receipt) = self.young.get(key).or_else(|| self.old.get(key))?;
-        Some(replay(*fingerprint == idempotency.fingerprint, receipt.clone()))
+        let (fingerprint, position, outcome) = self.young.get(key).or_else(|| self.old.get(key))?;
+        Some(replay(*fingerprint == idempotency.fingerprint, *position, outcome.clone()))
     }
 
     /// Remembers an answer that is durable.
-    pub(super) fn remember(&mut self, submission: &Submission, receipt: &Receipt) {
+    pub(super) fn remember(&mut self, submission: &Submission, position: i64, outcome: &Outcome) {
         let Some(idempotency) = &submission.idempotency else { return };
         if self.young.len() >= GENERATION_MAX {
-            self.old = std::mem::take(&mut self.young);
+            // Both keep their room: growing a map anew costs more than everything it is used for.
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
         }
-        self.young.insert(idempotency.key_digest, (idempotency.fingerprint, receipt.clone()));
+        self.young.insert(idempotency.key_digest, (idempotency.fingerprint, position, outcome.clone()));
     }
 }
 
@@ -45,7 +53,7 @@ pub(super) async fn find_used_keys(
 ) -> Result<Vec<Option<Result<Receipt, LedgerError>>>, LedgerError> {
     let keys: Vec<_> = submissions.iter().map(|s| s.idempotency.map(|i| i.key_digest)).collect();
     let rows: Vec<(i32, Vec<u8>, i64, String)> = sqlx::query_as(
-        "select asked.number::integer, k.fingerprint, k.position, k.answer::text
+        "select asked.number::integer, k.fingerprint, k.position, k.answer
          from unnest($2::uuid[]) with ordinality as asked (key_digest, number)
          join idempotency_keys k on k.tenant_id = $1 and k.key_digest = asked.key_digest",
     )
@@ -59,12 +67,14 @@ pub(super) async fn find_used_keys(
             continue;
         };
         let same = submissions[place].idempotency.as_ref().is_some_and(|i| i.fingerprint == *fingerprint);
-        let answer = Answer::stored(&answer);
-        found[place] = Some(replay(same, Receipt { position, answer, replayed: true }));
+        found[place] = Some(replay(same, position, submission::read(&answer)));
     }
     Ok(found)
 }
 
-fn replay(same_request: bool, receipt: Receipt) -> Result<Receipt, LedgerError> {
-    if same_request { Ok(Receipt { replayed: true, ..receipt }) } else { Err(LedgerError::KeyReused) }
+fn replay(same_request: bool, position: i64, outcome: Outcome) -> Result<Receipt, LedgerError> {
+    if !same_request {
+        return Err(LedgerError::KeyReused);
+    }
+    Ok(Receipt { position, answer: outcome?, replayed: true })
 }

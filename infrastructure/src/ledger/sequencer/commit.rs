@@ -1,0 +1,251 @@
+//! The commit of one batch: what was decided becomes true, or is taken back.
+
+use std::{mem, time::Duration};
+
+use onhand_domain::StreamId;
+use sqlx::{Connection, PgConnection, Postgres, pool::PoolConnection};
+
+use super::{
+    super::{
+        Head, LedgerError, Ticket,
+        append::{self, Base, Batch},
+        read,
+    },
+    Sequencer, Setback,
+    decide::Verdict,
+    outcome::committed,
+};
+
+/// Entries of other processes that are folded into the states; beyond it they are forgotten and reloaded.
+const CATCH_UP_MAX: i64 = 20_000;
+/// How long the outcome of a broken commit is looked for.
+const LOOK_FOR_OUTCOME: Duration = Duration::from_secs(10);
+
+/// A batch that has been decided.
+pub(super) struct Plan {
+    pub(super) open: Vec<Ticket>,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) batch: Batch,
+    base: Base,
+}
+
+impl Sequencer {
+    /// Decides and commits everything, and answers; or leaves every ticket open and says why.
+    pub(super) async fn round(&mut self, open: &mut Vec<Ticket>) -> Result<(), Setback> {
+        let tickets = mem::take(open);
+        let done = match self.head.clone() {
+            Some(head) if !self.contended => match self.plan(tickets, head).await {
+                Ok((conn, plan)) => self.commit(conn, plan).await,
+                Err(failed) => Err(failed),
+            },
+            _ => self.locked(tickets).await,
+        };
+        done.map_err(|(tickets, setback)| {
+            *open = tickets;
+            setback
+        })
+    }
+
+    /// Decides a batch, over a connection that is there to commit it.
+    async fn plan(
+        &mut self,
+        open: Vec<Ticket>,
+        head: Head,
+    ) -> Result<(PoolConnection<Postgres>, Plan), (Vec<Ticket>, Setback)> {
+        let mut conn = match self.connection().await {
+            Ok(conn) => conn,
+            Err(error) => return Err((open, error.into())),
+        };
+        let plan = self.decided(&mut conn, open, head).await?;
+        Ok((conn, plan))
+    }
+
+    /// Decides a batch. Its effects are then in memory, and the head is where it will leave it.
+    async fn decided(
+        &mut self,
+        conn: &mut PgConnection,
+        open: Vec<Ticket>,
+        head: Head,
+    ) -> Result<Plan, (Vec<Ticket>, Setback)> {
+        let base = Base { tenant: self.tenant, now: self.shared.clock.now().max(head.recorded_at), head };
+        let mut batch = Batch::default();
+        match self.decide(conn, &open, &base, &mut batch).await {
+            Ok(verdicts) => {
+                self.head = Some(base.head_after(&batch));
+                Ok(Plan { open, verdicts, batch, base })
+            }
+            Err(error) => {
+                let setback = error.into();
+                self.undo(&batch, &base.head, &setback);
+                Err((open, setback))
+            }
+        }
+    }
+
+    /// Commits what was decided without a lock, and finds out whether anybody else has written.
+    async fn commit(
+        &mut self,
+        mut conn: PoolConnection<Postgres>,
+        plan: Plan,
+    ) -> Result<(), (Vec<Ticket>, Setback)> {
+        let Plan { base, batch, .. } = &plan;
+        let committed = if batch.is_empty() {
+            // Nothing to write, but a refusal must not be based on old news.
+            match Head::read(&mut conn, self.tenant).await {
+                Ok(head) => head == base.head,
+                Err(error) => return Err(self.give_up(plan, error.into())),
+            }
+        } else {
+            let states = &self.states;
+            let tables = &self.shared.state_tables;
+            match append::commit(&mut conn, base, batch, tables, |id| states.get(id)).await {
+                Ok(unmoved) => unmoved,
+                Err(error) => {
+                    drop(conn);
+                    return match self.resolve(error, &base.head, batch).await {
+                        Ok(()) => Ok(self.publish(plan)),
+                        Err(setback) => Err(self.give_up(plan, setback)),
+                    };
+                }
+            }
+        };
+        self.conn = Some(conn);
+        if committed { Ok(self.publish(plan)) } else { Err(self.give_up(plan, Setback::Moved)) }
+    }
+
+    /// Locks the head, catches up, decides and commits: nobody can come between.
+    async fn locked(&mut self, open: Vec<Ticket>) -> Result<(), (Vec<Ticket>, Setback)> {
+        let mut conn = match self.connection().await {
+            Ok(conn) => conn,
+            Err(error) => return Err((open, error.into())),
+        };
+        let done = self.under_lock(&mut conn, open).await;
+        if done.is_ok() {
+            self.conn = Some(conn);
+        }
+        done
+    }
+
+    async fn under_lock(
+        &mut self,
+        conn: &mut PgConnection,
+        open: Vec<Ticket>,
+    ) -> Result<(), (Vec<Ticket>, Setback)> {
+        let mut tx = match conn.begin().await {
+            Ok(tx) => tx,
+            Err(error) => return Err((open, error.into())),
+        };
+        let head = match self.lock(&mut tx).await {
+            Ok(head) => head,
+            Err(error) => {
+                let setback = error.into();
+                if matches!(setback, Setback::Failed(_)) {
+                    self.forget();
+                }
+                return Err((open, setback));
+            }
+        };
+        let plan = self.decided(&mut tx, open, head).await?;
+        let (base, batch, states) = (&plan.base, &plan.batch, &self.states);
+        let written = if batch.is_empty() {
+            tx.rollback().await.map(|()| true).map_err(Setback::from)
+        } else {
+            match append::write(&mut tx, base, batch, &self.shared.state_tables, |id| states.get(id)).await {
+                Ok(true) => match tx.commit().await {
+                    Ok(()) => Ok(true),
+                    Err(error) => self.resolve(error, &base.head, batch).await.map(|()| true),
+                },
+                // Not while its lock is held; but no answer may rest on that.
+                Ok(false) => Ok(false),
+                Err(error) => Err(error.into()),
+            }
+        };
+        match written {
+            Ok(true) => Ok(self.publish(plan)),
+            Ok(false) => Err(self.give_up(plan, Setback::Moved)),
+            Err(setback) => Err(self.give_up(plan, setback)),
+        }
+    }
+
+    async fn lock(&mut self, conn: &mut PgConnection) -> Result<Head, LedgerError> {
+        let head = Head::lock(conn, self.tenant).await?;
+        self.contended = self.catch_up(conn, &head).await?;
+        self.head = Some(head.clone());
+        Ok(head)
+    }
+
+    /// Folds what others have written since into the states. True if there was anything.
+    async fn catch_up(&mut self, conn: &mut PgConnection, head: &Head) -> Result<bool, LedgerError> {
+        let Some(seen) = self.head.as_ref().map(|head| head.position) else {
+            self.states.clear();
+            return Ok(false);
+        };
+        if head.position == seen {
+            return Ok(false);
+        }
+        let tail = if head.position - seen > CATCH_UP_MAX {
+            self.states.clear();
+            vec![]
+        } else {
+            read::after(conn, self.tenant, seen, CATCH_UP_MAX).await?
+        };
+        for entry in tail {
+            let stream: StreamId = entry.stream_id()?;
+            if self.states.get(&stream).is_some() {
+                match entry.event() {
+                    Ok(event) => self.states.evolve(&stream, event).transpose()?,
+                    // An event of a newer program: only its own stream is out of reach.
+                    Err(_) => {
+                        self.states.forget([&stream]);
+                        None
+                    }
+                };
+            }
+        }
+        Ok(true)
+    }
+
+    /// A batch that was decided and has come to nothing, with its tickets open again.
+    fn give_up(&mut self, plan: Plan, setback: Setback) -> (Vec<Ticket>, Setback) {
+        self.undo(&plan.batch, &plan.base.head, &setback);
+        (plan.open, setback)
+    }
+
+    /// Takes back in memory what has not come true: the states are ahead of the ledger where the batch has
+    /// touched them.
+    fn undo(&mut self, batch: &Batch, head: &Head, setback: &Setback) {
+        if matches!(setback, Setback::Failed(_)) {
+            return self.forget();
+        }
+        self.states.forget(batch.streams.keys());
+        self.head = Some(head.clone());
+    }
+
+    fn forget(&mut self) {
+        self.head = None;
+        self.states.clear();
+    }
+
+    /// Finds out whether a commit that broke off has happened. Ok if it has.
+    ///
+    /// The head's lock is taken first, so a commit still under way on the server has ended by then.
+    async fn resolve(&self, error: sqlx::Error, head: &Head, batch: &Batch) -> Result<(), Setback> {
+        if matches!(error, sqlx::Error::Database(_)) {
+            return Err(error.into()); // The database itself says that it did not.
+        }
+        tracing::warn!(tenant = %self.tenant, %error, "a commit broke off; looking for its outcome");
+        let Some(first) = batch.entries.first() else { return Err(Setback::Failed(LedgerError::Unknown)) };
+        let deadline = tokio::time::Instant::now() + LOOK_FOR_OUTCOME;
+        loop {
+            match committed(&self.shared.pool, self.tenant, head.position + 1, first.event_id).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(Setback::Moved), // Decided again, under the lock.
+                Err(error) if tokio::time::Instant::now() >= deadline => {
+                    tracing::error!(tenant = %self.tenant, %error, "the outcome of a commit stays unknown");
+                    return Err(Setback::Failed(LedgerError::Unknown));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+}

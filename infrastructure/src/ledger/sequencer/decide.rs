@@ -1,0 +1,159 @@
+//! Decisions: every ticket of a batch in order, each on states that include the effects of the ones before.
+
+use std::{cell::RefCell, collections::HashMap, panic::AssertUnwindSafe};
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{Refusal, StreamId, stream::Lookup};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        LedgerError, Submission, Ticket,
+        append::{Base, Batch, KeptAnswer},
+        states,
+        submission::{Decision, Outcome},
+    },
+    Sequencer,
+    chain::{Chain, holds_nul},
+};
+
+/// Times a decision may ask for streams it had not been expected to look at.
+const LOOKS_MAX: usize = 8;
+
+/// What was decided about one ticket.
+pub(super) enum Verdict {
+    /// For good, at this position.
+    Decided { position: i64, outcome: Outcome },
+    /// The same key, earlier in this batch.
+    SameAs(usize),
+    /// The same key with another request, earlier in this batch.
+    KeyReused,
+}
+
+impl Sequencer {
+    /// Decides every ticket in order; each sees the effects of the ones before.
+    pub(super) async fn decide(
+        &mut self,
+        conn: &mut PgConnection,
+        open: &[Ticket],
+        base: &Base,
+        batch: &mut Batch,
+    ) -> Result<Vec<Verdict>, LedgerError> {
+        let missing = self.states.missing(open.iter().flat_map(|ticket| &ticket.submission.reads));
+        if !missing.is_empty() {
+            self.states.load(conn, self.tenant, base.head.position, missing).await?;
+        }
+        let mut chain = Chain::from(base);
+        let mut keys: HashMap<Uuid, usize> = HashMap::new();
+        let mut verdicts = Vec::with_capacity(open.len());
+        for (number, ticket) in open.iter().enumerate() {
+            let submission = &ticket.submission;
+            if let Some(idempotency) = submission.idempotency {
+                if let Some(first) = keys.get(&idempotency.key_digest).copied() {
+                    let same = open[first].submission.idempotency == submission.idempotency;
+                    verdicts.push(if same { Verdict::SameAs(first) } else { Verdict::KeyReused });
+                    continue;
+                }
+                keys.insert(idempotency.key_digest, number);
+            }
+            let outcome = match self.ask(conn, submission, base).await? {
+                Ok(decision) => self.accept(conn, submission, decision, base, &mut chain, batch).await?,
+                Err(refusal) => Err(refusal),
+            };
+            if let Some(idempotency) = submission.idempotency {
+                batch.answers.push(KeptAnswer {
+                    key_digest: idempotency.key_digest,
+                    fingerprint: idempotency.fingerprint,
+                    position: chain.position,
+                    outcome: outcome.clone(),
+                });
+            }
+            verdicts.push(Verdict::Decided { position: chain.position, outcome });
+        }
+        Ok(verdicts)
+    }
+
+    /// Asks for a decision, loading whatever it looks at.
+    async fn ask(
+        &mut self,
+        conn: &mut PgConnection,
+        submission: &Submission,
+        base: &Base,
+    ) -> Result<Result<Decision, Refusal>, LedgerError> {
+        for _ in 0..LOOKS_MAX {
+            let (decided, missing) = self.look(submission, base.now);
+            if missing.is_empty() {
+                return Ok(decided);
+            }
+            let missing = self.states.missing(&missing);
+            self.states.load(conn, self.tenant, base.head.position, missing).await?;
+        }
+        Ok(Err(Refusal::invalid(
+            "command.too_wide",
+            "the command touches too many things that depend on each other",
+        )))
+    }
+
+    /// One attempt at a decision, with the streams it looked at in vain.
+    fn look(
+        &self,
+        submission: &Submission,
+        now: DateTime<Utc>,
+    ) -> (Result<Decision, Refusal>, Vec<StreamId>) {
+        let missing = RefCell::new(vec![]);
+        let find = |id: &StreamId| {
+            self.states.get(id).unwrap_or_else(|| {
+                missing.borrow_mut().push(id.clone());
+                states::stand_in(id)
+            })
+        };
+        // A decision that panics is a defect of ours, but of one command only: the tenant's others go on.
+        let decide = AssertUnwindSafe(|| (submission.decide)(&Lookup::new(&find), now));
+        let decided = std::panic::catch_unwind(decide).unwrap_or_else(|_| {
+            Err(Refusal::conflict(
+                "command.panicked",
+                "the command cannot be decided; this is a defect of the program",
+            ))
+        });
+        (decided, missing.into_inner())
+    }
+
+    /// Adds a decision to the batch and its effects to the states.
+    async fn accept(
+        &mut self,
+        conn: &mut PgConnection,
+        submission: &Submission,
+        decision: Decision,
+        base: &Base,
+        chain: &mut Chain,
+        batch: &mut Batch,
+    ) -> Result<Outcome, LedgerError> {
+        let mut stored = Vec::with_capacity(decision.changes.len());
+        for (_, event) in &decision.changes {
+            let event = event.stored();
+            // Postgres has no place for U+0000 in a text; refused here, it harms nobody else in the batch.
+            if holds_nul(&event.payload) {
+                return Ok(Err(Refusal::invalid("text.nul", "texts must not contain U+0000")));
+            }
+            stored.push(event);
+        }
+        let metadata = serde_json::to_string(&submission.context).unwrap_or_else(|_| "{}".to_owned());
+        for ((stream, event), stored) in decision.changes.into_iter().zip(stored) {
+            if self.states.get(&stream).is_none() {
+                self.states.load(conn, self.tenant, base.head.position, vec![stream.clone()]).await?;
+            }
+            batch.touched.note(&stream, &event);
+            batch.streams.insert(stream.clone(), ());
+            let version = self.states.evolve(&stream, event).unwrap_or(Err(LedgerError::Stopped))?;
+            batch.entries.push(chain.link(&stream, version, stored, metadata.clone()));
+        }
+        batch.attachments.bodies.extend(decision.attachments.bodies);
+        batch.attachments.secrets.extend(decision.attachments.secrets);
+        batch.attachments.settlements.extend(decision.attachments.settlements);
+        Ok(match decision.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(decision.answer),
+        })
+    }
+}

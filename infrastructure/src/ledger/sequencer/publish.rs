@@ -1,0 +1,104 @@
+//! Answers: to everybody in a batch once it is durable, and to those whose key was answered before.
+
+use std::mem;
+
+use onhand_domain::values::TenantId;
+use sqlx::PgPool;
+
+use super::{
+    super::{LedgerError, Receipt, Ticket, states},
+    Sequencer,
+    commit::Plan,
+    decide::Verdict,
+    recent::find_used_keys,
+};
+
+impl Sequencer {
+    /// Makes a committed batch known: answers, remembered keys, snapshots, and the bell for projectors and relays.
+    pub(super) fn publish(&mut self, plan: Plan) {
+        let Plan { open, verdicts, batch, .. } = plan;
+        let mut answers = Vec::with_capacity(open.len());
+        for (ticket, verdict) in open.iter().zip(&verdicts) {
+            let (first, replayed) = match verdict {
+                Verdict::SameAs(first) => (verdicts.get(*first), true),
+                own => (Some(own), false),
+            };
+            answers.push(match first {
+                Some(Verdict::Decided { position, outcome }) => {
+                    self.recent.remember(&ticket.submission, *position, outcome);
+                    outcome
+                        .clone()
+                        .map(|answer| Receipt { position: *position, answer, replayed })
+                        .map_err(LedgerError::from)
+                }
+                Some(Verdict::KeyReused) => Err(LedgerError::KeyReused),
+                Some(Verdict::SameAs(_)) | None => Err(LedgerError::Stopped),
+            });
+        }
+        // The next batch does not wait for the callers of this one to be woken.
+        tokio::spawn(async move {
+            for (ticket, answer) in open.into_iter().zip(answers) {
+                // Whoever asked may have gone; what was decided stays decided.
+                let _ = ticket.reply.send(answer);
+            }
+        });
+        if !batch.entries.is_empty() {
+            metrics::counter!("onhand_events_appended_total").increment(batch.entries.len() as u64);
+            self.shared.committed.notify_waiters();
+        }
+        let due = self.states.due_snapshots(batch.streams.keys());
+        if let (false, Some(head)) = (due.is_empty(), &self.head) {
+            let (pool, tenant, position) = (self.shared.pool.clone(), self.tenant, head.position);
+            tokio::spawn(async move { keep_snapshots(&pool, tenant, position, due).await });
+        }
+    }
+
+    /// Answers tickets whose key is still remembered.
+    pub(super) fn answer_recent(&mut self, open: &mut Vec<Ticket>) {
+        let mut unknown = Vec::with_capacity(open.len());
+        for ticket in mem::take(open) {
+            match self.recent.find(&ticket.submission) {
+                Some(answer) => {
+                    let _ = ticket.reply.send(answer);
+                }
+                None => unknown.push(ticket),
+            }
+        }
+        *open = unknown;
+    }
+
+    /// Answers tickets whose key is in the database.
+    pub(super) async fn answer_used_keys(&mut self, open: &mut Vec<Ticket>) -> Result<(), LedgerError> {
+        let mut conn = self.shared.pool.acquire().await?;
+        let submissions: Vec<_> = open.iter().map(|ticket| &ticket.submission).collect();
+        let used = find_used_keys(&mut conn, self.tenant, &submissions).await?;
+        let mut unknown = Vec::new();
+        for (ticket, found) in mem::take(open).into_iter().zip(used) {
+            match found {
+                Some(answer) => {
+                    let _ = ticket.reply.send(answer);
+                }
+                None => unknown.push(ticket),
+            }
+        }
+        *open = unknown;
+        Ok(())
+    }
+}
+
+async fn keep_snapshots(pool: &PgPool, tenant: TenantId, position: i64, due: Vec<states::Snapshot>) {
+    let written = async {
+        let mut conn = pool.acquire().await?;
+        states::write_snapshots(&mut conn, tenant, position, &due).await
+    };
+    if let Err(error) = written.await {
+        tracing::warn!(%tenant, %error, "snapshots were not written; streams load from further back");
+    }
+}
+
+/// Tells everybody the same.
+pub(super) fn refuse_all(open: Vec<Ticket>, error: &LedgerError) {
+    for ticket in open {
+        let _ = ticket.reply.send(Err(error.again()));
+    }
+}

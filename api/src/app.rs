@@ -19,13 +19,15 @@ use crate::{
     extract::KeyCache,
     problem::Problem,
     routes::{
-        audit_log, connections, deliveries, health, keys, listings, outbox, products, reservations,
-        stock_levels, webhooks,
+        audit_log, connections, deliveries, health, keys, listings, locations, moves, outbox, products,
+        reservations, stock_levels, webhooks,
     },
 };
 
 /// The largest body that is read.
 pub const BODY_BYTES_MAX: usize = 1_048_576;
+/// The largest body of many changes that is read.
+const BULK_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -67,10 +69,20 @@ pub fn router(app: App) -> Router {
         .route("/api/stock/restock", post(stock_levels::restock))
         .route("/api/stock/adjust", post(stock_levels::adjust))
         .route("/api/stock/count", post(stock_levels::count))
+        .route("/api/stock/transfer", post(stock_levels::transfer))
+        .route("/api/stock/bulk", post(stock_levels::bulk).layer(DefaultBodyLimit::max(BULK_BYTES_MAX)))
+        .route("/api/stock/why", get(stock_levels::why))
+        .route("/api/variants/{sku}/policy", put(stock_levels::set_policy))
+        .route("/api/moves", get(moves::list))
+        .route("/api/locations", get(locations::list))
+        .route("/api/locations/{code}", put(locations::set))
+        .route("/api/availability", post(reservations::availability))
         .route("/api/reservations", get(reservations::list).post(reservations::reserve))
         .route("/api/reservations/{id}", get(reservations::show))
         .route("/api/reservations/{id}/commit", post(reservations::commit))
         .route("/api/reservations/{id}/release", post(reservations::release))
+        .route("/api/reservations/{id}/extend", post(reservations::extend))
+        .route("/api/reservations/{id}/payment", post(reservations::payment))
         .route("/api/connections", get(connections::list).post(connections::create))
         .route("/api/connections/{id}/rules", put(connections::change_rules))
         .route("/api/connections/{id}/enable", post(connections::enable))

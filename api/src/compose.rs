@@ -34,6 +34,8 @@ pub struct Parts {
     pub keys: KeyRing,
     /// How long a reservation holds if the caller does not say.
     pub reservation_ttl: Duration,
+    /// What the states of streams may take in memory, in bytes, all tenants together.
+    pub states_bytes: usize,
     /// Which version of Shopify's API is spoken.
     pub shopify_api_version: String,
 }
@@ -41,7 +43,7 @@ pub struct Parts {
 impl Onhand {
     /// Puts the parts together. Fails only if no HTTP client can be made.
     pub fn new(parts: Parts) -> Result<Self, reqwest::Error> {
-        let ledger = Ledger::new(parts.pool, parts.clock, state_tables());
+        let ledger = Ledger::new(parts.pool, parts.clock, state_tables(), parts.states_bytes);
         let settings = OperationSettings {
             keys: parts.keys,
             reservation_ttl: parts.reservation_ttl,

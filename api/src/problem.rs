@@ -5,12 +5,15 @@ use std::{borrow::Cow, fmt::Display};
 use axum::{
     Json,
     extract::rejection::{BytesRejection, PathRejection, QueryRejection},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use onhand_domain::{Refusal, RefusalKind};
 use onhand_infrastructure::{ledger::LedgerError, operations::deliveries::ReceiveError, queries::QueryError};
 use serde_json::{Map, Value, json};
+
+/// Says that an answer is that of an earlier request with the same `Idempotency-Key`.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A failure, as the caller sees it.
 #[derive(Debug, Clone)]
@@ -20,13 +23,23 @@ pub struct Problem {
     detail: String,
     facts: Option<Value>,
     retry_after: Option<u32>,
+    /// The same was answered before, to the same request.
+    replayed: bool,
     /// For the log only; never in the body.
     cause: Option<String>,
 }
 
 impl Problem {
     fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), facts: None, retry_after: None, cause: None }
+        Self {
+            status,
+            code: code.into(),
+            detail: detail.into(),
+            facts: None,
+            retry_after: None,
+            replayed: false,
+            cause: None,
+        }
     }
 
     /// 400: the request cannot be understood.
@@ -104,6 +117,9 @@ impl Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        if self.replayed {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -136,6 +152,7 @@ impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Refused(refusal) => refusal.into(),
+            LedgerError::RefusedBefore(refusal) => Self { replayed: true, ..refusal.into() },
             LedgerError::Busy => Self::unavailable("ledger.busy", error.to_string(), 1),
             LedgerError::Stopped => Self::unavailable("server.stopping", error.to_string(), 2),
             LedgerError::Unknown => Self::unavailable("commit.unknown", error.to_string(), 1),
@@ -210,7 +227,7 @@ impl From<BytesRejection> for Problem {
             return Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body.too_large",
-                "the body may have at most 1 MB",
+                "the body may have at most 1 MB, and 4 MB where many rows are sent at once",
             );
         }
         Self::bad_request("body.unreadable", rejection.body_text())

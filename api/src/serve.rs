@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, str::FromStr, time::Duration};
 
 use axum::serve::ListenerExt;
+use onhand_infrastructure::ledger::prune_keys;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{App, Onhand, router};
@@ -55,6 +56,7 @@ impl Running {
         if duties.contains(&Duty::Projector) {
             tasks.push(tokio::spawn(onhand.projector.clone().run(stopped.clone())));
             tasks.push(tokio::spawn(expire(onhand.clone(), stopped.clone())));
+            tasks.push(tokio::spawn(prune(onhand.clone(), stopped.clone())));
         }
         if duties.contains(&Duty::Relay) {
             tasks.push(tokio::spawn(onhand.relay.clone().run(stopped.clone())));
@@ -118,6 +120,22 @@ async fn expire(onhand: Onhand, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = stop.changed() => break,
             () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Removes what is only kept for a while, until told to stop.
+async fn prune(onhand: Onhand, mut stop: watch::Receiver<bool>) {
+    const EVERY: Duration = Duration::from_secs(60 * 60);
+    while !*stop.borrow() {
+        match prune_keys(onhand.pool(), onhand.ledger().clock().now()).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "idempotency keys older than a day were removed"),
+            Err(error) => tracing::warn!(%error, "old idempotency keys could not be removed for the moment"),
+        }
+        tokio::select! {
+            _ = stop.changed() => break,
+            () = tokio::time::sleep(EVERY) => {}
         }
     }
 }

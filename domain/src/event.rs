@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::{
     connection::ConnectionEvent, delivery::DeliveryEvent, key::KeyEvent, listing::ListingEvent,
-    order::OrderEvent, product::ProductEvent, sku_claim::SkuEvent, stock::StockEvent,
+    location::LocationEvent, order::OrderEvent, product::ProductEvent, sku_claim::SkuEvent,
+    stock::StockEvent,
 };
 
 /// Anything that has happened.
@@ -24,6 +25,7 @@ pub enum Event {
     Delivery(DeliveryEvent),
     Order(OrderEvent),
     Key(KeyEvent),
+    Location(LocationEvent),
 }
 
 macro_rules! from_events {
@@ -45,6 +47,7 @@ from_events!(
     Delivery(DeliveryEvent),
     Order(OrderEvent),
     Key(KeyEvent),
+    Location(LocationEvent),
 );
 
 /// An event as it is stored.
@@ -116,6 +119,7 @@ impl Event {
             Self::Delivery(event) => split(event),
             Self::Order(event) => split(event),
             Self::Key(event) => split(event),
+            Self::Location(event) => split(event),
         };
         let version = newest_version(UPCASTS, &name);
         Stored { name, version, payload }
@@ -144,6 +148,7 @@ impl Event {
             "delivery" => join(name, version, payload).map(Self::Delivery),
             "order" => join(name, version, payload).map(Self::Order),
             "key" => join(name, version, payload).map(Self::Key),
+            "location" => join(name, version, payload).map(Self::Location),
             _ => Err(UnreadableEvent::Unknown(name.to_owned())),
         }
     }
@@ -202,6 +207,8 @@ mod tests {
         let event = Event::from(StockEvent::Committed {
             reservation: ReservationId(Uuid::nil()),
             quantity: Quantity::new(2).expect("in range"),
+            reference: None,
+            occurred_at: None,
         });
         let stored = event.stored();
         assert_eq!((stored.name.as_str(), stored.version), ("stock.committed", 1));

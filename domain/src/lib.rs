@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod event;
 pub mod key;
 pub mod listing;
+pub mod location;
 pub mod order;
 pub mod product;
 pub mod refusal;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Refusal,
-    aggregate::aggregate,
-    stock::{Stock, StockEvent},
+    aggregate::{aggregate, verdict},
+    stock::{Stock, StockCommand, StockEvent},
     values::{ConnectionId, ExternalId, OrderId, Quantity, StockId},
 };
 
@@ -117,21 +117,20 @@ pub fn hold<'s>(
     wanted: impl IntoIterator<Item = (StockId, Quantity)>,
     now: DateTime<Utc>,
     stock: impl Fn(&StockId) -> &'s Stock,
-) -> (Vec<OrderLine>, Vec<(StockId, StockEvent)>) {
+) -> Result<(Vec<OrderLine>, Vec<(StockId, StockEvent)>), Refusal> {
     let mut lines = Vec::new();
     let mut events = Vec::new();
     for (id, quantity) in wanted {
-        // What is due is free, as for any buyer.
-        let (available, freed) = stock(&id).free_due(quantity, now);
-        events.extend(freed.into_iter().map(|event| (id.clone(), event)));
-        let held = quantity.min(available);
-        if !held.is_zero() {
-            let event = StockEvent::Reserved { reservation: order.into(), quantity: held, expires_at: None };
-            events.push((id.clone(), event));
-        }
-        lines.push(OrderLine { stock: id, quantity, held });
+        let command = StockCommand::Take { reservation: order.into(), quantity, now };
+        let taken = verdict(&id, stock(&id), command)?;
+        let held = taken.iter().find_map(|event| match event {
+            StockEvent::Reserved { quantity, .. } => Some(*quantity),
+            _ => None,
+        });
+        events.extend(taken.into_iter().map(|event| (id.clone(), event)));
+        lines.push(OrderLine { stock: id, quantity, held: held.unwrap_or_default() });
     }
-    (lines, events)
+    Ok((lines, events))
 }
 
 /// Gives back whatever an order still holds.
@@ -139,15 +138,17 @@ pub fn give_back<'s>(
     order: OrderId,
     lines: &[OrderLine],
     stock: impl Fn(&StockId) -> &'s Stock,
-) -> Vec<(StockId, StockEvent)> {
+) -> Result<Vec<(StockId, StockEvent)>, Refusal> {
     let reservation = order.into();
-    lines
-        .iter()
-        .filter_map(|line| {
-            let held = stock(&line.stock).held_for(&reservation)?;
-            Some((line.stock.clone(), StockEvent::Released { reservation, quantity: held.quantity }))
-        })
-        .collect()
+    let mut events = Vec::new();
+    for OrderLine { stock: id, .. } in lines {
+        let shelf = stock(id);
+        if shelf.held_for(&reservation).is_some() {
+            let back = verdict(id, shelf, StockCommand::Release { reservation, quantity: None })?;
+            events.extend(back.into_iter().map(|event| (id.clone(), event)));
+        }
+    }
+    Ok(events)
 }
 
 #[cfg(test)]
@@ -185,13 +186,18 @@ mod tests {
 
     #[test]
     fn an_order_takes_what_is_there_and_says_what_is_missing() {
-        let stock = Stock::default().evolve(StockEvent::Restocked { quantity: units(2), reference: None });
-        let (lines, events) = hold(O, [(shelf(), units(5))], DateTime::UNIX_EPOCH, |_| &stock);
+        let stock = Stock::default().evolve(StockEvent::Restocked {
+            quantity: units(2),
+            reference: None,
+            occurred_at: None,
+        });
+        let (lines, events) =
+            hold(O, [(shelf(), units(5))], DateTime::UNIX_EPOCH, |_| &stock).expect("orders are not refused");
         assert_eq!((lines[0].quantity, lines[0].held), (units(5), units(2)));
         let stock = events.into_iter().fold(stock, |stock, (_, event)| stock.evolve(event));
         assert_eq!(stock.available(), units(0));
 
-        let back = give_back(O, &lines, |_| &stock);
+        let back = give_back(O, &lines, |_| &stock).expect("they are held");
         let stock = back.into_iter().fold(stock.clone(), |stock, (_, event)| stock.evolve(event));
         assert_eq!(stock.available(), units(2));
     }
@@ -200,13 +206,14 @@ mod tests {
     fn an_order_gets_units_whose_hold_is_due() {
         let cart = crate::values::ReservationId(Uuid::from_u128(8));
         let stock = Stock::default()
-            .evolve(StockEvent::Restocked { quantity: units(1), reference: None })
+            .evolve(StockEvent::Restocked { quantity: units(1), reference: None, occurred_at: None })
             .evolve(StockEvent::Reserved {
                 reservation: cart,
                 quantity: units(1),
                 expires_at: Some(DateTime::UNIX_EPOCH),
             });
-        let (lines, events) = hold(O, [(shelf(), units(1))], DateTime::UNIX_EPOCH, |_| &stock);
+        let (lines, events) =
+            hold(O, [(shelf(), units(1))], DateTime::UNIX_EPOCH, |_| &stock).expect("orders are not refused");
         assert_eq!((lines[0].held, events.len()), (units(1), 2));
     }
 

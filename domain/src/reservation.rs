@@ -14,60 +14,104 @@ use crate::{
     aggregate::verdict,
     refusal::RefusalKind,
     stock::{Stock, StockCommand, StockEvent},
-    values::{Quantity, ReservationId, StockId},
+    values::{LocationCode, Quantity, ReservationId, StockId, VariantId},
 };
 
 /// The most lines one reservation may have.
 pub const LINES_MAX: usize = 500;
 
-/// So many units of one shelf.
+/// So many units of one variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Which shelf.
-    pub stock: StockId,
+    /// What.
+    pub variant: VariantId,
+    /// From where; from wherever there is some, if not given.
+    pub location: Option<LocationCode>,
     /// How many units.
     pub quantity: Quantity,
 }
 
-/// A shelf that has too little for what was asked of it.
+/// A shelf, or a variant wherever it stands, of which there is too little for what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shortage {
-    /// Which shelf.
-    #[serde(flatten)]
-    pub stock: StockId,
+    /// Of what.
+    pub variant: VariantId,
+    /// Where; nowhere in particular if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationCode>,
     /// Units asked for, over all lines that name this shelf.
     pub wanted: Quantity,
-    /// Units that were free.
+    /// Units that could be had.
     pub available: Quantity,
 }
 
-/// Adds up lines that name the same shelf: two lines of one variant count together.
-pub fn merge(lines: &[Line]) -> Result<BTreeMap<StockId, Quantity>, Refusal> {
+/// Units per shelf.
+pub type Lines = BTreeMap<StockId, Quantity>;
+type Events = Vec<(StockId, StockEvent)>;
+
+/// Finds the shelves for some lines: lines that name one shelf are added up, and what names no location is
+/// taken from `locations`, in their order, one after the other until there is enough.
+pub fn allocate(
+    lines: &[Line],
+    locations: &[LocationCode],
+    obtainable: impl Fn(&StockId) -> Quantity,
+) -> Result<Lines, Refusal> {
     if lines.is_empty() || lines.len() > LINES_MAX {
         return Err(Refusal::invalid(
             "reservation.lines",
             format!("a reservation has 1 to {LINES_MAX} lines, not {}", lines.len()),
         ));
     }
-    let mut merged = BTreeMap::new();
-    for line in lines {
-        if line.quantity.is_zero() {
+    let mut allocated = Lines::new();
+    let mut anywhere: BTreeMap<VariantId, Quantity> = BTreeMap::new();
+    for Line { variant, location, quantity } in lines {
+        if quantity.is_zero() {
             return Err(Refusal::invalid("quantity.zero", "the quantity of a line must be at least 1"));
         }
-        let sum: &mut Quantity = merged.entry(line.stock.clone()).or_default();
-        *sum = sum.plus(line.quantity)?;
+        // Where there is but one place, it need not be named.
+        let location = location.as_ref().or(match locations {
+            [only] => Some(only),
+            _ => None,
+        });
+        let sum = match location {
+            Some(location) => {
+                allocated.entry(StockId { variant: *variant, location: location.clone() }).or_default()
+            }
+            None => anywhere.entry(*variant).or_default(),
+        };
+        *sum = sum.plus(*quantity)?;
     }
-    Ok(merged)
+    let mut shortages = Vec::new();
+    for (variant, wanted) in anywhere {
+        let mut missing = wanted;
+        for location in locations {
+            let shelf = StockId { variant, location: location.clone() };
+            let taken = allocated.get(&shelf).copied().unwrap_or_default();
+            let part = missing.min(obtainable(&shelf).minus(taken));
+            if !part.is_zero() {
+                allocated.insert(shelf, taken.plus(part)?);
+                missing = missing.minus(part);
+            }
+        }
+        if !missing.is_zero() {
+            let available = wanted.minus(missing);
+            shortages.push(Shortage { variant, location: None, wanted, available });
+        }
+    }
+    if shortages.is_empty() { Ok(allocated) } else { Err(insufficient(&shortages)) }
 }
 
 /// Holds every line, or none and says which shelves are short.
+///
+/// Whatever else is held for the same reservation, on `others`, is given back: the buyer wants this now.
 pub fn reserve<'s>(
     reservation: ReservationId,
-    lines: &BTreeMap<StockId, Quantity>,
+    lines: &Lines,
+    others: &[StockId],
     expires_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
     stock: impl Fn(&StockId) -> &'s Stock,
-) -> Result<Vec<(StockId, StockEvent)>, Refusal> {
+) -> Result<Events, Refusal> {
     let mut events = Vec::with_capacity(lines.len());
     let mut shortages = Vec::new();
     for (id, quantity) in lines {
@@ -76,28 +120,62 @@ pub fn reserve<'s>(
         match verdict(id, shelf, command) {
             Ok(decided) => events.extend(decided.into_iter().map(|event| (id.clone(), event))),
             Err(refusal) if refusal.code == "stock.insufficient" => shortages.push(Shortage {
-                stock: id.clone(),
+                variant: id.variant,
+                location: Some(id.location.clone()),
                 wanted: *quantity,
-                available: shelf.available(),
+                available: shelf.obtainable(&reservation, now),
             }),
             Err(refusal) => return Err(refusal),
         }
     }
-    if shortages.is_empty() { Ok(events) } else { Err(insufficient(&shortages)) }
+    if !shortages.is_empty() {
+        return Err(insufficient(&shortages));
+    }
+    let left =
+        others.iter().filter(|id| !lines.contains_key(id) && stock(id).held_for(&reservation).is_some());
+    for id in left {
+        let decided = verdict(id, stock(id), StockCommand::Release { reservation, quantity: None })?;
+        events.extend(decided.into_iter().map(|event| (id.clone(), event)));
+    }
+    Ok(events)
 }
 
-/// Ends holds on the given shelves: all of each, or the given part.
-pub fn end<'s>(
-    lines: &BTreeMap<StockId, Option<Quantity>>,
+/// Asks the same of a reservation on some shelves, each with its part of the quantity: all of it or none happens.
+pub fn each<'s>(
+    parts: &BTreeMap<StockId, Option<Quantity>>,
     command: impl Fn(Option<Quantity>) -> StockCommand,
     stock: impl Fn(&StockId) -> &'s Stock,
-) -> Result<Vec<(StockId, StockEvent)>, Refusal> {
-    let mut events = Vec::with_capacity(lines.len());
-    for (id, quantity) in lines {
+) -> Result<Events, Refusal> {
+    let mut events = Vec::with_capacity(parts.len());
+    for (id, quantity) in parts {
         let decided = verdict(id, stock(id), command(*quantity))?;
         events.extend(decided.into_iter().map(|event| (id.clone(), event)));
     }
     Ok(events)
+}
+
+/// Sells what is held on some shelves, all of it or none.
+///
+/// If a hold had run out and its units are gone, the refusal comes with events that say for whom money has to
+/// go back.
+pub fn commit<'s>(
+    reservation: ReservationId,
+    parts: &BTreeMap<StockId, Option<Quantity>>,
+    reference: Option<&str>,
+    now: DateTime<Utc>,
+    stock: impl Fn(&StockId) -> &'s Stock + Copy,
+) -> Result<(Events, Option<Refusal>), Refusal> {
+    let reference = reference.map(str::to_owned);
+    let command =
+        |quantity| StockCommand::Commit { reservation, quantity, reference: reference.clone(), now };
+    match each(parts, command, stock) {
+        Ok(events) => Ok((events, None)),
+        Err(refusal) if refusal.code == "reservation.expired" => {
+            let owed = each(parts, |_| StockCommand::OweRefund { reservation }, stock)?;
+            Ok((owed, Some(refusal)))
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 fn insufficient(shortages: &[Shortage]) -> Refusal {
@@ -119,28 +197,40 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::values::{LocationCode, VariantId};
 
     const R: ReservationId = ReservationId(Uuid::from_u128(7));
 
-    fn line(variant: u128, units: i64) -> Line {
-        Line {
-            stock: StockId {
-                variant: VariantId(Uuid::from_u128(variant)),
-                location: LocationCode::default(),
-            },
-            quantity: Quantity::new(units).expect("in range"),
-        }
+    fn variant(n: u128) -> VariantId {
+        VariantId(Uuid::from_u128(n))
     }
 
-    fn on_hand(units: i64) -> Stock {
-        let quantity = Quantity::new(units).expect("in range");
-        Stock::default().evolve(StockEvent::Restocked { quantity, reference: None })
+    fn units(n: i64) -> Quantity {
+        Quantity::new(n).expect("in range")
+    }
+
+    fn place(code: &str) -> LocationCode {
+        LocationCode::new(code).expect("a code")
+    }
+
+    fn line(n: u128, quantity: i64) -> Line {
+        Line { variant: variant(n), location: None, quantity: units(quantity) }
+    }
+
+    fn on_hand(quantity: i64) -> Stock {
+        let quantity = units(quantity);
+        Stock::default().evolve(StockEvent::Restocked { quantity, reference: None, occurred_at: None })
     }
 
     fn ask(lines: &[Line], stock: &Stock) -> Result<usize, Refusal> {
-        let lines = merge(lines)?;
-        reserve(R, &lines, None, DateTime::UNIX_EPOCH, |_| stock).map(|events| events.len())
+        let lines = allocate(lines, &[place("main")], |_| Quantity::ZERO)?;
+        reserve(R, &lines, &[], None, DateTime::UNIX_EPOCH, |_| stock).map(|events| events.len())
+    }
+
+    /// What is taken from a and b, where so much can be had.
+    fn split(wanted: i64, a: i64, b: i64) -> Result<Vec<(String, i64)>, Refusal> {
+        let obtainable = |id: &StockId| units(if id.location.as_str() == "a" { a } else { b });
+        let lines = allocate(&[line(1, wanted)], &[place("a"), place("b")], obtainable)?;
+        Ok(lines.into_iter().map(|(id, n)| (id.location.to_string(), n.units())).collect())
     }
 
     #[test]
@@ -156,6 +246,41 @@ mod tests {
         let shortages = refusal.facts.expect("shortages are named")["shortages"].clone();
         assert_eq!(shortages.as_array().map(Vec::len), Some(1));
         assert_eq!((&shortages[0]["wanted"], &shortages[0]["available"]), (&9.into(), &5.into()));
+    }
+
+    #[test]
+    fn a_line_without_a_location_is_spread_over_them_in_their_order() {
+        assert_eq!(split(13, 10, 15), Ok(vec![("a".into(), 10), ("b".into(), 3)]));
+        assert_eq!(split(2, 1, 1), Ok(vec![("a".into(), 1), ("b".into(), 1)]));
+        assert_eq!(split(3, 5, 5), Ok(vec![("a".into(), 3)]));
+        let refusal = split(26, 10, 15).expect_err("26 of 25");
+        assert_eq!(refusal.facts.expect("facts")["shortages"][0]["available"], 25);
+    }
+
+    #[test]
+    fn lines_with_and_without_a_location_do_not_count_on_the_same_units() {
+        let named = Line { location: Some(place("a")), ..line(1, 4) };
+        let locations = [place("a"), place("b")];
+        let lines = allocate(&[line(1, 3), named.clone()], &locations, |_| units(5)).expect("4 and 1, and 2");
+        assert_eq!(lines.values().map(|n| n.units()).collect::<Vec<_>>(), [5, 2]);
+        allocate(&[line(1, 7), named], &locations, |_| units(5)).expect_err("eleven of ten");
+    }
+
+    #[test]
+    fn a_commit_that_is_too_late_says_whose_money_goes_back() {
+        let stock = [
+            StockEvent::Reserved { reservation: R, quantity: units(1), expires_at: None },
+            StockEvent::Expired { reservation: R, quantity: units(1) },
+            StockEvent::Counted { counted: units(0), reference: None, occurred_at: None, on_hand: None },
+        ]
+        .into_iter()
+        .fold(on_hand(1), Stock::evolve);
+        let id = StockId { variant: variant(1), location: place("main") };
+        let parts = BTreeMap::from([(id, None)]);
+        let (events, refusal) =
+            commit(R, &parts, None, DateTime::UNIX_EPOCH, |_| &stock).expect("the refusal comes with events");
+        assert_eq!(refusal.map(|refusal| refusal.code), Some("reservation.expired".into()));
+        assert!(matches!(events[..], [(_, StockEvent::RefundDue { .. })]));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub struct Given<A: Aggregate> {
 
 /// The answer to what was asked.
 pub struct Then<A: Aggregate> {
+    id: A::Id,
     state: A,
     answer: Result<Vec<A::Event>, Refusal>,
 }
@@ -41,7 +42,7 @@ where
     #[must_use]
     pub fn when(self, command: A::Command) -> Then<A> {
         let answer = verdict(&self.id, &self.state, command);
-        Then { state: self.state, answer }
+        Then { id: self.id, state: self.state, answer }
     }
 }
 
@@ -57,8 +58,8 @@ where
     pub fn then(self, expected: impl IntoIterator<Item = A::Event>) -> Self {
         let expected: Vec<_> = expected.into_iter().collect();
         assert_eq!(self.answer.as_ref(), Ok(&expected));
-        let state = expected.into_iter().try_fold(self.state, A::apply);
-        Self { state: state.expect("an aggregate takes its own events"), answer: self.answer }
+        let state = expected.into_iter().try_fold(self.state.clone(), A::apply);
+        Self { state: state.expect("an aggregate takes its own events"), ..self }
     }
 
     /// Expects a refusal with this code.
@@ -68,6 +69,13 @@ where
     pub fn then_refused(self, code: &str) -> Self {
         assert_eq!(self.answer.as_ref().map_err(|refusal| &*refusal.code), Err(code));
         self
+    }
+
+    /// Asks the next thing.
+    #[must_use]
+    pub fn when(self, command: A::Command) -> Self {
+        let answer = verdict(&self.id, &self.state, command);
+        Self { answer, ..self }
     }
 
     /// Looks at the state after the answer.

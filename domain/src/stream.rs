@@ -10,6 +10,7 @@ use crate::{
     delivery::Delivery,
     key::Key,
     listing::Listing,
+    location::Location,
     order::Order,
     product::Product,
     sku_claim::SkuClaim,
@@ -39,6 +40,8 @@ pub enum StreamId {
     Order(OrderId),
     /// An API key.
     Key(KeyId),
+    /// A location.
+    Location(LocationCode),
 }
 
 impl fmt::Display for StreamId {
@@ -52,6 +55,7 @@ impl fmt::Display for StreamId {
             Self::Delivery(id) => write!(f, "delivery/{id}"),
             Self::Order(id) => write!(f, "order/{id}"),
             Self::Key(id) => write!(f, "key/{id}"),
+            Self::Location(code) => write!(f, "location/{code}"),
         }
     }
 }
@@ -75,6 +79,7 @@ impl FromStr for StreamId {
             "delivery" => Self::Delivery(id.parse()?),
             "order" => Self::Order(id.parse()?),
             "key" => Self::Key(id.parse()?),
+            "location" => Self::Location(LocationCode::new(id)?),
             _ => return Err(wrong()),
         })
     }
@@ -93,6 +98,7 @@ pub enum State {
     Delivery(Delivery),
     Order(Order),
     Key(Key),
+    Location(Location),
 }
 
 /// The states a decision looks at. A stream to which nothing has happened has its initial state.
@@ -129,6 +135,8 @@ lookups!(
     order(Order, OrderId) -> Order,
     /// The key.
     key(Key, KeyId) -> Key,
+    /// The location.
+    location(Location, LocationCode) -> Location,
 );
 
 impl<'s> Lookup<'s> {
@@ -158,6 +166,7 @@ impl State {
             StreamId::Delivery(_) => Self::Delivery(Delivery::default()),
             StreamId::Order(_) => Self::Order(Order::default()),
             StreamId::Key(_) => Self::Key(Key::default()),
+            StreamId::Location(_) => Self::Location(Location::default()),
         }
     }
 
@@ -172,6 +181,7 @@ impl State {
             (Self::Delivery(state), Event::Delivery(event)) => *state = mem::take(state).evolve(event),
             (Self::Order(state), Event::Order(event)) => *state = mem::take(state).evolve(event),
             (Self::Key(state), Event::Key(event)) => *state = mem::take(state).evolve(event),
+            (Self::Location(state), Event::Location(event)) => *state = mem::take(state).evolve(event),
             (_, event) => {
                 return Err(Misplaced { event: event.name() });
             }
@@ -179,15 +189,15 @@ impl State {
         Ok(())
     }
 
-    /// Roughly how much memory it takes, in entries of about 100 bytes.
-    pub fn weight(&self) -> usize {
+    /// Roughly how much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
         match self {
-            Self::Stock(stock) => 2 + stock.holds(),
-            Self::Product(product) => 8 + product.variants.len() * 8,
-            Self::Listing(_) => 10,
-            Self::Order(order) => 2 + order.lines.as_ref().map_or(0, Vec::len),
-            Self::Connection(_) => 8,
-            Self::Sku(_) | Self::Delivery(_) | Self::Key(_) => 2,
+            Self::Stock(stock) => stock.bytes(),
+            Self::Product(product) => 800 + product.variants.len() * 800,
+            Self::Listing(_) => 1_000,
+            Self::Order(order) => 200 + order.lines.as_ref().map_or(0, Vec::len) * 100,
+            Self::Connection(_) => 800,
+            Self::Sku(_) | Self::Delivery(_) | Self::Key(_) | Self::Location(_) => 200,
         }
     }
 }

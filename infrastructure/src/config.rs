@@ -18,6 +18,8 @@ pub struct Config {
     pub master_keys: Option<String>,
     /// `STOCK_RESERVATION_TTL_MINUTES`: default 15, from 1 to 1,440.
     pub reservation_ttl: Duration,
+    /// `ONHAND_STATES_MB`: what the states of streams may take in memory, all tenants together. Default 512.
+    pub states_bytes: usize,
     /// `ONHAND_SHOPIFY_API_VERSION`: default `2026-04`.
     pub shopify_api_version: String,
 }
@@ -42,6 +44,7 @@ impl Config {
         }
         let minutes = number(&find, RESERVATION_TTL, 15, 1..=1_440, &mut mistakes);
         let connections = number(&find, "ONHAND_DATABASE_CONNECTIONS", 16, 2..=500, &mut mistakes);
+        let states = number(&find, "ONHAND_STATES_MB", 512, 16..=1_000_000, &mut mistakes);
         let listen = find("ONHAND_LISTEN").unwrap_or_else(|| "127.0.0.1:7070".into());
         let listen = listen.parse().map_err(|_| {
             mistakes.push(format!(
@@ -55,6 +58,7 @@ impl Config {
                 database_connections: connections as u32,
                 master_keys: find("ONHAND_MASTER_KEYS"),
                 reservation_ttl: Duration::from_secs(minutes * 60),
+                states_bytes: states as usize * 1_000_000,
                 shopify_api_version: find("ONHAND_SHOPIFY_API_VERSION").unwrap_or_else(|| "2026-04".into()),
             }),
             _ => Err(ConfigError(mistakes)),
@@ -97,6 +101,6 @@ mod tests {
     fn all_mistakes_are_reported_at_once() {
         let wrong = |name: &str| Some(if name == "ONHAND_LISTEN" { "here" } else { "true" }.to_owned());
         let ConfigError(mistakes) = Config::read(wrong).expect_err("all of it is wrong");
-        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 5, "{mistakes:?}");
     }
 }

@@ -8,7 +8,8 @@ use sqlx::PgConnection;
 use crate::{
     ProjectorError,
     projections::{
-        api_keys, audit_log, connections, deliveries, listings, products, reservations, stock_levels,
+        api_keys, audit_log, connections, deliveries, listings, locations, products, reservations,
+        stock_levels,
     },
 };
 
@@ -79,6 +80,11 @@ pub const MODELS: &[ReadModel] = &[
         name: "api_keys",
         tables: &["api_keys"],
         growth: Growth::InCommit { kind: "key", table: api_keys::TABLE },
+    },
+    ReadModel {
+        name: "locations",
+        tables: &["locations"],
+        growth: Growth::InCommit { kind: "location", table: locations::TABLE },
     },
     ReadModel {
         name: "stock_levels",

@@ -5,5 +5,6 @@ mod journeys;
 mod ledger;
 mod projector;
 mod relay;
+mod stock;
 mod tidy;
 mod webhooks;

@@ -137,8 +137,9 @@ fn every_variable_is_told_in_the_operations_page() {
 
 #[test]
 fn every_read_model_has_a_table_a_twin_and_a_file() {
-    let migrations =
-        ["0002_catalog.sql", "0004_read_models.sql"].map(|name| read(&format!("migrations/{name}"))).concat();
+    let migrations = ["0002_catalog.sql", "0004_read_models.sql", "0007_stock.sql"]
+        .map(|name| read(&format!("migrations/{name}")))
+        .concat();
     for model in onhand_projector::MODELS {
         for table in model.tables {
             assert!(migrations.contains(&format!("create table {table} (")), "{table} has no migration");

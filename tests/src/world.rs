@@ -61,6 +61,7 @@ impl World {
             clock: clock.clone(),
             keys,
             reservation_ttl: Duration::from_secs(900),
+            states_bytes: 512_000_000,
             shopify_api_version: "2026-04".into(),
         };
         let onhand = Onhand::new(parts).expect("an HTTP client can be made");

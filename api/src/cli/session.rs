@@ -91,6 +91,7 @@ async fn parts(config: &Config, server: &Server, root: &Path) -> anyhow::Result<
         clock: Clock::default(),
         keys,
         reservation_ttl: config.reservation_ttl,
+        states_bytes: config.states_bytes,
         shopify_api_version: config.shopify_api_version.clone(),
     })?)
 }

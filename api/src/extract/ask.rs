@@ -23,6 +23,14 @@ pub struct Ask<T> {
     pub body: T,
 }
 
+/// What a viewer would like to know, where the question needs a body.
+pub struct Query<T> {
+    /// Who asks.
+    pub caller: Caller,
+    /// For what.
+    pub body: T,
+}
+
 /// What an admin asks for.
 pub struct AdminAsk<T> {
     /// Who asks.
@@ -40,6 +48,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (caller, body) = take(request, app, Role::Editor).await?;
+        Ok(Self { caller, body })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (caller, body) = take(request, app, Role::Viewer).await?;
         Ok(Self { caller, body })
     }
 }

@@ -5,7 +5,7 @@ mod holder;
 mod path;
 mod reader;
 
-pub use ask::{AdminAsk, Ask, Empty};
+pub use ask::{AdminAsk, Ask, Empty, Query};
 pub(crate) use holder::KeyCache;
 pub use path::Path;
 pub use reader::{Listing, Reader};

@@ -6,6 +6,8 @@ pub mod deliveries;
 pub mod health;
 pub mod keys;
 pub mod listings;
+pub mod locations;
+pub mod moves;
 pub mod outbox;
 pub mod products;
 pub mod reservations;
@@ -17,6 +19,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use onhand_infrastructure::ledger::Receipt;
+
+use crate::problem::REPLAYED;
 
 /// The answer to a write: what came of it, and its position in the ledger.
 pub struct Written {
@@ -47,7 +51,7 @@ impl IntoResponse for Written {
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static("onhand-position"), position.into());
         if replayed {
-            headers.insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
         response
     }

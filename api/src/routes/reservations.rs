@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::Json;
 use onhand_domain::values::{LocationCode, Quantity, ReservationId, Sku};
 use onhand_infrastructure::{
-    operations::reservations::{End, Wanted},
+    operations::{
+        Caller,
+        reservations::{Reserve, Step, Wanted},
+    },
     queries::{
         Page,
         reservations::{self, ReservationFilter, ReservationView},
@@ -17,7 +20,7 @@ use uuid::Uuid;
 use super::Written;
 use crate::{
     app::AppState,
-    extract::{Ask, Listing, Path},
+    extract::{Ask, Listing, Path, Query},
     problem::Problem,
 };
 
@@ -26,8 +29,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct LineBody {
     sku: Sku,
-    #[serde(default)]
-    location: LocationCode,
+    location: Option<LocationCode>,
     quantity: Quantity,
 }
 
@@ -43,13 +45,43 @@ impl From<LineBody> for Wanted {
 pub struct ReserveBody {
     lines: Vec<LineBody>,
     ttl_seconds: Option<u64>,
+    owner: Option<String>,
 }
 
-/// Which part of a reservation ends; all of it if no lines are given.
+/// Which part of a reservation is sold; all of it if no lines are given.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EndBody {
+pub struct CommitBody {
     lines: Option<Vec<LineBody>>,
+    reference: Option<String>,
+}
+
+/// Which part of a reservation is given back; all of it if no lines are given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    lines: Option<Vec<LineBody>>,
+}
+
+/// How much more time a reservation gets.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendBody {
+    ttl_seconds: Option<u64>,
+}
+
+/// How long a reservation is kept for a payment.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentBody {
+    grace_seconds: Option<u64>,
+}
+
+/// What somebody would like to know.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AvailabilityBody {
+    lines: Vec<LineBody>,
 }
 
 /// Narrows the list.
@@ -84,23 +116,51 @@ pub async fn show(
 
 /// `POST /api/reservations`
 pub async fn reserve(app: AppState, ask: Ask<ReserveBody>) -> Result<Written, Problem> {
-    let lines = ask.body.lines.into_iter().map(Wanted::from).collect();
-    let ttl = ask.body.ttl_seconds.map(Duration::from_secs);
-    Ok(Written::created(app.onhand.operations.reserve(ask.caller, lines, ttl).await?))
+    let ReserveBody { lines, ttl_seconds, owner } = ask.body;
+    let reserve = Reserve { lines: wanted(lines), ttl: ttl_seconds.map(Duration::from_secs), owner };
+    Ok(Written::created(app.onhand.operations.reserve(ask.caller, reserve).await?))
 }
 
 /// `POST /api/reservations/{id}/commit`
-pub async fn commit(app: AppState, Path(id): Path<Uuid>, ask: Ask<EndBody>) -> Result<Written, Problem> {
-    end(&app, id, ask, End::Commit).await
+pub async fn commit(app: AppState, Path(id): Path<Uuid>, ask: Ask<CommitBody>) -> Result<Written, Problem> {
+    let CommitBody { lines, reference } = ask.body;
+    step(&app, id, ask.caller, Step::Commit { reference }, lines).await
 }
 
 /// `POST /api/reservations/{id}/release`
-pub async fn release(app: AppState, Path(id): Path<Uuid>, ask: Ask<EndBody>) -> Result<Written, Problem> {
-    end(&app, id, ask, End::Release).await
+pub async fn release(app: AppState, Path(id): Path<Uuid>, ask: Ask<ReleaseBody>) -> Result<Written, Problem> {
+    step(&app, id, ask.caller, Step::Release, ask.body.lines).await
 }
 
-async fn end(app: &AppState, id: Uuid, ask: Ask<EndBody>, end: End) -> Result<Written, Problem> {
-    let part = ask.body.lines.map(|lines| lines.into_iter().map(Wanted::from).collect());
-    let id = ReservationId(id);
-    Ok(Written::done(app.onhand.operations.end_reservation(ask.caller, id, end, part).await?))
+/// `POST /api/reservations/{id}/extend`
+pub async fn extend(app: AppState, Path(id): Path<Uuid>, ask: Ask<ExtendBody>) -> Result<Written, Problem> {
+    let ttl = ask.body.ttl_seconds.map(Duration::from_secs);
+    step(&app, id, ask.caller, Step::Extend { ttl }, None).await
+}
+
+/// `POST /api/reservations/{id}/payment`
+pub async fn payment(app: AppState, Path(id): Path<Uuid>, ask: Ask<PaymentBody>) -> Result<Written, Problem> {
+    let grace = ask.body.grace_seconds.map(Duration::from_secs);
+    step(&app, id, ask.caller, Step::StartPayment { grace }, None).await
+}
+
+/// `POST /api/availability`: what a reservation of these lines would be answered at this moment.
+pub async fn availability(app: AppState, query: Query<AvailabilityBody>) -> Result<Written, Problem> {
+    let lines = wanted(query.body.lines);
+    Ok(Written::done(app.onhand.operations.availability(query.caller, lines).await?))
+}
+
+async fn step(
+    app: &AppState,
+    id: Uuid,
+    caller: Caller,
+    step: Step,
+    lines: Option<Vec<LineBody>>,
+) -> Result<Written, Problem> {
+    let operations = &app.onhand.operations;
+    Ok(Written::done(operations.step_reservation(caller, ReservationId(id), step, lines.map(wanted)).await?))
+}
+
+fn wanted(lines: Vec<LineBody>) -> Vec<Wanted> {
+    lines.into_iter().map(Wanted::from).collect()
 }

@@ -1,21 +1,30 @@
 //! `/api/stock`.
 
 use axum::Json;
-use onhand_domain::values::{LocationCode, Quantity, Sku};
+use chrono::{DateTime, Utc};
+use onhand_domain::{
+    stock::Policy,
+    values::{LocationCode, Quantity, Sku},
+};
 use onhand_infrastructure::{
-    operations::stock::StockChange,
+    operations::{
+        Caller,
+        stock::{Row, ShelfChange, StockChange, Transfer},
+    },
     queries::{
-        Page, sku_filter,
+        Page,
+        moves::{self, MoveFilter, MoveView},
+        sku_filter,
         stock_levels::{self, StockFilter, StockLevelView},
     },
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Written;
 use crate::{
     app::AppState,
-    extract::{Ask, Listing},
+    extract::{Ask, Listing, Path},
     problem::Problem,
 };
 
@@ -25,6 +34,7 @@ pub struct Filter {
     sku: Option<String>,
     location: Option<String>,
     product: Option<Uuid>,
+    low: Option<bool>,
 }
 
 /// Units that arrived.
@@ -36,6 +46,7 @@ pub struct RestockBody {
     location: LocationCode,
     quantity: Quantity,
     reference: Option<String>,
+    occurred_at: Option<DateTime<Utc>>,
 }
 
 /// A correction.
@@ -47,6 +58,8 @@ pub struct AdjustBody {
     location: LocationCode,
     delta: i64,
     reason: String,
+    reference: Option<String>,
+    occurred_at: Option<DateTime<Utc>>,
 }
 
 /// A count.
@@ -58,34 +71,170 @@ pub struct CountBody {
     location: LocationCode,
     counted: Quantity,
     reference: Option<String>,
+    occurred_at: Option<DateTime<Utc>>,
+}
+
+impl From<RestockBody> for ShelfChange {
+    fn from(body: RestockBody) -> Self {
+        let RestockBody { sku, location, quantity, reference, occurred_at } = body;
+        Self { sku, location, change: StockChange::Restock { quantity, reference }, occurred_at }
+    }
+}
+
+impl From<AdjustBody> for ShelfChange {
+    fn from(body: AdjustBody) -> Self {
+        let AdjustBody { sku, location, delta, reason, reference, occurred_at } = body;
+        Self { sku, location, change: StockChange::Adjust { delta, reason, reference }, occurred_at }
+    }
+}
+
+impl From<CountBody> for ShelfChange {
+    fn from(body: CountBody) -> Self {
+        let CountBody { sku, location, counted, reference, occurred_at } = body;
+        Self { sku, location, change: StockChange::Count { counted, reference }, occurred_at }
+    }
+}
+
+/// One of many changes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeBody {
+    /// Units that arrived.
+    Restock(RestockBody),
+    /// A correction.
+    Adjust(AdjustBody),
+    /// A count.
+    Count(CountBody),
+}
+
+impl From<ChangeBody> for ShelfChange {
+    fn from(body: ChangeBody) -> Self {
+        match body {
+            ChangeBody::Restock(body) => body.into(),
+            ChangeBody::Adjust(body) => body.into(),
+            ChangeBody::Count(body) => body.into(),
+        }
+    }
+}
+
+/// Many changes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BulkBody {
+    rows: Vec<ChangeBody>,
+}
+
+/// What became of each.
+#[derive(Debug, Serialize)]
+pub struct BulkAnswer {
+    rows: Vec<Row>,
+}
+
+/// Units that go from one location to another.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferBody {
+    sku: Sku,
+    from: LocationCode,
+    to: LocationCode,
+    quantity: Quantity,
+    reference: Option<String>,
+}
+
+/// The rules of a shelf; what is not given is as it is without rules.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyBody {
+    #[serde(default)]
+    location: LocationCode,
+    #[serde(default)]
+    backorder_limit: Quantity,
+    low_stock_threshold: Option<Quantity>,
+}
+
+/// Which shelf somebody wonders about.
+#[derive(Debug, Deserialize)]
+pub struct WhyFilter {
+    sku: String,
+    location: Option<String>,
+}
+
+/// A number, and what led to it.
+#[derive(Debug, Serialize)]
+pub struct Why {
+    #[serde(flatten)]
+    level: StockLevelView,
+    /// Newest first; what each leaves is what the one above it finds.
+    moves: Page<MoveView>,
 }
 
 /// `GET /api/stock`
 pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<StockLevelView>>, Problem> {
     listing.fresh(&app, "stock_levels").await?;
     sku_filter(listing.filter.sku.as_deref())?;
-    let Filter { sku, location, product } = listing.filter;
-    let filter = StockFilter { sku, location, product };
+    let Filter { sku, location, product, low } = listing.filter;
+    let filter = StockFilter { sku, location, product, low };
     Ok(Json(stock_levels::list(app.onhand.pool(), &listing.window, &filter).await?))
+}
+
+/// `GET /api/stock/why`
+pub async fn why(app: AppState, listing: Listing<WhyFilter>) -> Result<Json<Why>, Problem> {
+    listing.fresh(&app, "stock_levels").await?;
+    sku_filter(Some(&listing.filter.sku))?;
+    let WhyFilter { sku, location } = listing.filter;
+    let location = location.unwrap_or_else(|| LocationCode::default().to_string());
+    let (sku, location) = (Some(sku), Some(location));
+    let filter = StockFilter { sku: sku.clone(), location: location.clone(), ..StockFilter::default() };
+    let first = onhand_infrastructure::queries::Window { cursor: None, limit: 1, ..listing.window.clone() };
+    let levels = stock_levels::list(app.onhand.pool(), &first, &filter).await?;
+    let level = levels.data.into_iter().next().ok_or_else(|| {
+        Problem::missing("stock.unknown", "nothing has ever happened to this SKU at this location")
+    })?;
+    let filter = MoveFilter { sku, location, ..MoveFilter::default() };
+    let moves = moves::list(app.onhand.pool(), &listing.window, &filter).await?;
+    Ok(Json(Why { level, moves }))
 }
 
 /// `POST /api/stock/restock`
 pub async fn restock(app: AppState, ask: Ask<RestockBody>) -> Result<Written, Problem> {
-    let RestockBody { sku, location, quantity, reference } = ask.body;
-    let change = StockChange::Restock { quantity, reference };
-    Ok(Written::done(app.onhand.operations.change_stock(ask.caller, sku, location, change).await?))
+    change(&app, ask.caller, ask.body).await
 }
 
 /// `POST /api/stock/adjust`
 pub async fn adjust(app: AppState, ask: Ask<AdjustBody>) -> Result<Written, Problem> {
-    let AdjustBody { sku, location, delta, reason } = ask.body;
-    let change = StockChange::Adjust { delta, reason };
-    Ok(Written::done(app.onhand.operations.change_stock(ask.caller, sku, location, change).await?))
+    change(&app, ask.caller, ask.body).await
 }
 
 /// `POST /api/stock/count`
 pub async fn count(app: AppState, ask: Ask<CountBody>) -> Result<Written, Problem> {
-    let CountBody { sku, location, counted, reference } = ask.body;
-    let change = StockChange::Count { counted, reference };
-    Ok(Written::done(app.onhand.operations.change_stock(ask.caller, sku, location, change).await?))
+    change(&app, ask.caller, ask.body).await
+}
+
+async fn change(app: &AppState, caller: Caller, body: impl Into<ShelfChange>) -> Result<Written, Problem> {
+    Ok(Written::done(app.onhand.operations.change_stock(caller, body.into()).await?))
+}
+
+/// `POST /api/stock/bulk`
+pub async fn bulk(app: AppState, ask: Ask<BulkBody>) -> Result<Json<BulkAnswer>, Problem> {
+    let changes = ask.body.rows.into_iter().map(ShelfChange::from).collect();
+    Ok(Json(BulkAnswer { rows: app.onhand.operations.change_many(&ask.caller, changes).await? }))
+}
+
+/// `POST /api/stock/transfer`
+pub async fn transfer(app: AppState, ask: Ask<TransferBody>) -> Result<Written, Problem> {
+    let TransferBody { sku, from, to, quantity, reference } = ask.body;
+    let transfer = Transfer { sku, from, to, quantity, reference };
+    Ok(Written::done(app.onhand.operations.transfer(ask.caller, transfer).await?))
+}
+
+/// `PUT /api/variants/{sku}/policy`
+pub async fn set_policy(
+    app: AppState,
+    Path(sku): Path<String>,
+    ask: Ask<PolicyBody>,
+) -> Result<Written, Problem> {
+    let sku = Sku::new(&sku).map_err(onhand_domain::Refusal::from)?;
+    let PolicyBody { location, backorder_limit, low_stock_threshold } = ask.body;
+    let policy = Policy { backorder_limit, low_stock_threshold };
+    Ok(Written::done(app.onhand.operations.set_policy(ask.caller, sku, location, policy).await?))
 }

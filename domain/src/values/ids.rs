@@ -94,6 +94,13 @@ impl DeliveryId {
     }
 }
 
+impl ReservationId {
+    /// The reservation of a buyer's cart, by the name the caller gives the cart.
+    pub fn of(tenant: TenantId, owner: &str) -> Self {
+        Self(Uuid::new_v5(&tenant.0, format!("reservation/{owner}").as_bytes()))
+    }
+}
+
 impl From<OrderId> for ReservationId {
     /// A platform's order holds its units under its own id.
     fn from(order: OrderId) -> Self {

@@ -8,6 +8,9 @@ pub enum LedgerError {
     /// The rules say no. The caller's matter; nothing was written.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The rules said no to the same request, with the same key, before.
+    #[error(transparent)]
+    RefusedBefore(Refusal),
     /// More is waiting than can be decided soon. Nothing was written; try again in a moment.
     #[error("too many commands are waiting; try again in a moment")]
     Busy,
@@ -49,6 +52,7 @@ impl LedgerError {
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::RefusedBefore(refusal) => Self::RefusedBefore(refusal.clone()),
             Self::Busy => Self::Busy,
             Self::KeyReused => Self::KeyReused,
             Self::Stopped => Self::Stopped,

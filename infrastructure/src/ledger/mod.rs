@@ -8,6 +8,7 @@ mod entry;
 mod error;
 mod genesis;
 mod head;
+mod keys;
 pub mod proof;
 pub mod read;
 mod sequencer;
@@ -32,6 +33,7 @@ pub use self::{
     error::LedgerError,
     genesis::create_tenant,
     head::Head,
+    keys::{KEYS_KEPT, prune_keys},
     submission::{
         Answer, Attachments, Decide, Decision, DeliveryBody, Idempotency, Receipt, SealedSecret, Submission,
     },
@@ -67,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) pool: PgPool,
     pub(crate) clock: Clock,
     pub(crate) state_tables: Vec<StateTable>,
+    /// What the states of all tenants together may take, in bytes.
+    states_bytes: usize,
     /// Rung after each commit of this process; others are found by polling.
     pub(crate) committed: Arc<Notify>,
     sequencers: Mutex<HashMap<TenantId, Sequencing>>,
@@ -84,11 +88,26 @@ pub(crate) struct Ticket {
     pub(crate) reply: oneshot::Sender<Result<Receipt, LedgerError>>,
 }
 
+impl Shared {
+    /// What the states of one tenant may take.
+    fn share_bytes(&self) -> usize {
+        let sequencers = self.sequencers.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.states_bytes / sequencers.max(1)
+    }
+}
+
 impl Ledger {
-    /// A view on the ledgers in this database. `state_tables` are written inside every commit.
-    pub fn new(pool: PgPool, clock: Clock, state_tables: Vec<StateTable>) -> Self {
-        let shared =
-            Shared { pool, clock, state_tables, committed: Arc::default(), sequencers: Mutex::default() };
+    /// A view on the ledgers in this database. `state_tables` are written inside every commit; `states_bytes`
+    /// bounds what is kept in memory of all streams together.
+    pub fn new(pool: PgPool, clock: Clock, state_tables: Vec<StateTable>, states_bytes: usize) -> Self {
+        let shared = Shared {
+            pool,
+            clock,
+            state_tables,
+            states_bytes,
+            committed: Arc::default(),
+            sequencers: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 

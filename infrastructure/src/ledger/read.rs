@@ -124,7 +124,7 @@ pub async fn shelves_of_reservation(
     conn: &mut PgConnection,
     tenant: TenantId,
     reservation: onhand_domain::values::ReservationId,
-) -> Result<Vec<String>, LedgerError> {
+) -> Result<Vec<String>, sqlx::Error> {
     let rows: Vec<PgRow> = sqlx::query(
         "select 'stock/' || variant_id || '/' || location as stream from reservations
          where tenant_id = $1 and reservation_id = $2
@@ -138,7 +138,7 @@ pub async fn shelves_of_reservation(
     .bind(reservation.0)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(|row| row.try_get("stream").map_err(LedgerError::from)).collect()
+    rows.iter().map(|row| row.try_get("stream")).collect()
 }
 
 /// Every tenant, with where its ledger ends.

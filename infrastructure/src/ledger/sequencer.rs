@@ -110,7 +110,7 @@ impl Sequencer {
 
     /// Answers every ticket.
     async fn settle(&mut self, mut open: Vec<Ticket>) {
-        self.states.make_room();
+        self.states.make_room(self.shared.share_bytes());
         self.answer_recent(&mut open);
         for _ in 0..ROUNDS_MAX {
             if open.is_empty() {

@@ -17,11 +17,11 @@ use uuid::Uuid;
 use super::LedgerError;
 
 /// Snapshots of another format are not read; raise it when a state changes its shape.
-const SNAPSHOT_FORMAT: i16 = 1;
+const SNAPSHOT_FORMAT: i16 = 2;
 /// Entries after which a snapshot is worth its writing, at least.
 const SNAPSHOT_EVERY: i64 = 500;
-/// What one generation of the cache may weigh, in units of about 100 bytes: some 400 MB a tenant, four million holds.
-const GENERATION_WEIGHT_MAX: usize = 4_000_000;
+/// What a state takes besides itself: its name, its place in the map.
+const PLACE_BYTES: usize = 200;
 
 /// A state with the number of entries it stands for.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct Cached {
 pub(super) struct States {
     young: HashMap<StreamId, Cached>,
     old: HashMap<StreamId, Cached>,
-    weight: usize,
+    bytes: usize,
 }
 
 /// A snapshot to be written.
@@ -50,10 +50,10 @@ pub(super) struct Snapshot {
 
 impl States {
     /// Makes room, between batches: nothing vanishes while a batch looks at it.
-    pub(super) fn make_room(&mut self) {
-        if self.weight > GENERATION_WEIGHT_MAX {
+    pub(super) fn make_room(&mut self, bytes_max: usize) {
+        if self.bytes > bytes_max / 2 {
             self.old = std::mem::take(&mut self.young);
-            self.weight = 0;
+            self.bytes = 0;
         }
     }
 
@@ -81,12 +81,12 @@ impl States {
     /// Takes a new entry of a stream in memory; gives its version.
     pub(super) fn evolve(&mut self, id: &StreamId, event: Event) -> Option<Result<i64, LedgerError>> {
         let cached = self.young.get_mut(id).or_else(|| self.old.get_mut(id))?;
-        let before = cached.state.weight();
+        let before = cached.state.bytes();
         if let Err(misplaced) = cached.state.evolve(event) {
             return Some(Err(LedgerError::misplaced(0, &misplaced)));
         }
         cached.version += 1;
-        self.weight = (self.weight + cached.state.weight()).saturating_sub(before);
+        self.bytes = (self.bytes + cached.state.bytes()).saturating_sub(before);
         Some(Ok(cached.version))
     }
 
@@ -95,7 +95,7 @@ impl States {
         for id in ids {
             self.old.remove(id);
             if let Some(cached) = self.young.remove(id) {
-                self.weight = self.weight.saturating_sub(cached.state.weight());
+                self.bytes = self.bytes.saturating_sub(cached.state.bytes() + PLACE_BYTES);
             }
         }
     }
@@ -136,7 +136,7 @@ impl States {
         for id in ids.into_iter().filter(|id| is_long(id)) {
             let Some(cached) = self.young.get_mut(id).or_else(|| self.old.get_mut(id)) else { continue };
             // A state that is large is written less often, so that writing stays a small part of the work.
-            let every = SNAPSHOT_EVERY.max(cached.state.weight() as i64 / 2);
+            let every = SNAPSHOT_EVERY.max(cached.state.bytes() as i64 / 400);
             if cached.version - cached.snapshot_version < every {
                 continue;
             }
@@ -149,7 +149,7 @@ impl States {
     }
 
     fn insert(&mut self, id: StreamId, cached: Cached) {
-        self.weight += cached.state.weight();
+        self.bytes += cached.state.bytes() + PLACE_BYTES;
         self.young.insert(id, cached);
     }
 }
@@ -247,7 +247,7 @@ pub(super) async fn write_snapshots(
 
 /// A state to stand in while the real one is being loaded; of the right kind, so that no decision trips over it.
 pub(super) fn stand_in(id: &StreamId) -> &'static State {
-    static INITIAL: LazyLock<[State; 8]> = LazyLock::new(|| {
+    static INITIAL: LazyLock<[State; 9]> = LazyLock::new(|| {
         let nil = Uuid::nil();
         let sku = Sku::new("-").expect("a dash is a SKU");
         [
@@ -259,6 +259,7 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
             StreamId::Delivery(DeliveryId(nil)),
             StreamId::Order(OrderId(nil)),
             StreamId::Key(KeyId(nil)),
+            StreamId::Location(LocationCode::default()),
         ]
         .map(|id| State::initial(&id))
     });
@@ -271,5 +272,6 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
         StreamId::Delivery(_) => &INITIAL[5],
         StreamId::Order(_) => &INITIAL[6],
         StreamId::Key(_) => &INITIAL[7],
+        StreamId::Location(_) => &INITIAL[8],
     }
 }

@@ -48,6 +48,12 @@ impl Idempotency {
         half.copy_from_slice(&digest[..16]);
         Self { key_digest: Uuid::from_bytes(half), fingerprint }
     }
+
+    /// Of one part of a request that is made in parts.
+    pub(crate) fn of_part(self, part: usize) -> Self {
+        let key_digest = Uuid::new_v5(&self.key_digest, part.to_string().as_bytes());
+        Self { key_digest, ..self }
+    }
 }
 
 /// What a decision leads to. All of it becomes true in one transaction.

@@ -58,6 +58,16 @@ impl Operations {
     ///
     /// A SKU that names nothing, or nothing this caller may see, is refused.
     pub(crate) async fn named(&self, caller: &Caller, skus: &[Sku]) -> Result<Vec<Named>, LedgerError> {
+        let named = self.named_each(caller, skus).await?;
+        skus.iter().zip(named).map(|(sku, named)| named.ok_or_else(|| unknown_sku(sku).into())).collect()
+    }
+
+    /// The same; none where a SKU names nothing this caller may see.
+    pub(crate) async fn named_each(
+        &self,
+        caller: &Caller,
+        skus: &[Sku],
+    ) -> Result<Vec<Option<Named>>, LedgerError> {
         let tenant = caller.context.tenant;
         let mut known: HashMap<&Sku, Named> = HashMap::with_capacity(skus.len());
         for sku in skus {
@@ -65,24 +75,21 @@ impl Operations {
                 known.insert(sku, named);
             }
         }
-        let unknown: Vec<&Sku> = skus.iter().filter(|sku| !known.contains_key(sku)).collect();
+        let unknown: HashMap<&str, &Sku> =
+            skus.iter().filter(|sku| !known.contains_key(sku)).map(|sku| (sku.as_str(), sku)).collect();
         if !unknown.is_empty() {
-            let unknown: Vec<&str> = unknown.into_iter().map(Sku::as_str).collect();
-            for found in queries::products::of_skus(self.ledger().pool(), tenant, &unknown).await? {
+            let asked: Vec<&str> = unknown.keys().copied().collect();
+            for found in queries::products::of_skus(self.ledger().pool(), tenant, &asked).await? {
                 let (sku, named) =
                     (found.sku, Named { product: found.product, variant: found.variant, brand: found.brand });
-                if let Some(place) = skus.iter().find(|asked| asked.as_str() == sku) {
-                    self.directory.remember(tenant, place.clone(), named.clone());
+                if let Some(place) = unknown.get(sku.as_str()) {
+                    self.directory.remember(tenant, (*place).clone(), named.clone());
                     known.insert(place, named);
                 }
             }
         }
-        skus.iter()
-            .map(|sku| {
-                let named = known.get(sku).filter(|named| caller.may_touch(named.brand.as_deref()));
-                named.cloned().ok_or_else(|| unknown_sku(sku).into())
-            })
-            .collect()
+        let visible = |sku| known.get(sku).filter(|named| caller.may_touch(named.brand.as_deref())).cloned();
+        Ok(skus.iter().map(visible).collect())
     }
 }
 

@@ -5,6 +5,7 @@ pub mod deliveries;
 mod directory;
 pub mod expiry;
 pub mod keys;
+pub mod locations;
 pub mod products;
 pub mod reservations;
 pub mod stock;
@@ -13,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use onhand_domain::{Refusal, StreamId, stream::Lookup};
 
-use self::{connections::Shops, directory::Directory, reservations::ReservationIndex};
+use self::{connections::Shops, directory::Directory, locations::Locations, reservations::ReservationIndex};
 use crate::{
     ledger::{Context, Decision, Idempotency, Ledger, LedgerError, Receipt, Submission},
     secrets::KeyRing,
@@ -36,6 +37,12 @@ impl Caller {
         Self { context, brand: None, idempotency: None }
     }
 
+    /// The same caller asking for one of many rows: the key of the request makes one for each.
+    fn of_row(&self, row: usize) -> Self {
+        let idempotency = self.idempotency.map(|idempotency| idempotency.of_part(row));
+        Self { idempotency, ..self.clone() }
+    }
+
     /// Whether this caller may touch things of a brand. What it may not touch does not exist for it.
     pub fn may_touch(&self, brand: Option<&str>) -> bool {
         self.brand.is_none() || self.brand.as_deref() == brand
@@ -52,6 +59,7 @@ pub struct Operations {
     shopify_api_version: String,
     directory: Arc<Directory>,
     shelves: Arc<ReservationIndex>,
+    locations: Arc<Locations>,
     shops: Arc<Shops>,
 }
 
@@ -78,6 +86,7 @@ impl Operations {
             shopify_api_version: settings.shopify_api_version,
             directory: Arc::default(),
             shelves: Arc::default(),
+            locations: Arc::default(),
             shops: Arc::default(),
         }
     }

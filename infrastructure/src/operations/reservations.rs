@@ -10,15 +10,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     catalog::Changes,
-    reservation::{self, Line},
-    stock::{StockCommand, StockEvent},
-    values::{LocationCode, Quantity, ReservationId, Sku, StockId, TenantId},
+    reservation::{self, LINES_MAX, Line},
+    stock::{Stock, StockCommand, StockEvent},
+    values::{LocationCode, Quantity, ReservationId, Sku, StockId, TenantId, VariantId},
 };
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Caller, Operations};
+use super::{
+    Caller, Operations,
+    stock::{allocate, parts},
+};
 use crate::{
     ledger::{Answer, Decision, LedgerError, Receipt, read},
     queries,
@@ -29,33 +32,71 @@ pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Reservations whose shelves are remembered, in each of two generations.
 const INDEX_MAX: usize = 50_000;
 
+/// The longest a hold may be kept for a payment that is under way.
+pub const GRACE_MAX: Duration = Duration::from_secs(60 * 60);
+/// How long a hold is kept for a payment if the caller does not say.
+const GRACE: Duration = Duration::from_secs(10 * 60);
+
 /// One line of what a buyer wants.
 #[derive(Debug, Clone, Serialize)]
 pub struct Wanted {
     /// What.
     pub sku: Sku,
-    /// From where.
-    pub location: LocationCode,
+    /// From where; from wherever there is some, if not given.
+    pub location: Option<LocationCode>,
     /// How many.
     pub quantity: Quantity,
 }
 
+/// One line of what a buyer got.
+#[derive(Serialize)]
+struct HeldLine<'h> {
+    sku: &'h Sku,
+    location: &'h LocationCode,
+    quantity: Quantity,
+}
+
 /// What a buyer is told.
 #[derive(Serialize)]
-struct Held<'w> {
+struct Held<'h> {
     reservation: ReservationId,
     status: &'static str,
     expires_at: DateTime<Utc>,
-    lines: &'w [Wanted],
+    lines: Vec<HeldLine<'h>>,
 }
 
-/// How a reservation ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+/// What is to be reserved.
+#[derive(Debug, Clone, Default)]
+pub struct Reserve {
+    /// What the buyer wants.
+    pub lines: Vec<Wanted>,
+    /// How long to hold it, if not as long as usual.
+    pub ttl: Option<Duration>,
+    /// A name for the buyer's cart. Asked again, the hold becomes what is asked then; his own units are not in
+    /// his way.
+    pub owner: Option<String>,
+}
+
+/// What is to become of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
     /// The units are sold.
-    Commit,
+    Commit {
+        /// The shipment or payment; one that is known already sells nothing more.
+        reference: Option<String>,
+    },
     /// The units are given back.
     Release,
+    /// The buyer needs more time.
+    Extend {
+        /// How long from now, if not as long as usual.
+        ttl: Option<Duration>,
+    },
+    /// The buyer is paying; the hold must not run out meanwhile.
+    StartPayment {
+        /// How long from now, if not as long as usual.
+        grace: Option<Duration>,
+    },
 }
 
 /// The shelves of reservations, which never change once made.
@@ -87,114 +128,144 @@ impl ReservationIndex {
 
 impl Operations {
     /// Holds every line for one buyer, or none. Answers with the reservation.
-    pub async fn reserve(
-        &self,
-        caller: Caller,
-        wanted: Vec<Wanted>,
-        ttl: Option<Duration>,
-    ) -> Result<Receipt, LedgerError> {
-        let ttl = ttl.unwrap_or(self.reservation_ttl);
-        if ttl.is_zero() || ttl > TTL_MAX {
-            return Err(Refusal::invalid(
-                "reservation.ttl",
-                format!("ttl_seconds must be from 1 to {}", TTL_MAX.as_secs()),
-            )
-            .into());
-        }
-        let skus: Vec<Sku> = wanted.iter().map(|line| line.sku.clone()).collect();
-        let named = self.named(&caller, &skus).await?;
-        let lines: Vec<Line> = wanted
-            .iter()
-            .zip(named)
-            .map(|(line, named)| Line {
-                stock: StockId { variant: named.variant, location: line.location.clone() },
-                quantity: line.quantity,
-            })
-            .collect();
-        let lines = reservation::merge(&lines)?;
-        let shelves: Arc<[StockId]> = lines.keys().cloned().collect();
-        let reservation = ReservationId(Uuid::now_v7());
-        let ttl = TimeDelta::from_std(ttl).unwrap_or(TimeDelta::MAX);
-        let tenant = caller.context.tenant;
-
-        let receipt = self
-            .submit(caller, streams(&shelves), move |lookup, now| {
-                let expires_at = now + ttl;
-                let events =
-                    reservation::reserve(reservation, &lines, Some(expires_at), now, |id| lookup.stock(id))?;
-                Ok(Decision {
-                    changes: changes(events),
-                    answer: Answer::of(&Held { reservation, status: "held", expires_at, lines: &wanted }),
-                    ..Decision::default()
-                })
-            })
-            .await?;
-        if !receipt.replayed {
-            self.shelves.remember(tenant, reservation, shelves);
-        }
-        Ok(receipt)
-    }
-
-    /// Ends a reservation: all that is still held, or the given lines. Answers with what was ended.
-    pub async fn end_reservation(
-        &self,
-        caller: Caller,
-        reservation: ReservationId,
-        end: End,
-        part: Option<Vec<Wanted>>,
-    ) -> Result<Receipt, LedgerError> {
-        let shelves = self.shelves_of(&caller, reservation).await?;
-        let part = match part {
-            None => None,
-            Some(lines) => Some(self.part(&caller, &lines).await?),
+    pub async fn reserve(&self, caller: Caller, ask: Reserve) -> Result<Receipt, LedgerError> {
+        let ttl = bounded(ask.ttl, self.reservation_ttl, TTL_MAX, "ttl_seconds")?;
+        let (lines, locations, mut reads) = self.lines(&caller, &ask.lines).await?;
+        let skus: HashMap<VariantId, Sku> =
+            lines.iter().zip(&ask.lines).map(|(line, wanted)| (line.variant, wanted.sku.clone())).collect();
+        let (reservation, others) = match &ask.owner {
+            Some(owner) => self.of_owner(&caller, owner).await?,
+            None => (ReservationId(Uuid::now_v7()), Arc::default()),
         };
-        self.submit(caller, streams(&shelves), move |lookup, _| {
-            let lines: BTreeMap<StockId, Option<Quantity>> = match &part {
-                Some(part) => part.iter().map(|(id, quantity)| (id.clone(), Some(*quantity))).collect(),
-                None => shelves
-                    .iter()
-                    .filter(|id| lookup.stock(id).held_for(&reservation).is_some())
-                    .map(|id| (id.clone(), None))
-                    .collect(),
-            };
-            if lines.is_empty() {
-                return Err(Refusal::conflict(
-                    "reservation.ended",
-                    format!("nothing is held for reservation {reservation} any more"),
-                ));
-            }
-            let command = |quantity| match end {
-                End::Commit => StockCommand::Commit { reservation, quantity },
-                End::Release => StockCommand::Release { reservation, quantity },
-            };
-            let events = reservation::end(&lines, command, |id| lookup.stock(id))?;
-            let units: i64 = events.iter().map(|(_, event)| units_of(event)).sum();
-            let status = if end == End::Commit { "committed" } else { "released" };
-            Ok(Decision {
-                changes: changes(events),
-                answer: json!({ "reservation": reservation, "status": status, "units": units }).into(),
-                ..Decision::default()
-            })
+        reads.extend(streams(&others));
+        self.submit(caller, reads, move |lookup, now| {
+            let expires_at = now + ttl;
+            let lines = allocate(&lines, &locations, reservation, now, |id| lookup.stock(id))?;
+            let events = reservation::reserve(reservation, &lines, &others, Some(expires_at), now, |id| {
+                lookup.stock(id)
+            })?;
+            let held = lines.iter().filter_map(|(id, quantity)| {
+                let sku = skus.get(&id.variant)?;
+                Some(HeldLine { sku, location: &id.location, quantity: *quantity })
+            });
+            let held = Held { reservation, status: "held", expires_at, lines: held.collect() };
+            Ok(Decision { answer: Answer::of(&held), changes: changes(events), ..Decision::default() })
         })
         .await
     }
 
-    async fn part(
+    /// Does something about all of a reservation that is still held, or about the given lines of it.
+    pub async fn step_reservation(
+        &self,
+        caller: Caller,
+        reservation: ReservationId,
+        step: Step,
+        lines: Option<Vec<Wanted>>,
+    ) -> Result<Receipt, LedgerError> {
+        let step = self.bounded_step(step)?;
+        let shelves = self.shelves_of(&caller, reservation).await?;
+        let parts = match lines {
+            Some(lines) => Some(parts(&self.lines(&caller, &lines).await?.0)?),
+            None => None,
+        };
+        self.submit(caller, streams(&shelves), move |lookup, now| {
+            let parts = match &parts {
+                Some(parts) => parts.clone(),
+                None => all_of(reservation, &shelves, &step, |id| lookup.stock(id))?,
+            };
+            let stock = |id: &StockId| lookup.stock(id);
+            let (events, refusal, mut answer) = match &step {
+                Bounded::Commit { reference } => {
+                    let (events, refusal) =
+                        reservation::commit(reservation, &parts, reference.as_deref(), now, stock)?;
+                    (events, refusal, json!({ "status": "committed" }))
+                }
+                Bounded::Release => {
+                    let release = |quantity| StockCommand::Release { reservation, quantity };
+                    (reservation::each(&parts, release, stock)?, None, json!({ "status": "released" }))
+                }
+                Bounded::Extend { by, payment } => {
+                    let (expires_at, payment) = (now + *by, *payment);
+                    let extend = |_| StockCommand::Extend { reservation, expires_at, payment };
+                    let events = reservation::each(&parts, extend, stock)?;
+                    let until = parts.keys().map(|id| ends_at(reservation, id, &events, stock(id))).min();
+                    (events, None, json!({ "status": "held", "expires_at": until }))
+                }
+            };
+            answer["reservation"] = json!(reservation);
+            if !matches!(step, Bounded::Extend { .. }) {
+                answer["units"] = events.iter().map(|(_, event)| units_of(event)).sum::<i64>().into();
+            }
+            Ok(Decision { changes: changes(events), answer: answer.into(), refusal, ..Decision::default() })
+        })
+        .await
+    }
+
+    fn bounded_step(&self, step: Step) -> Result<Bounded, Refusal> {
+        Ok(match step {
+            Step::Commit { reference } => Bounded::Commit { reference },
+            Step::Release => Bounded::Release,
+            Step::Extend { ttl } => {
+                let by = bounded(ttl, self.reservation_ttl, TTL_MAX, "ttl_seconds")?;
+                Bounded::Extend { by, payment: false }
+            }
+            Step::StartPayment { grace } => {
+                let by = bounded(grace, GRACE, GRACE_MAX, "grace_seconds")?;
+                Bounded::Extend { by, payment: true }
+            }
+        })
+    }
+
+    /// The variants some lines name, the locations to take from where they name none, and the shelves that
+    /// will be looked at.
+    pub(super) async fn lines(
         &self,
         caller: &Caller,
-        lines: &[Wanted],
-    ) -> Result<BTreeMap<StockId, Quantity>, LedgerError> {
-        let skus: Vec<Sku> = lines.iter().map(|line| line.sku.clone()).collect();
+        wanted: &[Wanted],
+    ) -> Result<(Vec<Line>, Arc<[LocationCode]>, Vec<StreamId>), LedgerError> {
+        if wanted.is_empty() || wanted.len() > LINES_MAX {
+            return Err(Refusal::invalid(
+                "reservation.lines",
+                format!("send 1 to {LINES_MAX} lines, not {}", wanted.len()),
+            )
+            .into());
+        }
+        let skus: Vec<Sku> = wanted.iter().map(|line| line.sku.clone()).collect();
         let named = self.named(caller, &skus).await?;
-        let lines: Vec<Line> = lines
-            .iter()
-            .zip(named)
-            .map(|(line, named)| Line {
-                stock: StockId { variant: named.variant, location: line.location.clone() },
-                quantity: line.quantity,
-            })
-            .collect();
-        Ok(reservation::merge(&lines)?)
+        let locations = self.selling_locations(caller.context.tenant).await?;
+        let mut reads = Vec::with_capacity(wanted.len());
+        let mut lines = Vec::with_capacity(wanted.len());
+        for (wanted, named) in wanted.iter().zip(named) {
+            let shelf = |location: &LocationCode| {
+                StreamId::Stock(StockId { variant: named.variant, location: location.clone() })
+            };
+            match &wanted.location {
+                Some(location) => reads.push(shelf(location)),
+                None => reads.extend(locations.iter().map(shelf)),
+            }
+            let (location, quantity) = (wanted.location.clone(), wanted.quantity);
+            lines.push(Line { variant: named.variant, location, quantity });
+        }
+        Ok((lines, locations, reads))
+    }
+
+    /// The reservation of a cart, and the shelves it has held units of so far.
+    async fn of_owner(
+        &self,
+        caller: &Caller,
+        owner: &str,
+    ) -> Result<(ReservationId, Arc<[StockId]>), LedgerError> {
+        if owner.is_empty() || owner.len() > 200 || owner.chars().any(char::is_control) {
+            return Err(
+                Refusal::invalid("reservation.owner", "an owner has 1 to 200 printable characters").into()
+            );
+        }
+        let reservation = ReservationId::of(caller.context.tenant, owner);
+        let shelves = self.shelves_in_history(caller, reservation).await?;
+        if !shelves.is_empty() {
+            self.may_touch_shelves(caller, reservation, &shelves).await?;
+        }
+        Ok((reservation, shelves))
     }
 
     /// The shelves a reservation holds units of. A reservation that was acknowledged is always found:
@@ -207,30 +278,112 @@ impl Operations {
         let tenant = caller.context.tenant;
         let shelves = match self.shelves.find(tenant, reservation) {
             Some(shelves) => shelves,
-            None => {
-                let mut conn = self.ledger().pool().acquire().await?;
-                let streams = read::shelves_of_reservation(&mut conn, tenant, reservation).await?;
-                let shelves = streams.iter().filter_map(|stream| match stream.parse() {
-                    Ok(StreamId::Stock(id)) => Some(id),
-                    _ => None,
-                });
-                shelves.collect()
-            }
+            None => self.shelves_in_history(caller, reservation).await?,
         };
-        let unknown =
-            || Refusal::missing("reservation.unknown", format!("there is no reservation {reservation}"));
         if shelves.is_empty() {
-            return Err(unknown().into());
+            return Err(unknown(reservation).into());
         }
-        if let Some(brand) = &caller.brand {
-            let variants: Vec<Uuid> = shelves.iter().map(|id| id.variant.0).collect();
-            if !queries::products::all_of_brand(self.ledger().pool(), tenant, &variants, brand).await? {
-                return Err(unknown().into());
-            }
-        }
-        self.shelves.remember(tenant, reservation, Arc::clone(&shelves));
+        self.may_touch_shelves(caller, reservation, &shelves).await?;
+        self.remember(tenant, reservation, &shelves);
         Ok(shelves)
     }
+
+    async fn shelves_in_history(
+        &self,
+        caller: &Caller,
+        reservation: ReservationId,
+    ) -> Result<Arc<[StockId]>, LedgerError> {
+        let mut conn = self.ledger().pool().acquire().await?;
+        let streams = read::shelves_of_reservation(&mut conn, caller.context.tenant, reservation).await?;
+        let shelves = streams.iter().filter_map(|stream| match stream.parse() {
+            Ok(StreamId::Stock(id)) => Some(id),
+            _ => None,
+        });
+        Ok(shelves.collect())
+    }
+
+    async fn may_touch_shelves(
+        &self,
+        caller: &Caller,
+        reservation: ReservationId,
+        shelves: &[StockId],
+    ) -> Result<(), LedgerError> {
+        let Some(brand) = &caller.brand else { return Ok(()) };
+        let variants: Vec<Uuid> = shelves.iter().map(|id| id.variant.0).collect();
+        let pool = self.ledger().pool();
+        if queries::products::all_of_brand(pool, caller.context.tenant, &variants, brand).await? {
+            return Ok(());
+        }
+        Err(unknown(reservation).into())
+    }
+
+    /// Remembers shelves, unless the reservation is a cart's, which may take others any time.
+    fn remember(&self, tenant: TenantId, reservation: ReservationId, shelves: &Arc<[StockId]>) {
+        if reservation.0.get_version_num() == 7 {
+            self.shelves.remember(tenant, reservation, Arc::clone(shelves));
+        }
+    }
+}
+
+/// A [`Step`] whose times are within their bounds.
+enum Bounded {
+    Commit { reference: Option<String> },
+    Release,
+    Extend { by: TimeDelta, payment: bool },
+}
+
+fn bounded(
+    asked: Option<Duration>,
+    usual: Duration,
+    most: Duration,
+    name: &str,
+) -> Result<TimeDelta, Refusal> {
+    let time = asked.unwrap_or(usual);
+    if time.is_zero() || time > most {
+        let detail = format!("{name} must be from 1 to {}", most.as_secs());
+        return Err(Refusal::invalid("reservation.ttl", detail));
+    }
+    Ok(TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX))
+}
+
+/// Everything that is still held for a reservation; for a commit also what has lapsed.
+fn all_of<'s>(
+    reservation: ReservationId,
+    shelves: &[StockId],
+    step: &Bounded,
+    stock: impl Fn(&StockId) -> &'s Stock,
+) -> Result<BTreeMap<StockId, Option<Quantity>>, Refusal> {
+    let late = matches!(step, Bounded::Commit { .. });
+    let concerned = |id: &&StockId| {
+        let shelf = stock(id);
+        shelf.held_for(&reservation).is_some() || (late && shelf.lapsed_for(&reservation).is_some())
+    };
+    let parts: BTreeMap<_, _> = shelves.iter().filter(concerned).map(|id| (id.clone(), None)).collect();
+    if parts.is_empty() {
+        return Err(Refusal::conflict(
+            "reservation.ended",
+            format!("nothing is held for reservation {reservation} any more"),
+        ));
+    }
+    Ok(parts)
+}
+
+/// When a hold ends by itself, after some events.
+fn ends_at(
+    reservation: ReservationId,
+    id: &StockId,
+    events: &[(StockId, StockEvent)],
+    shelf: &Stock,
+) -> Option<DateTime<Utc>> {
+    let extended = events.iter().find_map(|(shelf, event)| match event {
+        StockEvent::Extended { expires_at, .. } if shelf == id => Some(*expires_at),
+        _ => None,
+    });
+    extended.or_else(|| shelf.held_for(&reservation).and_then(|held| held.expires_at))
+}
+
+fn unknown(reservation: ReservationId) -> Refusal {
+    Refusal::missing("reservation.unknown", format!("there is no reservation {reservation}"))
 }
 
 fn streams(shelves: &[StockId]) -> Vec<StreamId> {

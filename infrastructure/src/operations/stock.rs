@@ -1,15 +1,27 @@
-//! Restock, adjust, count.
+//! Restock, adjust, count, transfer, and the rules of a shelf.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
 use onhand_domain::{
-    StreamId,
+    Refusal, StreamId,
     aggregate::verdict,
-    stock::{Stock, StockCommand, StockEvent},
-    values::{LocationCode, Quantity, Sku, StockId},
+    reservation::{self, Line},
+    stock::{Policy, Stock, StockCommand, StockEvent, occurred},
+    values::{LocationCode, Quantity, ReservationId, Sku, StockId},
 };
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{Caller, Operations};
+use super::{Caller, Operations, directory::unknown_sku, reservations::Wanted};
 use crate::ledger::{Decision, LedgerError, Receipt};
+
+/// The most changes one request may ask for.
+pub const BULK_MAX: usize = 10_000;
+/// Changes on their way at the same time; the queue has room for others, too.
+const BULK_ABREAST: usize = 500;
 
 /// A change of one shelf.
 #[derive(Debug, Clone)]
@@ -27,6 +39,8 @@ pub enum StockChange {
         delta: i64,
         /// Why.
         reason: String,
+        /// What it goes back to.
+        reference: Option<String>,
     },
     /// A count.
     Count {
@@ -37,70 +51,256 @@ pub enum StockChange {
     },
 }
 
-impl From<StockChange> for StockCommand {
-    fn from(change: StockChange) -> Self {
-        match change {
-            StockChange::Restock { quantity, reference } => Self::Restock { quantity, reference },
-            StockChange::Adjust { delta, reason } => Self::Adjust { delta, reason },
-            StockChange::Count { counted, reference } => Self::Count { counted, reference },
+impl StockChange {
+    fn command(self, occurred_at: DateTime<Utc>) -> StockCommand {
+        match self {
+            Self::Restock { quantity, reference } => {
+                StockCommand::Restock { quantity, reference, occurred_at }
+            }
+            Self::Adjust { delta, reason, reference } => {
+                StockCommand::Adjust { delta, reason, reference, occurred_at }
+            }
+            Self::Count { counted, reference } => StockCommand::Count { counted, reference, occurred_at },
         }
     }
 }
 
+/// A change, and of what.
+#[derive(Debug, Clone)]
+pub struct ShelfChange {
+    /// Of what.
+    pub sku: Sku,
+    /// Where.
+    pub location: LocationCode,
+    /// What happened.
+    pub change: StockChange,
+    /// When; now, if nobody said.
+    pub occurred_at: Option<DateTime<Utc>>,
+}
+
+/// Units that go from one location to another.
+#[derive(Debug, Clone)]
+pub struct Transfer {
+    /// Of what.
+    pub sku: Sku,
+    /// From where.
+    pub from: LocationCode,
+    /// To where.
+    pub to: LocationCode,
+    /// How many.
+    pub quantity: Quantity,
+    /// What it goes back to.
+    pub reference: Option<String>,
+}
+
+/// What became of one change among many.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// From 0, as the request had it.
+    row: usize,
+    #[serde(flatten)]
+    outcome: Value,
+}
+
 impl Operations {
     /// Changes what is on a shelf. Answers with the shelf as it then stands.
-    pub async fn change_stock(
+    pub async fn change_stock(&self, caller: Caller, change: ShelfChange) -> Result<Receipt, LedgerError> {
+        let named = self.named(&caller, std::slice::from_ref(&change.sku)).await?;
+        let variant = named.first().map(|named| named.variant);
+        self.change_shelf(caller, variant.ok_or_else(|| unknown_sku(&change.sku))?, change).await
+    }
+
+    async fn change_shelf(
         &self,
         caller: Caller,
-        sku: Sku,
-        location: LocationCode,
-        change: StockChange,
+        variant: onhand_domain::values::VariantId,
+        change: ShelfChange,
     ) -> Result<Receipt, LedgerError> {
-        let named = self.named(&caller, std::slice::from_ref(&sku)).await?;
-        let Some(variant) = named.first().map(|named| named.variant) else {
-            return Err(super::directory::unknown_sku(&sku).into());
-        };
+        let ShelfChange { sku, location, change, occurred_at } = change;
         let id = StockId { variant, location };
         let stream = StreamId::Stock(id.clone());
-        self.submit(caller, vec![stream.clone()], move |lookup, _| {
+        self.submit(caller, vec![stream.clone()], move |lookup, now| {
             let shelf = lookup.stock(&id);
-            let events = verdict(&id, shelf, change.clone().into())?;
-            let (on_hand, reserved) = totals_after(shelf, &events);
+            let events = verdict(&id, shelf, change.clone().command(occurred(occurred_at, now)?))?;
             Ok(Decision {
-                answer: json!({
-                    "sku": sku, "location": id.location, "on_hand": on_hand, "reserved": reserved,
-                    "available": on_hand - reserved,
-                })
-                .into(),
+                answer: level(&sku, &id.location, shelf, &events).into(),
                 changes: events.into_iter().map(|event| (stream.clone(), event.into())).collect(),
                 ..Decision::default()
             })
         })
         .await
     }
-}
 
-/// On hand and reserved after some events, without copying a shelf that may carry many holds.
-fn totals_after(shelf: &Stock, events: &[StockEvent]) -> (i64, i64) {
-    events.iter().fold((shelf.on_hand().units(), shelf.reserved().units()), |(on_hand, reserved), event| {
-        let (delta, held) = deltas(event);
-        match event {
-            StockEvent::Counted { counted, .. } => (counted.units(), reserved),
-            _ => (on_hand + delta, reserved + held),
+    /// Makes many changes, each for itself: one that is refused keeps no other from happening. Changes of one
+    /// shelf happen in the order given. With a key, a request that broke off is safe to repeat: rows that were done
+    /// are not done again.
+    pub async fn change_many(
+        &self,
+        caller: &Caller,
+        changes: Vec<ShelfChange>,
+    ) -> Result<Vec<Row>, LedgerError> {
+        if changes.is_empty() || changes.len() > BULK_MAX {
+            return Err(Refusal::invalid(
+                "bulk.rows",
+                format!("send 1 to {BULK_MAX} rows, not {}", changes.len()),
+            )
+            .into());
         }
-    })
-}
-
-/// By how much an event moves on hand and reserved. A count sets on hand instead: it is 0 here.
-pub fn deltas(event: &StockEvent) -> (i64, i64) {
-    match event {
-        StockEvent::Restocked { quantity, .. } => (quantity.units(), 0),
-        StockEvent::Adjusted { delta, .. } => (*delta, 0),
-        StockEvent::Counted { .. } => (0, 0),
-        StockEvent::Reserved { quantity, .. } => (0, quantity.units()),
-        StockEvent::Committed { quantity, .. } => (-quantity.units(), -quantity.units()),
-        StockEvent::Released { quantity, .. } | StockEvent::Expired { quantity, .. } => {
-            (0, -quantity.units())
+        if caller.idempotency.is_some() {
+            // The key is taken by the request as a whole; each row has one that follows from it.
+            self.submit(caller.clone(), vec![], |_, _| Ok(Decision::default())).await?;
         }
+        let mut rows = Vec::with_capacity(changes.len());
+        let mut changes = changes.into_iter().enumerate().peekable();
+        while changes.peek().is_some() {
+            let abreast: Vec<_> = changes.by_ref().take(BULK_ABREAST).collect();
+            let skus: Vec<Sku> = abreast.iter().map(|(_, change)| change.sku.clone()).collect();
+            let named = self.named_each(caller, &skus).await?;
+            let asked = abreast.into_iter().zip(named).map(|((row, change), named)| async move {
+                let caller = caller.of_row(row);
+                let changed = match named {
+                    Some(named) => self.change_shelf(caller, named.variant, change).await,
+                    None => Err(unknown_sku(&change.sku).into()),
+                };
+                changed.map(|receipt| (row, receipt)).map_err(|error| (row, error))
+            });
+            for outcome in join_all(asked).await {
+                rows.push(match outcome {
+                    Ok((row, receipt)) => {
+                        let mut outcome = receipt.answer.value();
+                        outcome["status"] = "done".into();
+                        outcome["position"] = receipt.position.into();
+                        Row { row, outcome }
+                    }
+                    Err((row, LedgerError::Refused(refusal) | LedgerError::RefusedBefore(refusal))) => {
+                        let outcome =
+                            json!({ "status": "refused", "code": refusal.code, "detail": refusal.detail });
+                        Row { row, outcome }
+                    }
+                    Err((_, error)) => return Err(error),
+                });
+            }
+        }
+        Ok(rows)
     }
+
+    /// Sends units from one location to another: they leave and arrive in the same instant.
+    pub async fn transfer(&self, caller: Caller, transfer: Transfer) -> Result<Receipt, LedgerError> {
+        let Transfer { sku, from, to, quantity, reference } = transfer;
+        if from == to {
+            return Err(Refusal::invalid("transfer.nowhere", "a transfer leads to another location").into());
+        }
+        let named = self.named(&caller, std::slice::from_ref(&sku)).await?;
+        let variant = named.first().map(|named| named.variant).ok_or_else(|| unknown_sku(&sku))?;
+        let ids = [from, to].map(|location| StockId { variant, location });
+        let reads = ids.iter().cloned().map(StreamId::Stock).collect();
+        self.submit(caller, reads, move |lookup, now| {
+            let [source, target] = &ids;
+            let (from, to) = (source.location.clone(), target.location.clone());
+            let out = StockCommand::TransferOut { quantity, to, reference: reference.clone(), now };
+            let arrive = StockCommand::TransferIn { quantity, from, reference: reference.clone(), now };
+            let left = verdict(source, lookup.stock(source), out)?;
+            let arrived = verdict(target, lookup.stock(target), arrive)?;
+            Ok(Decision {
+                answer: json!({
+                    "from": level(&sku, &source.location, lookup.stock(source), &left),
+                    "to": level(&sku, &target.location, lookup.stock(target), &arrived),
+                })
+                .into(),
+                changes: left
+                    .into_iter()
+                    .map(|event| (StreamId::Stock(source.clone()), event.into()))
+                    .chain(arrived.into_iter().map(|event| (StreamId::Stock(target.clone()), event.into())))
+                    .collect(),
+                ..Decision::default()
+            })
+        })
+        .await
+    }
+
+    /// Lets other rules hold for a shelf.
+    pub async fn set_policy(
+        &self,
+        caller: Caller,
+        sku: Sku,
+        location: LocationCode,
+        policy: Policy,
+    ) -> Result<Receipt, LedgerError> {
+        let named = self.named(&caller, std::slice::from_ref(&sku)).await?;
+        let variant = named.first().map(|named| named.variant).ok_or_else(|| unknown_sku(&sku))?;
+        let id = StockId { variant, location };
+        let stream = StreamId::Stock(id.clone());
+        self.submit(caller, vec![stream.clone()], move |lookup, _| {
+            let events = verdict(&id, lookup.stock(&id), StockCommand::SetPolicy(policy))?;
+            Ok(Decision {
+                answer: json!({ "sku": sku, "location": id.location, "policy": policy }).into(),
+                changes: events.into_iter().map(|event| (stream.clone(), event.into())).collect(),
+                ..Decision::default()
+            })
+        })
+        .await
+    }
+
+    /// Whether a reservation of these lines would be made at this moment, and from where: the very rule that
+    /// reserves is asked, on the newest states, and nothing is held.
+    pub async fn availability(&self, caller: Caller, wanted: Vec<Wanted>) -> Result<Receipt, LedgerError> {
+        let (lines, locations, reads) = self.lines(&caller, &wanted).await?;
+        let caller = Caller { idempotency: None, ..caller };
+        self.submit(caller, reads, move |lookup, now| {
+            let nobody = ReservationId(Uuid::nil());
+            let answer = allocate(&lines, &locations, nobody, now, |id| lookup.stock(id)).and_then(|lines| {
+                reservation::reserve(nobody, &lines, &[], None, now, |id| lookup.stock(id))?;
+                Ok(lines)
+            });
+            let answer = match answer {
+                Ok(lines) => json!({ "available": true, "lines": shelves(&lines) }),
+                Err(refusal) if refusal.code == "stock.insufficient" => {
+                    let shortages = refusal.facts.map(|mut facts| facts["shortages"].take());
+                    json!({ "available": false, "shortages": shortages })
+                }
+                Err(refusal) => return Err(refusal),
+            };
+            Ok(Decision { answer: answer.into(), ..Decision::default() })
+        })
+        .await
+    }
+}
+
+/// The shelves for some lines, as far as the buyer of this reservation can be served.
+pub(super) fn allocate<'s>(
+    lines: &[Line],
+    locations: &[LocationCode],
+    buyer: ReservationId,
+    now: DateTime<Utc>,
+    stock: impl Fn(&StockId) -> &'s Stock,
+) -> Result<reservation::Lines, Refusal> {
+    reservation::allocate(lines, locations, |id| stock(id).obtainable(&buyer, now))
+}
+
+fn shelves(lines: &reservation::Lines) -> Value {
+    lines
+        .iter()
+        .map(|(id, quantity)| {
+            json!({ "variant_id": id.variant, "location": id.location, "quantity": quantity })
+        })
+        .collect()
+}
+
+fn level(sku: &Sku, location: &LocationCode, shelf: &Stock, events: &[StockEvent]) -> Value {
+    let (on_hand, reserved) = shelf.totals_after(events);
+    let mut level = json!({
+        "sku": sku, "location": location, "on_hand": on_hand, "reserved": reserved,
+        "available": (on_hand - reserved).max(0),
+    });
+    if events.iter().any(|event| matches!(event, StockEvent::Covered { .. })) {
+        level["covered"] = "a later count has seen this already; the number stays".into();
+    }
+    level
+}
+
+/// Adds up parts per shelf, whose lines all name their location.
+pub(super) fn parts(lines: &[Line]) -> Result<BTreeMap<StockId, Option<Quantity>>, Refusal> {
+    let default = [LocationCode::default()];
+    let lines = reservation::allocate(lines, &default, |_| Quantity::ZERO)?;
+    Ok(lines.into_iter().map(|(id, quantity)| (id, Some(quantity))).collect())
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Event, StreamId, connection::ConnectionEvent, listing::ListingEvent, product::ProductEvent,
-    stock::StockEvent, values::TenantId,
+    values::TenantId,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -36,18 +36,11 @@ impl Touched {
     /// Notes what one entry touches.
     pub(crate) fn note(&mut self, stream: &StreamId, event: &Event) {
         match (stream, event) {
-            (StreamId::Stock(id), Event::Stock(event)) => match event {
-                StockEvent::Restocked { .. }
-                | StockEvent::Adjusted { .. }
-                | StockEvent::Counted { .. }
-                | StockEvent::Reserved { .. }
-                | StockEvent::Released { .. }
-                | StockEvent::Expired { .. } => {
+            (StreamId::Stock(id), Event::Stock(event)) => {
+                if event.moves_available() {
                     self.shelves.insert((id.variant.0, id.location.to_string()));
                 }
-                // On hand and reserved go down together: nothing changes for a channel.
-                StockEvent::Committed { .. } => {}
-            },
+            }
             (_, Event::Product(ProductEvent::Priced { variant, market, .. })) => {
                 self.prices.insert((variant.0, market.to_string()));
             }

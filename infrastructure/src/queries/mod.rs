@@ -6,6 +6,8 @@ pub mod checkpoints;
 pub mod connections;
 pub mod deliveries;
 pub mod listings;
+pub mod locations;
+pub mod moves;
 pub mod outbox;
 pub mod products;
 pub mod reservations;
@@ -73,13 +75,14 @@ impl Window {
         let limit = self.limit.clamp(1, PAGE_MAX) as usize;
         let more = data.len() > limit;
         data.truncate(limit);
-        let next_cursor = data
-            .last()
-            .filter(|_| more)
-            .and_then(|last| serde_json::to_vec(&key(last)).ok())
-            .map(|key| URL_SAFE_NO_PAD.encode(key));
+        let next_cursor = data.last().filter(|_| more).map(|last| cursor(&key(last)));
         Page { data, next_cursor }
     }
+}
+
+/// A key as [`Window::after`] reads it.
+fn cursor(key: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default())
 }
 
 /// An optional SKU filter, parsed.

@@ -1,7 +1,7 @@
 //! Reservations: what is held for whom, and what became of it.
 
 use chrono::{DateTime, Utc};
-use onhand_domain::values::{ReservationId, TenantId, VariantId};
+use onhand_domain::values::{TenantId, VariantId};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
@@ -14,12 +14,12 @@ use super::{Page, QueryError, Window};
 #[expect(missing_docs, reason = "the columns of the table, described there")]
 pub struct ReservationView {
     pub id: Uuid,
-    /// `held`, `committed`, `released`, `expired`, or `ended` where the lines ended differently.
+    /// `held`, `committed`, `released`, `expired`, `refund_due`, or `ended` where the lines ended differently.
     pub status: String,
     pub reserved_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
     pub actor: String,
-    /// `[{ sku, variant_id, location, reserved, held, committed, released, expired }]`.
+    /// `[{ sku, variant_id, location, reserved, held, committed, released, expired, refund_due }]`.
     pub lines: Value,
 }
 
@@ -55,8 +55,6 @@ pub async fn list(
 pub struct DueHold {
     /// Whose.
     pub tenant: TenantId,
-    /// For which reservation.
-    pub reservation: ReservationId,
     /// Of what.
     pub variant: VariantId,
     /// Where.
@@ -65,12 +63,12 @@ pub struct DueHold {
 
 /// Holds that are due at `now`: of each tenant the longest overdue, up to `limit`.
 pub async fn due(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<DueHold>, sqlx::Error> {
-    let rows: Vec<(Uuid, Uuid, Uuid, String)> = sqlx::query_as(
-        "select d.tenant_id, d.reservation_id, d.variant_id, d.location
+    let rows: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
+        "select d.tenant_id, d.variant_id, d.location
          from ledger_heads h
          left join checkpoints c on c.tenant_id = h.tenant_id and c.model = 'reservations'
          cross join lateral (
-             select tenant_id, reservation_id, variant_id, location from reservations r
+             select tenant_id, variant_id, location from reservations r
              where r.tenant_id = h.tenant_id and r.expires_at <= $1
                and r.reserved > r.committed + r.released + r.expired -- reservations_due_idx
              order by r.expires_at limit $2) d
@@ -82,9 +80,8 @@ pub async fn due(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<Du
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(tenant, reservation, variant, location)| DueHold {
+        .map(|(tenant, variant, location)| DueHold {
             tenant: TenantId(tenant),
-            reservation: ReservationId(reservation),
             variant: VariantId(variant),
             location,
         })

@@ -7,6 +7,7 @@ with together as (
            bool_and(p.brand is not distinct from $2) as of_brand,
            case
                when sum(r.reserved - r.committed - r.released - r.expired) > 0 then 'held'
+               when sum(r.refund_due) > 0 then 'refund_due'
                when sum(r.committed) = sum(r.reserved) then 'committed'
                when sum(r.released) = sum(r.reserved) then 'released'
                when sum(r.expired) = sum(r.reserved) then 'expired'
@@ -15,7 +16,8 @@ with together as (
            jsonb_agg(jsonb_build_object(
                'sku', v.sku, 'variant_id', r.variant_id, 'location', r.location, 'reserved', r.reserved,
                'held', r.reserved - r.committed - r.released - r.expired,
-               'committed', r.committed, 'released', r.released, 'expired', r.expired)
+               'committed', r.committed, 'released', r.released, 'expired', r.expired,
+               'refund_due', r.refund_due)
                order by r.variant_id, r.location) as lines
     from reservations r
     left join variants v on v.tenant_id = r.tenant_id and v.id = r.variant_id

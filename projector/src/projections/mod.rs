@@ -5,6 +5,7 @@ pub mod audit_log;
 pub mod connections;
 pub mod deliveries;
 pub mod listings;
+pub mod locations;
 pub mod products;
 pub mod reservations;
 pub mod stock_levels;

@@ -21,7 +21,10 @@ struct Net {
     committed: i64,
     released: i64,
     expired: i64,
+    refund_due: i64,
     made: Option<Made>,
+    /// The newest end of the hold, if it was given more time after it was made.
+    extended: Option<DateTime<Utc>>,
     position: i64,
 }
 
@@ -56,6 +59,8 @@ pub fn apply<'c>(
             .bind(nets.values().map(|net| net.expired).collect::<Vec<_>>())
             .bind(made(|made| made.at))
             .bind(nets.values().map(|net| net.made.as_ref().and_then(|m| m.expires_at)).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.extended).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.refund_due).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.made.as_ref().map(|m| m.actor.as_str())).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
             .execute(conn)
@@ -81,9 +86,10 @@ fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<(ReservationId, StockId), Net>,
                 line(reservation, &|net| {
                     net.reserved += Quantity::units(quantity);
                     net.made = Some(Made { at: entry.recorded_at, expires_at, actor: actor.clone() });
+                    net.extended = None;
                 });
             }
-            StockEvent::Committed { reservation, quantity } => {
+            StockEvent::Committed { reservation, quantity, .. } => {
                 line(reservation, &|net| net.committed += quantity.units());
             }
             StockEvent::Released { reservation, quantity } => {
@@ -92,7 +98,24 @@ fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<(ReservationId, StockId), Net>,
             StockEvent::Expired { reservation, quantity } => {
                 line(reservation, &|net| net.expired += quantity.units());
             }
-            StockEvent::Restocked { .. } | StockEvent::Adjusted { .. } | StockEvent::Counted { .. } => {}
+            StockEvent::Extended { reservation, expires_at, .. } => {
+                line(reservation, &|net| net.extended = Some(expires_at));
+            }
+            StockEvent::Regained { reservation, quantity } => {
+                line(reservation, &|net| net.expired -= quantity.units());
+            }
+            StockEvent::RefundDue { reservation, quantity } => {
+                line(reservation, &|net| net.refund_due += quantity.units());
+            }
+            StockEvent::Restocked { .. }
+            | StockEvent::Adjusted { .. }
+            | StockEvent::Counted { .. }
+            | StockEvent::Covered { .. }
+            | StockEvent::TransferredOut { .. }
+            | StockEvent::TransferredIn { .. }
+            | StockEvent::PolicySet(_)
+            | StockEvent::Low { .. }
+            | StockEvent::Recovered { .. } => {}
         }
     }
     Ok(nets)

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
-use onhand_domain::{Event, StreamId, stock::StockEvent, values::StockId};
-use onhand_infrastructure::operations::stock::deltas;
+use onhand_domain::{
+    Event, StreamId,
+    stock::{Policy, StockEvent},
+    values::{Quantity, StockId},
+};
 use sqlx::PgConnection;
 
 use crate::{ProjectorError, registry::Stretch};
@@ -12,10 +15,14 @@ use crate::{ProjectorError, registry::Stretch};
 /// What a stretch adds up to for one shelf.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Net {
-    /// The last count, if there was one; `on_hand` then counts from it.
+    /// What the last count set, if there was one; `on_hand` then counts from it.
     counted: Option<i64>,
     on_hand: i64,
     reserved: i64,
+    /// The newest rules, if they changed.
+    policy: Option<Policy>,
+    /// Whether it was told to be low, or to have recovered.
+    low: Option<bool>,
     position: i64,
 }
 
@@ -29,27 +36,24 @@ pub fn apply<'c>(
         if nets.is_empty() {
             return Ok(());
         }
-        sqlx::query(
-            // The checkpoint's lock makes this the only writer of the tenant's rows.
-            "insert into stock_levels (tenant_id, variant_id, location, on_hand, reserved, position)
-             select $1, n.variant_id, n.location, coalesce(n.counted, s.on_hand, 0) + n.on_hand,
-                    coalesce(s.reserved, 0) + n.reserved, n.position
-             from unnest($2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-                 as n (variant_id, location, counted, on_hand, reserved, position)
-             left join stock_levels s
-                 on s.tenant_id = $1 and s.variant_id = n.variant_id and s.location = n.location
-             on conflict (tenant_id, variant_id, location) do update
-                 set on_hand = excluded.on_hand, reserved = excluded.reserved, position = excluded.position",
-        )
-        .bind(stretch.tenant.0)
-        .bind(nets.keys().map(|id| id.variant.0).collect::<Vec<_>>())
-        .bind(nets.keys().map(|id| id.location.as_str()).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.counted).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.on_hand).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.reserved).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
-        .execute(conn)
-        .await?;
+        let policies = || nets.values().map(|net| net.policy);
+        sqlx::query(include_str!("stock_levels.sql"))
+            .bind(stretch.tenant.0)
+            .bind(nets.keys().map(|id| id.variant.0).collect::<Vec<_>>())
+            .bind(nets.keys().map(|id| id.location.as_str()).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.counted).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.on_hand).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.reserved).collect::<Vec<_>>())
+            .bind(policies().map(|policy| policy.map(|p| p.backorder_limit.units())).collect::<Vec<_>>())
+            .bind(
+                policies()
+                    .map(|policy| policy.and_then(|p| p.low_stock_threshold).map(Quantity::units))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(nets.values().map(|net| net.low).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
+            .execute(conn)
+            .await?;
         Ok(())
     })
 }
@@ -62,13 +66,20 @@ fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<StockId, Net>, ProjectorError> 
         };
         let net = nets.entry(id).or_default();
         net.position = entry.position;
-        if let StockEvent::Counted { counted, .. } = &event {
-            net.counted = Some(counted.units());
-            net.on_hand = 0;
+        match &event {
+            StockEvent::PolicySet(policy) => net.policy = Some(*policy),
+            StockEvent::Low { .. } => net.low = Some(true),
+            StockEvent::Recovered { .. } => net.low = Some(false),
+            _ => {}
         }
-        let (on_hand, reserved) = deltas(&event);
-        net.on_hand += on_hand;
-        net.reserved += reserved;
+        if let Some(set) = event.sets_on_hand() {
+            net.counted = Some(set);
+            net.on_hand = 0;
+        } else {
+            let (on_hand, reserved) = event.moves(0);
+            net.on_hand += on_hand;
+            net.reserved += reserved;
+        }
     }
     Ok(nets)
 }

@@ -41,10 +41,10 @@ async fn a_hold_ends_by_itself_when_its_time_has_come() {
     assert_eq!(world.history().await.iter().filter(|name| *name == "stock.expired").count(), 1);
 
     let id = held["reservation"].as_str().expect("an id");
-    let late = world.admin.post(&format!("/api/reservations/{id}/commit"), json!({})).await;
-    assert_eq!(late.problem(409), "reservation.ended");
     let shown = world.admin.get(&format!("/api/reservations/{id}")).await.expect(200);
     assert_eq!(shown["status"], "expired");
+    let late = world.admin.post(&format!("/api/reservations/{id}/release"), json!({})).await;
+    assert_eq!(late.problem(409), "reservation.ended");
 }
 
 #[tokio::test]

@@ -88,6 +88,7 @@ async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<Stri
         clock: Clock::default(),
         keys: KeyRing::parse(&master_keys())?,
         reservation_ttl: std::time::Duration::from_secs(900),
+        states_bytes: 512_000_000,
         shopify_api_version: "2026-04".into(),
     };
     let onhand = Onhand::new(parts)?;

@@ -106,6 +106,7 @@ pub(super) async fn server(
         clock: Clock::default(),
         keys,
         reservation_ttl: config.reservation_ttl,
+        states_bytes: config.states_bytes,
         shopify_api_version: config.shopify_api_version.clone(),
     })?;
     let onhand = props.onhand.insert(onhand);

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, panic::AssertUnwindSafe};
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{Refusal, StreamId, stream::Lookup};
+use onhand_domain::{Refusal, State, StreamId, stock::Stock, stream::Lookup};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -146,7 +146,11 @@ impl Sequencer {
             batch.touched.note(&stream, &event);
             batch.streams.insert(stream.clone(), ());
             let version = self.states.evolve(&stream, event).unwrap_or(Err(LedgerError::Stopped))?;
-            batch.entries.push(chain.link(&stream, version, stored, metadata.clone()));
+            let metadata = match self.states.get(&stream) {
+                Some(State::Stock(shelf)) => with_level(&metadata, shelf),
+                _ => metadata.clone(),
+            };
+            batch.entries.push(chain.link(&stream, version, stored, metadata));
         }
         batch.attachments.bodies.extend(decision.attachments.bodies);
         batch.attachments.secrets.extend(decision.attachments.secrets);
@@ -156,4 +160,11 @@ impl Sequencer {
             None => Ok(decision.answer),
         })
     }
+}
+
+/// Entries of a shelf carry what is on it after them, so that each number can be followed back without
+/// adding up history.
+fn with_level(metadata: &str, shelf: &Stock) -> String {
+    let fields = metadata.strip_suffix('}').unwrap_or(metadata);
+    format!("{fields},\"on_hand\":{},\"reserved\":{}}}", shelf.on_hand(), shelf.reserved())
 }

@@ -26,10 +26,11 @@ impl Sequencer {
             answers.push(match first {
                 Some(Verdict::Decided { position, outcome }) => {
                     self.recent.remember(&ticket.submission, *position, outcome);
-                    outcome
-                        .clone()
-                        .map(|answer| Receipt { position: *position, answer, replayed })
-                        .map_err(LedgerError::from)
+                    match outcome.clone() {
+                        Ok(answer) => Ok(Receipt { position: *position, answer, replayed }),
+                        Err(refusal) if replayed => Err(LedgerError::RefusedBefore(refusal)),
+                        Err(refusal) => Err(refusal.into()),
+                    }
                 }
                 Some(Verdict::KeyReused) => Err(LedgerError::KeyReused),
                 Some(Verdict::SameAs(_)) | None => Err(LedgerError::Stopped),

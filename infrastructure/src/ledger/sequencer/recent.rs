@@ -76,5 +76,8 @@ fn replay(same_request: bool, position: i64, outcome: Outcome) -> Result<Receipt
     if !same_request {
         return Err(LedgerError::KeyReused);
     }
-    Ok(Receipt { position, answer: outcome?, replayed: true })
+    match outcome {
+        Ok(answer) => Ok(Receipt { position, answer, replayed: true }),
+        Err(refusal) => Err(LedgerError::RefusedBefore(refusal)),
+    }
 }

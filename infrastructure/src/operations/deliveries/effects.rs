@@ -11,7 +11,7 @@ use onhand_domain::{
     listing::{Listing, ListingCommand},
     order::{self, OrderCommand},
     product::ProductCommand,
-    stock::StockEvent,
+    stock::StockCommand,
     stream::Lookup,
     values::{
         ConnectionId, ExternalId, ListingId, Market, Money, OrderId, ProductId, Quantity, StockId, VariantId,
@@ -165,7 +165,7 @@ impl Effects {
             }
             Step::Stock { listings, available, at } => {
                 for id in listings {
-                    self.observe_stock(*id, *available, *at, lookup, tally)?;
+                    self.observe_stock(*id, (*available, *at), lookup, now, tally)?;
                 }
             }
             Step::Placed { external, lines } => self.place(external, lines, lookup, now, tally)?,
@@ -191,9 +191,9 @@ impl Effects {
     fn observe_stock(
         &self,
         id: ListingId,
-        available: i64,
-        at: DateTime<Utc>,
+        (available, at): (i64, DateTime<Utc>),
         lookup: &Lookup<'_>,
+        now: DateTime<Utc>,
         tally: &mut Tally,
     ) -> Result<(), Refusal> {
         let connection = lookup.connection(&self.connection);
@@ -231,7 +231,10 @@ impl Effects {
         let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
         if counted != stock.on_hand() {
             let reference = Some(format!("connection:{}", self.connection));
-            tally.changes.push((StreamId::Stock(shelf), StockEvent::Counted { counted, reference }.into()));
+            let command = StockCommand::Count { counted, reference, occurred_at: now };
+            for event in verdict(&shelf, stock, command)? {
+                tally.changes.push((StreamId::Stock(shelf.clone()), event.into()));
+            }
         }
         Ok(())
     }
@@ -266,7 +269,7 @@ impl Effects {
                 None => unmapped.push(line_name(line)),
             }
         }
-        let (held, events) = order::hold(id, wanted, now, |shelf| lookup.stock(shelf));
+        let (held, events) = order::hold(id, wanted, now, |shelf| lookup.stock(shelf))?;
         for line in held.iter().filter(|line| line.held < line.quantity) {
             tally
                 .notes
@@ -307,7 +310,7 @@ impl Effects {
         for event in verdict(&id, order, command)? {
             tally.changes.push((StreamId::Order(id), event.into()));
             let lines = order.lines.as_deref().unwrap_or_default();
-            let back = order::give_back(id, lines, |shelf| lookup.stock(shelf));
+            let back = order::give_back(id, lines, |shelf| lookup.stock(shelf))?;
             tally
                 .changes
                 .extend(back.into_iter().map(|(shelf, event)| (StreamId::Stock(shelf), event.into())));

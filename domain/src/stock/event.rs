@@ -1,0 +1,248 @@
+//! What happens to a shelf.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::values::{LocationCode, Quantity, ReservationId};
+
+/// What has happened to the units on this shelf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StockEvent {
+    /// Units arrived and were put on the shelf.
+    #[serde(rename = "stock.restocked")]
+    Restocked {
+        /// How many.
+        quantity: Quantity,
+        /// A purchase order, a return, whatever the caller named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// When they arrived.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
+    },
+    /// The number on the shelf was corrected by hand, up or down.
+    #[serde(rename = "stock.adjusted")]
+    Adjusted {
+        /// Units added (positive) or taken away (negative).
+        delta: i64,
+        /// Why.
+        reason: String,
+        /// A ticket, a document, whatever the caller named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// When the units came or went.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
+    },
+    /// Somebody counted the shelf, and this is what was there.
+    #[serde(rename = "stock.counted")]
+    Counted {
+        /// Units found.
+        counted: Quantity,
+        /// A stock-take, a platform's report, whatever the caller named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// When they were counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
+        /// What is on the shelf by now: the count, and what has moved since. The count itself if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_hand: Option<Quantity>,
+    },
+    /// A change came to light that a later count had seen already; the number stays.
+    #[serde(rename = "stock.covered")]
+    Covered {
+        /// What was reported.
+        report: Report,
+        /// When it happened, before the last count.
+        occurred_at: DateTime<Utc>,
+    },
+    /// Units were set aside for a buyer; they are still on the shelf.
+    #[serde(rename = "stock.reserved")]
+    Reserved {
+        /// For whom.
+        reservation: ReservationId,
+        /// How many, besides those that were held for the same buyer already.
+        quantity: Quantity,
+        /// When the hold ends by itself; a platform's order holds until it is cancelled or shipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<DateTime<Utc>>,
+    },
+    /// A hold was given more time.
+    #[serde(rename = "stock.extended")]
+    Extended {
+        /// Whose.
+        reservation: ReservationId,
+        /// When it ends by itself now.
+        expires_at: DateTime<Utc>,
+        /// True if that is because the buyer is paying at this moment; a hold gets such time once.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        payment: bool,
+    },
+    /// Reserved units were sold and have left the shelf.
+    #[serde(rename = "stock.committed")]
+    Committed {
+        /// For whom they were held.
+        reservation: ReservationId,
+        /// How many.
+        quantity: Quantity,
+        /// A shipment, a payment, whatever the caller named; the same one is not taken off twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// When they left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
+    },
+    /// Reserved units were given back without a sale.
+    #[serde(rename = "stock.released")]
+    Released {
+        /// For whom they were held.
+        reservation: ReservationId,
+        /// How many.
+        quantity: Quantity,
+    },
+    /// A hold ran out of time, and its units are free again.
+    #[serde(rename = "stock.expired")]
+    Expired {
+        /// For whom they were held.
+        reservation: ReservationId,
+        /// How many.
+        quantity: Quantity,
+    },
+    /// Somebody paid for units whose hold had run out; they could still be had, and are held again.
+    #[serde(rename = "stock.regained")]
+    Regained {
+        /// Who paid.
+        reservation: ReservationId,
+        /// How many.
+        quantity: Quantity,
+    },
+    /// Somebody paid for units whose hold had run out and that others have by now; the money has to go back.
+    #[serde(rename = "stock.refund_due")]
+    RefundDue {
+        /// Who paid.
+        reservation: ReservationId,
+        /// For how many.
+        quantity: Quantity,
+    },
+    /// Units left for another location.
+    #[serde(rename = "stock.transferred_out")]
+    TransferredOut {
+        /// How many.
+        quantity: Quantity,
+        /// Where to.
+        to: LocationCode,
+        /// A transfer order, whatever the caller named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// When they left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
+    },
+    /// Units came from another location.
+    #[serde(rename = "stock.transferred_in")]
+    TransferredIn {
+        /// How many.
+        quantity: Quantity,
+        /// Where from.
+        from: LocationCode,
+        /// A transfer order, whatever the caller named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// When they came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
+    },
+    /// Other rules hold for this shelf from now on.
+    #[serde(rename = "stock.policy_set")]
+    PolicySet(Policy),
+    /// What is available fell to the threshold.
+    #[serde(rename = "stock.low")]
+    Low {
+        /// Units still available.
+        available: Quantity,
+        /// The threshold.
+        threshold: Quantity,
+    },
+    /// What is available rose above the threshold again.
+    #[serde(rename = "stock.recovered")]
+    Recovered {
+        /// Units available.
+        available: Quantity,
+    },
+}
+
+/// What somebody says about a shelf, too late to matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// Units that arrived.
+    Restock(Quantity),
+    /// Units that came or went.
+    Adjustment(i64),
+    /// Units that were found.
+    Count(Quantity),
+}
+
+/// The rules of one shelf.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// How many units may be reserved beyond those on hand; none unless said otherwise.
+    pub backorder_limit: Quantity,
+    /// At how many available units somebody wants to be told; nobody if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_stock_threshold: Option<Quantity>,
+}
+
+impl StockEvent {
+    /// By how many units on hand and reserved move, given what was on hand before.
+    pub fn moves(&self, on_hand: i64) -> (i64, i64) {
+        match self {
+            Self::Restocked { quantity, .. } | Self::TransferredIn { quantity, .. } => (quantity.units(), 0),
+            Self::TransferredOut { quantity, .. } => (-quantity.units(), 0),
+            Self::Adjusted { delta, .. } => (*delta, 0),
+            Self::Counted { .. } => (self.sets_on_hand().unwrap_or(on_hand) - on_hand, 0),
+            Self::Reserved { quantity, .. } | Self::Regained { quantity, .. } => (0, quantity.units()),
+            Self::Committed { quantity, .. } => (-quantity.units(), -quantity.units()),
+            Self::Released { quantity, .. } | Self::Expired { quantity, .. } => (0, -quantity.units()),
+            Self::Covered { .. }
+            | Self::Extended { .. }
+            | Self::RefundDue { .. }
+            | Self::PolicySet(_)
+            | Self::Low { .. }
+            | Self::Recovered { .. } => (0, 0),
+        }
+    }
+
+    /// What is on hand after a count, whatever it was before; none for everything but a count.
+    pub fn sets_on_hand(&self) -> Option<i64> {
+        match self {
+            Self::Counted { counted, on_hand, .. } => Some(on_hand.unwrap_or(*counted).units()),
+            _ => None,
+        }
+    }
+
+    /// Whether what a channel may sell can be another number after this.
+    pub fn moves_available(&self) -> bool {
+        match self {
+            Self::Restocked { .. }
+            | Self::Adjusted { .. }
+            | Self::Counted { .. }
+            | Self::Reserved { .. }
+            | Self::Regained { .. }
+            | Self::Released { .. }
+            | Self::Expired { .. }
+            | Self::TransferredOut { .. }
+            | Self::TransferredIn { .. } => true,
+            // On hand and reserved go down together: nothing changes for a channel.
+            Self::Committed { .. } => false,
+            Self::Covered { .. }
+            | Self::Extended { .. }
+            | Self::RefundDue { .. }
+            | Self::PolicySet(_)
+            | Self::Low { .. }
+            | Self::Recovered { .. } => false,
+        }
+    }
+}

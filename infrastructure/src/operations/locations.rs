@@ -1,0 +1,83 @@
+//! Locations: how they are sold from, and the order of those that sell, remembered for a moment.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use onhand_domain::{
+    StreamId,
+    aggregate::verdict,
+    location::LocationCommand,
+    values::{LocationCode, TenantId},
+};
+use serde_json::json;
+
+use super::{Caller, Operations};
+use crate::{
+    ledger::{Decision, LedgerError, Receipt},
+    queries,
+};
+
+/// How long the order of locations is believed. It seldom changes; other processes change it, too.
+const BELIEVED: Duration = Duration::from_secs(3);
+const TENANTS_MAX: usize = 10_000;
+
+/// Locations that sell, in their order.
+#[derive(Default)]
+pub(crate) struct Locations {
+    selling: Mutex<HashMap<TenantId, (Instant, Arc<[LocationCode]>)>>,
+}
+
+impl Operations {
+    /// Says how a location is sold from.
+    pub async fn set_location(
+        &self,
+        caller: Caller,
+        code: LocationCode,
+        priority: i32,
+        sells: bool,
+    ) -> Result<Receipt, LedgerError> {
+        let tenant = caller.context.tenant;
+        let stream = StreamId::Location(code.clone());
+        let receipt = self
+            .submit(caller, vec![stream.clone()], move |lookup, _| {
+                let command = LocationCommand::Set { priority, sells };
+                let events = verdict(&code, lookup.location(&code), command)?;
+                Ok(Decision {
+                    answer: json!({ "location": code, "priority": priority, "sells": sells }).into(),
+                    changes: events.into_iter().map(|event| (stream.clone(), event.into())).collect(),
+                    ..Decision::default()
+                })
+            })
+            .await?;
+        self.locations.selling.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+        Ok(receipt)
+    }
+
+    /// The locations that reservations take from when they name none, in their order. As long as nothing was
+    /// said about any, that is `main`.
+    pub(super) async fn selling_locations(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Arc<[LocationCode]>, LedgerError> {
+        {
+            let selling = self.locations.selling.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, order)) = selling.get(&tenant).filter(|(since, _)| since.elapsed() < BELIEVED) {
+                return Ok(Arc::clone(order));
+            }
+        }
+        let order: Arc<[LocationCode]> =
+            match queries::locations::selling(self.ledger().pool(), tenant).await? {
+                Some(order) => order.into(),
+                None => Arc::from([LocationCode::default()]),
+            };
+        let mut selling = self.locations.selling.lock().unwrap_or_else(PoisonError::into_inner);
+        if selling.len() >= TENANTS_MAX {
+            selling.clear();
+        }
+        selling.insert(tenant, (Instant::now(), Arc::clone(&order)));
+        Ok(order)
+    }
+}

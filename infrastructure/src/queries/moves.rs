@@ -1,0 +1,192 @@
+//! Moves: every change of a shelf, with what was on it before and after, read from history itself.
+//!
+//! Each entry of a shelf carries what is on it afterwards, and the entry before carries what was on it
+//! before; so there is nothing here to rebuild, and nothing that could disagree with history.
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{
+    Event,
+    values::{ReservationId, TenantId},
+};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{FromRow, PgPool};
+use uuid::Uuid;
+
+use super::{Page, QueryError, Window};
+use crate::ledger::read;
+
+/// Entries looked through for one page of a list that names neither shelf nor reservation. A page may then be
+/// short, or empty, and yet not the last.
+const STRETCH: i64 = 20_000;
+/// Locations of one variant that are looked at.
+const SHELVES_MAX: i64 = 200;
+
+/// The stored names of moves; a kind is what follows the dot.
+const NAMES: [&str; 11] = [
+    "stock.restocked",
+    "stock.adjusted",
+    "stock.counted",
+    "stock.reserved",
+    "stock.regained",
+    "stock.committed",
+    "stock.released",
+    "stock.expired",
+    "stock.transferred_out",
+    "stock.transferred_in",
+    "stock.covered",
+];
+
+/// A change of a shelf, as a reader sees it.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the fields of the entry, described in docs/EVENTS.md")]
+pub struct MoveView {
+    pub position: i64,
+    pub recorded_at: DateTime<Utc>,
+    /// `restocked`, `reserved` and so on.
+    pub kind: String,
+    pub sku: String,
+    pub variant_id: Uuid,
+    pub location: String,
+    /// Units on hand and reserved, before and after; none for entries of older programs.
+    pub on_hand_before: Option<i64>,
+    pub on_hand_after: Option<i64>,
+    pub reserved_before: Option<i64>,
+    pub reserved_after: Option<i64>,
+    pub actor: String,
+    pub source: String,
+    pub correlation_id: String,
+    /// The entry's own fields: quantity, reservation, reference, reason, occurred_at.
+    #[serde(flatten)]
+    pub details: Value,
+}
+
+/// What a list of moves is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct MoveFilter {
+    /// One SKU.
+    pub sku: Option<String>,
+    /// One location.
+    pub location: Option<String>,
+    /// One kind.
+    pub kind: Option<String>,
+    /// One reservation.
+    pub reservation: Option<ReservationId>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    position: i64,
+    recorded_at: DateTime<Utc>,
+    name: String,
+    name_version: i16,
+    payload: String,
+    variant_id: Uuid,
+    location: String,
+    sku: String,
+    first: bool,
+    on_hand_before: Option<i64>,
+    on_hand_after: Option<i64>,
+    reserved_before: Option<i64>,
+    reserved_after: Option<i64>,
+    actor: Option<String>,
+    source: Option<String>,
+    correlation_id: Option<String>,
+}
+
+/// A tenant's moves, newest first.
+pub async fn list(pool: &PgPool, window: &Window, filter: &MoveFilter) -> Result<Page<MoveView>, QueryError> {
+    let before = window.after::<i64>()?;
+    let streams = streams(pool, window.tenant, filter).await?;
+    let head = match before {
+        Some(before) => before,
+        None => newest(pool, window.tenant).await? + 1,
+    };
+    // With shelves to look at, each is followed back by itself; without, history is, a stretch at a time.
+    let floor = if streams.is_some() { 0 } else { (head - STRETCH).max(0) };
+    let names: Vec<&str> = match &filter.kind {
+        Some(kind) => NAMES.into_iter().filter(|name| name.strip_prefix("stock.") == Some(kind)).collect(),
+        None => NAMES.to_vec(),
+    };
+    let sql =
+        if streams.is_some() { include_str!("moves_of_shelves.sql") } else { include_str!("moves.sql") };
+    let rows: Vec<Row> = sqlx::query_as(sql)
+        .bind(window.tenant.0)
+        .bind(&window.brand)
+        .bind(head)
+        .bind(window.fetch())
+        .bind(names)
+        .bind(filter.reservation.map(|reservation| reservation.0.to_string()))
+        .bind(streams.unwrap_or_default())
+        .bind(floor)
+        .bind(&filter.location)
+        .fetch_all(pool)
+        .await?;
+    let moves: Vec<MoveView> = rows.into_iter().map(view).collect();
+    let mut page = window.page(moves, |row: &MoveView| row.position);
+    if page.next_cursor.is_none() && floor > 0 {
+        page.next_cursor = Some(super::cursor(&(floor + 1)));
+    }
+    Ok(page)
+}
+
+/// The shelves a filter speaks of; none if it speaks of all.
+async fn streams(
+    pool: &PgPool,
+    tenant: TenantId,
+    filter: &MoveFilter,
+) -> Result<Option<Vec<String>>, sqlx::Error> {
+    if let Some(sku) = &filter.sku {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "select 'stock/' || s.variant_id || '/' || s.location
+             from variants v
+             join stock_levels s on s.tenant_id = v.tenant_id and s.variant_id = v.id
+             where v.tenant_id = $1 and v.sku = $2 and ($3::text is null or s.location = $3)
+             order by s.location limit $4",
+        )
+        .bind(tenant.0)
+        .bind(sku)
+        .bind(&filter.location)
+        .bind(SHELVES_MAX)
+        .fetch_all(pool)
+        .await?;
+        return Ok(Some(rows.into_iter().map(|(stream,)| stream).collect()));
+    }
+    let Some(reservation) = filter.reservation else { return Ok(None) };
+    let mut conn = pool.acquire().await?;
+    Ok(Some(read::shelves_of_reservation(&mut conn, tenant, reservation).await?))
+}
+
+async fn newest(pool: &PgPool, tenant: TenantId) -> Result<i64, sqlx::Error> {
+    let (position,): (i64,) =
+        sqlx::query_as("select coalesce((select position from ledger_heads where tenant_id = $1), 0)")
+            .bind(tenant.0)
+            .fetch_one(pool)
+            .await?;
+    Ok(position)
+}
+
+fn view(row: Row) -> MoveView {
+    // In its newest shape, whatever it was written in.
+    let payload = match Event::read(&row.name, row.name_version, &row.payload) {
+        Ok(event) => event.stored().payload,
+        Err(_) => row.payload,
+    };
+    let nothing = row.first.then_some(0);
+    MoveView {
+        position: row.position,
+        recorded_at: row.recorded_at,
+        kind: row.name.trim_start_matches("stock.").to_owned(),
+        sku: row.sku,
+        variant_id: row.variant_id,
+        location: row.location,
+        on_hand_before: row.on_hand_before.or(nothing),
+        on_hand_after: row.on_hand_after,
+        reserved_before: row.reserved_before.or(nothing),
+        reserved_after: row.reserved_after,
+        actor: row.actor.unwrap_or_default(),
+        source: row.source.unwrap_or_default(),
+        correlation_id: row.correlation_id.unwrap_or_default(),
+        details: serde_json::from_str(&payload).unwrap_or_default(),
+    }
+}

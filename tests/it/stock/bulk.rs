@@ -1,0 +1,59 @@
+use onhand_tests::World;
+use serde_json::{Value, json};
+
+fn rows(answer: &Value) -> &Vec<Value> {
+    answer["rows"].as_array().expect("an outcome a row")
+}
+
+#[tokio::test]
+async fn each_row_has_its_own_outcome_and_rows_of_one_shelf_happen_in_order() {
+    let world = World::new().await;
+    world.stocked(&[("A", 0), ("B", 5)]).await;
+    let body = json!({ "rows": [
+        { "restock": { "sku": "A", "quantity": 10, "reference": "PO-1" } },
+        { "adjust": { "sku": "A", "delta": -3, "reason": "broken" } },
+        { "count": { "sku": "A", "counted": 9 } },
+        { "adjust": { "sku": "B", "delta": -6, "reason": "lost" } },
+        { "restock": { "sku": "NOBODY", "quantity": 1 } },
+        { "restock": { "sku": "A", "quantity": 1, "location": "berlin" } },
+    ]});
+    let answer = world.admin.post("/api/stock/bulk", body).await.expect(200);
+    let outcomes: Vec<_> = rows(&answer).iter().map(|row| (&row["status"], &row["code"])).collect();
+    let (done, refused) = (json!("done"), json!("refused"));
+    assert_eq!(
+        outcomes,
+        [
+            (&done, &Value::Null),
+            (&done, &Value::Null),
+            (&done, &Value::Null),
+            (&refused, &json!("stock.insufficient")),
+            (&refused, &json!("sku.unknown")),
+            (&done, &Value::Null),
+        ]
+    );
+    assert_eq!((&rows(&answer)[1]["on_hand"], &rows(&answer)[2]["on_hand"]), (&json!(7), &json!(9)));
+    assert_eq!(world.levels().await["A"], (9, 0, 9));
+    assert_eq!(world.levels().await["B"], (5, 0, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_rows_are_taken_at_once_and_a_repeat_with_the_key_changes_nothing() {
+    let world = World::new().await;
+    let skus: Vec<String> = (0..100).map(|n| format!("S-{n}")).collect();
+    world.stocked(&skus.iter().map(|sku| (sku.as_str(), 0)).collect::<Vec<_>>()).await;
+    let body = |n: usize| -> Value {
+        let row = |n: usize| json!({ "restock": { "sku": skus[n % 100], "quantity": 1 } });
+        json!({ "rows": (0..n).map(row).collect::<Vec<_>>() })
+    };
+    let first = world.admin.post_once("/api/stock/bulk", "import-1", body(10_000)).await.expect(200);
+    let again = world.admin.post_once("/api/stock/bulk", "import-1", body(10_000)).await.expect(200);
+    assert_eq!(rows(&first).len(), 10_000);
+    assert_eq!(first, again);
+    let levels = world.levels().await;
+    assert!(levels.values().all(|level| *level == (100, 0, 100)), "{levels:?}");
+    let other = world.admin.post_once("/api/stock/bulk", "import-1", body(2)).await;
+    assert_eq!(other.problem(422), "idempotency.key_reused");
+    for n in [0, 10_001] {
+        assert_eq!(world.admin.post("/api/stock/bulk", body(n)).await.problem(422), "bulk.rows");
+    }
+}

@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use onhand_tests::{
+    World,
+    process::{Process, until},
+};
+use serde_json::{Value, json};
+
+async fn hold(world: &World, body: Value) -> String {
+    let held = world.admin.post("/api/reservations", body).await.expect(201);
+    format!("/api/reservations/{}", held["reservation"].as_str().expect("an id"))
+}
+
+fn one_unit() -> Value {
+    json!({ "lines": [{ "sku": "X", "quantity": 1 }] })
+}
+
+async fn expire(world: &World) {
+    world.project().await;
+    world.onhand.operations.expire_due().await.expect("expiry works");
+}
+
+#[tokio::test]
+async fn a_payment_that_comes_late_gets_the_units_that_nobody_else_has() {
+    let world = World::new().await;
+    world.stocked(&[("X", 1)]).await;
+    let path = hold(&world, one_unit()).await;
+    world.clock.advance(TimeDelta::minutes(15));
+    expire(&world).await;
+    assert_eq!(world.levels().await["X"], (1, 0, 1));
+
+    assert_eq!(world.admin.post(&format!("{path}/commit"), json!({})).await.expect(200)["units"], 1);
+    assert_eq!(world.levels().await["X"], (0, 0, 0));
+    assert_eq!(world.admin.get(&path).await.expect(200)["status"], "committed");
+    assert_eq!(
+        world.admin.post(&format!("{path}/commit"), json!({})).await.problem(409),
+        "reservation.ended"
+    );
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_hold_is_extended_and_then_ends_at_its_new_time() {
+    let world = World::new().await;
+    world.stocked(&[("X", 1)]).await;
+    let path = hold(&world, one_unit()).await;
+    world.clock.advance(TimeDelta::minutes(10));
+    let extended = json!({ "ttl_seconds": 1_200 });
+    let answer = world.admin.post(&format!("{path}/extend"), extended).await.expect(200);
+    assert!(answer["expires_at"].is_string(), "{answer}");
+    world.clock.advance(TimeDelta::minutes(19));
+    expire(&world).await;
+    assert_eq!(world.levels().await["X"], (1, 1, 0));
+    world.clock.advance(TimeDelta::minutes(1));
+    expire(&world).await;
+    assert_eq!(world.levels().await["X"], (1, 0, 1));
+    let late = world.admin.post(&format!("{path}/extend"), json!({})).await;
+    assert_eq!(late.problem(409), "reservation.ended");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_hold_waits_for_a_payment_under_way_but_not_for_ever() {
+    let world = World::new().await;
+    world.stocked(&[("X", 1)]).await;
+    let path = hold(&world, one_unit()).await;
+    world.clock.advance(TimeDelta::minutes(14));
+    let first = world.admin.post(&format!("{path}/payment"), json!({})).await.expect(200);
+    world.clock.advance(TimeDelta::minutes(5));
+    let second = world.admin.post(&format!("{path}/payment"), json!({})).await.expect(200);
+    assert_eq!(first["expires_at"], second["expires_at"], "it is granted once");
+    expire(&world).await;
+    assert_eq!(world.levels().await["X"], (1, 1, 0));
+    world.clock.advance(TimeDelta::minutes(5));
+    expire(&world).await;
+    assert_eq!(world.levels().await["X"], (1, 0, 1));
+    let long = json!({ "grace_seconds": 3_601 });
+    assert_eq!(world.admin.post(&format!("{path}/payment"), long).await.problem(422), "reservation.ttl");
+}
+
+#[tokio::test]
+async fn a_cart_that_changes_holds_what_it_holds_now() {
+    let world = World::new().await;
+    world.stocked(&[("X", 3), ("Y", 3)]).await;
+    let cart = |lines: Value| json!({ "owner": "cart", "lines": lines });
+    hold(&world, cart(json!([{ "sku": "X", "quantity": 2 }]))).await;
+    hold(&world, cart(json!([{ "sku": "X", "quantity": 3 }, { "sku": "Y", "quantity": 1 }]))).await;
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((3, 3, 0), (3, 1, 2)));
+    let path = hold(&world, cart(json!([{ "sku": "Y", "quantity": 2 }]))).await;
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((3, 0, 3), (3, 2, 1)));
+    // What does not fit leaves everything as it is.
+    let too_much = cart(json!([{ "sku": "X", "quantity": 4 }]));
+    assert_eq!(world.admin.post("/api/reservations", too_much).await.problem(409), "stock.insufficient");
+    assert_eq!(world.levels().await["Y"], (3, 2, 1));
+    world.admin.post(&format!("{path}/commit"), json!({})).await.expect(200);
+    assert_eq!(world.levels().await["Y"], (1, 0, 1));
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_that_are_due_end_once_with_three_processes_and_after_a_restart() {
+    let world = World::new().await;
+    world.stocked(&[("X", 60)]).await;
+    for _ in 0..60 {
+        hold(&world, json!({ "ttl_seconds": 1, "lines": [{ "sku": "X", "quantity": 1 }] })).await;
+    }
+    // They come due while nobody runs; whoever starts finds them.
+    let mut processes = Vec::new();
+    for _ in 0..3 {
+        processes.push(Process::serve(&world.database, "api,projector").await);
+    }
+    until("all holds have ended", || async {
+        world.history().await.iter().filter(|name| *name == "stock.expired").count() >= 60
+    })
+    .await;
+    for process in processes {
+        process.kill().await;
+    }
+    assert_eq!(world.levels().await["X"], (60, 0, 60));
+    let ended = world.history().await.iter().filter(|name| *name == "stock.expired").count();
+    assert_eq!(ended, 60, "each ended once");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_reservation_has_1_to_500_lines_and_a_bounded_time() {
+    let world = World::new().await;
+    world.stocked(&[("X", 1_000)]).await;
+    let lines = |n: usize| json!({ "lines": vec![json!({ "sku": "X", "quantity": 1 }); n] });
+    world.admin.post("/api/reservations", lines(500)).await.expect(201);
+    for n in [0, 501] {
+        let refused = world.admin.post("/api/reservations", lines(n)).await;
+        assert_eq!(refused.problem(422), "reservation.lines");
+    }
+    for ttl in [0, Duration::from_secs(24 * 60 * 60 + 1).as_secs()] {
+        let body = json!({ "ttl_seconds": ttl, "lines": [{ "sku": "X", "quantity": 1 }] });
+        assert_eq!(world.admin.post("/api/reservations", body).await.problem(422), "reservation.ttl");
+    }
+    assert_eq!(world.levels().await["X"], (1_000, 500, 500));
+}

@@ -1,0 +1,111 @@
+//! The sequencer where it hurts: more than it can take, a database that goes away, keys that grow old.
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use onhand_infrastructure::ledger::prune_keys;
+use onhand_tests::World;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_refusal_is_an_answer_like_any_other_to_a_request_with_a_key() {
+    let one = World::new().await;
+    one.stocked(&[("X", 1)]).await;
+    let body = json!({ "lines": [{ "sku": "X", "quantity": 2 }] });
+    let refused = one.admin.post_once("/api/reservations", "k", body.clone()).await;
+    assert_eq!(refused.problem(409), "stock.insufficient");
+    one.admin.post("/api/stock/restock", json!({ "sku": "X", "quantity": 5 })).await.expect(200);
+
+    let again = one.admin.post_once("/api/reservations", "k", body.clone()).await;
+    assert_eq!(again.body["shortages"][0]["available"], 1, "as it was then");
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    // Also by a process that has only the database to remember by.
+    let two = one.twin().await.admin.with_key(Some(&one.key));
+    let elsewhere = two.post_once("/api/reservations", "k", body.clone()).await;
+    assert_eq!(elsewhere.body["shortages"], again.body["shortages"]);
+    assert_eq!(elsewhere.problem(409), "stock.insufficient");
+    let other = json!({ "lines": [{ "sku": "X", "quantity": 1 }] });
+    assert_eq!(two.post_once("/api/reservations", "k", other).await.problem(422), "idempotency.key_reused");
+    two.post_once("/api/reservations", "k-2", body).await.expect(201);
+    one.expect_intact().await;
+}
+
+#[tokio::test]
+async fn a_key_is_kept_for_a_day_and_then_may_be_used_anew() {
+    let world = World::new().await;
+    world.stocked(&[("X", 5)]).await;
+    let body = json!({ "sku": "X", "quantity": 1 });
+    world.admin.post_once("/api/stock/restock", "k", body.clone()).await.expect(200);
+    let pool = world.onhand.pool();
+    let prune = || async { prune_keys(pool, world.clock.now()).await.expect("keys can be removed") };
+    world.clock.advance(TimeDelta::hours(23));
+    assert_eq!(prune().await, 0);
+    world.clock.advance(TimeDelta::hours(2));
+    assert_eq!(prune().await, 1);
+    let twin = world.twin().await.admin.with_key(Some(&world.key));
+    twin.post_once("/api/stock/restock", "k", body).await.expect(200);
+    assert_eq!(world.levels().await["X"], (7, 0, 7));
+}
+
+#[tokio::test]
+async fn keys_of_two_actors_never_meet() {
+    let world = World::new().await;
+    world.stocked(&[("X", 0)]).await;
+    let editor = world.client("editor", None).await;
+    let body = json!({ "sku": "X", "quantity": 1 });
+    for client in [&world.admin, &editor] {
+        let answer = client.post_once("/api/stock/restock", "the-same", body.clone()).await;
+        assert!(answer.headers.get("idempotency-replayed").is_none());
+        answer.expect(200);
+    }
+    assert_eq!(world.levels().await["X"], (2, 0, 2));
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_come_back_and_nothing_half_happens() {
+    let world = World::new().await;
+    world.stocked(&[("X", 0)]).await;
+    // While the head is locked by somebody else, nothing can be committed, and commands queue up.
+    let mut owner = world.database.owner().await;
+    sqlx::raw_sql("begin; select from ledger_heads for update").execute(&mut owner).await.expect("a lock");
+    let asks = join_all(
+        (0..9_000).map(|_| world.admin.post("/api/stock/restock", json!({ "sku": "X", "quantity": 1 }))),
+    );
+    let mut watch = world.database.owner().await;
+    let unlock = async {
+        loop {
+            let (waiting,): (i64,) = sqlx::query_as(
+                "select count(*) from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock'",
+            )
+            .fetch_one(&mut watch)
+            .await
+            .expect("activity can be read");
+            if waiting > 0 {
+                break;
+            }
+        }
+        sqlx::raw_sql("rollback").execute(&mut owner).await.expect("the lock is let go");
+    };
+    let (answers, ()) = tokio::join!(asks, unlock);
+    let (done, rest): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    assert!(!rest.is_empty(), "the queue is bounded");
+    for answer in rest {
+        assert_eq!(answer.headers["retry-after"], "1");
+        assert_eq!(answer.problem(503), "ledger.busy");
+    }
+    assert_eq!(world.levels().await["X"].0, done.len() as i64);
+    world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn what_was_accepted_before_a_stop_is_answered() {
+    let world = World::new().await;
+    world.stocked(&[("X", 0)]).await;
+    let asks = join_all(
+        (0..200).map(|_| world.admin.post("/api/stock/restock", json!({ "sku": "X", "quantity": 1 }))),
+    );
+    let (answers, ()) = tokio::join!(asks, world.onhand.ledger().drain());
+    let done = answers.iter().filter(|answer| answer.status == 200).count() as i64;
+    assert!(answers.iter().all(|answer| [200, 503].contains(&answer.status.as_u16())));
+    assert_eq!(world.levels().await["X"].0, done);
+}

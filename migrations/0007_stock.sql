@@ -9,6 +9,9 @@ alter table rebuild.stock_levels
     add column low_stock_threshold bigint,
     add column low                 boolean not null default false;
 
+create index stock_levels_low_idx on stock_levels (tenant_id) where low;
+create index stock_levels_low_idx on rebuild.stock_levels (tenant_id) where low;
+
 -- Units that were paid for when others had them already; the money has to go back.
 alter table reservations add column refund_due bigint not null default 0;
 alter table rebuild.reservations add column refund_due bigint not null default 0;

@@ -9,7 +9,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use onhand_domain::{Refusal, RefusalKind};
-use onhand_infrastructure::{ledger::LedgerError, operations::deliveries::ReceiveError, queries::QueryError};
+use onhand_infrastructure::{
+    ledger::{LedgerError, is_passing},
+    operations::deliveries::ReceiveError,
+    queries::QueryError,
+};
 use serde_json::{Map, Value, json};
 
 /// Says that an answer is that of an earlier request with the same `Idempotency-Key`.
@@ -71,6 +75,11 @@ impl Problem {
     pub fn unavailable(code: &'static str, detail: impl Into<String>, seconds: u32) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         Self { retry_after: Some(seconds), ..problem }
+    }
+
+    fn no_database() -> Self {
+        let detail = "the database cannot be reached for the moment; nothing was written, try again";
+        Self::unavailable("database.unavailable", detail, 2)
     }
 
     /// 500: our fault. The cause goes to the log.
@@ -162,6 +171,7 @@ impl From<LedgerError> for Problem {
                 "this Idempotency-Key was used for another request; use a new key for a new request",
             ),
             LedgerError::NoTenant => Self::missing("tenant.unknown", error.to_string()),
+            LedgerError::Unavailable(why) => Self { cause: Some(why), ..Self::no_database() },
             LedgerError::Database(error) => error.into(),
             LedgerError::Unreadable { .. } => Self::internal("ledger.unreadable", &error),
         }
@@ -170,20 +180,8 @@ impl From<LedgerError> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        let passing = match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::Tls(_) => true,
-            // 57: shut down or cancelled; 53: no more connections or memory; 08: connection lost.
-            sqlx::Error::Database(db) => {
-                db.code().is_some_and(|code| ["57", "53", "08"].iter().any(|class| code.starts_with(class)))
-            }
-            _ => false,
-        };
-        if passing {
-            let detail = "the database cannot be reached for the moment; nothing was written, try again";
-            Self { cause: Some(error.to_string()), ..Self::unavailable("database.unavailable", detail, 2) }
+        if is_passing(&error) {
+            Self { cause: Some(error.to_string()), ..Self::no_database() }
         } else {
             Self::internal("database.failed", &error)
         }
@@ -195,6 +193,7 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Cursor => Self::bad_request("cursor.invalid", error.to_string()),
             QueryError::Filter(error) => Self::bad_request("filter.invalid", error.to_string()),
+            QueryError::Choice(choice) => Self::bad_request("filter.invalid", choice),
             // 22: a value that cannot be, such as a text with U+0000.
             QueryError::Database(sqlx::Error::Database(db))
                 if db.code().is_some_and(|c| c.starts_with("22")) =>

@@ -8,9 +8,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    connection::ConnectionEvent, delivery::DeliveryEvent, key::KeyEvent, listing::ListingEvent,
-    location::LocationEvent, order::OrderEvent, product::ProductEvent, sku_claim::SkuEvent,
-    stock::StockEvent,
+    cart::CartEvent, connection::ConnectionEvent, delivery::DeliveryEvent, key::KeyEvent,
+    listing::ListingEvent, location::LocationEvent, order::OrderEvent, product::ProductEvent,
+    sku_claim::SkuEvent, stock::StockEvent,
 };
 
 /// Anything that has happened.
@@ -26,6 +26,7 @@ pub enum Event {
     Order(OrderEvent),
     Key(KeyEvent),
     Location(LocationEvent),
+    Cart(CartEvent),
 }
 
 macro_rules! from_events {
@@ -48,6 +49,7 @@ from_events!(
     Order(OrderEvent),
     Key(KeyEvent),
     Location(LocationEvent),
+    Cart(CartEvent),
 );
 
 /// An event as it is stored.
@@ -120,6 +122,7 @@ impl Event {
             Self::Order(event) => split(event),
             Self::Key(event) => split(event),
             Self::Location(event) => split(event),
+            Self::Cart(event) => split(event),
         };
         let version = newest_version(UPCASTS, &name);
         Stored { name, version, payload }
@@ -149,6 +152,7 @@ impl Event {
             "order" => join(name, version, payload).map(Self::Order),
             "key" => join(name, version, payload).map(Self::Key),
             "location" => join(name, version, payload).map(Self::Location),
+            "cart" => join(name, version, payload).map(Self::Cart),
             _ => Err(UnreadableEvent::Unknown(name.to_owned())),
         }
     }

@@ -4,6 +4,7 @@
 //! be stated without a database is stated here, and tested beside its code.
 
 pub mod aggregate;
+pub mod cart;
 pub mod catalog;
 pub mod connection;
 pub mod delivery;

@@ -50,11 +50,12 @@ pub type Lines = BTreeMap<StockId, Quantity>;
 type Events = Vec<(StockId, StockEvent)>;
 
 /// Finds the shelves for some lines: lines that name one shelf are added up, and what names no location is
-/// taken from `locations`, in their order, one after the other until there is enough.
+/// taken from `locations`, in their order, one after the other until there is enough: first what is there at
+/// any of them, then what may be promised before it is there. `obtainable` says both of a shelf.
 pub fn allocate(
     lines: &[Line],
     locations: &[LocationCode],
-    obtainable: impl Fn(&StockId) -> Quantity,
+    obtainable: impl Fn(&StockId) -> (Quantity, Quantity),
 ) -> Result<Lines, Refusal> {
     if lines.is_empty() || lines.len() > LINES_MAX {
         return Err(Refusal::invalid(
@@ -84,13 +85,15 @@ pub fn allocate(
     let mut shortages = Vec::new();
     for (variant, wanted) in anywhere {
         let mut missing = wanted;
-        for location in locations {
-            let shelf = StockId { variant, location: location.clone() };
-            let taken = allocated.get(&shelf).copied().unwrap_or_default();
-            let part = missing.min(obtainable(&shelf).minus(taken));
-            if !part.is_zero() {
-                allocated.insert(shelf, taken.plus(part)?);
-                missing = missing.minus(part);
+        for pick in [|(there, _): (Quantity, Quantity)| there, |(_, promised)| promised] {
+            for location in locations {
+                let shelf = StockId { variant, location: location.clone() };
+                let taken = allocated.get(&shelf).copied().unwrap_or_default();
+                let part = missing.min(pick(obtainable(&shelf)).minus(taken));
+                if !part.is_zero() {
+                    allocated.insert(shelf, taken.plus(part)?);
+                    missing = missing.minus(part);
+                }
             }
         }
         if !missing.is_zero() {
@@ -123,7 +126,7 @@ pub fn reserve<'s>(
                 variant: id.variant,
                 location: Some(id.location.clone()),
                 wanted: *quantity,
-                available: shelf.obtainable(&reservation, now),
+                available: shelf.obtainable(&reservation, now).1,
             }),
             Err(refusal) => return Err(refusal),
         }
@@ -156,8 +159,8 @@ pub fn each<'s>(
 
 /// Sells what is held on some shelves, all of it or none.
 ///
-/// If a hold had run out and its units are gone, the refusal comes with events that say for whom money has to
-/// go back.
+/// If a hold had run out and its units are gone, the refusal comes with events: the money for them has to go
+/// back, and what was still held of the rest is free again.
 pub fn commit<'s>(
     reservation: ReservationId,
     parts: &BTreeMap<StockId, Option<Quantity>>,
@@ -171,8 +174,16 @@ pub fn commit<'s>(
     match each(parts, command, stock) {
         Ok(events) => Ok((events, None)),
         Err(refusal) if refusal.code == "reservation.expired" => {
-            let owed = each(parts, |_| StockCommand::OweRefund { reservation }, stock)?;
-            Ok((owed, Some(refusal)))
+            let mut events = Vec::new();
+            for (id, quantity) in parts {
+                let shelf = stock(id);
+                let command = match shelf.held_for(&reservation) {
+                    Some(_) => StockCommand::Release { reservation, quantity: None },
+                    None => StockCommand::OweRefund { reservation, quantity: *quantity },
+                };
+                events.extend(verdict(id, shelf, command)?.into_iter().map(|event| (id.clone(), event)));
+            }
+            Ok((events, Some(refusal)))
         }
         Err(refusal) => Err(refusal),
     }
@@ -222,13 +233,16 @@ mod tests {
     }
 
     fn ask(lines: &[Line], stock: &Stock) -> Result<usize, Refusal> {
-        let lines = allocate(lines, &[place("main")], |_| Quantity::ZERO)?;
+        let lines = allocate(lines, &[place("main")], |_| Default::default())?;
         reserve(R, &lines, &[], None, DateTime::UNIX_EPOCH, |_| stock).map(|events| events.len())
     }
 
     /// What is taken from a and b, where so much can be had.
     fn split(wanted: i64, a: i64, b: i64) -> Result<Vec<(String, i64)>, Refusal> {
-        let obtainable = |id: &StockId| units(if id.location.as_str() == "a" { a } else { b });
+        let obtainable = |id: &StockId| {
+            let there = units(if id.location.as_str() == "a" { a } else { b });
+            (there, there)
+        };
         let lines = allocate(&[line(1, wanted)], &[place("a"), place("b")], obtainable)?;
         Ok(lines.into_iter().map(|(id, n)| (id.location.to_string(), n.units())).collect())
     }
@@ -261,9 +275,20 @@ mod tests {
     fn lines_with_and_without_a_location_do_not_count_on_the_same_units() {
         let named = Line { location: Some(place("a")), ..line(1, 4) };
         let locations = [place("a"), place("b")];
-        let lines = allocate(&[line(1, 3), named.clone()], &locations, |_| units(5)).expect("4 and 1, and 2");
+        let five = |_: &StockId| (units(5), units(5));
+        let lines = allocate(&[line(1, 3), named.clone()], &locations, five).expect("4 and 1, and 2");
         assert_eq!(lines.values().map(|n| n.units()).collect::<Vec<_>>(), [5, 2]);
-        allocate(&[line(1, 7), named], &locations, |_| units(5)).expect_err("eleven of ten");
+        allocate(&[line(1, 7), named], &locations, five).expect_err("eleven of ten");
+    }
+
+    #[test]
+    fn what_is_there_anywhere_comes_before_what_may_be_promised() {
+        let obtainable = |id: &StockId| match id.location.as_str() {
+            "a" => (units(0), units(10)),
+            _ => (units(4), units(4)),
+        };
+        let lines = allocate(&[line(1, 5)], &[place("a"), place("b")], obtainable).expect("4 and a promise");
+        assert_eq!(lines.values().map(|n| n.units()).collect::<Vec<_>>(), [1, 4]);
     }
 
     #[test]

@@ -10,7 +10,8 @@ mod event;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
+use uuid::Uuid;
 
 pub use self::{
     command::StockCommand,
@@ -23,13 +24,15 @@ use crate::{
     values::{Quantity, ReservationId, StockId},
 };
 
-/// Moves that are remembered, so that a count can be told from what moved after it.
+/// Instants with moves that are remembered, so that a count can be told from what moved after it.
 const RECENT_MAX: usize = 1_000;
 /// Holds that ran out and are remembered, so that a payment that comes late finds its units.
-const LAPSED_MAX: usize = 1_000;
+const LAPSED_MAX: usize = 10_000;
+/// Shipments and payments that are remembered, so that one that is told twice is taken off once.
+const REFERENCES_MAX: usize = 1_000;
 
 /// Units held for one reservation on one shelf.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// How many.
     pub quantity: Quantity,
@@ -38,9 +41,6 @@ pub struct Hold {
     /// True once it was given time for a payment under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     payment: bool,
-    /// Shipments or payments that some of it was committed for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    references: Vec<String>,
 }
 
 /// A hold that ran out of time.
@@ -61,8 +61,8 @@ struct Move {
 }
 
 /// The shelf as it stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Shelf", into = "Shelf")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Shelf")]
 pub struct Stock {
     on_hand: Quantity,
     reserved: Quantity,
@@ -86,16 +86,31 @@ struct Past {
     counted_at: Option<DateTime<Utc>>,
     /// Holds that ran out, the newest last.
     lapsed: VecDeque<Lapsed>,
+    /// What commits were for, the newest last: an id made of reservation and reference each.
+    references: VecDeque<Uuid>,
 }
 
 /// What a snapshot keeps; the rest follows from it.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Shelf {
     on_hand: Quantity,
     holds: BTreeMap<ReservationId, Hold>,
     past: Box<Past>,
     policy: Policy,
     low: bool,
+}
+
+impl Serialize for Stock {
+    /// As a [`Shelf`]; a hundred thousand holds are not copied to be written.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shelf = serializer.serialize_struct("Shelf", 5)?;
+        shelf.serialize_field("on_hand", &self.on_hand)?;
+        shelf.serialize_field("holds", &self.holds)?;
+        shelf.serialize_field("past", &self.past)?;
+        shelf.serialize_field("policy", &self.policy)?;
+        shelf.serialize_field("low", &self.low)?;
+        shelf.end()
+    }
 }
 
 impl From<Shelf> for Stock {
@@ -107,13 +122,6 @@ impl From<Shelf> for Stock {
             stock.due.extend(hold.expires_at.map(|due| (due, *reservation)));
         }
         Self { holds, ..stock }
-    }
-}
-
-impl From<Stock> for Shelf {
-    fn from(stock: Stock) -> Self {
-        let Stock { on_hand, holds, past, policy, low, .. } = stock;
-        Self { on_hand, holds, past, policy, low }
     }
 }
 
@@ -153,10 +161,18 @@ impl Stock {
         self.lapsed(reservation).map(|lapsed| lapsed.quantity)
     }
 
+    /// Whether something was committed for a reservation under this reference.
+    pub fn is_committed(&self, reservation: &ReservationId, reference: &str) -> bool {
+        self.past.references.contains(&reference_id(reservation, reference))
+    }
+
     /// Roughly how much memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         // A node of each tree, at their usual filling, per hold; measured, not computed.
-        400 + self.holds.len() * 200 + self.past.recent.len() * 24 + self.past.lapsed.len() * 32
+        400 + self.holds.len() * 200
+            + self.past.recent.len() * 24
+            + self.past.lapsed.len() * 32
+            + self.past.references.len() * 16
     }
 
     fn lapsed(&self, reservation: &ReservationId) -> Option<&Lapsed> {
@@ -195,8 +211,11 @@ impl Stock {
                 self.extend(reservation, expires_at, payment);
             }
             StockEvent::Committed { reservation, reference, occurred_at, .. } => {
-                if let (Some(hold), Some(reference)) = (self.holds.get_mut(&reservation), reference) {
-                    hold.references.push(reference);
+                if let Some(reference) = reference {
+                    if self.past.references.len() >= REFERENCES_MAX {
+                        self.past.references.pop_front();
+                    }
+                    self.past.references.push_back(reference_id(&reservation, &reference));
                 }
                 self.unhold(reservation, -held);
                 self.move_on_hand(delta, occurred_at);
@@ -214,6 +233,9 @@ impl Stock {
                     lapsed.refund_due = true;
                 }
             }
+            StockEvent::Waived { reservation } => {
+                self.past.lapsed.retain(|lapsed| lapsed.reservation != reservation);
+            }
             StockEvent::PolicySet(policy) => self.policy = policy,
             StockEvent::Low { .. } => self.low = true,
             StockEvent::Recovered { .. } => self.low = false,
@@ -229,6 +251,11 @@ impl Stock {
     fn move_on_hand(&mut self, delta: i64, occurred_at: Option<DateTime<Utc>>) {
         self.set_on_hand(self.on_hand.units() + delta);
         let Some(at) = occurred_at else { return };
+        // A batch shares one moment: what moves together is remembered together.
+        if let Some(last) = self.past.recent.back_mut().filter(|last| last.at == at) {
+            last.delta += delta;
+            return;
+        }
         if self.past.recent.len() >= RECENT_MAX {
             let oldest = self.past.recent.pop_front().map(|moved| moved.at);
             self.past.forgotten = self.past.forgotten.max(oldest);
@@ -242,7 +269,6 @@ impl Stock {
             quantity: Quantity::ZERO,
             expires_at: None,
             payment: false,
-            references: Vec::new(),
         });
         hold.quantity = hold.quantity.plus(quantity).unwrap_or(Quantity::MAX);
         if let Some(due) = hold.expires_at {
@@ -273,6 +299,10 @@ impl Stock {
             self.holds.remove(&reservation);
         }
     }
+}
+
+fn reference_id(reservation: &ReservationId, reference: &str) -> Uuid {
+    Uuid::new_v5(&reservation.0, reference.as_bytes())
 }
 
 aggregate!(Stock, StockId, StockEvent, StockCommand, Refusal);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Event,
+    cart::Cart,
     connection::Connection,
     delivery::Delivery,
     key::Key,
@@ -16,8 +17,8 @@ use crate::{
     sku_claim::SkuClaim,
     stock::Stock,
     values::{
-        ConnectionId, DeliveryId, InvalidValue, KeyId, ListingId, LocationCode, OrderId, ProductId, Sku,
-        StockId, VariantId,
+        CartId, ConnectionId, DeliveryId, InvalidValue, KeyId, ListingId, LocationCode, OrderId, ProductId,
+        Sku, StockId, VariantId,
     },
 };
 
@@ -42,6 +43,8 @@ pub enum StreamId {
     Key(KeyId),
     /// A location.
     Location(LocationCode),
+    /// A cart.
+    Cart(CartId),
 }
 
 impl fmt::Display for StreamId {
@@ -56,6 +59,7 @@ impl fmt::Display for StreamId {
             Self::Order(id) => write!(f, "order/{id}"),
             Self::Key(id) => write!(f, "key/{id}"),
             Self::Location(code) => write!(f, "location/{code}"),
+            Self::Cart(id) => write!(f, "cart/{id}"),
         }
     }
 }
@@ -80,6 +84,7 @@ impl FromStr for StreamId {
             "order" => Self::Order(id.parse()?),
             "key" => Self::Key(id.parse()?),
             "location" => Self::Location(LocationCode::new(id)?),
+            "cart" => Self::Cart(id.parse()?),
             _ => return Err(wrong()),
         })
     }
@@ -99,6 +104,7 @@ pub enum State {
     Order(Order),
     Key(Key),
     Location(Location),
+    Cart(Cart),
 }
 
 /// The states a decision looks at. A stream to which nothing has happened has its initial state.
@@ -137,6 +143,8 @@ lookups!(
     key(Key, KeyId) -> Key,
     /// The location.
     location(Location, LocationCode) -> Location,
+    /// The cart.
+    cart(Cart, CartId) -> Cart,
 );
 
 impl<'s> Lookup<'s> {
@@ -167,6 +175,7 @@ impl State {
             StreamId::Order(_) => Self::Order(Order::default()),
             StreamId::Key(_) => Self::Key(Key::default()),
             StreamId::Location(_) => Self::Location(Location::default()),
+            StreamId::Cart(_) => Self::Cart(Cart::default()),
         }
     }
 
@@ -182,6 +191,7 @@ impl State {
             (Self::Order(state), Event::Order(event)) => *state = mem::take(state).evolve(event),
             (Self::Key(state), Event::Key(event)) => *state = mem::take(state).evolve(event),
             (Self::Location(state), Event::Location(event)) => *state = mem::take(state).evolve(event),
+            (Self::Cart(state), Event::Cart(event)) => *state = mem::take(state).evolve(event),
             (_, event) => {
                 return Err(Misplaced { event: event.name() });
             }
@@ -197,6 +207,7 @@ impl State {
             Self::Listing(_) => 1_000,
             Self::Order(order) => 200 + order.lines.as_ref().map_or(0, Vec::len) * 100,
             Self::Connection(_) => 800,
+            Self::Cart(cart) => 200 + cart.shelves.len() * 80,
             Self::Sku(_) | Self::Delivery(_) | Self::Key(_) | Self::Location(_) => 200,
         }
     }

@@ -52,7 +52,16 @@ impl World {
         Self::open(self.database.clone(), "other").await
     }
 
+    /// The same world, seen by a process that keeps less of it in memory.
+    pub async fn with_states_bytes(&self, states_bytes: usize) -> Self {
+        Self::open_with(self.database.clone(), "acme", states_bytes).await
+    }
+
     async fn open(database: Database, tenant: &str) -> Self {
+        Self::open_with(database, tenant, 512_000_000).await
+    }
+
+    async fn open_with(database: Database, tenant: &str, states_bytes: usize) -> Self {
         let pool = database::pool(&database.options, 12).await.expect("the database answers");
         let clock = Clock::default();
         let keys = KeyRing::parse(&master_keys()).expect("the tests' key is a key");
@@ -61,7 +70,7 @@ impl World {
             clock: clock.clone(),
             keys,
             reservation_ttl: Duration::from_secs(900),
-            states_bytes: 512_000_000,
+            states_bytes,
             shopify_api_version: "2026-04".into(),
         };
         let onhand = Onhand::new(parts).expect("an HTTP client can be made");

@@ -27,6 +27,6 @@ pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<M
     listing.fresh(&app, "stock_levels").await?;
     sku_filter(listing.filter.sku.as_deref())?;
     let Filter { sku, location, kind, reservation } = listing.filter;
-    let filter = MoveFilter { sku, location, kind, reservation: reservation.map(ReservationId) };
+    let filter = MoveFilter { sku, location, kind, reservation: reservation.map(ReservationId), to: None };
     Ok(Json(moves::list(app.onhand.pool(), &listing.window, &filter).await?))
 }

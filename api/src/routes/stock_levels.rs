@@ -190,7 +190,8 @@ pub async fn why(app: AppState, listing: Listing<WhyFilter>) -> Result<Json<Why>
     let level = levels.data.into_iter().next().ok_or_else(|| {
         Problem::missing("stock.unknown", "nothing has ever happened to this SKU at this location")
     })?;
-    let filter = MoveFilter { sku, location, ..MoveFilter::default() };
+    let to = Some(level.position);
+    let filter = MoveFilter { sku, location, to, ..MoveFilter::default() };
     let moves = moves::list(app.onhand.pool(), &listing.window, &filter).await?;
     Ok(Json(Why { level, moves }))
 }

@@ -81,6 +81,13 @@ pub enum StockCommand {
     OweRefund {
         /// Who paid.
         reservation: ReservationId,
+        /// For how many; all that had been held if not given.
+        quantity: Option<Quantity>,
+    },
+    /// Give up what was held and ran out; nothing happens if nothing did.
+    Waive {
+        /// Whose.
+        reservation: ReservationId,
     },
     /// Give held units back, all of them or some.
     Release {

@@ -10,8 +10,6 @@ use crate::{
 
 /// How far ahead of ours another clock may be.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
-/// Shipments that can be told apart while a hold lasts.
-const REFERENCES_MAX: usize = 100;
 
 impl Stock {
     /// What a command leads to: events, or the reason why not.
@@ -42,7 +40,11 @@ impl Stock {
             StockCommand::Commit { reservation, quantity, reference, now } => {
                 self.commit(reservation, quantity, reference, now)
             }
-            StockCommand::OweRefund { reservation } => Ok(self.owe_refund(reservation)),
+            StockCommand::OweRefund { reservation, quantity } => Ok(self.owe_refund(reservation, quantity)),
+            StockCommand::Waive { reservation } => Ok(match self.lapsed(&reservation) {
+                Some(_) => vec![StockEvent::Waived { reservation }],
+                None => vec![],
+            }),
             StockCommand::Release { reservation, quantity } => {
                 let held = self.holds.get(&reservation).ok_or_else(|| ended(reservation))?;
                 let quantity = part_of(held.quantity, quantity, reservation)?;
@@ -165,6 +167,11 @@ impl Stock {
     ) -> Result<Vec<StockEvent>, Refusal> {
         at_least_one(quantity)?;
         let held = self.holds.get(&reservation);
+        // Whoever asks again does not lose time by it; what has no end gets none.
+        let expires_at = match (held, expires_at) {
+            (Some(held), Some(asked)) => held.expires_at.map(|due| due.max(asked)),
+            (_, asked) => asked,
+        };
         let before = held.map_or(Quantity::ZERO, |held| held.quantity);
         if before > quantity {
             let back = StockEvent::Released { reservation, quantity: before.minus(quantity) };
@@ -176,6 +183,7 @@ impl Stock {
             return Ok(extended(reservation, held, expires_at).into_iter().collect());
         }
         let wanted = quantity.minus(before);
+        self.reserved.plus(wanted)?;
         let (reservable, mut events) = self.free_due(wanted, Some(reservation), now);
         if wanted > reservable {
             return Err(insufficient(quantity, before.plus(reservable)?));
@@ -186,15 +194,16 @@ impl Stock {
 
     fn take(&self, reservation: ReservationId, quantity: Quantity, now: DateTime<Utc>) -> Vec<StockEvent> {
         let (reservable, mut events) = self.free_due(quantity, Some(reservation), now);
-        let quantity = quantity.min(reservable);
+        let quantity = quantity.min(reservable).min(Quantity::MAX.minus(self.reserved));
         if !quantity.is_zero() {
             events.push(StockEvent::Reserved { reservation, quantity, expires_at: None });
         }
         events
     }
 
-    /// What a buyer can have here at `now`: what is reservable, what is due, and what is held for him already.
-    pub fn obtainable(&self, reservation: &ReservationId, now: DateTime<Utc>) -> Quantity {
+    /// What a buyer can have here at `now`: what is available, what is due, and what is held for him already;
+    /// and how much that is with what may be promised before it is there.
+    pub fn obtainable(&self, reservation: &ReservationId, now: DateTime<Utc>) -> (Quantity, Quantity) {
         let own = self.holds.get(reservation).map_or(Quantity::ZERO, |held| held.quantity);
         let due = self.overdue(now).filter_map(|event| match event {
             StockEvent::Expired { reservation: late, quantity } if late != *reservation => {
@@ -202,8 +211,10 @@ impl Stock {
             }
             _ => None,
         });
-        let units = self.reservable_units() + own.units() + due.sum::<i64>();
-        Quantity::new(units.max(0)).unwrap_or(Quantity::MAX)
+        let promised = self.reservable_units() + own.units() + due.sum::<i64>();
+        let there = promised - self.policy.backorder_limit.units();
+        let units = |units: i64| Quantity::new(units.max(0)).unwrap_or(Quantity::MAX);
+        (units(there), units(promised))
     }
 
     /// What is reservable at `now`, and the ends of holds that are due by then: as many as it takes to have
@@ -267,26 +278,25 @@ impl Stock {
         now: DateTime<Utc>,
     ) -> Result<Vec<StockEvent>, Refusal> {
         brief(reference.as_deref())?;
+        if reference.as_ref().is_some_and(|reference| self.is_committed(&reservation, reference)) {
+            return Ok(vec![]);
+        }
         let Some(held) = self.holds.get(&reservation) else {
             return self.commit_late(reservation, quantity, reference, now);
         };
-        if reference.as_ref().is_some_and(|reference| held.references.contains(reference)) {
-            return Ok(vec![]);
-        }
-        if held.references.len() >= REFERENCES_MAX {
-            return Err(Refusal::conflict(
-                "reservation.references",
-                format!("a reservation is committed for at most {REFERENCES_MAX} references"),
-            ));
-        }
         let quantity = part_of(held.quantity, quantity, reservation)?;
+        self.is_there(quantity)?;
+        Ok(vec![StockEvent::Committed { reservation, quantity, reference, occurred_at: Some(now) }])
+    }
+
+    fn is_there(&self, quantity: Quantity) -> Result<(), Refusal> {
         if quantity > self.on_hand {
             return Err(Refusal::conflict(
                 "stock.not_on_hand",
-                format!("{quantity} are held, but only {} are on hand yet; restock first", self.on_hand),
+                format!("{quantity} were promised, but only {} are on hand yet; restock first", self.on_hand),
             ));
         }
-        Ok(vec![StockEvent::Committed { reservation, quantity, reference, occurred_at: Some(now) }])
+        Ok(())
     }
 
     /// The buyer has paid, but the hold has run out: the units are his if they can still be had.
@@ -300,7 +310,7 @@ impl Stock {
         let lapsed = self.lapsed(&reservation).ok_or_else(|| ended(reservation))?;
         let quantity = part_of(lapsed.quantity, quantity, reservation)?;
         let (reservable, mut events) = self.free_due(quantity, None, now);
-        if lapsed.refund_due || quantity > reservable || quantity > self.on_hand {
+        if lapsed.refund_due || quantity > reservable {
             return Err(Refusal::conflict(
                 "reservation.expired",
                 format!(
@@ -309,15 +319,17 @@ impl Stock {
                 ),
             ));
         }
+        self.is_there(quantity)?;
         events.push(StockEvent::Regained { reservation, quantity });
         events.push(StockEvent::Committed { reservation, quantity, reference, occurred_at: Some(now) });
         Ok(events)
     }
 
-    fn owe_refund(&self, reservation: ReservationId) -> Vec<StockEvent> {
+    fn owe_refund(&self, reservation: ReservationId, paid: Option<Quantity>) -> Vec<StockEvent> {
         match self.lapsed(&reservation) {
             Some(Lapsed { quantity, refund_due: false, .. }) => {
-                vec![StockEvent::RefundDue { reservation, quantity: *quantity }]
+                let quantity = paid.unwrap_or(*quantity).min(*quantity);
+                vec![StockEvent::RefundDue { reservation, quantity }]
             }
             _ => vec![],
         }

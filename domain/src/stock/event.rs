@@ -117,6 +117,12 @@ pub enum StockEvent {
         /// How many.
         quantity: Quantity,
     },
+    /// A buyer who let a reservation go will not come back for units of it whose hold had run out.
+    #[serde(rename = "stock.waived")]
+    Waived {
+        /// Whose.
+        reservation: ReservationId,
+    },
     /// Somebody paid for units whose hold had run out and that others have by now; the money has to go back.
     #[serde(rename = "stock.refund_due")]
     RefundDue {
@@ -209,6 +215,7 @@ impl StockEvent {
             Self::Covered { .. }
             | Self::Extended { .. }
             | Self::RefundDue { .. }
+            | Self::Waived { .. }
             | Self::PolicySet(_)
             | Self::Low { .. }
             | Self::Recovered { .. } => (0, 0),
@@ -240,6 +247,7 @@ impl StockEvent {
             Self::Covered { .. }
             | Self::Extended { .. }
             | Self::RefundDue { .. }
+            | Self::Waived { .. }
             | Self::PolicySet(_)
             | Self::Low { .. }
             | Self::Recovered { .. } => false,

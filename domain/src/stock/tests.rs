@@ -165,6 +165,11 @@ fn one_shipment_is_not_taken_off_twice() {
     };
     let history = [restocked(50), reserved(A, 10, 15), shipped];
     given::<Stock>(shelf(), history.clone()).when(ship("S-1", 4)).then([]);
+    // Nor when the rest has run out, or when there is a new hold.
+    let lapsed = history.clone().into_iter().chain([expired(A, 6)]);
+    given::<Stock>(shelf(), lapsed).when(ship("S-1", 4)).then([]);
+    let anew = history.clone().into_iter().chain([released(A, 6), reserved(A, 6, 15)]);
+    given::<Stock>(shelf(), anew).when(ship("S-1", 4)).then([]);
     given::<Stock>(shelf(), history).when(ship("S-2", 6)).then([StockEvent::Committed {
         reservation: A,
         quantity: units(6),
@@ -202,13 +207,28 @@ fn a_payment_that_comes_too_late_has_to_go_back_and_that_is_said_once() {
     given::<Stock>(shelf(), gone.clone()).when(commit(A, None, 16)).then_refused("reservation.expired");
     let due = StockEvent::RefundDue { reservation: A, quantity: units(1) };
     given::<Stock>(shelf(), gone)
-        .when(StockCommand::OweRefund { reservation: A })
+        .when(StockCommand::OweRefund { reservation: A, quantity: None })
         .then([due.clone()])
-        .when(StockCommand::OweRefund { reservation: A })
+        .when(StockCommand::OweRefund { reservation: A, quantity: None })
         .then([]);
     // The units come back, but the refund is under way.
     let history = [restocked(1), reserved(A, 1, 15), expired(A, 1), reserved(B, 1, 30), due, released(B, 1)];
     given::<Stock>(shelf(), history).when(commit(A, None, 18)).then_refused("reservation.expired");
+}
+
+#[test]
+fn what_was_let_go_is_not_sold_late() {
+    given::<Stock>(shelf(), [restocked(1), reserved(A, 1, 15), expired(A, 1)])
+        .when(StockCommand::Waive { reservation: A })
+        .then([StockEvent::Waived { reservation: A }])
+        .when(commit(A, None, 16))
+        .then_refused("reservation.ended");
+}
+
+#[test]
+fn a_late_payment_for_units_that_are_still_to_come_waits_for_them() {
+    let history = [StockEvent::PolicySet(rules(3, None)), reserved(A, 2, 15), expired(A, 2)];
+    given::<Stock>(shelf(), history).when(commit(A, None, 16)).then_refused("stock.not_on_hand");
 }
 
 #[test]
@@ -286,7 +306,7 @@ fn a_count_that_later_sales_contradict_is_refused() {
 
 #[test]
 fn a_count_from_before_what_is_remembered_is_refused() {
-    let moves = (0..RECENT_MAX + 1).map(|n| StockEvent::Adjusted {
+    let moves = (0..RECENT_MAX + 2).map(|n| StockEvent::Adjusted {
         delta: 1,
         reason: "found".into(),
         reference: None,
@@ -395,7 +415,9 @@ fn command() -> impl Strategy<Value = StockCommand> {
             expires_at: at(m),
             payment
         }),
-        who().prop_map(|reservation| StockCommand::OweRefund { reservation }),
+        (who(), part())
+            .prop_map(|(reservation, n)| StockCommand::OweRefund { reservation, quantity: n.map(units) }),
+        who().prop_map(|reservation| StockCommand::Waive { reservation }),
         (minute(), 0_usize..3).prop_map(|(now, limit)| StockCommand::Expire { now: at(now), limit }),
         some().prop_map(|n| StockCommand::TransferOut {
             quantity: units(n),

@@ -57,6 +57,10 @@ id!(
     ReservationId
 );
 id!(
+    /// A buyer's cart.
+    CartId
+);
+id!(
     /// One webhook as one sender meant it, however often it arrives.
     DeliveryId
 );
@@ -94,10 +98,11 @@ impl DeliveryId {
     }
 }
 
-impl ReservationId {
-    /// The reservation of a buyer's cart, by the name the caller gives the cart.
-    pub fn of(tenant: TenantId, owner: &str) -> Self {
-        Self(Uuid::new_v5(&tenant.0, format!("reservation/{owner}").as_bytes()))
+impl CartId {
+    /// A buyer's cart, by the name a caller gives it. Callers of different brands never mean the same cart.
+    pub fn of(tenant: TenantId, brand: Option<&str>, owner: &str) -> Self {
+        let brand = brand.map(|brand| format!("{}/{brand}", brand.len())).unwrap_or_default();
+        Self(Uuid::new_v5(&tenant.0, format!("cart/{brand}/{owner}").as_bytes()))
     }
 }
 

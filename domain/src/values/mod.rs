@@ -7,7 +7,7 @@ mod quantity;
 
 pub use codes::{ExternalId, LocationCode, Market, Sku};
 pub use ids::{
-    ConnectionId, DeliveryId, EventId, KeyId, ListingId, OrderId, ProductId, ReservationId, StockId,
+    CartId, ConnectionId, DeliveryId, EventId, KeyId, ListingId, OrderId, ProductId, ReservationId, StockId,
     TenantId, VariantId,
 };
 pub use money::{Currency, Money};

@@ -14,6 +14,9 @@ use sqlx::{
 use self::local::{LocalPostgres, LocalPostgresError, LocalSettings};
 pub use self::server_facts::{ServerFacts, make_anew, server_facts};
 
+/// How long a connection may lie idle before it is asked whether it is alive.
+const ASKED_AFTER: Duration = Duration::from_secs(1);
+
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Why the database could not be opened.
@@ -97,6 +100,10 @@ pub async fn pool(options: &PgConnectOptions, connections: u32) -> Result<PgPool
         .acquire_timeout(Duration::from_secs(5))
         // A ping before every use would double the round trips; a dead connection shows itself anyway.
         .test_before_acquire(false)
+        // But one that has lain idle may have lost its server: it is asked, and thrown away if it is dead.
+        .before_acquire(|conn, idle| {
+            Box::pin(async move { Ok(idle.idle_for < ASKED_AFTER || conn.ping().await.is_ok()) })
+        })
         .after_connect(|conn, _| {
             Box::pin(async move {
                 sqlx::raw_sql("set role onhand_app").execute(conn).await?;

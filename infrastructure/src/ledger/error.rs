@@ -26,6 +26,9 @@ pub enum LedgerError {
     /// The database could not be reached; whether the commit happened could not be found out.
     #[error("the outcome of the commit is unknown; repeat the request with the same Idempotency-Key")]
     Unknown,
+    /// The database is not there for the moment. Nothing was written.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
     /// The database failed. Nothing was written.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -58,8 +61,28 @@ impl LedgerError {
             Self::Stopped => Self::Stopped,
             Self::NoTenant => Self::NoTenant,
             Self::Unknown => Self::Unknown,
+            Self::Unavailable(why) => Self::Unavailable(why.clone()),
+            Self::Database(error) if is_passing(error) => Self::Unavailable(error.to_string()),
             Self::Database(error) => Self::Database(sqlx::Error::Protocol(error.to_string())),
             Self::Unreadable { position, why } => Self::Unreadable { position: *position, why: why.clone() },
         }
+    }
+}
+
+/// Whether an error of the database says that it is not there for the moment, rather than that it will not take
+/// something.
+pub fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Tls(_) => true,
+        // 57: shut down or cancelled; 53: no more connections or memory; 08: connection lost; 25006: a standby;
+        // 55000: it takes no connections.
+        sqlx::Error::Database(db) => db.code().is_some_and(|code| {
+            ["57", "53", "08", "25006", "55000"].iter().any(|class| code.starts_with(class))
+        }),
+        _ => false,
     }
 }

@@ -30,7 +30,7 @@ use tokio::{
 
 pub use self::{
     entry::{Context, Entry},
-    error::LedgerError,
+    error::{LedgerError, is_passing},
     genesis::create_tenant,
     head::Head,
     keys::{KEYS_KEPT, prune_keys},

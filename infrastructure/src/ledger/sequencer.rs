@@ -18,7 +18,7 @@ use sqlx::{Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
 
 use self::{publish::refuse_all, recent::Recent};
-use super::{Head, LedgerError, Shared, Ticket, states::States};
+use super::{Head, LedgerError, Shared, Ticket, is_passing, states::States};
 
 /// Commands decided together at most; larger batches gain nothing more.
 const BATCH_MAX: usize = 512;
@@ -28,6 +28,8 @@ const BATCH_MIN: usize = 16;
 const ROUNDS_MAX: usize = 6;
 /// How long an idle sequencer keeps its connection from the pool.
 const KEEP_CONNECTION: Duration = Duration::from_millis(20);
+/// How long an idle sequencer keeps its states: the memory is for those that are at work.
+const KEEP_STATES: Duration = Duration::from_secs(60);
 
 /// Runs until every sender is gone and everything accepted is answered.
 pub(super) async fn run(shared: Arc<Shared>, tenant: TenantId, mut queue: mpsc::Receiver<Ticket>) {
@@ -103,6 +105,12 @@ impl Sequencer {
             match tokio::time::timeout(KEEP_CONNECTION, queue.recv_many(waiting, BATCH_MAX)).await {
                 Ok(received) => return received > 0,
                 Err(_) => self.conn = None, // Others may need it.
+            }
+        }
+        if self.head.is_some() {
+            match tokio::time::timeout(KEEP_STATES, queue.recv_many(waiting, BATCH_MAX)).await {
+                Ok(received) => return received > 0,
+                Err(_) => self.forget(),
             }
         }
         queue.recv_many(waiting, BATCH_MAX).await > 0
@@ -186,10 +194,7 @@ impl Sequencer {
 fn is_outage(error: &LedgerError) -> bool {
     match error {
         LedgerError::Unreadable { .. } => false,
-        LedgerError::Database(sqlx::Error::Database(db)) => {
-            // 57: shut down or cancelled; 53: no room left; 08: connection lost; 25006: a standby.
-            db.code().is_some_and(|code| ["57", "53", "08", "25"].iter().any(|class| code.starts_with(class)))
-        }
+        LedgerError::Database(error @ sqlx::Error::Database(_)) => is_passing(error),
         _ => true,
     }
 }

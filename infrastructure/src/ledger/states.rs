@@ -1,14 +1,14 @@
 //! States of streams, in memory: current as of the head this process has seen, bounded, reloadable at will.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use futures_util::TryStreamExt;
 use onhand_domain::{
     Event, State, StreamId,
     values::{
-        ConnectionId, DeliveryId, KeyId, ListingId, LocationCode, OrderId, ProductId, Sku, StockId, TenantId,
-        VariantId,
+        CartId, ConnectionId, DeliveryId, KeyId, ListingId, LocationCode, OrderId, ProductId, Sku, StockId,
+        TenantId, VariantId,
     },
 };
 use sqlx::{PgConnection, Row};
@@ -64,29 +64,33 @@ impl States {
 
     /// The streams of `ids` that are not in memory; the others are marked as used.
     pub(super) fn missing<'a>(&mut self, ids: impl IntoIterator<Item = &'a StreamId>) -> Vec<StreamId> {
-        let mut missing = Vec::new();
+        let mut missing = HashSet::new();
         for id in ids {
             if self.young.contains_key(id) {
                 continue;
             }
             match self.old.remove_entry(id) {
                 Some((id, cached)) => self.insert(id, cached),
-                None if !missing.contains(id) => missing.push(id.clone()),
-                None => {}
+                None => {
+                    missing.insert(id);
+                }
             }
         }
-        missing
+        missing.into_iter().cloned().collect()
     }
 
     /// Takes a new entry of a stream in memory; gives its version.
     pub(super) fn evolve(&mut self, id: &StreamId, event: Event) -> Option<Result<i64, LedgerError>> {
-        let cached = self.young.get_mut(id).or_else(|| self.old.get_mut(id))?;
+        let young = self.young.contains_key(id);
+        let cached = if young { self.young.get_mut(id) } else { self.old.get_mut(id) }?;
         let before = cached.state.bytes();
         if let Err(misplaced) = cached.state.evolve(event) {
             return Some(Err(LedgerError::misplaced(0, &misplaced)));
         }
         cached.version += 1;
-        self.bytes = (self.bytes + cached.state.bytes()).saturating_sub(before);
+        if young {
+            self.bytes = (self.bytes + cached.state.bytes()).saturating_sub(before);
+        }
         Some(Ok(cached.version))
     }
 
@@ -247,7 +251,7 @@ pub(super) async fn write_snapshots(
 
 /// A state to stand in while the real one is being loaded; of the right kind, so that no decision trips over it.
 pub(super) fn stand_in(id: &StreamId) -> &'static State {
-    static INITIAL: LazyLock<[State; 9]> = LazyLock::new(|| {
+    static INITIAL: LazyLock<[State; 10]> = LazyLock::new(|| {
         let nil = Uuid::nil();
         let sku = Sku::new("-").expect("a dash is a SKU");
         [
@@ -260,6 +264,7 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
             StreamId::Order(OrderId(nil)),
             StreamId::Key(KeyId(nil)),
             StreamId::Location(LocationCode::default()),
+            StreamId::Cart(CartId(nil)),
         ]
         .map(|id| State::initial(&id))
     });
@@ -273,5 +278,6 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
         StreamId::Order(_) => &INITIAL[6],
         StreamId::Key(_) => &INITIAL[7],
         StreamId::Location(_) => &INITIAL[8],
+        StreamId::Cart(_) => &INITIAL[9],
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     queries,
 };
 
-/// Holds looked up in one step, of each tenant; and ended in one step, on each shelf.
+/// Holds looked up, and ended, in one step of each tenant.
 const STEP_MAX: usize = 500;
 
 impl Operations {
@@ -39,7 +39,8 @@ impl Operations {
                 .submit(caller, reads, move |lookup, now| {
                     let mut decision = Decision { answer: json!({}).into(), ..Decision::default() };
                     for id in &shelves {
-                        let command = StockCommand::Expire { now, limit: STEP_MAX };
+                        let limit = STEP_MAX.saturating_sub(decision.changes.len());
+                        let command = StockCommand::Expire { now, limit };
                         for event in verdict(id, lookup.stock(id), command)? {
                             decision.changes.push((StreamId::Stock(id.clone()), event.into()));
                         }

@@ -56,8 +56,7 @@ impl Operations {
         Ok(receipt)
     }
 
-    /// The locations that reservations take from when they name none, in their order. As long as nothing was
-    /// said about any, that is `main`.
+    /// The locations that reservations take from when they name none, in their order.
     pub(super) async fn selling_locations(
         &self,
         tenant: TenantId,
@@ -69,10 +68,7 @@ impl Operations {
             }
         }
         let order: Arc<[LocationCode]> =
-            match queries::locations::selling(self.ledger().pool(), tenant).await? {
-                Some(order) => order.into(),
-                None => Arc::from([LocationCode::default()]),
-            };
+            queries::locations::selling(self.ledger().pool(), tenant).await?.into();
         let mut selling = self.locations.selling.lock().unwrap_or_else(PoisonError::into_inner);
         if selling.len() >= TENANTS_MAX {
             selling.clear();

@@ -1,7 +1,7 @@
 //! Reserve, commit, release.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,19 +9,18 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Refusal, StreamId,
+    aggregate::verdict,
+    cart::{Cart, CartCommand},
     catalog::Changes,
     reservation::{self, LINES_MAX, Line},
     stock::{Stock, StockCommand, StockEvent},
-    values::{LocationCode, Quantity, ReservationId, Sku, StockId, TenantId, VariantId},
+    values::{CartId, LocationCode, Quantity, ReservationId, Sku, StockId, TenantId, VariantId},
 };
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    Caller, Operations,
-    stock::{allocate, parts},
-};
+use super::{Caller, Operations, stock::allocate};
 use crate::{
     ledger::{Answer, Decision, LedgerError, Receipt, read},
     queries,
@@ -29,6 +28,8 @@ use crate::{
 
 /// The longest a reservation may hold.
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most shelves that are looked at for one reservation.
+const SHELVES_MAX: usize = 2_000;
 /// Reservations whose shelves are remembered, in each of two generations.
 const INDEX_MAX: usize = 50_000;
 
@@ -130,26 +131,35 @@ impl Operations {
     /// Holds every line for one buyer, or none. Answers with the reservation.
     pub async fn reserve(&self, caller: Caller, ask: Reserve) -> Result<Receipt, LedgerError> {
         let ttl = bounded(ask.ttl, self.reservation_ttl, TTL_MAX, "ttl_seconds")?;
+        let owner = ask.owner.map(|owner| cart_of(&caller, owner)).transpose()?;
         let (lines, locations, mut reads) = self.lines(&caller, &ask.lines).await?;
         let skus: HashMap<VariantId, Sku> =
             lines.iter().zip(&ask.lines).map(|(line, wanted)| (line.variant, wanted.sku.clone())).collect();
-        let (reservation, others) = match &ask.owner {
-            Some(owner) => self.of_owner(&caller, owner).await?,
-            None => (ReservationId(Uuid::now_v7()), Arc::default()),
-        };
-        reads.extend(streams(&others));
+        reads.extend(owner.iter().map(|(cart, _)| StreamId::Cart(*cart)));
+        // A cart's reservation may take other shelves later, an ordinary one never: the version tells them apart.
+        let fresh = ReservationId(if owner.is_some() { Uuid::new_v4() } else { Uuid::now_v7() });
         self.submit(caller, reads, move |lookup, now| {
             let expires_at = now + ttl;
-            let lines = allocate(&lines, &locations, reservation, now, |id| lookup.stock(id))?;
-            let events = reservation::reserve(reservation, &lines, &others, Some(expires_at), now, |id| {
-                lookup.stock(id)
-            })?;
+            let stock = |id: &StockId| lookup.stock(id);
+            let (reservation, others) = match &owner {
+                Some((cart, _)) => holding(lookup.cart(cart), stock).unwrap_or((fresh, &[])),
+                None => (fresh, &[][..]),
+            };
+            let lines = allocate(&lines, &locations, reservation, now, stock)?;
+            let events = reservation::reserve(reservation, &lines, others, Some(expires_at), now, stock)?;
             let held = lines.iter().filter_map(|(id, quantity)| {
                 let sku = skus.get(&id.variant)?;
                 Some(HeldLine { sku, location: &id.location, quantity: *quantity })
             });
             let held = Held { reservation, status: "held", expires_at, lines: held.collect() };
-            Ok(Decision { answer: Answer::of(&held), changes: changes(events), ..Decision::default() })
+            let mut changes = changes(events);
+            if let Some((cart, owner)) = &owner {
+                let shelves = lines.keys().cloned().collect();
+                let command = CartCommand::Hold { owner: owner.clone(), reservation, shelves };
+                let noted = verdict(cart, lookup.cart(cart), command)?;
+                changes.extend(noted.into_iter().map(|event| (StreamId::Cart(*cart), event.into())));
+            }
+            Ok(Decision { answer: Answer::of(&held), changes, ..Decision::default() })
         })
         .await
     }
@@ -164,16 +174,16 @@ impl Operations {
     ) -> Result<Receipt, LedgerError> {
         let step = self.bounded_step(step)?;
         let shelves = self.shelves_of(&caller, reservation).await?;
-        let parts = match lines {
-            Some(lines) => Some(parts(&self.lines(&caller, &lines).await?.0)?),
+        let lines = match lines {
+            Some(lines) => Some(self.lines(&caller, &lines).await?.0),
             None => None,
         };
         self.submit(caller, streams(&shelves), move |lookup, now| {
-            let parts = match &parts {
-                Some(parts) => parts.clone(),
-                None => all_of(reservation, &shelves, &step, |id| lookup.stock(id))?,
-            };
             let stock = |id: &StockId| lookup.stock(id);
+            let parts = match &lines {
+                Some(lines) => parts_of(reservation, &shelves, lines, stock)?,
+                None => all_of(reservation, &shelves, &step, stock)?,
+            };
             let (events, refusal, mut answer) = match &step {
                 Bounded::Commit { reference } => {
                     let (events, refusal) =
@@ -182,9 +192,20 @@ impl Operations {
                 }
                 Bounded::Release => {
                     let release = |quantity| StockCommand::Release { reservation, quantity };
-                    (reservation::each(&parts, release, stock)?, None, json!({ "status": "released" }))
+                    let mut events = reservation::each(&parts, release, stock)?;
+                    // Who lets it all go does not come back for what had run out of it.
+                    let rest = shelves.iter().filter(|_| lines.is_none()).map(|id| (id.clone(), None));
+                    let waive = |_| StockCommand::Waive { reservation };
+                    events.extend(reservation::each(&rest.collect(), waive, stock)?);
+                    (events, None, json!({ "status": "released" }))
                 }
                 Bounded::Extend { by, payment } => {
+                    if shelves.iter().any(|id| stock(id).lapsed_for(&reservation).is_some()) {
+                        return Err(Refusal::conflict(
+                            "reservation.expired",
+                            "part of the reservation has run out already; reserve again",
+                        ));
+                    }
                     let (expires_at, payment) = (now + *by, *payment);
                     let extend = |_| StockCommand::Extend { reservation, expires_at, payment };
                     let events = reservation::each(&parts, extend, stock)?;
@@ -243,29 +264,17 @@ impl Operations {
                 Some(location) => reads.push(shelf(location)),
                 None => reads.extend(locations.iter().map(shelf)),
             }
+            if reads.len() > SHELVES_MAX {
+                return Err(Refusal::invalid(
+                    "reservation.too_wide",
+                    format!("the lines may be taken from more than {SHELVES_MAX} shelves; name locations"),
+                )
+                .into());
+            }
             let (location, quantity) = (wanted.location.clone(), wanted.quantity);
             lines.push(Line { variant: named.variant, location, quantity });
         }
         Ok((lines, locations, reads))
-    }
-
-    /// The reservation of a cart, and the shelves it has held units of so far.
-    async fn of_owner(
-        &self,
-        caller: &Caller,
-        owner: &str,
-    ) -> Result<(ReservationId, Arc<[StockId]>), LedgerError> {
-        if owner.is_empty() || owner.len() > 200 || owner.chars().any(char::is_control) {
-            return Err(
-                Refusal::invalid("reservation.owner", "an owner has 1 to 200 printable characters").into()
-            );
-        }
-        let reservation = ReservationId::of(caller.context.tenant, owner);
-        let shelves = self.shelves_in_history(caller, reservation).await?;
-        if !shelves.is_empty() {
-            self.may_touch_shelves(caller, reservation, &shelves).await?;
-        }
-        Ok((reservation, shelves))
     }
 
     /// The shelves a reservation holds units of. A reservation that was acknowledged is always found:
@@ -346,17 +355,42 @@ fn bounded(
     Ok(TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX))
 }
 
-/// Everything that is still held for a reservation; for a commit also what has lapsed.
+/// The cart a caller speaks of.
+fn cart_of(caller: &Caller, owner: String) -> Result<(CartId, String), Refusal> {
+    if owner.is_empty() || owner.len() > 200 || owner.chars().any(char::is_control) {
+        return Err(Refusal::invalid("reservation.owner", "an owner has 1 to 200 printable characters"));
+    }
+    Ok((CartId::of(caller.context.tenant, caller.brand.as_deref(), &owner), owner))
+}
+
+/// The reservation of a cart and its shelves, as long as anything is held there.
+fn holding<'c, 's>(
+    cart: &'c Cart,
+    stock: impl Fn(&StockId) -> &'s Stock,
+) -> Option<(ReservationId, &'c [StockId])> {
+    let reservation = cart.reservation?;
+    let held = cart.shelves.iter().any(|id| stock(id).held_for(&reservation).is_some());
+    held.then_some((reservation, &cart.shelves))
+}
+
+/// Everything that is still held for a reservation; for a commit also what has lapsed, and what was committed
+/// under the same reference before.
 fn all_of<'s>(
     reservation: ReservationId,
     shelves: &[StockId],
     step: &Bounded,
     stock: impl Fn(&StockId) -> &'s Stock,
 ) -> Result<BTreeMap<StockId, Option<Quantity>>, Refusal> {
-    let late = matches!(step, Bounded::Commit { .. });
     let concerned = |id: &&StockId| {
         let shelf = stock(id);
-        shelf.held_for(&reservation).is_some() || (late && shelf.lapsed_for(&reservation).is_some())
+        let late = match step {
+            Bounded::Commit { reference } => {
+                let known = reference.as_ref().is_some_and(|r| shelf.is_committed(&reservation, r));
+                known || shelf.lapsed_for(&reservation).is_some()
+            }
+            Bounded::Release | Bounded::Extend { .. } => false,
+        };
+        late || shelf.held_for(&reservation).is_some()
     };
     let parts: BTreeMap<_, _> = shelves.iter().filter(concerned).map(|id| (id.clone(), None)).collect();
     if parts.is_empty() {
@@ -366,6 +400,30 @@ fn all_of<'s>(
         ));
     }
     Ok(parts)
+}
+
+/// The given lines of a reservation. Lines that name no location are taken from wherever it holds units.
+fn parts_of<'s>(
+    reservation: ReservationId,
+    shelves: &[StockId],
+    lines: &[Line],
+    stock: impl Fn(&StockId) -> &'s Stock,
+) -> Result<BTreeMap<StockId, Option<Quantity>>, Refusal> {
+    let locations: BTreeSet<LocationCode> = shelves.iter().map(|id| id.location.clone()).collect();
+    let locations: Vec<LocationCode> = locations.into_iter().collect();
+    let of_reservation = |id: &StockId| {
+        let held = stock(id).held_for(&reservation).map(|held| held.quantity);
+        let units = held.or_else(|| stock(id).lapsed_for(&reservation)).unwrap_or_default();
+        (units, units)
+    };
+    let lines = reservation::allocate(lines, &locations, of_reservation).map_err(|refusal| {
+        if refusal.code != "stock.insufficient" {
+            return refusal;
+        }
+        let detail = format!("the lines name more than is held for reservation {reservation}");
+        Refusal { detail, code: "reservation.exceeded".into(), ..refusal }
+    })?;
+    Ok(lines.into_iter().map(|(id, quantity)| (id, Some(quantity))).collect())
 }
 
 /// When a hold ends by itself, after some events.

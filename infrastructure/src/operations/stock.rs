@@ -15,7 +15,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Caller, Operations, directory::unknown_sku, reservations::Wanted};
+use super::{
+    Caller, Operations,
+    directory::{Named, unknown_sku},
+    reservations::Wanted,
+};
 use crate::ledger::{Decision, LedgerError, Receipt};
 
 /// The most changes one request may ask for.
@@ -132,8 +136,8 @@ impl Operations {
     }
 
     /// Makes many changes, each for itself: one that is refused keeps no other from happening. Changes of one
-    /// shelf happen in the order given. With a key, a request that broke off is safe to repeat: rows that were done
-    /// are not done again.
+    /// shelf happen in the order given; what could not be tried has failed, and so have those after it there.
+    /// With a key the request is safe to repeat: rows that were decided are not decided again.
     pub async fn change_many(
         &self,
         caller: &Caller,
@@ -156,32 +160,43 @@ impl Operations {
             let abreast: Vec<_> = changes.by_ref().take(BULK_ABREAST).collect();
             let skus: Vec<Sku> = abreast.iter().map(|(_, change)| change.sku.clone()).collect();
             let named = self.named_each(caller, &skus).await?;
-            let asked = abreast.into_iter().zip(named).map(|((row, change), named)| async move {
-                let caller = caller.of_row(row);
-                let changed = match named {
-                    Some(named) => self.change_shelf(caller, named.variant, change).await,
-                    None => Err(unknown_sku(&change.sku).into()),
-                };
-                changed.map(|receipt| (row, receipt)).map_err(|error| (row, error))
-            });
-            for outcome in join_all(asked).await {
-                rows.push(match outcome {
-                    Ok((row, receipt)) => {
-                        let mut outcome = receipt.answer.value();
-                        outcome["status"] = "done".into();
-                        outcome["position"] = receipt.position.into();
-                        Row { row, outcome }
-                    }
-                    Err((row, LedgerError::Refused(refusal) | LedgerError::RefusedBefore(refusal))) => {
-                        let outcome =
-                            json!({ "status": "refused", "code": refusal.code, "detail": refusal.detail });
-                        Row { row, outcome }
-                    }
-                    Err((_, error)) => return Err(error),
-                });
+            let mut shelves: BTreeMap<(Sku, LocationCode), Vec<_>> = BTreeMap::new();
+            for ((row, change), named) in abreast.into_iter().zip(named) {
+                let shelf = (change.sku.clone(), change.location.clone());
+                shelves.entry(shelf).or_default().push((row, change, named));
             }
+            let each = shelves.into_values().map(|changes| self.change_in_order(caller, changes));
+            rows.extend(join_all(each).await.into_iter().flatten());
         }
+        rows.sort_unstable_by_key(|row| row.row);
         Ok(rows)
+    }
+
+    /// Changes of one shelf, one after the other. Once one could not be tried, those after it are not.
+    async fn change_in_order(
+        &self,
+        caller: &Caller,
+        changes: Vec<(usize, ShelfChange, Option<Named>)>,
+    ) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(changes.len());
+        let mut failed = None;
+        for (row, change, named) in changes {
+            let changed = match (named, &failed) {
+                (_, Some(detail)) => Err(String::clone(detail)),
+                (Some(named), None) => {
+                    let changed = self.change_shelf(caller.of_row(row), named.variant, change).await;
+                    outcome(changed).map_err(|error| error.to_string())
+                }
+                (None, None) => Ok(refused(&unknown_sku(&change.sku))),
+            };
+            let outcome = changed.unwrap_or_else(|detail| {
+                let outcome = json!({ "status": "failed", "detail": detail });
+                failed = Some(detail);
+                outcome
+            });
+            rows.push(Row { row, outcome });
+        }
+        rows
     }
 
     /// Sends units from one location to another: they leave and arrive in the same instant.
@@ -266,6 +281,23 @@ impl Operations {
     }
 }
 
+fn outcome(changed: Result<Receipt, LedgerError>) -> Result<Value, LedgerError> {
+    match changed {
+        Ok(receipt) => {
+            let mut outcome = receipt.answer.value();
+            outcome["status"] = "done".into();
+            outcome["position"] = receipt.position.into();
+            Ok(outcome)
+        }
+        Err(LedgerError::Refused(refusal) | LedgerError::RefusedBefore(refusal)) => Ok(refused(&refusal)),
+        Err(error) => Err(error),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Value {
+    json!({ "status": "refused", "code": refusal.code, "detail": refusal.detail })
+}
+
 /// The shelves for some lines, as far as the buyer of this reservation can be served.
 pub(super) fn allocate<'s>(
     lines: &[Line],
@@ -296,11 +328,4 @@ fn level(sku: &Sku, location: &LocationCode, shelf: &Stock, events: &[StockEvent
         level["covered"] = "a later count has seen this already; the number stays".into();
     }
     level
-}
-
-/// Adds up parts per shelf, whose lines all name their location.
-pub(super) fn parts(lines: &[Line]) -> Result<BTreeMap<StockId, Option<Quantity>>, Refusal> {
-    let default = [LocationCode::default()];
-    let lines = reservation::allocate(lines, &default, |_| Quantity::ZERO)?;
-    Ok(lines.into_iter().map(|(id, quantity)| (id, Some(quantity))).collect())
 }

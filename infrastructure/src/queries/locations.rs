@@ -33,17 +33,19 @@ pub async fn list(pool: &PgPool, window: &Window) -> Result<Page<LocationView>, 
     Ok(window.page(rows, |row: &LocationView| row.code.clone()))
 }
 
-/// The locations that sell, in their order; none if nothing was said about any.
-pub async fn selling(pool: &PgPool, tenant: TenantId) -> Result<Option<Vec<LocationCode>>, LedgerError> {
-    let rows: Vec<(String, bool)> = sqlx::query_as(
-        "select code, sells from locations where tenant_id = $1 order by priority, code limit 200",
+/// The locations that sell, in their order; `main` is one of them, as the first, unless something else was said.
+pub async fn selling(pool: &PgPool, tenant: TenantId) -> Result<Vec<LocationCode>, LedgerError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "select code from (
+             select code, priority from locations where tenant_id = $1 and sells
+             union all
+             select 'main', 0 where not exists (select from locations where tenant_id = $1 and code = 'main')
+         ) as selling
+         order by priority, code limit 200",
     )
     .bind(tenant.0)
     .fetch_all(pool)
     .await?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let codes = rows.iter().filter(|(_, sells)| *sells).map(|(code, _)| LocationCode::new(code));
-    Ok(Some(codes.collect::<Result<_, _>>().map_err(Refusal::from)?))
+    let codes = rows.iter().map(|(code,)| LocationCode::new(code));
+    Ok(codes.collect::<Result<_, _>>().map_err(Refusal::from)?)
 }

@@ -53,6 +53,9 @@ pub enum QueryError {
     /// A filter makes no sense.
     #[error(transparent)]
     Filter(#[from] InvalidValue),
+    /// A filter that has only certain values has another.
+    #[error("{0}")]
+    Choice(String),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

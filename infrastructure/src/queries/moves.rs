@@ -72,6 +72,8 @@ pub struct MoveFilter {
     pub kind: Option<String>,
     /// One reservation.
     pub reservation: Option<ReservationId>,
+    /// Those up to and with this position.
+    pub to: Option<i64>,
 }
 
 #[derive(FromRow)]
@@ -98,16 +100,21 @@ struct Row {
 pub async fn list(pool: &PgPool, window: &Window, filter: &MoveFilter) -> Result<Page<MoveView>, QueryError> {
     let before = window.after::<i64>()?;
     let streams = streams(pool, window.tenant, filter).await?;
-    let head = match before {
-        Some(before) => before,
-        None => newest(pool, window.tenant).await? + 1,
+    let head = match (before, filter.to) {
+        (Some(before), _) => before,
+        (None, Some(to)) => to + 1,
+        (None, None) => newest(pool, window.tenant).await? + 1,
     };
     // With shelves to look at, each is followed back by itself; without, history is, a stretch at a time.
-    let floor = if streams.is_some() { 0 } else { (head - STRETCH).max(0) };
+    let floor = if streams.is_some() { 0 } else { head.saturating_sub(STRETCH).max(0) };
     let names: Vec<&str> = match &filter.kind {
         Some(kind) => NAMES.into_iter().filter(|name| name.strip_prefix("stock.") == Some(kind)).collect(),
         None => NAMES.to_vec(),
     };
+    if names.is_empty() {
+        let kinds: Vec<&str> = NAMES.iter().map(|name| name.trim_start_matches("stock.")).collect();
+        return Err(QueryError::Choice(format!("kind is one of {}", kinds.join(", "))));
+    }
     let sql =
         if streams.is_some() { include_str!("moves_of_shelves.sql") } else { include_str!("moves.sql") };
     let rows: Vec<Row> = sqlx::query_as(sql)

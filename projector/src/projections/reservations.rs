@@ -111,6 +111,7 @@ fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<(ReservationId, StockId), Net>,
             | StockEvent::Adjusted { .. }
             | StockEvent::Counted { .. }
             | StockEvent::Covered { .. }
+            | StockEvent::Waived { .. }
             | StockEvent::TransferredOut { .. }
             | StockEvent::TransferredIn { .. }
             | StockEvent::PolicySet(_)

@@ -100,6 +100,74 @@ async fn a_cart_that_changes_holds_what_it_holds_now() {
     world.expect_rebuilt_equals_live().await;
 }
 
+#[tokio::test]
+async fn a_cart_is_not_sold_what_it_let_run_out_before() {
+    let world = World::new().await;
+    world.stocked(&[("X", 1), ("Y", 1)]).await;
+    let cart = |sku: &str| json!({ "owner": "cart", "lines": [{ "sku": sku, "quantity": 1 }] });
+    let monday = hold(&world, cart("X")).await;
+    world.clock.advance(TimeDelta::minutes(15));
+    expire(&world).await;
+    let tuesday = hold(&world, cart("Y")).await;
+    assert_ne!(monday, tuesday, "nothing was held any more: it is another reservation");
+    assert_eq!(world.admin.post(&format!("{tuesday}/commit"), json!({})).await.expect(200)["units"], 1);
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((1, 0, 1), (0, 0, 0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_cart_that_is_asked_for_twice_at_once_at_two_processes_holds_what_one_of_them_asked() {
+    let one = World::new().await;
+    let two = one.twin().await.admin.with_key(Some(&one.key));
+    one.stocked(&[("X", 50), ("Y", 50)]).await;
+    for round in 0..20 {
+        let cart = |sku: &str| {
+            let owner = format!("cart-{round}");
+            json!({ "owner": owner, "lines": [{ "sku": sku, "quantity": 1 }] })
+        };
+        let (a, b) = tokio::join!(
+            one.admin.post("/api/reservations", cart("X")),
+            two.post("/api/reservations", cart("Y"))
+        );
+        assert_eq!(a.expect(201)["reservation"], b.expect(201)["reservation"]);
+    }
+    let levels = one.levels().await;
+    assert_eq!(levels["X"].1 + levels["Y"].1, 20, "{levels:?}");
+}
+
+#[tokio::test]
+async fn a_reservation_of_which_a_part_has_run_out_is_not_kept_for_a_payment() {
+    let world = World::new().await;
+    world.stocked(&[("X", 1), ("Y", 1)]).await;
+    let both = json!({ "lines": [{ "sku": "X", "quantity": 1 }, { "sku": "Y", "quantity": 1 }] });
+    let path = hold(&world, both).await;
+    world.clock.advance(TimeDelta::minutes(15));
+    hold(&world, one_unit()).await; // X, which was due.
+    let paying = world.admin.post(&format!("{path}/payment"), json!({})).await;
+    assert_eq!(paying.problem(409), "reservation.expired");
+    let paid = world.admin.post(&format!("{path}/commit"), json!({})).await;
+    assert_eq!(paid.problem(409), "reservation.expired");
+    // All of it or none: the other line is free again, and the money for all of it goes back.
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((1, 1, 0), (1, 0, 1)));
+    assert_eq!(world.admin.get(&path).await.expect(200)["status"], "refund_due");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn lines_without_a_location_are_committed_from_where_they_are_held() {
+    let world = World::new().await;
+    world.stocked(&[("X", 0)]).await;
+    let restock = json!({ "sku": "X", "quantity": 5, "location": "berlin" });
+    world.admin.post("/api/stock/restock", restock).await.expect(200);
+    let lines = json!({ "lines": [{ "sku": "X", "quantity": 3, "location": "berlin" }] });
+    let path = hold(&world, lines).await;
+    let part = |n: i64| json!({ "lines": [{ "sku": "X", "quantity": n }] });
+    assert_eq!(world.admin.post(&format!("{path}/commit"), part(2)).await.expect(200)["units"], 2);
+    let more = world.admin.post(&format!("{path}/commit"), part(2)).await;
+    assert_eq!(more.problem(409), "reservation.exceeded");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn holds_that_are_due_end_once_with_three_processes_and_after_a_restart() {
     let world = World::new().await;
@@ -119,6 +187,7 @@ async fn holds_that_are_due_end_once_with_three_processes_and_after_a_restart() 
     for process in processes {
         process.kill().await;
     }
+    expire(&world).await; // Nothing is left to end.
     assert_eq!(world.levels().await["X"], (60, 0, 60));
     let ended = world.history().await.iter().filter(|name| *name == "stock.expired").count();
     assert_eq!(ended, 60, "each ended once");

@@ -164,7 +164,7 @@ async fn a_platforms_stock_figure_changes_stock_only_where_the_rules_say_so() {
         world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 10 })).await.expect(200);
         let level = json!({
             "inventory_item_id": product["variants"][0]["inventory_item_id"], "location_id": 7, "available": 4,
-            "updated_at": "2026-11-02T09:00:00+01:00",
+            "updated_at": world.clock.now().to_rfc3339(),
         });
         Webhook::new("inventory_levels/update", "i", &level)
             .send(&world.admin, &connection)

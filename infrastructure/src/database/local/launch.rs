@@ -137,6 +137,9 @@ fn server_settings(
         ("cluster_name", "onhand".to_owned()),
         // The indexes of the ledger stay in memory; the default of 128 MB is meant for any machine.
         ("shared_buffers", "256MB".to_owned()),
+        // Each checkpoint makes the next change of every page cost a whole page of log; under load, a gigabyte of
+        // log is half a minute.
+        ("max_wal_size", "4GB".to_owned()),
         // Several programs with a pool each.
         ("max_connections", "200".to_owned()),
     ];

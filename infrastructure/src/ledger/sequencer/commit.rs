@@ -9,7 +9,7 @@ use super::{
     super::{
         Head, LedgerError, Ticket,
         append::{self, Base, Batch},
-        read,
+        is_passing, read,
     },
     Sequencer, Setback,
     decide::Verdict,
@@ -26,7 +26,7 @@ pub(super) struct Plan {
     pub(super) open: Vec<Ticket>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) batch: Batch,
-    base: Base,
+    pub(super) base: Base,
 }
 
 impl Sequencer {
@@ -115,22 +115,10 @@ impl Sequencer {
 
     /// Locks the head, catches up, decides and commits: nobody can come between.
     async fn locked(&mut self, open: Vec<Ticket>) -> Result<(), (Vec<Ticket>, Setback)> {
-        let mut conn = match self.connection().await {
+        let mut conn = match self.connection_that_answers().await {
             Ok(conn) => conn,
             Err(error) => return Err((open, error.into())),
         };
-        let done = self.under_lock(&mut conn, open).await;
-        if done.is_ok() {
-            self.conn = Some(conn);
-        }
-        done
-    }
-
-    async fn under_lock(
-        &mut self,
-        conn: &mut PgConnection,
-        open: Vec<Ticket>,
-    ) -> Result<(), (Vec<Ticket>, Setback)> {
         let mut tx = match conn.begin().await {
             Ok(tx) => tx,
             Err(error) => return Err((open, error.into())),
@@ -147,23 +135,43 @@ impl Sequencer {
         };
         let plan = self.decided(&mut tx, open, head).await?;
         let (base, batch, states) = (&plan.base, &plan.batch, &self.states);
-        let written = if batch.is_empty() {
-            tx.rollback().await.map(|()| true).map_err(Setback::from)
-        } else {
-            match append::write(&mut tx, base, batch, &self.shared.state_tables, |id| states.get(id)).await {
-                Ok(true) => match tx.commit().await {
-                    Ok(()) => Ok(true),
-                    Err(error) => self.resolve(error, &base.head, batch).await.map(|()| true),
-                },
-                // Not while its lock is held; but no answer may rest on that.
-                Ok(false) => Ok(false),
-                Err(error) => Err(error.into()),
+        let written = match batch.is_empty() {
+            true => Ok(true),
+            false => {
+                append::write(&mut tx, base, batch, &self.shared.state_tables, |id| states.get(id)).await
             }
         };
         match written {
-            Ok(true) => Ok(self.publish(plan)),
-            Ok(false) => Err(self.give_up(plan, Setback::Moved)),
-            Err(setback) => Err(self.give_up(plan, setback)),
+            Ok(true) => {}
+            // Not while its lock is held; but no answer may rest on that.
+            Ok(false) => return Err(self.give_up(plan, Setback::Moved)),
+            Err(error) => return Err(self.give_up(plan, error.into())),
+        }
+        if let Err(error) = tx.commit().await {
+            // Its session may still hold the lock that has to be taken to find out.
+            drop(conn);
+            if let Err(setback) = self.resolve(error, &plan.base.head, &plan.batch).await {
+                return Err(self.give_up(plan, setback));
+            }
+        } else {
+            self.conn = Some(conn);
+        }
+        Ok(self.publish(plan))
+    }
+
+    /// A connection that is alive: after a restart of the database the pool may hold many that are not.
+    async fn connection_that_answers(&mut self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        if let Some(conn) = self.conn.take() {
+            return Ok(conn);
+        }
+        loop {
+            let mut conn = self.shared.pool.acquire().await?;
+            match conn.ping().await {
+                Ok(()) => return Ok(conn),
+                Err(error) if !is_passing(&error) => return Err(error),
+                // Not for anybody else either.
+                Err(_) => drop(conn.detach()),
+            }
         }
     }
 
@@ -221,7 +229,8 @@ impl Sequencer {
         self.head = Some(head.clone());
     }
 
-    fn forget(&mut self) {
+    /// Forgets everything; it is read again when it is needed.
+    pub(super) fn forget(&mut self) {
         self.head = None;
         self.states.clear();
     }
@@ -234,10 +243,10 @@ impl Sequencer {
             return Err(error.into()); // The database itself says that it did not.
         }
         tracing::warn!(tenant = %self.tenant, %error, "a commit broke off; looking for its outcome");
-        let Some(first) = batch.entries.first() else { return Err(Setback::Failed(LedgerError::Unknown)) };
+        let first = batch.entries.first().map(|entry| entry.event_id);
         let deadline = tokio::time::Instant::now() + LOOK_FOR_OUTCOME;
         loop {
-            match committed(&self.shared.pool, self.tenant, head.position + 1, first.event_id).await {
+            match committed(&self.shared.pool, self.tenant, head.position + 1, first).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(Setback::Moved), // Decided again, under the lock.
                 Err(error) if tokio::time::Instant::now() >= deadline => {

@@ -61,7 +61,9 @@ impl Sequencer {
                 Ok(decision) => self.accept(conn, submission, decision, base, &mut chain, batch).await?,
                 Err(refusal) => Err(refusal),
             };
-            if let Some(idempotency) = submission.idempotency {
+            // A defect of ours is not what the request came to: it may be mended tomorrow.
+            let defect = matches!(&outcome, Err(refusal) if refusal.code.starts_with("command."));
+            if let Some(idempotency) = submission.idempotency.filter(|_| !defect) {
                 batch.answers.push(KeptAnswer {
                     key_digest: idempotency.key_digest,
                     fingerprint: idempotency.fingerprint,

@@ -6,12 +6,14 @@ use uuid::Uuid;
 
 use super::super::{Head, LedgerError};
 
-/// Whether a commit that broke off has happened. If it has not, it never will.
+/// Whether a commit that broke off has happened, by its first entry. If it has not, it never will.
+///
+/// One without entries may be done again in any case: what it wrote is known by its keys and tokens.
 pub(super) async fn committed(
     pool: &PgPool,
     tenant: TenantId,
     position: i64,
-    event: Uuid,
+    event: Option<Uuid>,
 ) -> Result<bool, LedgerError> {
     let mut tx = pool.begin().await?;
     Head::lock(&mut tx, tenant).await?;
@@ -21,7 +23,7 @@ pub(super) async fn committed(
             .bind(position)
             .fetch_optional(&mut *tx)
             .await?;
-    if found == Some((event,)) {
+    if event.is_some() && found.map(|(found,)| found) == event {
         return Ok(true);
     }
     fence(&mut tx, tenant).await?;

@@ -16,7 +16,7 @@ use super::{
 impl Sequencer {
     /// Makes a committed batch known: answers, remembered keys, snapshots, and the bell for projectors and relays.
     pub(super) fn publish(&mut self, plan: Plan) {
-        let Plan { open, verdicts, batch, .. } = plan;
+        let Plan { open, verdicts, batch, base } = plan;
         let mut answers = Vec::with_capacity(open.len());
         for (ticket, verdict) in open.iter().zip(&verdicts) {
             let (first, replayed) = match verdict {
@@ -25,7 +25,7 @@ impl Sequencer {
             };
             answers.push(match first {
                 Some(Verdict::Decided { position, outcome }) => {
-                    self.recent.remember(&ticket.submission, *position, outcome);
+                    self.recent.remember(&ticket.submission, *position, outcome, base.now);
                     match outcome.clone() {
                         Ok(answer) => Ok(Receipt { position: *position, answer, replayed }),
                         Err(refusal) if replayed => Err(LedgerError::RefusedBefore(refusal)),
@@ -57,8 +57,9 @@ impl Sequencer {
     /// Answers tickets whose key is still remembered.
     pub(super) fn answer_recent(&mut self, open: &mut Vec<Ticket>) {
         let mut unknown = Vec::with_capacity(open.len());
+        let now = self.shared.clock.now();
         for ticket in mem::take(open) {
-            match self.recent.find(&ticket.submission) {
+            match self.recent.find(&ticket.submission, now) {
                 Some(answer) => {
                     let _ = ticket.reply.send(answer);
                 }

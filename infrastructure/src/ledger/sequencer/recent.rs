@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use onhand_domain::values::TenantId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{
-    LedgerError, Receipt, Submission,
+    Idempotency, KEYS_KEPT, LedgerError, Receipt, Submission,
     submission::{self, Outcome},
 };
 
 /// Keys in one generation of the memory.
 const GENERATION_MAX: usize = 10_000;
+/// Outcomes that are longer, in bytes, are left to the database.
+const OUTCOME_MAX: usize = 2_000;
 
 /// Keys answered lately. What is not here may still be in the database.
 #[derive(Default)]
@@ -21,27 +24,46 @@ pub(super) struct Recent {
     old: HashMap<Uuid, Kept>,
 }
 
-/// What is remembered of a request: its fingerprint, and what it was answered at which position.
-type Kept = ([u8; 32], i64, Outcome);
+/// What is remembered of a request.
+struct Kept {
+    fingerprint: [u8; 32],
+    position: i64,
+    outcome: Outcome,
+    at: DateTime<Utc>,
+}
 
 impl Recent {
-    /// The answer to a repeated request, if it is remembered.
-    pub(super) fn find(&mut self, submission: &Submission) -> Option<Result<Receipt, LedgerError>> {
+    /// The answer to a repeated request, if it is remembered and not too old.
+    pub(super) fn find(
+        &self,
+        submission: &Submission,
+        now: DateTime<Utc>,
+    ) -> Option<Result<Receipt, LedgerError>> {
         let idempotency = submission.idempotency.as_ref()?;
         let key = &idempotency.key_digest;
-        let (fingerprint, position, outcome) = self.young.get(key).or_else(|| self.old.get(key))?;
-        Some(replay(*fingerprint == idempotency.fingerprint, *position, outcome.clone()))
+        let kept = self.young.get(key).or_else(|| self.old.get(key))?;
+        let same = kept.fingerprint == idempotency.fingerprint;
+        (kept.at > now - KEYS_KEPT).then(|| replay(same, kept.position, kept.outcome.clone()))
     }
 
-    /// Remembers an answer that is durable.
-    pub(super) fn remember(&mut self, submission: &Submission, position: i64, outcome: &Outcome) {
-        let Some(idempotency) = &submission.idempotency else { return };
+    /// Remembers an outcome that is durable.
+    pub(super) fn remember(
+        &mut self,
+        submission: &Submission,
+        position: i64,
+        outcome: &Outcome,
+        at: DateTime<Utc>,
+    ) {
+        let Some(Idempotency { key_digest, fingerprint }) = submission.idempotency else { return };
+        if submission::written(outcome).len() > OUTCOME_MAX {
+            return;
+        }
         if self.young.len() >= GENERATION_MAX {
             // Both keep their room: growing a map anew costs more than everything it is used for.
             std::mem::swap(&mut self.old, &mut self.young);
             self.young.clear();
         }
-        self.young.insert(idempotency.key_digest, (idempotency.fingerprint, position, outcome.clone()));
+        self.young.insert(key_digest, Kept { fingerprint, position, outcome: outcome.clone(), at });
     }
 }
 

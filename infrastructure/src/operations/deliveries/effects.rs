@@ -229,11 +229,14 @@ impl Effects {
         }
         let published = available + buffer.units();
         let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
-        if counted != stock.on_hand() {
+        let stream = StreamId::Stock(shelf.clone());
+        // Two listings of one variant say the same of one shelf.
+        let said = tally.changes.iter().any(|(changed, _)| *changed == stream);
+        if counted != stock.on_hand() && !said {
             let reference = Some(format!("connection:{}", self.connection));
-            let command = StockCommand::Count { counted, reference, occurred_at: now };
+            let command = StockCommand::Count { counted, reference, occurred_at: at.min(now) };
             for event in verdict(&shelf, stock, command)? {
-                tally.changes.push((StreamId::Stock(shelf.clone()), event.into()));
+                tally.changes.push((stream.clone(), event.into()));
             }
         }
         Ok(())

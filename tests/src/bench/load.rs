@@ -13,7 +13,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Options, subject::Subject};
+use super::Options;
 
 /// What a load saw.
 #[derive(Debug, Clone, Copy)]
@@ -28,12 +28,21 @@ pub(super) struct Seen {
     pub(super) generator: f64,
 }
 
+/// Who is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'t> {
+    /// `127.0.0.1:port`
+    pub(super) address: &'t str,
+    /// What is shown as a key.
+    pub(super) key: &'t str,
+}
+
 /// Reserves single units of `skus`, at random, for a while.
-pub(super) async fn run(subject: &Subject, skus: &[String], options: &Options) -> anyhow::Result<Seen> {
+pub(super) async fn run(target: Target<'_>, skus: &[String], options: &Options) -> anyhow::Result<Seen> {
     let used = processor_seconds();
     let begun = Instant::now();
     let until = begun + Duration::from_secs(options.seconds);
-    let loops = (0..options.connections).map(|n| buyer(subject, skus, until, n as u64));
+    let loops = (0..options.connections).map(|n| buyer(target, skus, until, n as u64));
     let histograms = try_join_all(loops).await?;
     let elapsed = begun.elapsed().as_secs_f64();
     let mut all = Histogram::<u64>::new(3)?;
@@ -49,12 +58,12 @@ pub(super) async fn run(subject: &Subject, skus: &[String], options: &Options) -
 }
 
 async fn buyer(
-    subject: &Subject,
+    target: Target<'_>,
     skus: &[String],
     until: Instant,
     seed: u64,
 ) -> anyhow::Result<Histogram<u64>> {
-    let mut stream = TcpStream::connect(&subject.address).await?;
+    let mut stream = TcpStream::connect(target.address).await?;
     stream.set_nodelay(true)?;
     let mut latencies = Histogram::<u64>::new(3)?;
     let mut dice = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -68,7 +77,7 @@ async fn buyer(
         let request = format!(
             "POST /api/reservations HTTP/1.1\r\nhost: onhand\r\nauthorization: Bearer {}\r\nidempotency-key: \"{}\"\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            subject.key,
+            target.key,
             Uuid::now_v7(),
             body.len(),
         );

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod load;
+mod naive;
 mod report;
 mod steal;
 mod subject;
@@ -25,6 +26,12 @@ pub struct Options {
     /// Connections of the load.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// What the server does besides: with `api,projector` its read models follow, on the same processors.
+    #[arg(long, default_value = "api")]
+    roles: String,
+    /// Measure the naive way over HTTP, too: a transaction a request, and a row lock.
+    #[arg(long)]
+    naive: bool,
     /// Leave the baseline out, to look at the candidate alone; there are no ratios then.
     #[arg(long)]
     candidate_only: bool,
@@ -36,9 +43,17 @@ pub struct Options {
 /// Runs it.
 pub fn main() -> ExitCode {
     let options = Options::parse();
+    wait_for(async { run(&options).await })
+}
+
+/// Runs the naive server that is measured beside ours.
+pub fn serve_naively(url: &str) -> ExitCode {
+    wait_for(naive::serve(url))
+}
+
+fn wait_for(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(&options)));
-    match done {
+    match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the benchmark failed: {error:#}");
@@ -60,8 +75,8 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         cores()
     );
     println!(
-        "{} rounds of {} s a measurement; HTTP over {} connections\n",
-        options.rounds, options.seconds, options.connections
+        "{} rounds of {} s a measurement; HTTP over {} connections; the server does: {}\n",
+        options.rounds, options.seconds, options.connections, options.roles
     );
     let outcome = measure(options, &server).await;
     server.stop().await?;
@@ -71,7 +86,12 @@ async fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Report> {
     let baseline = baseline::Baseline::prepare(server).await?;
-    let subject = subject::Subject::start(server).await?;
+    let subject = subject::Subject::start(server, &options.roles).await?;
+    let naive = match options.naive {
+        true => Some(naive::Naive::start(server, &subject.cold).await?),
+        false => None,
+    };
+    let target = subject.target();
     let mut report = Report::default();
     for number in 1..=options.rounds {
         let pgbench = if options.candidate_only {
@@ -79,14 +99,27 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
         } else {
             steal::watched(|| baseline.best_rate(options.seconds)).await?
         };
-        let cold = steal::watched(|| load::run(&subject, &subject.cold, options)).await?;
-        let hot = steal::watched(|| load::run(&subject, &subject.hot, options)).await?;
-        let round = Round { number, pgbench, cold, hot };
+        let cold = steal::watched(|| load::run(target, &subject.cold, options)).await?;
+        let hot = steal::watched(|| load::run(target, &subject.hot, options)).await?;
+        let naive = match &naive {
+            Some(naive) => {
+                let target = load::Target { address: &naive.address, key: "none" };
+                Some((
+                    steal::watched(|| load::run(target, &subject.cold, options)).await?,
+                    steal::watched(|| load::run(target, &subject.hot, options)).await?,
+                ))
+            }
+            None => None,
+        };
+        let round = Round { number, pgbench, cold, hot, naive };
         round.print();
         report.rounds.push(round);
     }
     subject.check().await?;
     subject.stop().await;
+    if let Some(naive) = naive {
+        naive.stop().await;
+    }
     Ok(report)
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Round {
     pub(super) cold: Watched<Seen>,
     /// Over one variant.
     pub(super) hot: Watched<Seen>,
+    /// The naive way, over all variants and over one.
+    pub(super) naive: Option<(Watched<Seen>, Watched<Seen>)>,
 }
 
 impl Round {
@@ -23,7 +25,8 @@ impl Round {
             "  pgbench rate  {rate:>8.0}/s  at {clients} clients, steal {:.1} %",
             self.pgbench.steal * 100.0
         );
-        for (name, seen) in [("cold", &self.cold), ("hot", &self.hot)] {
+        let naive = self.naive.iter().flat_map(|(cold, hot)| [("naive cold", cold), ("naive hot", hot)]);
+        for (name, seen) in [("cold", &self.cold), ("hot", &self.hot)].into_iter().chain(naive) {
             let Seen { rate: reserved, p50_ms, p99_ms, generator } = seen.value;
             println!(
                 "  {name:<12}  {reserved:>8.0}/s  {:.2} × pgbench, p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, \
@@ -53,6 +56,19 @@ impl Report {
         row("the pgbench rate", &pgbench, "");
         row("reservations, cold (1,000 variants)", &cold, &self.ratios(|round| round.cold.value.rate));
         row("reservations, hot (1 variant)", &hot, &self.ratios(|round| round.hot.value.rate));
+        let naive = |pick: fn(&(Watched<Seen>, Watched<Seen>)) -> f64| -> Vec<f64> {
+            self.rounds.iter().filter_map(|round| round.naive.as_ref().map(pick)).collect()
+        };
+        let (slow_cold, slow_hot) = (naive(|naive| naive.0.value.rate), naive(|naive| naive.1.value.rate));
+        if !slow_cold.is_empty() {
+            row("row locks, cold", &slow_cold, "");
+            row("row locks, hot", &slow_hot, "");
+            println!(
+                "\nagainst row locks: cold {:.1} times, hot {:.1} times",
+                median(&cold) / median(&slow_cold),
+                median(&hot) / median(&slow_hot)
+            );
+        }
         println!(
             "\nmedian ratio: cold {:.2}, hot {:.2}",
             median(&self.each(|round| round.cold.value.rate)),

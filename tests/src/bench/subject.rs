@@ -20,6 +20,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use super::load::Target;
 use crate::{Client, process::master_keys, shop};
 
 const DATABASE: &str = "bench_onhand";
@@ -43,9 +44,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// A fresh database, filled through the product's own doors, and a server process on it that does
-    /// nothing but answer (as the baseline projects and pushes nothing either).
-    pub(super) async fn start(server: &LocalPostgres) -> anyhow::Result<Self> {
+    /// A fresh database, filled through the product's own doors, and a server process on it with these duties.
+    pub(super) async fn start(server: &LocalPostgres, roles: &str) -> anyhow::Result<Self> {
         let mut admin = sqlx::PgConnection::connect_with(&server.connect_options("postgres")).await?;
         for sql in [
             format!("drop database if exists {DATABASE} with (force)"),
@@ -55,9 +55,14 @@ impl Subject {
         }
         let pool = database::open(&server.connect_options(DATABASE), 4).await?;
         let (tenant, key, cold) = fill(&pool).await?;
-        let (child, address) = serve(&server.url(DATABASE)).await?;
+        let (child, address) = serve(&server.url(DATABASE), roles).await?;
         let hot = cold.iter().take(1).cloned().collect();
         Ok(Self { child, pool, tenant, address, key, cold, hot })
+    }
+
+    /// Where to ask.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { address: &self.address, key: &self.key }
     }
 
     /// What was acknowledged must be there, and the chain must hold.
@@ -70,6 +75,14 @@ impl Subject {
         .await?;
         let verdict = proof::verify(&self.pool, self.tenant, |_, _| {}).await?;
         ensure!(matches!(verdict, proof::Verdict::Intact { .. }), "the chain does not hold: {verdict:?}");
+        let (behind,): (Option<i64>,) = sqlx::query_as(
+            "select max(h.position - c.position) from ledger_heads h join checkpoints c using (tenant_id)",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        if let Some(behind) = behind {
+            println!("\nat the end the slowest read model was {behind} entries behind");
+        }
         println!(
             "\n{reserved} reservations in the ledger, chain verified; {pending} outbox rows pending (one a listing)"
         );
@@ -124,9 +137,9 @@ async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<Stri
     Ok((tenant, key, skus))
 }
 
-async fn serve(url: &str) -> anyhow::Result<(Child, String)> {
+async fn serve(url: &str, roles: &str) -> anyhow::Result<(Child, String)> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["serve", "--listen", "127.0.0.1:0", "--roles", "api"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--roles", roles])
         .env("DATABASE_URL", url)
         .env("ONHAND_MASTER_KEYS", master_keys())
         .env("RUST_LOG", "error")

@@ -10,5 +10,10 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("serve") {
         return onhand::cli::main();
     }
+    if let [_, word, url] = std::env::args().collect::<Vec<_>>().as_slice()
+        && word == "naive"
+    {
+        return onhand_tests::bench::serve_naively(url);
+    }
     onhand_tests::bench::main()
 }

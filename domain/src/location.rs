@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Refusal, aggregate::aggregate, values::LocationCode};
 
 /// What has happened to a location.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LocationEvent {
     /// The seller said how this location is sold from.
     #[serde(rename = "location.set")]
@@ -18,7 +18,7 @@ pub enum LocationEvent {
 }
 
 /// What one may ask of a location.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocationCommand {
     /// Sell from it like this; nothing happens if that is so already.
     Set {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Refusal,
     aggregate::{aggregate, verdict},
+    reservation::Events,
     stock::{Stock, StockCommand, StockEvent},
     values::{ConnectionId, ExternalId, OrderId, Quantity, StockId},
 };
@@ -117,7 +118,7 @@ pub fn hold<'s>(
     wanted: impl IntoIterator<Item = (StockId, Quantity)>,
     now: DateTime<Utc>,
     stock: impl Fn(&StockId) -> &'s Stock,
-) -> Result<(Vec<OrderLine>, Vec<(StockId, StockEvent)>), Refusal> {
+) -> Result<(Vec<OrderLine>, Events), Refusal> {
     let mut lines = Vec::new();
     let mut events = Vec::new();
     for (id, quantity) in wanted {
@@ -138,7 +139,7 @@ pub fn give_back<'s>(
     order: OrderId,
     lines: &[OrderLine],
     stock: impl Fn(&StockId) -> &'s Stock,
-) -> Result<Vec<(StockId, StockEvent)>, Refusal> {
+) -> Result<Events, Refusal> {
     let reservation = order.into();
     let mut events = Vec::new();
     for OrderLine { stock: id, .. } in lines {

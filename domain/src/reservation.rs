@@ -47,10 +47,12 @@ pub struct Shortage {
 
 /// Units per shelf.
 pub type Lines = BTreeMap<StockId, Quantity>;
-type Events = Vec<(StockId, StockEvent)>;
+/// What happens to several shelves at once.
+pub type Events = Vec<(StockId, StockEvent)>;
 
-/// Finds the shelves for some lines: lines that name one shelf are added up, and what names no location is
-/// taken from `locations`, in their order, one after the other until there is enough: first what is there at
+/// Finds the shelves for some lines.
+///
+/// Lines that name one shelf are added up, and what names no location is taken from `locations`, in their order, one after the other until there is enough: first what is there at
 /// any of them, then what may be promised before it is there. `obtainable` says both of a shelf.
 pub fn allocate(
     lines: &[Line],

@@ -101,7 +101,7 @@ struct Shelf {
 }
 
 impl Serialize for Stock {
-    /// As a [`Shelf`]; a hundred thousand holds are not copied to be written.
+    /// As a snapshot keeps it; a hundred thousand holds are not copied to be written.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut shelf = serializer.serialize_struct("Shelf", 5)?;
         shelf.serialize_field("on_hand", &self.on_hand)?;

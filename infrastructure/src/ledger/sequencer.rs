@@ -4,6 +4,7 @@
 //! decision in it stands. If somebody has, the batch is decided again under the head's lock, on states
 //! that have caught up. A version conflict cannot happen, and nothing is retried blindly.
 
+mod ahead;
 mod chain;
 mod commit;
 mod decide;
@@ -17,7 +18,7 @@ use onhand_domain::values::TenantId;
 use sqlx::{Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
 
-use self::{publish::refuse_all, recent::Recent};
+use self::{ahead::Work, publish::refuse_all, recent::Recent};
 use super::{Head, LedgerError, Shared, Ticket, is_passing, states::States};
 
 /// Commands decided together at most; larger batches gain nothing more.
@@ -43,21 +44,40 @@ pub(super) async fn run(shared: Arc<Shared>, tenant: TenantId, mut queue: mpsc::
         conn: None,
     };
     let mut waiting = Vec::with_capacity(BATCH_MAX);
+    let mut ahead = None;
     let mut last = 0;
-    while !waiting.is_empty() || sequencer.receive(&mut queue, &mut waiting).await {
-        while waiting.len() < BATCH_MAX
-            && let Ok(ticket) = queue.try_recv()
-        {
-            waiting.push(ticket);
-        }
-        // Not everybody at once: while one half is committed, the other half is answered and asks again, and
-        // neither the database nor the callers stand idle.
-        let share = (waiting.len() + last).div_ceil(2).max(BATCH_MIN).min(waiting.len());
-        last = share;
-        let rest = waiting.split_off(share);
-        metrics::histogram!("onhand_ledger_batch_commands").record(share as f64);
-        sequencer.settle(mem::replace(&mut waiting, rest)).await;
+    loop {
+        let work = match ahead.take() {
+            Some(plan) => Work::Planned(Box::new(plan)),
+            None if waiting.is_empty() && !sequencer.receive(&mut queue, &mut waiting).await => return,
+            None => {
+                top_up(&mut queue, &mut waiting);
+                Work::Open(share(&mut waiting, last))
+            }
+        };
+        last = work.commands();
+        metrics::histogram!("onhand_ledger_batch_commands").record(last as f64);
+        ahead = sequencer.work(work, &mut queue, &mut waiting).await;
     }
+}
+
+/// Takes whatever waits already.
+fn top_up(queue: &mut mpsc::Receiver<Ticket>, waiting: &mut Vec<Ticket>) {
+    while waiting.len() < BATCH_MAX
+        && let Ok(ticket) = queue.try_recv()
+    {
+        waiting.push(ticket);
+    }
+}
+
+/// The part of those waiting that is decided next, given how many the batch before had.
+///
+/// Not everybody at once: while one half is committed, the other half is answered and asks again, and neither the
+/// database nor the callers stand idle.
+fn share(waiting: &mut Vec<Ticket>, last: usize) -> Vec<Ticket> {
+    let share = (waiting.len() + last).div_ceil(2).max(BATCH_MIN).min(waiting.len());
+    let rest = waiting.split_off(share);
+    mem::replace(waiting, rest)
 }
 
 struct Sequencer {
@@ -116,10 +136,8 @@ impl Sequencer {
         queue.recv_many(waiting, BATCH_MAX).await > 0
     }
 
-    /// Answers every ticket.
+    /// Answers every ticket, with nothing decided ahead.
     async fn settle(&mut self, mut open: Vec<Ticket>) {
-        self.states.make_room(self.shared.share_bytes());
-        self.answer_recent(&mut open);
         for _ in 0..ROUNDS_MAX {
             if open.is_empty() {
                 return;

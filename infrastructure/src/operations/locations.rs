@@ -27,8 +27,11 @@ const TENANTS_MAX: usize = 10_000;
 /// Locations that sell, in their order.
 #[derive(Default)]
 pub(crate) struct Locations {
-    selling: Mutex<HashMap<TenantId, (Instant, Arc<[LocationCode]>)>>,
+    selling: Mutex<HashMap<TenantId, Order>>,
 }
+
+/// Since when an order is believed, and the order.
+type Order = (Instant, Arc<[LocationCode]>);
 
 impl Operations {
     /// Says how a location is sold from.

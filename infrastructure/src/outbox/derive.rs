@@ -36,10 +36,8 @@ impl Touched {
     /// Notes what one entry touches.
     pub(crate) fn note(&mut self, stream: &StreamId, event: &Event) {
         match (stream, event) {
-            (StreamId::Stock(id), Event::Stock(event)) => {
-                if event.moves_available() {
-                    self.shelves.insert((id.variant.0, id.location.to_string()));
-                }
+            (StreamId::Stock(id), Event::Stock(event)) if event.moves_available() => {
+                self.shelves.insert((id.variant.0, id.location.to_string()));
             }
             (_, Event::Product(ProductEvent::Priced { variant, market, .. })) => {
                 self.prices.insert((variant.0, market.to_string()));

@@ -56,7 +56,7 @@ pub struct MoveView {
     pub actor: String,
     pub source: String,
     pub correlation_id: String,
-    /// The entry's own fields: quantity, reservation, reference, reason, occurred_at.
+    /// The entry's own fields: quantity, reservation, reference, reason, `occurred_at`.
     #[serde(flatten)]
     pub details: Value,
 }

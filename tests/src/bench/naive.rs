@@ -68,7 +68,7 @@ impl Naive {
 }
 
 /// The server: `bench naive <url of the database>`.
-pub async fn serve(url: &str) -> anyhow::Result<()> {
+pub(super) async fn serve(url: &str) -> anyhow::Result<()> {
     let pool = PgPoolOptions::new().max_connections(32).test_before_acquire(false).connect(url).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);

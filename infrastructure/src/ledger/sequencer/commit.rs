@@ -2,6 +2,7 @@
 
 use std::{mem, time::Duration};
 
+use futures_util::FutureExt;
 use onhand_domain::StreamId;
 use sqlx::{Connection, PgConnection, Postgres, pool::PoolConnection};
 
@@ -10,6 +11,7 @@ use super::{
         Head, LedgerError, Ticket,
         append::{self, Base, Batch},
         is_passing, read,
+        states::Snapshot,
     },
     Sequencer, Setback,
     decide::Verdict,
@@ -27,6 +29,15 @@ pub(super) struct Plan {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) batch: Batch,
     pub(super) base: Base,
+    /// Of states as they are after this batch and before the next, to be written once it is durable.
+    pub(super) snapshots: Vec<Snapshot>,
+}
+
+impl Plan {
+    /// Where the ledger ends once this is committed.
+    pub(super) fn head_after(&self) -> Head {
+        self.base.head_after(&self.batch)
+    }
 }
 
 impl Sequencer {
@@ -47,7 +58,7 @@ impl Sequencer {
     }
 
     /// Decides a batch, over a connection that is there to commit it.
-    async fn plan(
+    pub(super) async fn plan(
         &mut self,
         open: Vec<Ticket>,
         head: Head,
@@ -69,11 +80,8 @@ impl Sequencer {
     ) -> Result<Plan, (Vec<Ticket>, Setback)> {
         let base = Base { tenant: self.tenant, now: self.shared.clock.now().max(head.recorded_at), head };
         let mut batch = Batch::default();
-        match self.decide(conn, &open, &base, &mut batch).await {
-            Ok(verdicts) => {
-                self.head = Some(base.head_after(&batch));
-                Ok(Plan { open, verdicts, batch, base })
-            }
+        match self.decide(Some(conn), &open, &base, &mut batch).await {
+            Ok(verdicts) => Ok(self.planned(open, verdicts, batch, base)),
             Err(error) => {
                 let setback = error.into();
                 self.undo(&batch, &base.head, &setback);
@@ -82,8 +90,27 @@ impl Sequencer {
         }
     }
 
+    /// Decides a batch on what is in memory alone; gives the tickets back if that does not do.
+    pub(super) fn decided_in_memory(&mut self, open: Vec<Ticket>, head: Head) -> Result<Plan, Vec<Ticket>> {
+        let base = Base { tenant: self.tenant, now: self.shared.clock.now().max(head.recorded_at), head };
+        let mut batch = Batch::default();
+        match self.decide(None, &open, &base, &mut batch).now_or_never() {
+            Some(Ok(verdicts)) => Ok(self.planned(open, verdicts, batch, base)),
+            _ => {
+                self.states.forget(batch.streams.keys());
+                Err(open)
+            }
+        }
+    }
+
+    fn planned(&mut self, open: Vec<Ticket>, verdicts: Vec<Verdict>, batch: Batch, base: Base) -> Plan {
+        let snapshots = self.states.due_snapshots(batch.streams.keys());
+        self.head = Some(base.head_after(&batch));
+        Plan { open, verdicts, batch, base, snapshots }
+    }
+
     /// Commits what was decided without a lock, and finds out whether anybody else has written.
-    async fn commit(
+    pub(super) async fn commit(
         &mut self,
         mut conn: PoolConnection<Postgres>,
         plan: Plan,
@@ -103,14 +130,21 @@ impl Sequencer {
                 Err(error) => {
                     drop(conn);
                     return match self.resolve(error, &base.head, batch).await {
-                        Ok(()) => Ok(self.publish(plan)),
+                        Ok(()) => {
+                            self.publish(plan);
+                            Ok(())
+                        }
                         Err(setback) => Err(self.give_up(plan, setback)),
                     };
                 }
             }
         };
         self.conn = Some(conn);
-        if committed { Ok(self.publish(plan)) } else { Err(self.give_up(plan, Setback::Moved)) }
+        if !committed {
+            return Err(self.give_up(plan, Setback::Moved));
+        }
+        self.publish(plan);
+        Ok(())
     }
 
     /// Locks the head, catches up, decides and commits: nobody can come between.
@@ -156,7 +190,8 @@ impl Sequencer {
         } else {
             self.conn = Some(conn);
         }
-        Ok(self.publish(plan))
+        self.publish(plan);
+        Ok(())
     }
 
     /// A connection that is alive: after a restart of the database the pool may hold many that are not.
@@ -214,7 +249,7 @@ impl Sequencer {
     }
 
     /// A batch that was decided and has come to nothing, with its tickets open again.
-    fn give_up(&mut self, plan: Plan, setback: Setback) -> (Vec<Ticket>, Setback) {
+    pub(super) fn give_up(&mut self, plan: Plan, setback: Setback) -> (Vec<Ticket>, Setback) {
         self.undo(&plan.batch, &plan.base.head, &setback);
         (plan.open, setback)
     }
@@ -238,7 +273,12 @@ impl Sequencer {
     /// Finds out whether a commit that broke off has happened. Ok if it has.
     ///
     /// The head's lock is taken first, so a commit still under way on the server has ended by then.
-    async fn resolve(&self, error: sqlx::Error, head: &Head, batch: &Batch) -> Result<(), Setback> {
+    pub(super) async fn resolve(
+        &self,
+        error: sqlx::Error,
+        head: &Head,
+        batch: &Batch,
+    ) -> Result<(), Setback> {
         if matches!(error, sqlx::Error::Database(_)) {
             return Err(error.into()); // The database itself says that it did not.
         }

@@ -33,16 +33,18 @@ pub(super) enum Verdict {
 
 impl Sequencer {
     /// Decides every ticket in order; each sees the effects of the ones before.
+    ///
+    /// What is not in memory is read over `conn`; without one, it is an error.
     pub(super) async fn decide(
         &mut self,
-        conn: &mut PgConnection,
+        mut conn: Option<&mut PgConnection>,
         open: &[Ticket],
         base: &Base,
         batch: &mut Batch,
     ) -> Result<Vec<Verdict>, LedgerError> {
         let missing = self.states.missing(open.iter().flat_map(|ticket| &ticket.submission.reads));
         if !missing.is_empty() {
-            self.states.load(conn, self.tenant, base.head.position, missing).await?;
+            self.load(conn.as_deref_mut(), base, missing).await?;
         }
         let mut chain = Chain::from(base);
         let mut keys: HashMap<Uuid, usize> = HashMap::new();
@@ -57,8 +59,11 @@ impl Sequencer {
                 }
                 keys.insert(idempotency.key_digest, number);
             }
-            let outcome = match self.ask(conn, submission, base).await? {
-                Ok(decision) => self.accept(conn, submission, decision, base, &mut chain, batch).await?,
+            let outcome = match self.ask(conn.as_deref_mut(), submission, base).await? {
+                Ok(decision) => {
+                    let conn = conn.as_deref_mut();
+                    self.accept(conn, submission, decision, base, &mut chain, batch).await?
+                }
                 Err(refusal) => Err(refusal),
             };
             // A defect of ours is not what the request came to: it may be mended tomorrow.
@@ -79,7 +84,7 @@ impl Sequencer {
     /// Asks for a decision, loading whatever it looks at.
     async fn ask(
         &mut self,
-        conn: &mut PgConnection,
+        mut conn: Option<&mut PgConnection>,
         submission: &Submission,
         base: &Base,
     ) -> Result<Result<Decision, Refusal>, LedgerError> {
@@ -89,12 +94,22 @@ impl Sequencer {
                 return Ok(decided);
             }
             let missing = self.states.missing(&missing);
-            self.states.load(conn, self.tenant, base.head.position, missing).await?;
+            self.load(conn.as_deref_mut(), base, missing).await?;
         }
         Ok(Err(Refusal::invalid(
             "command.too_wide",
             "the command touches too many things that depend on each other",
         )))
+    }
+
+    async fn load(
+        &mut self,
+        conn: Option<&mut PgConnection>,
+        base: &Base,
+        missing: Vec<StreamId>,
+    ) -> Result<(), LedgerError> {
+        let conn = conn.ok_or(LedgerError::Busy)?;
+        self.states.load(conn, self.tenant, base.head.position, missing).await
     }
 
     /// One attempt at a decision, with the streams it looked at in vain.
@@ -124,7 +139,7 @@ impl Sequencer {
     /// Adds a decision to the batch and its effects to the states.
     async fn accept(
         &mut self,
-        conn: &mut PgConnection,
+        mut conn: Option<&mut PgConnection>,
         submission: &Submission,
         decision: Decision,
         base: &Base,
@@ -143,7 +158,7 @@ impl Sequencer {
         let metadata = serde_json::to_string(&submission.context).unwrap_or_else(|_| "{}".to_owned());
         for ((stream, event), stored) in decision.changes.into_iter().zip(stored) {
             if self.states.get(&stream).is_none() {
-                self.states.load(conn, self.tenant, base.head.position, vec![stream.clone()]).await?;
+                self.load(conn.as_deref_mut(), base, vec![stream.clone()]).await?;
             }
             batch.touched.note(&stream, &event);
             batch.streams.insert(stream.clone(), ());

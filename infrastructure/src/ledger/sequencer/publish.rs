@@ -16,7 +16,8 @@ use super::{
 impl Sequencer {
     /// Makes a committed batch known: answers, remembered keys, snapshots, and the bell for projectors and relays.
     pub(super) fn publish(&mut self, plan: Plan) {
-        let Plan { open, verdicts, batch, base } = plan;
+        let position = plan.head_after().position;
+        let Plan { open, verdicts, batch, base, snapshots } = plan;
         let mut answers = Vec::with_capacity(open.len());
         for (ticket, verdict) in open.iter().zip(&verdicts) {
             let (first, replayed) = match verdict {
@@ -47,10 +48,9 @@ impl Sequencer {
             metrics::counter!("onhand_events_appended_total").increment(batch.entries.len() as u64);
             self.shared.committed.notify_waiters();
         }
-        let due = self.states.due_snapshots(batch.streams.keys());
-        if let (false, Some(head)) = (due.is_empty(), &self.head) {
-            let (pool, tenant, position) = (self.shared.pool.clone(), self.tenant, head.position);
-            tokio::spawn(async move { keep_snapshots(&pool, tenant, position, due).await });
+        if !snapshots.is_empty() {
+            let (pool, tenant) = (self.shared.pool.clone(), self.tenant);
+            tokio::spawn(async move { keep_snapshots(&pool, tenant, position, snapshots).await });
         }
     }
 

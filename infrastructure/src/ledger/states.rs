@@ -139,8 +139,9 @@ impl States {
         let mut due = Vec::new();
         for id in ids.into_iter().filter(|id| is_long(id)) {
             let Some(cached) = self.young.get_mut(id).or_else(|| self.old.get_mut(id)) else { continue };
-            // A state that is large is written less often, so that writing stays a small part of the work.
-            let every = SNAPSHOT_EVERY.max(cached.state.bytes() as i64 / 400);
+            // A snapshot is worth its writing once the entries since are about twice as many as what it holds: by then
+            // reading it is the shorter way, however large it is.
+            let every = SNAPSHOT_EVERY.max(cached.state.bytes() as i64 / 100);
             if cached.version - cached.snapshot_version < every {
                 continue;
             }

@@ -230,27 +230,10 @@ impl StockEvent {
         }
     }
 
-    /// Whether what a channel may sell can be another number after this.
+    /// Whether what a channel may sell can be another number after this: not if on hand and reserved go down together,
+    /// as in a sale.
     pub fn moves_available(&self) -> bool {
-        match self {
-            Self::Restocked { .. }
-            | Self::Adjusted { .. }
-            | Self::Counted { .. }
-            | Self::Reserved { .. }
-            | Self::Regained { .. }
-            | Self::Released { .. }
-            | Self::Expired { .. }
-            | Self::TransferredOut { .. }
-            | Self::TransferredIn { .. } => true,
-            // On hand and reserved go down together: nothing changes for a channel.
-            Self::Committed { .. } => false,
-            Self::Covered { .. }
-            | Self::Extended { .. }
-            | Self::RefundDue { .. }
-            | Self::Waived { .. }
-            | Self::PolicySet(_)
-            | Self::Low { .. }
-            | Self::Recovered { .. } => false,
-        }
+        let (on_hand, reserved) = self.moves(0);
+        self.sets_on_hand().is_some() || on_hand != reserved
     }
 }

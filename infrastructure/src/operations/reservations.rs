@@ -1,8 +1,10 @@
 //! Reserve, commit, release.
 
+mod index;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +22,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
+pub(crate) use self::index::ReservationIndex;
 use super::{Caller, Operations, stock::allocate};
 use crate::{
     ledger::{Answer, Decision, LedgerError, Receipt, read},
@@ -30,8 +33,6 @@ use crate::{
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most shelves that are looked at for one reservation.
 const SHELVES_MAX: usize = 2_000;
-/// Reservations whose shelves are remembered, in each of two generations.
-const INDEX_MAX: usize = 50_000;
 
 /// The longest a hold may be kept for a payment that is under way.
 pub const GRACE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -98,33 +99,6 @@ pub enum Step {
         /// How long from now, if not as long as usual.
         grace: Option<Duration>,
     },
-}
-
-/// The shelves of reservations, which never change once made.
-#[derive(Default)]
-pub(crate) struct ReservationIndex {
-    generations: Mutex<(Shelves, Shelves)>,
-}
-
-type Shelves = HashMap<(TenantId, ReservationId), Arc<[StockId]>>;
-
-impl ReservationIndex {
-    fn find(&self, tenant: TenantId, reservation: ReservationId) -> Option<Arc<[StockId]>> {
-        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (tenant, reservation);
-        generations.0.get(&key).or_else(|| generations.1.get(&key)).cloned()
-    }
-
-    fn remember(&self, tenant: TenantId, reservation: ReservationId, shelves: Arc<[StockId]>) {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let (young, old) = &mut *generations;
-        if young.len() >= INDEX_MAX {
-            // Both keep their room.
-            std::mem::swap(young, old);
-            young.clear();
-        }
-        young.insert((tenant, reservation), shelves);
-    }
 }
 
 impl Operations {

@@ -47,13 +47,7 @@ fn pgbench(bin_dir: &Path) -> PathBuf {
 impl Baseline {
     /// A fresh database with the two tables.
     pub(super) async fn prepare(server: &LocalPostgres) -> anyhow::Result<Self> {
-        let mut admin = sqlx::PgConnection::connect_with(&server.connect_options("postgres")).await?;
-        for sql in [
-            format!("drop database if exists {DATABASE} with (force)"),
-            format!("create database {DATABASE}"),
-        ] {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await?;
-        }
+        super::fresh_database(server, DATABASE).await?;
         let mut conn = sqlx::PgConnection::connect_with(&server.connect_options(DATABASE)).await?;
         sqlx::raw_sql(SCHEMA).execute(&mut conn).await?;
         let script = std::env::temp_dir().join(format!("onhand-pgbench-{}.sql", std::process::id()));

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use onhand_infrastructure::database::local::{LocalPostgres, LocalSettings};
+use sqlx::Connection;
 
 use self::report::{Report, Round};
 
@@ -121,6 +122,15 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
         naive.stop().await;
     }
     Ok(report)
+}
+
+/// An empty database of this name, whatever was there before.
+async fn fresh_database(server: &LocalPostgres, name: &str) -> anyhow::Result<()> {
+    let mut admin = sqlx::PgConnection::connect_with(&server.connect_options("postgres")).await?;
+    for sql in [format!("drop database if exists {name} with (force)"), format!("create database {name}")] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await?;
+    }
+    Ok(())
 }
 
 fn cores() -> usize {

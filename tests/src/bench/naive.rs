@@ -38,13 +38,7 @@ pub(super) struct Naive {
 impl Naive {
     /// A fresh database with plenty of each SKU, and a server process on it.
     pub(super) async fn start(server: &LocalPostgres, skus: &[String]) -> anyhow::Result<Self> {
-        let mut admin = sqlx::PgConnection::connect_with(&server.connect_options("postgres")).await?;
-        for sql in [
-            format!("drop database if exists {DATABASE} with (force)"),
-            format!("create database {DATABASE}"),
-        ] {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await?;
-        }
+        super::fresh_database(server, DATABASE).await?;
         let mut conn = sqlx::PgConnection::connect_with(&server.connect_options(DATABASE)).await?;
         sqlx::raw_sql(SCHEMA).execute(&mut conn).await?;
         sqlx::query("insert into stock select sku, 100000000, 0 from unnest($1::text[]) as s (sku)")

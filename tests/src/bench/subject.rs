@@ -13,7 +13,6 @@ use onhand_infrastructure::{
     secrets::KeyRing,
 };
 use serde_json::{Value, json};
-use sqlx::Connection;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -46,13 +45,7 @@ pub(super) struct Subject {
 impl Subject {
     /// A fresh database, filled through the product's own doors, and a server process on it with these duties.
     pub(super) async fn start(server: &LocalPostgres, roles: &str) -> anyhow::Result<Self> {
-        let mut admin = sqlx::PgConnection::connect_with(&server.connect_options("postgres")).await?;
-        for sql in [
-            format!("drop database if exists {DATABASE} with (force)"),
-            format!("create database {DATABASE}"),
-        ] {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await?;
-        }
+        super::fresh_database(server, DATABASE).await?;
         let pool = database::open(&server.connect_options(DATABASE), 4).await?;
         let (tenant, key, cold) = fill(&pool).await?;
         let (child, address) = serve(&server.url(DATABASE), roles).await?;

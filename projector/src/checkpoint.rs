@@ -4,66 +4,87 @@ use onhand_domain::values::TenantId;
 use sqlx::PgConnection;
 
 /// A claimed checkpoint; the claim ends with the transaction.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Checkpoint {
+    /// Whose it is.
+    pub model: String,
     /// The last position applied.
     pub position: i64,
-    /// Why the projection was stopped, if it was.
-    pub parked: Option<String>,
+    /// Where the ledger ends, as was known before it was claimed.
+    pub head: i64,
 }
 
 impl Checkpoint {
-    /// Claims it until the transaction ends. None if another process has it.
+    /// Claims those of these models until the transaction ends, the one furthest behind first: all that no other process
+    /// has, and that are not parked.
+    ///
+    /// The transaction does not wait for its own flush to disk. If it is lost in a crash, rows and checkpoint are lost
+    /// together, and are made again.
     pub async fn claim(
         conn: &mut PgConnection,
         tenant: TenantId,
-        model: &str,
-    ) -> Result<Option<Self>, sqlx::Error> {
-        Self::read(conn, tenant, model, "for update skip locked").await
-    }
-
-    /// Claims it, waiting for whoever has it now.
-    pub async fn claim_waiting(
-        conn: &mut PgConnection,
-        tenant: TenantId,
-        model: &str,
-    ) -> Result<Option<Self>, sqlx::Error> {
-        Self::read(conn, tenant, model, "for update").await
-    }
-
-    async fn read(
-        conn: &mut PgConnection,
-        tenant: TenantId,
-        model: &str,
-        lock: &str,
-    ) -> Result<Option<Self>, sqlx::Error> {
+        models: &[&str],
+    ) -> Result<Vec<Self>, sqlx::Error> {
+        let claimed = Self::claim_begun(conn, tenant, models).await?;
+        if claimed.len() == models.len() {
+            return Ok(claimed);
+        }
+        // Some have others, or are parked, or have not begun.
         sqlx::query(
-            "insert into checkpoints (model, tenant_id) values ($2, $1)
+            "insert into checkpoints (model, tenant_id) select m.model, $1 from unnest($2::text[]) as m (model)
              on conflict (tenant_id, model) do nothing -- it has begun already",
         )
         .bind(tenant.0)
-        .bind(model)
+        .bind(models)
         .execute(&mut *conn)
         .await?;
-        let sql =
-            format!("select position, parked from checkpoints where tenant_id = $1 and model = $2 {lock}");
-        let row: Option<(i64, Option<String>)> =
-            sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(model).fetch_optional(conn).await?;
-        Ok(row.map(|(position, parked)| Self { position, parked }))
+        Self::claim_begun(conn, tenant, models).await
     }
 
-    /// Moves it. Only within the transaction that claimed it.
-    pub async fn advance(
+    async fn claim_begun(
         conn: &mut PgConnection,
         tenant: TenantId,
-        model: &str,
-        position: i64,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "update checkpoints set position = $3, parked = null where tenant_id = $1 and model = $2",
+        models: &[&str],
+    ) -> Result<Vec<Self>, sqlx::Error> {
+        sqlx::query_as(
+            "select c.model, c.position, (select position from ledger_heads where tenant_id = $1) as head
+             from (select set_config('synchronous_commit', 'off', true)) as unhurried, checkpoints c
+             where c.tenant_id = $1 and c.model = any($2) and c.parked is null
+             order by c.position for update of c skip locked",
+        )
+        .bind(tenant.0)
+        .bind(models)
+        .fetch_all(conn)
+        .await
+    }
+
+    /// Locks one until the transaction ends, parked or not, waiting for whoever has it now. Says where it is; 0 if it has
+    /// not begun.
+    pub async fn hold(conn: &mut PgConnection, tenant: TenantId, model: &str) -> Result<i64, sqlx::Error> {
+        let (position,): (i64,) = sqlx::query_as(
+            "insert into checkpoints (model, tenant_id) values ($2, $1)
+             on conflict (tenant_id, model) do update set model = excluded.model -- for its lock
+             returning position",
         )
         .bind(tenant.0)
         .bind(model)
+        .fetch_one(conn)
+        .await?;
+        Ok(position)
+    }
+
+    /// Moves them. Only within the transaction that claimed them.
+    pub async fn advance(
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        models: &[&str],
+        position: i64,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "update checkpoints set position = $3, parked = null where tenant_id = $1 and model = any($2)",
+        )
+        .bind(tenant.0)
+        .bind(models)
         .bind(position)
         .execute(conn)
         .await?;

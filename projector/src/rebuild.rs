@@ -15,8 +15,8 @@ use crate::{
     Projector, ProjectorError,
     checkpoint::Checkpoint,
     compare,
-    registry::{Apply, Growth, ReadModel},
-    runner::{Progress, STRETCH_MAX, apply_stretch},
+    registry::{Growth, ReadModel},
+    runner::{Progress, STRETCH_MAX, apply, kinds},
 };
 
 /// Streams folded in one transaction.
@@ -55,9 +55,7 @@ pub async fn rebuild(
         return Err(ProjectorError::Busy(model.name));
     }
     let rebuilt = match model.growth {
-        Growth::Follows { kinds, apply } => {
-            follow_again(&mut conn, ledger, model, tenant, kinds, apply, &mut progress).await
-        }
+        Growth::Follows { .. } => follow_again(&mut conn, ledger, model, tenant, &mut progress).await,
         Growth::InCommit { kind, table } => {
             fold_again(&mut conn, model, tenant, kind, table, &mut progress).await
         }
@@ -71,13 +69,11 @@ async fn follow_again(
     ledger: &Ledger,
     model: &ReadModel,
     tenant: TenantId,
-    kinds: &[&str],
-    apply: Apply,
     progress: &mut impl FnMut(i64, i64),
 ) -> Result<Rebuilt, ProjectorError> {
     // First let the live one come to the head, so that what is rebuilt is of today. A parked one stays where it is.
     let projector = Projector::new(ledger.clone());
-    while let Progress::To(_) = projector.advance(model, tenant).await? {}
+    while let Progress::To { .. } = projector.advance(conn, &[model], tenant).await? {}
     let head = Head::read(conn, tenant).await?.position;
 
     clear_twins(conn, model, tenant).await?;
@@ -86,7 +82,7 @@ async fn follow_again(
         let to = head.min(position + STRETCH_MAX);
         let mut tx = conn.begin().await?;
         beside(&mut tx).await?;
-        apply_stretch(&mut tx, tenant, position, to, kinds, apply).await?;
+        apply_stretch(&mut tx, model, tenant, position, to).await?;
         tx.commit().await?;
         position = to;
         progress(position, head);
@@ -94,19 +90,29 @@ async fn follow_again(
 
     // The live one holds still while its last entries are applied here too, and the two are compared.
     let mut tx = conn.begin().await?;
-    let live = Checkpoint::claim_waiting(&mut tx, tenant, model.name).await?;
-    let live = live.map_or(0, |live| live.position).max(position);
+    let live = Checkpoint::hold(&mut tx, tenant, model.name).await?.max(position);
     beside(&mut tx).await?;
     while position < live {
         let to = live.min(position + STRETCH_MAX);
-        apply_stretch(&mut tx, tenant, position, to, kinds, apply).await?;
+        apply_stretch(&mut tx, model, tenant, position, to).await?;
         position = to;
     }
     let differences = exchange_if_different(&mut tx, model, tenant).await?;
-    Checkpoint::advance(&mut tx, tenant, model.name, position).await?;
+    Checkpoint::advance(&mut tx, tenant, &[model.name], position).await?;
     tx.commit().await?;
     let rows = clear_twins(conn, model, tenant).await?;
     Ok(Rebuilt { model: model.name, tenant, position, rows, differences })
+}
+
+async fn apply_stretch(
+    conn: &mut PgConnection,
+    model: &ReadModel,
+    tenant: TenantId,
+    after: i64,
+    to: i64,
+) -> Result<(), ProjectorError> {
+    let entries = read::between(conn, tenant, after, to, &kinds(&[model])).await?;
+    apply(conn, tenant, entries.iter(), &[model]).await
 }
 
 async fn fold_again(

@@ -1,29 +1,35 @@
 //! The table of read models. To add one: a migration (with its twin in `rebuild`), a file in `projections`, a line here.
 
 use futures_util::future::BoxFuture;
-use onhand_domain::values::TenantId;
+use onhand_domain::{Event, StreamId, values::TenantId};
 use onhand_infrastructure::ledger::{Entry, StateTable};
 use sqlx::PgConnection;
 
 use crate::{
     ProjectorError,
     projections::{
-        api_keys, audit_log, connections, deliveries, listings, locations, products, reservations,
-        stock_levels,
+        api_keys, connections, deliveries, listings, locations, products, reservations, stock_levels,
     },
 };
 
-/// A stretch of one tenant's ledger: everything after one position, up to and with another.
+/// A stretch of one tenant's ledger.
 #[derive(Debug, Clone, Copy)]
 pub struct Stretch<'e> {
     /// Whose.
     pub tenant: TenantId,
-    /// The last position that was applied before.
-    pub after: i64,
-    /// The last position of this stretch.
-    pub to: i64,
-    /// The entries of the kinds the projection asked for, in order.
-    pub entries: &'e [Entry],
+    /// What happened, in order, at least of the kinds the projection asked for.
+    pub facts: &'e [Fact<'e>],
+}
+
+/// An entry with what it says, parsed.
+#[derive(Debug, Clone)]
+pub struct Fact<'e> {
+    /// As it is stored.
+    pub entry: &'e Entry,
+    /// Where it happened.
+    pub stream: StreamId,
+    /// What happened.
+    pub event: Event,
 }
 
 /// Applies a stretch, in the caller's transaction, with few statements however long the stretch is.
@@ -34,7 +40,7 @@ pub type Apply = for<'c> fn(&'c mut PgConnection, Stretch<'c>) -> BoxFuture<'c, 
 pub enum Growth {
     /// It follows the ledger, and is handed entries of these kinds.
     Follows {
-        /// Kinds of events; none if it reads what it needs by itself.
+        /// Kinds of events.
         kinds: &'static [&'static str],
         /// How a stretch becomes rows.
         apply: Apply,
@@ -95,11 +101,6 @@ pub const MODELS: &[ReadModel] = &[
         name: "reservations",
         tables: &["reservations"],
         growth: Growth::Follows { kinds: &["stock"], apply: reservations::apply },
-    },
-    ReadModel {
-        name: "audit_log",
-        tables: &["audit_log"],
-        growth: Growth::Follows { kinds: &[], apply: audit_log::apply },
     },
     ReadModel {
         name: "deliveries",

@@ -6,21 +6,25 @@
 use std::time::Duration;
 
 use onhand_domain::values::TenantId;
-use onhand_infrastructure::ledger::{Head, Ledger, read};
-use sqlx::PgConnection;
-use tokio::sync::watch;
+use onhand_infrastructure::ledger::{Entry, Ledger, read};
+use sqlx::{Connection, PgConnection, Postgres, pool::PoolConnection};
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::{
     ProjectorError,
     checkpoint::Checkpoint,
-    registry::{self, Apply, Growth, MODELS, ReadModel, Stretch},
+    registry::{self, Fact, Growth, MODELS, ReadModel, Stretch},
 };
 
-/// Positions applied in one transaction.
+/// Positions applied in one transaction, roughly.
 pub(crate) const STRETCH_MAX: i64 = 2_000;
 /// How long an idle projector waits before it looks again.
 const IDLE: Duration = Duration::from_millis(100);
+/// How long entries gather under load: many at a time cost a fraction of a few at a time.
+const GATHER: Duration = Duration::from_millis(80);
+/// A stretch of so many entries is load.
+const MANY: i64 = 100;
 
 /// Lets projections follow. Several may run, in one process or many.
 #[derive(Clone)]
@@ -31,12 +35,17 @@ pub struct Projector {
 /// What came of one attempt to advance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// It is now at this position.
-    To(i64),
-    /// It is at the head.
+    /// Something is now at this position.
+    To {
+        /// The last position applied.
+        position: i64,
+        /// How many positions that were.
+        entries: i64,
+        /// Whether more was waiting than one stretch may have.
+        more: bool,
+    },
+    /// All are at the head, parked, or another process is at them.
     Idle,
-    /// Another process is at it, or it is parked.
-    Elsewhere,
 }
 
 impl Projector {
@@ -45,104 +54,150 @@ impl Projector {
         Self { ledger }
     }
 
-    /// Advances whatever is behind, each by one stretch. Says how many did advance; 0 when all are at their heads.
+    /// Advances whatever is behind by one stretch. Says how many ledgers that was; 0 when all projections are at their
+    /// heads.
     pub async fn step(&self) -> Result<usize, ProjectorError> {
-        let mut advanced = 0;
-        for (tenant, name) in self.behind().await? {
-            let model = registry::find(&name)?;
-            match self.advance(model, tenant).await {
-                Ok(Progress::To(_)) => advanced += 1,
-                Ok(Progress::Idle | Progress::Elsewhere) => {}
-                // Its trouble is its own: the others go on, and it is tried again.
-                Err(error) => {
-                    tracing::warn!(model = model.name, %tenant, %error, "a projection did not advance")
+        Ok(self.advance_all(&mut *self.ledger.pool().acquire().await?).await?.len())
+    }
+
+    /// Works until told to stop.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        // One connection for all of it: its server process has everything at hand.
+        let mut conn = None;
+        while !*stop.borrow() {
+            let begun = Instant::now();
+            let advanced = self.advance_over(&mut conn).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the projections cannot advance for the moment");
+                conn = None;
+                vec![]
+            });
+            let more = advanced.iter().any(|progress| matches!(progress, Progress::To { more: true, .. }));
+            if more {
+                continue;
+            }
+            let many = advanced
+                .iter()
+                .any(|progress| matches!(progress, Progress::To { entries, .. } if *entries >= MANY));
+            let pause = async {
+                if advanced.is_empty() {
+                    let committed = self.ledger.committed();
+                    let _ = tokio::time::timeout(IDLE, committed.notified()).await;
+                } else if many {
+                    tokio::time::sleep_until(begun + GATHER).await;
                 }
+            };
+            tokio::select! {
+                _ = stop.changed() => break,
+                () = pause => {}
+            }
+        }
+    }
+
+    async fn advance_over(
+        &self,
+        conn: &mut Option<PoolConnection<Postgres>>,
+    ) -> Result<Vec<Progress>, ProjectorError> {
+        let conn = match conn {
+            Some(conn) => conn,
+            None => conn.insert(self.ledger.pool().acquire().await?),
+        };
+        self.advance_all(conn).await
+    }
+
+    /// What came of each ledger in which something advanced.
+    async fn advance_all(&self, conn: &mut PgConnection) -> Result<Vec<Progress>, ProjectorError> {
+        let mut advanced = vec![];
+        for (tenant, names) in behind(conn).await? {
+            let models =
+                names.iter().map(|name| registry::find(name)).collect::<Result<Vec<_>, ProjectorError>>()?;
+            match self.advance(conn, &models, tenant).await {
+                Ok(Progress::Idle) => {}
+                Ok(progress) => advanced.push(progress),
+                // Its trouble is its own: the others go on, and it is tried again.
+                Err(error) => tracing::warn!(%tenant, %error, "projections did not advance"),
             }
         }
         Ok(advanced)
     }
 
-    /// Works until told to stop.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            let advanced = self.step().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the projections cannot advance for the moment");
-                0
-            });
-            if advanced > 0 {
-                continue;
-            }
-            let committed = self.ledger.committed();
-            tokio::select! {
-                _ = stop.changed() => break,
-                () = tokio::time::sleep(IDLE) => {}
-                () = committed.notified() => {}
-            }
-        }
-    }
-
-    /// Advances one projection for one tenant by one stretch: rows and checkpoint in one transaction.
-    pub async fn advance(&self, model: &ReadModel, tenant: TenantId) -> Result<Progress, ProjectorError> {
-        let Growth::Follows { kinds, apply } = model.growth else { return Ok(Progress::Idle) };
-        let mut tx = self.ledger.pool().begin().await?;
-        let Some(checkpoint) = Checkpoint::claim(&mut tx, tenant, model.name).await? else {
-            return Ok(Progress::Elsewhere);
+    /// Advances projections of one tenant by one stretch: rows and checkpoints in one transaction.
+    ///
+    /// Those furthest behind come first, so that all get to read the same stretch. What cannot be applied parks
+    /// its own projection only.
+    pub async fn advance(
+        &self,
+        conn: &mut PgConnection,
+        models: &[&ReadModel],
+        tenant: TenantId,
+    ) -> Result<Progress, ProjectorError> {
+        let poison = match self.advance_together(conn, models, tenant).await {
+            Err(error) if error.is_poison() => error,
+            other => return other,
         };
-        if checkpoint.parked.is_some() {
-            return Ok(Progress::Elsewhere);
-        }
-        // The head is read before the entries: all of them up to it are committed, hence visible.
-        let head = Head::read(&mut tx, tenant).await?.position;
-        let to = head.min(checkpoint.position + STRETCH_MAX);
-        if to <= checkpoint.position {
+        if let [model] = models {
+            park(conn, model, tenant, &poison).await?;
             return Ok(Progress::Idle);
         }
-        match apply_stretch(&mut tx, tenant, checkpoint.position, to, kinds, apply).await {
-            Ok(()) => {
-                Checkpoint::advance(&mut tx, tenant, model.name, to).await?;
-                tx.commit().await?;
-                metrics::gauge!("onhand_projection_lag_entries", "model" => model.name)
-                    .set((head - to) as f64);
-                Ok(Progress::To(to))
+        let mut progress = Progress::Idle;
+        for model in models {
+            match Box::pin(self.advance(conn, &[*model], tenant)).await? {
+                Progress::Idle => {}
+                advanced => progress = advanced,
             }
-            Err(error) if error.is_poison() => {
-                tx.rollback().await?;
-                self.park(model, tenant, &error).await?;
-                Ok(Progress::Elsewhere)
-            }
-            Err(error) => Err(error),
         }
+        Ok(progress)
     }
 
-    async fn park(
+    async fn advance_together(
         &self,
-        model: &ReadModel,
+        conn: &mut PgConnection,
+        models: &[&ReadModel],
         tenant: TenantId,
-        error: &ProjectorError,
-    ) -> Result<(), ProjectorError> {
-        tracing::error!(model = model.name, %tenant, %error, "the projection is parked; the others go on");
-        let mut conn = self.ledger.pool().acquire().await?;
-        Ok(Checkpoint::park(&mut conn, tenant, model.name, &error.to_string()).await?)
-    }
-
-    async fn behind(&self) -> Result<Vec<(TenantId, String)>, ProjectorError> {
-        let following: Vec<&str> = MODELS
+    ) -> Result<Progress, ProjectorError> {
+        let names: Vec<&str> = models.iter().map(|model| model.name).collect();
+        let mut tx = conn.begin().await?;
+        let claimed = Checkpoint::claim(&mut tx, tenant, &names).await?;
+        let Some(first) = claimed.first() else { return Ok(Progress::Idle) };
+        let after = first.position;
+        let taking_part: Vec<_> = models
             .iter()
-            .filter(|model| matches!(model.growth, Growth::Follows { .. }))
-            .map(|model| model.name)
+            .copied()
+            .filter(|model| claimed.iter().any(|c| c.model == model.name && c.position == after))
             .collect();
-        let rows: Vec<(Uuid, String)> = sqlx::query_as(
-            "select h.tenant_id, m.model
-             from ledger_heads h
-             cross join unnest($1::text[]) as m (model)
-             left join checkpoints c on c.tenant_id = h.tenant_id and c.model = m.model
-             where coalesce(c.position, 0) < h.position and c.parked is null
-             order by h.tenant_id, m.model",
-        )
-        .bind(following)
-        .fetch_all(self.ledger.pool())
-        .await?;
-        Ok(rows.into_iter().map(|(tenant, model)| (TenantId(tenant), model)).collect())
+        // Not past the next ones: from there on they read along.
+        let next = claimed.iter().map(|c| c.position).find(|position| *position > after);
+        let limit = next.map_or(STRETCH_MAX, |next| STRETCH_MAX.min(next - after));
+        let source = match next {
+            None => self.ledger.just_appended(tenant, after, STRETCH_MAX as usize),
+            Some(_) => None,
+        };
+        let (to, read);
+        let batches = match source {
+            Some(batches) => {
+                to = batches.last().and_then(|batch| batch.last()).map_or(after, |entry| entry.position);
+                batches
+            }
+            None => {
+                // The head was read before the entries: all of them up to it are committed, hence visible.
+                to = first.head.min(after + limit);
+                read = read::between(&mut tx, tenant, after, to, &kinds(&taking_part)).await?;
+                vec![read.into()]
+            }
+        };
+        if to <= after {
+            return Ok(Progress::Idle);
+        }
+        let entries = batches.iter().flat_map(|batch| batch.iter());
+        apply(&mut tx, tenant, entries, &taking_part).await?;
+        let names: Vec<&str> = taking_part.iter().map(|model| model.name).collect();
+        Checkpoint::advance(&mut tx, tenant, &names, to).await?;
+        tx.commit().await?;
+        for model in taking_part {
+            metrics::gauge!("onhand_projection_lag_entries", "model" => model.name)
+                .set((first.head - to).max(0) as f64);
+        }
+        let entries = to - after;
+        Ok(Progress::To { position: to, entries, more: entries >= STRETCH_MAX || next.is_some() })
     }
 
     /// The ledgers it follows.
@@ -151,16 +206,70 @@ impl Projector {
     }
 }
 
-/// Reads and applies everything after `after` up to and with `to`.
-pub(crate) async fn apply_stretch(
+async fn park(
+    conn: &mut PgConnection,
+    model: &ReadModel,
+    tenant: TenantId,
+    error: &ProjectorError,
+) -> Result<(), ProjectorError> {
+    tracing::error!(model = model.name, %tenant, %error, "the projection is parked; the others go on");
+    Ok(Checkpoint::park(conn, tenant, model.name, &error.to_string()).await?)
+}
+
+/// Which projections are behind, by tenant.
+async fn behind(conn: &mut PgConnection) -> Result<Vec<(TenantId, Vec<String>)>, ProjectorError> {
+    let following: Vec<&str> = MODELS
+        .iter()
+        .filter(|model| matches!(model.growth, Growth::Follows { .. }))
+        .map(|model| model.name)
+        .collect();
+    let rows: Vec<(Uuid, Vec<String>)> = sqlx::query_as(
+        "select h.tenant_id, array_agg(m.model order by m.model)
+         from ledger_heads h
+         cross join unnest($1::text[]) as m (model)
+         left join checkpoints c on c.tenant_id = h.tenant_id and c.model = m.model
+         where coalesce(c.position, 0) < h.position and c.parked is null
+         group by h.tenant_id
+         order by h.tenant_id",
+    )
+    .bind(following)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(tenant, models)| (TenantId(tenant), models)).collect())
+}
+
+/// The kinds of events some models ask for.
+pub(crate) fn kinds(models: &[&ReadModel]) -> Vec<&'static str> {
+    let mut kinds: Vec<&str> = models
+        .iter()
+        .flat_map(|model| match model.growth {
+            Growth::Follows { kinds, .. } => kinds,
+            Growth::InCommit { .. } => &[],
+        })
+        .copied()
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// Applies entries to models, in the caller's transaction. Each entry is parsed once, and only if a model asks for its kind.
+pub(crate) async fn apply<'e>(
     conn: &mut PgConnection,
     tenant: TenantId,
-    after: i64,
-    to: i64,
-    kinds: &[&str],
-    apply: Apply,
+    entries: impl Iterator<Item = &'e Entry>,
+    models: &[&ReadModel],
 ) -> Result<(), ProjectorError> {
-    let entries =
-        if kinds.is_empty() { vec![] } else { read::between(conn, tenant, after, to, kinds).await? };
-    apply(conn, Stretch { tenant, after, to, entries: &entries }).await
+    let kinds = kinds(models);
+    let wanted = |entry: &&Entry| entry.name.split_once('.').is_some_and(|(kind, _)| kinds.contains(&kind));
+    let facts = entries
+        .filter(wanted)
+        .map(|entry| Ok(Fact { entry, stream: entry.stream_id()?, event: entry.event()? }))
+        .collect::<Result<Vec<_>, ProjectorError>>()?;
+    for model in models {
+        if let Growth::Follows { apply, .. } = model.growth {
+            apply(conn, Stretch { tenant, facts: &facts }).await?;
+        }
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ with head as (
 ),
 entries as (
     insert into events (tenant_id, position, event_id, stream, version, name, name_version, recorded_at, payload, metadata, hash)
-    select $1, e.position, e.event_id, e.stream, e.version, e.name, e.name_version, $5, e.payload::json, e.metadata::json, e.hash
+    select $1, e.position, e.event_id, e.stream, e.version, e.name, e.name_version, $5, e.payload, e.metadata, e.hash
     from head
     cross join unnest($6::bigint[], $7::uuid[], $8::text[], $9::bigint[], $10::text[], $11::smallint[], $12::text[], $13::text[], $14::bytea[])
         as e (position, event_id, stream, version, name, name_version, payload, metadata, hash)

@@ -14,6 +14,7 @@ pub mod read;
 mod sequencer;
 mod states;
 mod submission;
+mod tail;
 
 use std::{
     collections::HashMap,
@@ -28,6 +29,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use self::tail::Tail;
 pub use self::{
     entry::{Context, Entry},
     error::{LedgerError, is_passing},
@@ -80,6 +82,7 @@ pub(crate) struct Shared {
 struct Sequencing {
     queue: mpsc::Sender<Ticket>,
     task: JoinHandle<()>,
+    tail: Arc<Tail>,
 }
 
 /// A submission on its way, with the place its answer goes to.
@@ -126,6 +129,16 @@ impl Ledger {
         Arc::clone(&self.shared.committed)
     }
 
+    /// Entries right after a position that this process has just appended: whole batches in order, without gaps, about
+    /// `limit` entries. None if they have to be read from the database.
+    pub fn just_appended(&self, tenant: TenantId, position: i64, limit: usize) -> Option<Vec<Arc<[Entry]>>> {
+        let tail = {
+            let sequencers = self.shared.sequencers.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(&sequencers.get(&tenant)?.tail)
+        };
+        tail.after(position, limit)
+    }
+
     /// The connections everything else may use as well.
     pub fn pool(&self) -> &PgPool {
         &self.shared.pool
@@ -147,8 +160,10 @@ impl Ledger {
             Some(running) if !running.queue.is_closed() => running.queue.clone(),
             _ => {
                 let (queue, tickets) = mpsc::channel(QUEUE_MAX);
-                let task = tokio::spawn(sequencer::run(Arc::clone(&self.shared), tenant, tickets));
-                sequencers.insert(tenant, Sequencing { queue: queue.clone(), task });
+                let tail = Arc::<Tail>::default();
+                let run = sequencer::run(Arc::clone(&self.shared), tenant, Arc::clone(&tail), tickets);
+                let task = tokio::spawn(run);
+                sequencers.insert(tenant, Sequencing { queue: queue.clone(), task, tail });
                 queue
             }
         }
@@ -160,7 +175,7 @@ impl Ledger {
             let mut sequencers = self.shared.sequencers.lock().unwrap_or_else(PoisonError::into_inner);
             sequencers.drain().map(|(_, running)| running).collect()
         };
-        for Sequencing { queue, task } in running {
+        for Sequencing { queue, task, .. } in running {
             // A sequencer ends when nobody can send to it any more and its queue is empty.
             drop(queue);
             if let Err(error) = task.await {

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use super::{Entry, LedgerError};
 
 const COLUMNS: &str = "position, event_id, stream, version, name, name_version, recorded_at, \
-                       payload::text as payload, metadata::text as metadata, hash";
+                       payload, metadata, hash";
 
 /// Entries after `position`, at most `limit`, in order.
 ///
@@ -130,7 +130,7 @@ pub async fn shelves_of_reservation(
          where tenant_id = $1 and reservation_id = $2
          union
          select stream from events
-         where tenant_id = $1 and name = 'stock.reserved' and payload->>'reservation' = $2::text
+         where tenant_id = $1 and name = 'stock.reserved' and payload::json->>'reservation' = $2::text
            and position > coalesce(
                (select position from checkpoints where tenant_id = $1 and model = 'reservations'), 0)",
     )

@@ -19,7 +19,7 @@ use sqlx::{Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
 
 use self::{ahead::Work, publish::refuse_all, recent::Recent};
-use super::{Head, LedgerError, Shared, Ticket, is_passing, states::States};
+use super::{Head, LedgerError, Shared, Ticket, is_passing, states::States, tail::Tail};
 
 /// Commands decided together at most; larger batches gain nothing more.
 const BATCH_MAX: usize = 512;
@@ -33,10 +33,16 @@ const KEEP_CONNECTION: Duration = Duration::from_millis(20);
 const KEEP_STATES: Duration = Duration::from_secs(60);
 
 /// Runs until every sender is gone and everything accepted is answered.
-pub(super) async fn run(shared: Arc<Shared>, tenant: TenantId, mut queue: mpsc::Receiver<Ticket>) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    tenant: TenantId,
+    tail: Arc<Tail>,
+    mut queue: mpsc::Receiver<Ticket>,
+) {
     let mut sequencer = Sequencer {
         shared,
         tenant,
+        tail,
         head: None,
         contended: true,
         states: States::default(),
@@ -83,6 +89,8 @@ fn share(waiting: &mut Vec<Ticket>, last: usize) -> Vec<Ticket> {
 struct Sequencer {
     shared: Arc<Shared>,
     tenant: TenantId,
+    /// Where what was committed is left for those who follow it in this process.
+    tail: Arc<Tail>,
     /// The head all states are current as of; none before the first batch and after a failure.
     head: Option<Head>,
     /// True while other processes write too: then the head is locked before deciding.
@@ -130,7 +138,10 @@ impl Sequencer {
         if self.head.is_some() {
             match tokio::time::timeout(KEEP_STATES, queue.recv_many(waiting, BATCH_MAX)).await {
                 Ok(received) => return received > 0,
-                Err(_) => self.forget(),
+                Err(_) => {
+                    self.forget();
+                    self.tail.clear();
+                }
             }
         }
         queue.recv_many(waiting, BATCH_MAX).await > 0

@@ -201,7 +201,7 @@ async fn read_tails(
     let (streams, versions): (Vec<String>, Vec<i64>) =
         loaded.iter().map(|(stream, (_, cached))| (stream.clone(), cached.version)).unzip();
     let mut rows = sqlx::query(
-        "select e.position, e.stream, e.version, e.name, e.name_version, e.payload::text as payload
+        "select e.position, e.stream, e.version, e.name, e.name_version, e.payload
          from unnest($2::text[], $3::bigint[]) as s (stream, version)
          join events e on e.tenant_id = $1 and e.stream = s.stream and e.version > s.version
          where e.position <= $4

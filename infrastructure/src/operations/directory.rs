@@ -1,7 +1,7 @@
 //! The directory: which variant a SKU names, remembered for a moment so that a sale costs no query.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -17,6 +17,8 @@ use crate::{ledger::LedgerError, queries};
 /// How long a SKU is believed to name the same variant. Renaming is rare; other processes rename too.
 const BELIEVED: Duration = Duration::from_secs(3);
 const ENTRIES_MAX: usize = 50_000;
+/// SKUs that are asked again along with one that has to be asked anyway.
+const ASKED_ALONG_MAX: usize = 500;
 
 /// What a SKU names.
 #[derive(Debug, Clone)]
@@ -29,27 +31,64 @@ pub(crate) struct Named {
 /// SKUs looked up lately.
 #[derive(Default)]
 pub(crate) struct Directory {
-    entries: Mutex<HashMap<(TenantId, Sku), (Instant, Named)>>,
+    known: Mutex<Known>,
+}
+
+type Key = (TenantId, Sku);
+
+#[derive(Default)]
+struct Known {
+    entries: HashMap<Key, Entry>,
+    /// Every entry, the oldest first; those that were replaced since are passed over.
+    ageing: VecDeque<(Instant, Key)>,
+}
+
+struct Entry {
+    since: Instant,
+    used: bool,
+    named: Named,
 }
 
 impl Directory {
     fn find(&self, tenant: TenantId, sku: &Sku) -> Option<Named> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, named) = entries.get(&(tenant, sku.clone()))?;
-        (since.elapsed() < BELIEVED).then(|| named.clone())
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entries.get_mut(&(tenant, sku.clone()))?;
+        entry.used = true;
+        (entry.since.elapsed() < BELIEVED).then(|| entry.named.clone())
+    }
+
+    /// Takes out what is no longer believed. What was in use should be asked again in the same breath: a busy shop's
+    /// SKUs then cost a query every few hundred, not one each.
+    fn take_aged(&self, tenant: TenantId) -> Vec<Sku> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut aged = vec![];
+        while aged.len() < ASKED_ALONG_MAX
+            && known.ageing.front().is_some_and(|(since, _)| since.elapsed() >= BELIEVED)
+            && let Some((since, key)) = known.ageing.pop_front()
+        {
+            if known.entries.get(&key).is_some_and(|entry| entry.since == since)
+                && known.entries.remove(&key).is_some_and(|entry| entry.used)
+                && key.0 == tenant
+            {
+                aged.push(key.1);
+            }
+        }
+        aged
     }
 
     fn remember(&self, tenant: TenantId, sku: Sku, named: Named) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= ENTRIES_MAX {
-            entries.clear();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.ageing.len() >= ENTRIES_MAX {
+            *known = Known::default();
         }
-        entries.insert((tenant, sku), (Instant::now(), named));
+        let since = Instant::now();
+        known.ageing.push_back((since, (tenant, sku.clone())));
+        known.entries.insert((tenant, sku), Entry { since, used: false, named });
     }
 
     /// Forgets everything: products have changed.
     pub(crate) fn forget(&self) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known::default();
     }
 }
 
@@ -69,22 +108,25 @@ impl Operations {
         skus: &[Sku],
     ) -> Result<Vec<Option<Named>>, LedgerError> {
         let tenant = caller.context.tenant;
+        let aged;
         let mut known: HashMap<&Sku, Named> = HashMap::with_capacity(skus.len());
         for sku in skus {
             if let Some(named) = self.directory.find(tenant, sku) {
                 known.insert(sku, named);
             }
         }
-        let unknown: HashMap<&str, &Sku> =
-            skus.iter().filter(|sku| !known.contains_key(sku)).map(|sku| (sku.as_str(), sku)).collect();
-        if !unknown.is_empty() {
+        if skus.iter().any(|sku| !known.contains_key(sku)) {
+            aged = self.directory.take_aged(tenant);
+            let unknown = skus.iter().filter(|sku| !known.contains_key(sku));
+            let unknown: HashMap<&str, &Sku> =
+                aged.iter().chain(unknown).map(|sku| (sku.as_str(), sku)).collect();
             let asked: Vec<&str> = unknown.keys().copied().collect();
             for found in queries::products::of_skus(self.ledger().pool(), tenant, &asked).await? {
                 let (sku, named) =
                     (found.sku, Named { product: found.product, variant: found.variant, brand: found.brand });
                 if let Some(place) = unknown.get(sku.as_str()) {
                     self.directory.remember(tenant, (*place).clone(), named.clone());
-                    known.insert(place, named);
+                    known.insert(*place, named);
                 }
             }
         }

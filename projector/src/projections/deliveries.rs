@@ -11,7 +11,10 @@ use onhand_infrastructure::ledger::Entry;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use crate::{ProjectorError, registry::Stretch};
+use crate::{
+    ProjectorError,
+    registry::{Fact, Stretch},
+};
 
 /// Applies a stretch with one statement: the last word on each delivery, and how often it was tried.
 pub fn apply<'c>(
@@ -32,14 +35,11 @@ pub fn apply<'c>(
     })
 }
 
-fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<StreamId, Value>, ProjectorError> {
-    let mut rows: BTreeMap<StreamId, Value> = BTreeMap::new();
-    for entry in stretch.entries {
-        let (StreamId::Delivery(id), Event::Delivery(event)) = (entry.stream_id()?, entry.event()?) else {
-            continue;
-        };
-        let attempts =
-            rows.get(&StreamId::Delivery(id)).map_or(0, |row| row["attempts"].as_i64().unwrap_or(0));
+fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<&StreamId, Value>, ProjectorError> {
+    let mut rows: BTreeMap<&StreamId, Value> = BTreeMap::new();
+    for Fact { entry, stream, event } in stretch.facts {
+        let (StreamId::Delivery(id), Event::Delivery(event)) = (stream, event) else { continue };
+        let attempts = rows.get(stream).map_or(0, |row| row["attempts"].as_i64().unwrap_or(0));
         let (received, result) = match event {
             DeliveryEvent::Completed { received, outcome, notes } => {
                 (received, json!({ "status": "completed", "outcome": outcome, "notes": notes }))
@@ -48,7 +48,7 @@ fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<StreamId, Value>, ProjectorErro
                 (received, json!({ "status": "failed", "notes": [], "reason": reason }))
             }
         };
-        rows.insert(StreamId::Delivery(id), row(id.0, attempts + 1, entry, stretch, &received, &result)?);
+        rows.insert(stream, row(id.0, attempts + 1, entry, stretch, received, &result)?);
     }
     Ok(rows)
 }

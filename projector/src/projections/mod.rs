@@ -1,7 +1,6 @@
 //! One file a read model, named after its table.
 
 pub mod api_keys;
-pub mod audit_log;
 pub mod connections;
 pub mod deliveries;
 pub mod listings;

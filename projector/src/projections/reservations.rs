@@ -7,12 +7,15 @@ use futures_util::future::BoxFuture;
 use onhand_domain::{
     Event, StreamId,
     stock::StockEvent,
-    values::{Quantity, ReservationId, StockId},
+    values::{ReservationId, StockId},
 };
 use onhand_infrastructure::ledger::Entry;
 use sqlx::PgConnection;
 
-use crate::{ProjectorError, registry::Stretch};
+use crate::{
+    ProjectorError,
+    registry::{Fact, Stretch},
+};
 
 /// What a stretch adds up to for one line.
 #[derive(Debug, Default)]
@@ -22,17 +25,11 @@ struct Net {
     released: i64,
     expired: i64,
     refund_due: i64,
-    made: Option<Made>,
-    /// The newest end of the hold, if it was given more time after it was made.
-    extended: Option<DateTime<Utc>>,
+    /// When it was made, and by whom, if that was in this stretch.
+    made: Option<(DateTime<Utc>, String)>,
+    /// The newest end of the hold, if it got one in this stretch; none within for a hold without an end.
+    expires_at: Option<Option<DateTime<Utc>>>,
     position: i64,
-}
-
-#[derive(Debug)]
-struct Made {
-    at: DateTime<Utc>,
-    expires_at: Option<DateTime<Utc>>,
-    actor: String,
 }
 
 /// Applies a stretch with one statement: net changes per line.
@@ -45,9 +42,6 @@ pub fn apply<'c>(
         if nets.is_empty() {
             return Ok(());
         }
-        let made = |pick: fn(&Made) -> DateTime<Utc>| -> Vec<Option<DateTime<Utc>>> {
-            nets.values().map(|net| net.made.as_ref().map(pick)).collect()
-        };
         sqlx::query(include_str!("reservations.sql"))
             .bind(stretch.tenant.0)
             .bind(nets.keys().map(|(reservation, _)| reservation.0).collect::<Vec<_>>())
@@ -57,11 +51,11 @@ pub fn apply<'c>(
             .bind(nets.values().map(|net| net.committed).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.released).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.expired).collect::<Vec<_>>())
-            .bind(made(|made| made.at))
-            .bind(nets.values().map(|net| net.made.as_ref().and_then(|m| m.expires_at)).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.extended).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.refund_due).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.made.as_ref().map(|m| m.actor.as_str())).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.made.as_ref().map(|(at, _)| *at)).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.made.as_ref().map(|(_, by)| by.as_str())).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.expires_at.is_some()).collect::<Vec<_>>())
+            .bind(nets.values().map(|net| net.expires_at.flatten()).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
             .execute(conn)
             .await?;
@@ -69,43 +63,38 @@ pub fn apply<'c>(
     })
 }
 
-fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<(ReservationId, StockId), Net>, ProjectorError> {
-    let mut nets: BTreeMap<(ReservationId, StockId), Net> = BTreeMap::new();
-    for entry in stretch.entries {
-        let (StreamId::Stock(id), Event::Stock(event)) = (entry.stream_id()?, entry.event()?) else {
-            continue;
-        };
-        let mut line = |reservation: ReservationId, add: &dyn Fn(&mut Net)| {
-            let net = nets.entry((reservation, id.clone())).or_default();
-            add(net);
-            net.position = entry.position;
-        };
+/// The nets of a stretch, by line.
+type Nets<'e> = BTreeMap<(ReservationId, &'e StockId), Net>;
+
+fn fold(stretch: Stretch<'_>) -> Result<Nets<'_>, ProjectorError> {
+    let mut nets = Nets::new();
+    for Fact { entry, stream, event } in stretch.facts {
+        let (StreamId::Stock(id), Event::Stock(event)) = (stream, event) else { continue };
         match event {
             StockEvent::Reserved { reservation, quantity, expires_at } => {
-                let actor = actor(entry, stretch)?;
-                line(reservation, &|net| {
-                    net.reserved += Quantity::units(quantity);
-                    net.made = Some(Made { at: entry.recorded_at, expires_at, actor: actor.clone() });
-                    net.extended = None;
-                });
+                let made = (entry.recorded_at, entry.context(stretch.tenant)?.actor);
+                let net = line(&mut nets, *reservation, id, entry);
+                net.reserved += quantity.units();
+                net.made = Some(made);
+                net.expires_at = Some(*expires_at);
             }
             StockEvent::Committed { reservation, quantity, .. } => {
-                line(reservation, &|net| net.committed += quantity.units());
+                line(&mut nets, *reservation, id, entry).committed += quantity.units();
             }
             StockEvent::Released { reservation, quantity } => {
-                line(reservation, &|net| net.released += quantity.units());
+                line(&mut nets, *reservation, id, entry).released += quantity.units();
             }
             StockEvent::Expired { reservation, quantity } => {
-                line(reservation, &|net| net.expired += quantity.units());
+                line(&mut nets, *reservation, id, entry).expired += quantity.units();
             }
             StockEvent::Extended { reservation, expires_at, .. } => {
-                line(reservation, &|net| net.extended = Some(expires_at));
+                line(&mut nets, *reservation, id, entry).expires_at = Some(Some(*expires_at));
             }
             StockEvent::Regained { reservation, quantity } => {
-                line(reservation, &|net| net.expired -= quantity.units());
+                line(&mut nets, *reservation, id, entry).expired -= quantity.units();
             }
             StockEvent::RefundDue { reservation, quantity } => {
-                line(reservation, &|net| net.refund_due += quantity.units());
+                line(&mut nets, *reservation, id, entry).refund_due += quantity.units();
             }
             StockEvent::Restocked { .. }
             | StockEvent::Adjusted { .. }
@@ -122,6 +111,13 @@ fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<(ReservationId, StockId), Net>,
     Ok(nets)
 }
 
-fn actor(entry: &Entry, stretch: Stretch<'_>) -> Result<String, ProjectorError> {
-    Ok(entry.context(stretch.tenant)?.actor)
+fn line<'n, 'e>(
+    nets: &'n mut Nets<'e>,
+    reservation: ReservationId,
+    shelf: &'e StockId,
+    entry: &Entry,
+) -> &'n mut Net {
+    let net = nets.entry((reservation, shelf)).or_default();
+    net.position = entry.position;
+    net
 }

@@ -10,7 +10,10 @@ use onhand_domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{ProjectorError, registry::Stretch};
+use crate::{
+    ProjectorError,
+    registry::{Fact, Stretch},
+};
 
 /// What a stretch adds up to for one shelf.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub fn apply<'c>(
     stretch: Stretch<'c>,
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
-        let nets = fold(stretch)?;
+        let nets = fold(stretch);
         if nets.is_empty() {
             return Ok(());
         }
@@ -58,15 +61,13 @@ pub fn apply<'c>(
     })
 }
 
-fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<StockId, Net>, ProjectorError> {
-    let mut nets: BTreeMap<StockId, Net> = BTreeMap::new();
-    for entry in stretch.entries {
-        let (StreamId::Stock(id), Event::Stock(event)) = (entry.stream_id()?, entry.event()?) else {
-            continue;
-        };
+fn fold(stretch: Stretch<'_>) -> BTreeMap<&StockId, Net> {
+    let mut nets: BTreeMap<&StockId, Net> = BTreeMap::new();
+    for Fact { entry, stream, event } in stretch.facts {
+        let (StreamId::Stock(id), Event::Stock(event)) = (stream, event) else { continue };
         let net = nets.entry(id).or_default();
         net.position = entry.position;
-        match &event {
+        match event {
             StockEvent::PolicySet(policy) => net.policy = Some(*policy),
             StockEvent::Low { .. } => net.low = Some(true),
             StockEvent::Recovered { .. } => net.low = Some(false),
@@ -81,5 +82,5 @@ fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<StockId, Net>, ProjectorError> 
             net.reserved += reserved;
         }
     }
-    Ok(nets)
+    nets
 }

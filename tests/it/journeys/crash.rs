@@ -127,7 +127,7 @@ async fn killed_in_the_middle_of_a_rush_every_acknowledged_reservation_is_there_
         .collect();
     assert_eq!(acknowledged.len() as i64, UNITS, "every unit went to somebody who was told so");
     let found: Vec<(String, i64)> = sqlx::query_as(
-        "select payload->>'reservation', count(*) from events where name = 'stock.reserved' group by 1",
+        "select payload::json->>'reservation', count(*) from events where name = 'stock.reserved' group by 1",
     )
     .fetch_all(world.onhand.pool())
     .await

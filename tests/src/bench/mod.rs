@@ -95,20 +95,23 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
     let target = subject.target();
     let mut report = Report::default();
     for number in 1..=options.rounds {
+        quiet(server).await?;
         let pgbench = if options.candidate_only {
             steal::Watched { value: (0, f64::NAN), steal: 0.0 }
         } else {
             steal::watched(|| baseline.best_rate(options.seconds)).await?
         };
+        quiet(server).await?;
         let cold = steal::watched(|| load::run(target, &subject.cold, options)).await?;
+        quiet(server).await?;
         let hot = steal::watched(|| load::run(target, &subject.hot, options)).await?;
         let naive = match &naive {
             Some(naive) => {
                 let target = load::Target { address: &naive.address, key: "none" };
-                Some((
-                    steal::watched(|| load::run(target, &subject.cold, options)).await?,
-                    steal::watched(|| load::run(target, &subject.hot, options)).await?,
-                ))
+                quiet(server).await?;
+                let cold = steal::watched(|| load::run(target, &subject.cold, options)).await?;
+                quiet(server).await?;
+                Some((cold, steal::watched(|| load::run(target, &subject.hot, options)).await?))
             }
             None => None,
         };
@@ -122,6 +125,20 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
         naive.stop().await;
     }
     Ok(report)
+}
+
+/// Lets the database clean up what the measurement before has left: nobody pays for the traces of another.
+async fn quiet(server: &LocalPostgres) -> anyhow::Result<()> {
+    let mut admin = sqlx::PgConnection::connect_with(&server.connect_options("postgres")).await?;
+    let databases: Vec<(String,)> =
+        sqlx::query_as("select datname from pg_database where datname like 'bench_%' order by 1")
+            .fetch_all(&mut admin)
+            .await?;
+    for (database,) in databases {
+        let mut conn = sqlx::PgConnection::connect_with(&server.connect_options(&database)).await?;
+        sqlx::raw_sql("vacuum (analyze)").execute(&mut conn).await?;
+    }
+    Ok(())
 }
 
 /// An empty database of this name, whatever was there before.

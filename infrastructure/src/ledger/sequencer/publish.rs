@@ -46,6 +46,7 @@ impl Sequencer {
         });
         if !batch.entries.is_empty() {
             metrics::counter!("onhand_events_appended_total").increment(batch.entries.len() as u64);
+            self.tail.add(batch.entries);
             self.shared.committed.notify_waiters();
         }
         if !snapshots.is_empty() {

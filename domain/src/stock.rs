@@ -169,7 +169,7 @@ impl Stock {
     /// Roughly how much memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         // A node of each tree, at their usual filling, per hold; measured, not computed.
-        400 + self.holds.len() * 200
+        460 + self.holds.len() * 200
             + self.past.recent.len() * 24
             + self.past.lapsed.len() * 32
             + self.past.references.len() * 16

@@ -92,10 +92,11 @@ pub(crate) struct Ticket {
 }
 
 impl Shared {
-    /// What the states of one tenant may take.
+    /// What the states of one tenant may take, its tail apart.
     fn share_bytes(&self) -> usize {
         let sequencers = self.sequencers.lock().unwrap_or_else(PoisonError::into_inner).len();
-        self.states_bytes / sequencers.max(1)
+        let share = self.states_bytes / sequencers.max(1);
+        share.saturating_sub(tail::BYTES_MAX).max(share / 2)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use super::Entry;
 
 /// What the entries of one tail take in memory at most; older ones are read from the database.
-const BYTES_MAX: usize = 8 << 20;
+pub(super) const BYTES_MAX: usize = 4 << 20;
 
 /// The newest entries of one tenant's ledger, without gaps, as far as this process has written them.
 #[derive(Default)]

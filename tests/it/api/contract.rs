@@ -122,7 +122,7 @@ async fn every_entry_carries_who_caused_it_and_what_it_belongs_to() {
         world.admin.send("POST", "/api/stock/restock", &[("traceparent", trace)], Body::from(body)).await;
     assert_eq!(answer.headers["x-correlation-id"], "0af7651916cd43dd8448eb211c80319c");
     let (metadata,): (serde_json::Value,) =
-        sqlx::query_as("select metadata from events order by position desc limit 1")
+        sqlx::query_as("select metadata::json from events order by position desc limit 1")
             .fetch_one(world.onhand.pool())
             .await
             .expect("the last entry");

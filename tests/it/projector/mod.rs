@@ -91,7 +91,7 @@ async fn every_read_model_rebuilt_from_a_random_history_equals_the_one_that_grew
     random_history(&world, &twin, 20_261_122).await;
     world.project().await;
     let rebuilt = world.expect_rebuilt_equals_live().await;
-    for model in ["products", "listings", "stock_levels", "reservations", "audit_log", "deliveries"] {
+    for model in ["products", "listings", "stock_levels", "reservations", "deliveries"] {
         let rows = rebuilt.iter().find(|r| r.model == model).map_or(0, |r| r.rows);
         assert!(rows > 0, "{model} has rows to compare");
     }
@@ -114,6 +114,25 @@ async fn a_read_model_that_was_dropped_or_spoilt_is_put_right_by_a_rebuild() {
         assert_eq!(rebuilt.differences, differences);
         assert_eq!(world.levels().await, before);
     }
+}
+
+#[tokio::test]
+async fn a_projection_that_has_fallen_behind_catches_up_alone_and_the_others_apply_nothing_twice() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5), ("B", 7)]).await;
+    let lines = json!({ "lines": [{ "sku": "A", "quantity": 2 }, { "sku": "B", "quantity": 3 }] });
+    world.admin.post("/api/reservations", lines.clone()).await.expect(201);
+    let ahead = find_model("reservations").expect("a model");
+    let mut conn = world.onhand.pool().acquire().await.expect("a connection");
+    world.onhand.projector.advance(&mut conn, &[ahead], world.tenant).await.expect("it advances");
+    world.admin.post("/api/reservations", lines).await.expect(201);
+    world.project().await;
+    let positions: Vec<(i64,)> = sqlx::query_as("select distinct position from checkpoints")
+        .fetch_all(&mut *conn)
+        .await
+        .expect("checkpoints can be read");
+    assert_eq!(positions, [(world.history().await.len() as i64,)]);
+    world.expect_rebuilt_equals_live().await;
 }
 
 #[tokio::test]

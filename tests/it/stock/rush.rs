@@ -113,7 +113,7 @@ async fn of_10_000_buyers_at_3_processes_of_which_one_dies_twice_exactly_100_get
     let yes = rush.yes.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert_eq!((yes.len(), rush.no.load(Ordering::Relaxed)), (UNITS, BUYERS - UNITS));
     let found: Vec<(String,)> =
-        sqlx::query_as("select payload->>'reservation' from events where name = 'stock.reserved'")
+        sqlx::query_as("select payload::json->>'reservation' from events where name = 'stock.reserved'")
             .fetch_all(world.onhand.pool())
             .await
             .expect("history can be read");

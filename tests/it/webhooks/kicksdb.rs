@@ -44,7 +44,8 @@ async fn a_price_move_in_the_market_changes_the_price_and_never_the_stock() {
 async fn a_time_more_than_five_minutes_off_is_refused_either_way() {
     let world = connected().await;
     let now = world.clock.now().timestamp();
-    for off in [-301, 301] {
+    // Well off in the future: while the request is on its way, the clock comes nearer.
+    for off in [-301, 400] {
         let answer = shop::kicksdb(&world.admin, "e", now + off, &monitor("DUNK", "42", 187)).await;
         assert_eq!(answer.problem(401), "webhook.rejected");
     }

@@ -31,8 +31,8 @@ pub(super) struct Seen {
 /// Who is asked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'t> {
-    /// `127.0.0.1:port`
-    pub(super) address: &'t str,
+    /// `127.0.0.1:port`; the connections take turns.
+    pub(super) addresses: [&'t str; 2],
     /// What is shown as a key.
     pub(super) key: &'t str,
 }
@@ -63,7 +63,7 @@ async fn buyer(
     until: Instant,
     seed: u64,
 ) -> anyhow::Result<Histogram<u64>> {
-    let mut stream = TcpStream::connect(target.address).await?;
+    let mut stream = TcpStream::connect(target.addresses[seed as usize % 2]).await?;
     stream.set_nodelay(true)?;
     let mut latencies = Histogram::<u64>::new(3)?;
     let mut dice = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

@@ -4,6 +4,7 @@ mod baseline;
 mod load;
 mod naive;
 mod report;
+mod states;
 mod steal;
 mod subject;
 
@@ -33,6 +34,12 @@ pub struct Options {
     /// Measure the naive way over HTTP, too: a transaction a request, and a row lock.
     #[arg(long)]
     naive: bool,
+    /// Measure two processes on one hot variant, too.
+    #[arg(long)]
+    pair: bool,
+    /// Measure something else: how a stream of a million entries loads, and what a million shelves take in memory.
+    #[arg(long)]
+    states: bool,
     /// Leave the baseline out, to look at the candidate alone; there are no ratios then.
     #[arg(long)]
     candidate_only: bool,
@@ -50,6 +57,11 @@ pub fn main() -> ExitCode {
 /// Runs the naive server that is measured beside ours.
 pub fn serve_naively(url: &str) -> ExitCode {
     wait_for(naive::serve(url))
+}
+
+/// Measures the states of a history that another process has made.
+pub fn measure_states(url: &str) -> ExitCode {
+    wait_for(states::measure(url))
 }
 
 fn wait_for(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
@@ -75,6 +87,11 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         info.version,
         cores()
     );
+    if options.states {
+        let outcome = states::run(&server).await;
+        server.stop().await?;
+        return outcome;
+    }
     println!(
         "{} rounds of {} s a measurement; HTTP over {} connections; the server does: {}\n",
         options.rounds, options.seconds, options.connections, options.roles
@@ -107,7 +124,7 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
         let hot = steal::watched(|| load::run(target, &subject.hot, options)).await?;
         let naive = match &naive {
             Some(naive) => {
-                let target = load::Target { address: &naive.address, key: "none" };
+                let target = load::Target { addresses: [&naive.address; 2], key: "none" };
                 quiet(server).await?;
                 let cold = steal::watched(|| load::run(target, &subject.cold, options)).await?;
                 quiet(server).await?;
@@ -115,7 +132,16 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
             }
             None => None,
         };
-        let round = Round { number, pgbench, cold, hot, naive };
+        let pair = match options.pair {
+            true => {
+                quiet(server).await?;
+                let second = subject.second(server, &options.roles).await?;
+                let pair = subject.pair(&second);
+                Some(steal::watched(|| load::run(pair, &subject.hot, options)).await?)
+            }
+            false => None,
+        };
+        let round = Round { number, pgbench, cold, hot, pair, naive };
         round.print();
         report.rounds.push(round);
     }

@@ -12,6 +12,8 @@ pub(super) struct Round {
     pub(super) cold: Watched<Seen>,
     /// Over one variant.
     pub(super) hot: Watched<Seen>,
+    /// Over one variant, with a second process that takes half of the load.
+    pub(super) pair: Option<Watched<Seen>>,
     /// The naive way, over all variants and over one.
     pub(super) naive: Option<(Watched<Seen>, Watched<Seen>)>,
 }
@@ -26,7 +28,8 @@ impl Round {
             self.pgbench.steal * 100.0
         );
         let naive = self.naive.iter().flat_map(|(cold, hot)| [("naive cold", cold), ("naive hot", hot)]);
-        for (name, seen) in [("cold", &self.cold), ("hot", &self.hot)].into_iter().chain(naive) {
+        let pair = self.pair.iter().map(|pair| ("hot, 2 procs", pair));
+        for (name, seen) in [("cold", &self.cold), ("hot", &self.hot)].into_iter().chain(pair).chain(naive) {
             let Seen { rate: reserved, p50_ms, p99_ms, generator } = seen.value;
             println!(
                 "  {name:<12}  {reserved:>8.0}/s  {:.2} × pgbench, p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, \
@@ -68,6 +71,11 @@ impl Report {
                 median(&cold) / median(&slow_cold),
                 median(&hot) / median(&slow_hot)
             );
+        }
+        let pair: Vec<f64> = self.rounds.iter().filter_map(|round| Some(round.pair?.value.rate)).collect();
+        if !pair.is_empty() {
+            row("hot, two processes", &pair, "");
+            println!("\ntwo processes on one variant: {:.2} of one", median(&pair) / median(&hot));
         }
         println!(
             "\nmedian ratio: cold {:.2}, hot {:.2}",

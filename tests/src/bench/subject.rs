@@ -55,7 +55,21 @@ impl Subject {
 
     /// Where to ask.
     pub(super) fn target(&self) -> Target<'_> {
-        Target { address: &self.address, key: &self.key }
+        Target { addresses: [&self.address; 2], key: &self.key }
+    }
+
+    /// Another process on the same database; it ends when it is dropped.
+    pub(super) async fn second(
+        &self,
+        server: &LocalPostgres,
+        roles: &str,
+    ) -> anyhow::Result<(Child, String)> {
+        serve(&server.url(DATABASE), roles).await
+    }
+
+    /// Where to ask when half of the load goes to a second process.
+    pub(super) fn pair<'t>(&'t self, second: &'t (Child, String)) -> Target<'t> {
+        Target { addresses: [&self.address, &second.1], key: &self.key }
     }
 
     /// What was acknowledged must be there, and the chain must hold.

@@ -10,10 +10,12 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("serve") {
         return onhand::cli::main();
     }
-    if let [_, word, url] = std::env::args().collect::<Vec<_>>().as_slice()
-        && word == "naive"
-    {
-        return onhand_tests::bench::serve_naively(url);
+    if let [_, word, url] = std::env::args().collect::<Vec<_>>().as_slice() {
+        match word.as_str() {
+            "naive" => return onhand_tests::bench::serve_naively(url),
+            "states" => return onhand_tests::bench::measure_states(url),
+            _ => {}
+        }
     }
     onhand_tests::bench::main()
 }

@@ -14,8 +14,6 @@ alter table stock_levels set (fillfactor = 50);
 alter table rebuild.stock_levels set (fillfactor = 50);
 alter table checkpoints set (fillfactor = 50);
 
--- Nothing dies in a table that is only added to, and its statistics hardly change: looking through it anew each time it
--- has grown by a fifth is work for nothing while it is small.
-alter table events set (autovacuum_vacuum_insert_threshold = 5000000, autovacuum_analyze_threshold = 1000000);
-alter table idempotency_keys set (autovacuum_vacuum_insert_threshold = 5000000, autovacuum_analyze_threshold = 1000000);
-alter table reservations set (autovacuum_vacuum_insert_threshold = 5000000, autovacuum_analyze_threshold = 1000000);
+-- Nothing dies in a table that is only added to: looking through it anew each time it has grown by a fifth is work for
+-- nothing while it is small.
+alter table events set (autovacuum_vacuum_insert_threshold = 1000000);

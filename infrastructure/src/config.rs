@@ -43,7 +43,7 @@ impl Config {
             );
         }
         let minutes = number(&find, RESERVATION_TTL, 15, 1..=1_440, &mut mistakes);
-        let connections = number(&find, "ONHAND_DATABASE_CONNECTIONS", 16, 2..=500, &mut mistakes);
+        let connections = number(&find, "ONHAND_DATABASE_CONNECTIONS", 16, 4..=500, &mut mistakes);
         let states = number(&find, "ONHAND_STATES_MB", 512, 16..=1_000_000, &mut mistakes);
         let listen = find("ONHAND_LISTEN").unwrap_or_else(|| "127.0.0.1:7070".into());
         let listen = listen.parse().map_err(|_| {

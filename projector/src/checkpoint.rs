@@ -29,15 +29,8 @@ impl Checkpoint {
         if claimed.len() == models.len() {
             return Ok(claimed);
         }
-        // Some have others, or are parked, or have not begun.
-        sqlx::query(
-            "insert into checkpoints (model, tenant_id) select m.model, $1 from unnest($2::text[]) as m (model)
-             on conflict (tenant_id, model) do nothing -- it has begun already",
-        )
-        .bind(tenant.0)
-        .bind(models)
-        .execute(&mut *conn)
-        .await?;
+        // Some are held by others, or parked, or have not begun.
+        Self::begin(conn, tenant, models).await?;
         Self::claim_begun(conn, tenant, models).await
     }
 
@@ -50,7 +43,7 @@ impl Checkpoint {
             "select c.model, c.position, (select position from ledger_heads where tenant_id = $1) as head
              from (select set_config('synchronous_commit', 'off', true)) as unhurried, checkpoints c
              where c.tenant_id = $1 and c.model = any($2) and c.parked is null
-             order by c.position for update of c skip locked",
+             order by c.position for update of c skip locked -- another process has it, or a rebuild",
         )
         .bind(tenant.0)
         .bind(models)
@@ -61,16 +54,31 @@ impl Checkpoint {
     /// Locks one until the transaction ends, parked or not, waiting for whoever has it now. Says where it is; 0 if it has
     /// not begun.
     pub async fn hold(conn: &mut PgConnection, tenant: TenantId, model: &str) -> Result<i64, sqlx::Error> {
+        Self::begin(conn, tenant, &[model]).await?;
         let (position,): (i64,) = sqlx::query_as(
-            "insert into checkpoints (model, tenant_id) values ($2, $1)
-             on conflict (tenant_id, model) do update set model = excluded.model -- for its lock
-             returning position",
+            "select position from checkpoints where tenant_id = $1 and model = $2
+             for update -- whoever claims passes it over, and waits for nothing",
         )
         .bind(tenant.0)
         .bind(model)
         .fetch_one(conn)
         .await?;
         Ok(position)
+    }
+
+    /// Makes those that are not there yet.
+    async fn begin(conn: &mut PgConnection, tenant: TenantId, models: &[&str]) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "insert into checkpoints (model, tenant_id) select m.model, $1 from unnest($2::text[]) as m (model)
+             -- Looked for first: what somebody is just moving would have to be waited for.
+             where not exists (select from checkpoints c where c.tenant_id = $1 and c.model = m.model)
+             on conflict (tenant_id, model) do nothing -- somebody else has just begun it",
+        )
+        .bind(tenant.0)
+        .bind(models)
+        .execute(conn)
+        .await?;
+        Ok(())
     }
 
     /// Moves them. Only within the transaction that claimed them.

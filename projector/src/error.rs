@@ -11,6 +11,9 @@ pub enum ProjectorError {
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// What an entry changes is not in the table, though it must have been put there.
+    #[error("rows of {0} have been lost; rebuild it")]
+    RowsLost(&'static str),
     /// Somebody else is rebuilding this model for this tenant.
     #[error("{0} is being rebuilt for this tenant already")]
     Busy(&'static str),
@@ -23,7 +26,7 @@ impl ProjectorError {
     /// True if trying again cannot help: an entry is unreadable, or its rows are refused.
     pub fn is_poison(&self) -> bool {
         match self {
-            Self::Ledger(LedgerError::Unreadable { .. }) => true,
+            Self::Ledger(LedgerError::Unreadable { .. }) | Self::RowsLost(_) => true,
             Self::Database(sqlx::Error::Database(error)) => {
                 // Data exceptions and integrity violations come back each time; the rest may pass.
                 error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))

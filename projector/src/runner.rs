@@ -130,19 +130,26 @@ impl Projector {
         models: &[&ReadModel],
         tenant: TenantId,
     ) -> Result<Progress, ProjectorError> {
-        let poison = match self.advance_together(conn, models, tenant).await {
-            Err(error) if error.is_poison() => error,
-            other => return other,
+        let error = match self.advance_together(conn, models, tenant).await {
+            Ok(progress) => return Ok(progress),
+            Err(error) => error,
         };
         if let [model] = models {
-            park(conn, model, tenant, &poison).await?;
+            if !error.is_poison() {
+                return Err(error);
+            }
+            park(conn, model, tenant, &error).await?;
             return Ok(Progress::Idle);
         }
+        // The trouble of one is not that of the others.
         let mut progress = Progress::Idle;
         for model in models {
-            match Box::pin(self.advance(conn, &[*model], tenant)).await? {
-                Progress::Idle => {}
-                advanced => progress = advanced,
+            match Box::pin(self.advance(conn, &[*model], tenant)).await {
+                Ok(Progress::Idle) => {}
+                Ok(advanced) => progress = advanced,
+                Err(error) => {
+                    tracing::warn!(model = model.name, %tenant, %error, "a projection did not advance");
+                }
             }
         }
         Ok(progress)
@@ -157,7 +164,10 @@ impl Projector {
         let names: Vec<&str> = models.iter().map(|model| model.name).collect();
         let mut tx = conn.begin().await?;
         let claimed = Checkpoint::claim(&mut tx, tenant, &names).await?;
-        let Some(first) = claimed.first() else { return Ok(Progress::Idle) };
+        let Some(first) = claimed.first() else {
+            tx.rollback().await?;
+            return Ok(Progress::Idle);
+        };
         let after = first.position;
         let taking_part: Vec<_> = models
             .iter()
@@ -173,7 +183,9 @@ impl Projector {
         };
         let (to, read);
         let batches = match source {
-            Some(batches) => {
+            Some(mut batches) => {
+                // Nothing that is not in the database, whatever happened to it since.
+                batches.retain(|batch| batch.last().is_some_and(|entry| entry.position <= first.head));
                 to = batches.last().and_then(|batch| batch.last()).map_or(after, |entry| entry.position);
                 batches
             }
@@ -185,6 +197,7 @@ impl Projector {
             }
         };
         if to <= after {
+            tx.rollback().await?;
             return Ok(Progress::Idle);
         }
         let entries = batches.iter().flat_map(|batch| batch.iter());

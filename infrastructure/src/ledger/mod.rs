@@ -92,11 +92,10 @@ pub(crate) struct Ticket {
 }
 
 impl Shared {
-    /// What the states of one tenant may take, its tail apart.
+    /// What one tenant may have in memory.
     fn share_bytes(&self) -> usize {
         let sequencers = self.sequencers.lock().unwrap_or_else(PoisonError::into_inner).len();
-        let share = self.states_bytes / sequencers.max(1);
-        share.saturating_sub(tail::BYTES_MAX).max(share / 2)
+        self.states_bytes / sequencers.max(1)
     }
 }
 

@@ -53,7 +53,7 @@ pub async fn between(
     Ok(rows)
 }
 
-/// The streams of one kind after `after`, at most `limit`, in the database's order of texts.
+/// The streams of one kind after `after`, at most `limit`, in the order of their bytes.
 pub async fn streams_of_kind(
     conn: &mut PgConnection,
     tenant: TenantId,

@@ -12,7 +12,11 @@ mod outcome;
 mod publish;
 mod recent;
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use onhand_domain::values::TenantId;
 use sqlx::{Postgres, pool::PoolConnection};
@@ -29,6 +33,8 @@ const BATCH_MIN: usize = 16;
 const ROUNDS_MAX: usize = 6;
 /// How long an idle sequencer keeps its connection from the pool.
 const KEEP_CONNECTION: Duration = Duration::from_millis(20);
+/// How long others are expected to write again once they have.
+const CONTENDED: Duration = Duration::from_secs(1);
 /// How long an idle sequencer keeps its states: the memory is for those that are at work.
 const KEEP_STATES: Duration = Duration::from_secs(60);
 
@@ -37,42 +43,34 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     tenant: TenantId,
     tail: Arc<Tail>,
-    mut queue: mpsc::Receiver<Ticket>,
+    queue: mpsc::Receiver<Ticket>,
 ) {
     let mut sequencer = Sequencer {
         shared,
         tenant,
         tail,
         head: None,
-        contended: true,
+        others_wrote: None,
+        queue,
+        waiting: Vec::with_capacity(BATCH_MAX),
         states: States::default(),
         recent: Recent::default(),
         conn: None,
     };
-    let mut waiting = Vec::with_capacity(BATCH_MAX);
     let mut ahead = None;
     let mut last = 0;
     loop {
         let work = match ahead.take() {
             Some(plan) => Work::Planned(Box::new(plan)),
-            None if waiting.is_empty() && !sequencer.receive(&mut queue, &mut waiting).await => return,
+            None if sequencer.waiting.is_empty() && !sequencer.receive().await => return,
             None => {
-                top_up(&mut queue, &mut waiting);
-                Work::Open(share(&mut waiting, last))
+                sequencer.top_up();
+                Work::Open(share(&mut sequencer.waiting, last))
             }
         };
         last = work.commands();
         metrics::histogram!("onhand_ledger_batch_commands").record(last as f64);
-        ahead = sequencer.work(work, &mut queue, &mut waiting).await;
-    }
-}
-
-/// Takes whatever waits already.
-fn top_up(queue: &mut mpsc::Receiver<Ticket>, waiting: &mut Vec<Ticket>) {
-    while waiting.len() < BATCH_MAX
-        && let Ok(ticket) = queue.try_recv()
-    {
-        waiting.push(ticket);
+        ahead = sequencer.work(work).await;
     }
 }
 
@@ -93,12 +91,23 @@ struct Sequencer {
     tail: Arc<Tail>,
     /// The head all states are current as of; none before the first batch and after a failure.
     head: Option<Head>,
-    /// True while other processes write too: then the head is locked before deciding.
-    contended: bool,
+    /// When another process was last seen to have written.
+    others_wrote: Option<Instant>,
     states: States,
     recent: Recent,
+    queue: mpsc::Receiver<Ticket>,
+    /// Taken from the queue already; at most [`BATCH_MAX`], and what has to be decided again.
+    waiting: Vec<Ticket>,
     /// The connection of the last batch, for a moment: its server process has everything at hand.
     conn: Option<PoolConnection<Postgres>>,
+}
+
+/// Whether a batch that had to wait for the head's lock may take in what has come meanwhile.
+#[derive(Clone, Copy)]
+enum Company {
+    Welcome,
+    /// It is tried alone.
+    Unwelcome,
 }
 
 /// Why a batch came to nothing.
@@ -127,24 +136,39 @@ impl<E: Into<LedgerError>> From<E> for Setback {
 }
 
 impl Sequencer {
+    /// Whether other processes write, too: then the head is locked before deciding, for a decision that comes to nothing
+    /// costs the states it has touched.
+    fn contended(&self) -> bool {
+        self.others_wrote.is_some_and(|at| at.elapsed() < CONTENDED)
+    }
+
     /// Waits for something to do; false when nothing will ever come again.
-    async fn receive(&mut self, queue: &mut mpsc::Receiver<Ticket>, waiting: &mut Vec<Ticket>) -> bool {
+    async fn receive(&mut self) -> bool {
         if self.conn.is_some() {
-            match tokio::time::timeout(KEEP_CONNECTION, queue.recv_many(waiting, BATCH_MAX)).await {
+            match tokio::time::timeout(KEEP_CONNECTION, self.queue.recv_many(&mut self.waiting, BATCH_MAX))
+                .await
+            {
                 Ok(received) => return received > 0,
                 Err(_) => self.conn = None, // Others may need it.
             }
         }
         if self.head.is_some() {
-            match tokio::time::timeout(KEEP_STATES, queue.recv_many(waiting, BATCH_MAX)).await {
+            match tokio::time::timeout(KEEP_STATES, self.queue.recv_many(&mut self.waiting, BATCH_MAX)).await
+            {
                 Ok(received) => return received > 0,
-                Err(_) => {
-                    self.forget();
-                    self.tail.clear();
-                }
+                Err(_) => self.forget(),
             }
         }
-        queue.recv_many(waiting, BATCH_MAX).await > 0
+        self.queue.recv_many(&mut self.waiting, BATCH_MAX).await > 0
+    }
+
+    /// Takes whatever waits already.
+    fn top_up(&mut self) {
+        while self.waiting.len() < BATCH_MAX
+            && let Ok(ticket) = self.queue.try_recv()
+        {
+            self.waiting.push(ticket);
+        }
     }
 
     /// Answers every ticket, with nothing decided ahead.
@@ -153,7 +177,7 @@ impl Sequencer {
             if open.is_empty() {
                 return;
             }
-            if let Err(setback) = self.round(&mut open).await {
+            if let Err(setback) = self.round(&mut open, Company::Welcome).await {
                 self.cope(&mut open, setback).await;
             }
         }
@@ -163,7 +187,7 @@ impl Sequencer {
     /// Does what a setback asks for, so that what is still open can be tried again.
     async fn cope(&mut self, open: &mut Vec<Ticket>, setback: Setback) {
         match setback {
-            Setback::Moved => self.contended = true,
+            Setback::Moved => self.others_wrote = Some(Instant::now()),
             Setback::KeyUsed => {
                 if let Err(error) = self.answer_used_keys(open).await {
                     refuse_all(mem::take(open), &error);
@@ -191,9 +215,9 @@ impl Sequencer {
             }
             let mut alone = vec![ticket];
             for _ in 0..ROUNDS_MAX {
-                match self.round(&mut alone).await {
+                match self.round(&mut alone, Company::Unwelcome).await {
                     Ok(()) => break,
-                    Err(Setback::Moved) => self.contended = true,
+                    Err(Setback::Moved) => self.others_wrote = Some(Instant::now()),
                     Err(Setback::KeyUsed) => {
                         if self.answer_used_keys(&mut alone).await.is_err() {
                             break;

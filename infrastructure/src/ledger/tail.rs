@@ -9,7 +9,12 @@ use std::{
 use super::Entry;
 
 /// What the entries of one tail take in memory at most; older ones are read from the database.
-pub(super) const BYTES_MAX: usize = 4 << 20;
+const BYTES_MAX: usize = 4 << 20;
+
+/// The part of what a tenant may have in memory that its tail may take.
+pub(super) fn bytes_of(share: usize) -> usize {
+    BYTES_MAX.min(share / 8)
+}
 
 /// The newest entries of one tenant's ledger, without gaps, as far as this process has written them.
 #[derive(Default)]
@@ -39,8 +44,9 @@ impl Batch {
 }
 
 impl Tail {
-    /// Adds what has just been committed. If others have written since the batch before, the tail begins here.
-    pub(super) fn add(&self, entries: Vec<Entry>) {
+    /// Adds what has just been committed, and keeps `bytes_max` of the newest. If others have written since the batch
+    /// before, the tail begins here.
+    pub(super) fn add(&self, entries: Vec<Entry>, bytes_max: usize) {
         let Some(first) = entries.first().map(|entry| entry.position) else { return };
         let bytes = entries.iter().map(size).sum();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +55,7 @@ impl Tail {
         }
         kept.batches.push_back(Batch { entries: entries.into(), bytes });
         kept.bytes += bytes;
-        while kept.bytes > BYTES_MAX
+        while kept.bytes > bytes_max
             && let Some(oldest) = kept.batches.pop_front()
         {
             kept.bytes -= oldest.bytes;
@@ -111,9 +117,9 @@ mod tests {
     #[test]
     fn a_follower_goes_on_where_a_batch_begins_and_takes_whole_batches() {
         let tail = Tail::default();
-        tail.add(batch(1..=2, 1));
-        tail.add(batch(3..=5, 1));
-        tail.add(batch(6..=6, 1));
+        tail.add(batch(1..=2, 1), BYTES_MAX);
+        tail.add(batch(3..=5, 1), BYTES_MAX);
+        tail.add(batch(6..=6, 1), BYTES_MAX);
         assert_eq!(positions(&tail, 0, 100), Some(vec![1, 2, 3, 4, 5, 6]));
         assert_eq!(positions(&tail, 2, 2), Some(vec![3, 4, 5]));
         assert_eq!(positions(&tail, 3, 100), None, "not where a batch begins");
@@ -123,8 +129,8 @@ mod tests {
     #[test]
     fn what_others_have_written_in_between_is_never_passed_over() {
         let tail = Tail::default();
-        tail.add(batch(1..=2, 1));
-        tail.add(batch(4..=5, 1));
+        tail.add(batch(1..=2, 1), BYTES_MAX);
+        tail.add(batch(4..=5, 1), BYTES_MAX);
         assert_eq!(positions(&tail, 0, 100), None);
         assert_eq!(positions(&tail, 2, 100), None, "position 3 is somebody else's");
         assert_eq!(positions(&tail, 3, 100), Some(vec![4, 5]));
@@ -134,12 +140,12 @@ mod tests {
     fn the_oldest_batches_give_way_when_the_tail_is_full() {
         let tail = Tail::default();
         for position in 1..=20 {
-            tail.add(batch(position..=position, BYTES_MAX / 8));
+            tail.add(batch(position..=position, BYTES_MAX / 8), BYTES_MAX);
         }
         assert_eq!(positions(&tail, 0, 100), None);
         let kept = positions(&tail, 14, 100).expect("the newest are there");
         assert_eq!(kept, [15, 16, 17, 18, 19, 20]);
-        tail.add(batch(21..=21, 2 * BYTES_MAX));
+        tail.add(batch(21..=21, 2 * BYTES_MAX), BYTES_MAX);
         assert_eq!(positions(&tail, 20, 100), None, "too large to be kept at all");
     }
 }

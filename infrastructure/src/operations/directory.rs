@@ -31,16 +31,21 @@ pub(crate) struct Named {
 /// SKUs looked up lately.
 #[derive(Default)]
 pub(crate) struct Directory {
-    known: Mutex<Known>,
+    known: Mutex<Tenants>,
 }
 
-type Key = (TenantId, Sku);
+#[derive(Default)]
+struct Tenants {
+    each: HashMap<TenantId, Known>,
+    /// Of all of them together.
+    entries: usize,
+}
 
 #[derive(Default)]
 struct Known {
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<Sku, Entry>,
     /// Every entry, the oldest first; those that were replaced since are passed over.
-    ageing: VecDeque<(Instant, Key)>,
+    ageing: VecDeque<(Instant, Sku)>,
 }
 
 struct Entry {
@@ -52,7 +57,7 @@ struct Entry {
 impl Directory {
     fn find(&self, tenant: TenantId, sku: &Sku) -> Option<Named> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = known.entries.get_mut(&(tenant, sku.clone()))?;
+        let entry = known.each.get_mut(&tenant)?.entries.get_mut(sku)?;
         entry.used = true;
         (entry.since.elapsed() < BELIEVED).then(|| entry.named.clone())
     }
@@ -60,35 +65,40 @@ impl Directory {
     /// Takes out what is no longer believed. What was in use should be asked again in the same breath: a busy shop's
     /// SKUs then cost a query every few hundred, not one each.
     fn take_aged(&self, tenant: TenantId) -> Vec<Sku> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut aged = vec![];
-        while aged.len() < ASKED_ALONG_MAX
+        let Some(known) = tenants.each.get_mut(&tenant) else { return aged };
+        let mut looked_at = 0;
+        while looked_at < ASKED_ALONG_MAX
             && known.ageing.front().is_some_and(|(since, _)| since.elapsed() >= BELIEVED)
-            && let Some((since, key)) = known.ageing.pop_front()
+            && let Some((since, sku)) = known.ageing.pop_front()
         {
-            if known.entries.get(&key).is_some_and(|entry| entry.since == since)
-                && known.entries.remove(&key).is_some_and(|entry| entry.used)
-                && key.0 == tenant
+            looked_at += 1;
+            if known.entries.get(&sku).is_some_and(|entry| entry.since == since)
+                && known.entries.remove(&sku).is_some_and(|entry| entry.used)
             {
-                aged.push(key.1);
+                aged.push(sku);
             }
         }
+        tenants.entries -= looked_at;
         aged
     }
 
     fn remember(&self, tenant: TenantId, sku: Sku, named: Named) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.ageing.len() >= ENTRIES_MAX {
-            *known = Known::default();
+        let mut tenants = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenants.entries >= ENTRIES_MAX {
+            *tenants = Tenants::default();
         }
+        tenants.entries += 1;
         let since = Instant::now();
-        known.ageing.push_back((since, (tenant, sku.clone())));
-        known.entries.insert((tenant, sku), Entry { since, used: false, named });
+        let known = tenants.each.entry(tenant).or_default();
+        known.ageing.push_back((since, sku.clone()));
+        known.entries.insert(sku, Entry { since, used: false, named });
     }
 
     /// Forgets everything: products have changed.
     pub(crate) fn forget(&self) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known::default();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Tenants::default();
     }
 }
 

@@ -5,7 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 
-use super::{Page, QueryError, Window};
+use super::{Page, QueryError, Window, moves};
+
+/// Entries looked through for one page of a list that names no stream. A page may then be short, or empty, and yet not the last.
+const STRETCH: i64 = 20_000;
 
 /// An entry as an auditor sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -40,16 +43,30 @@ pub async fn list(
     window: &Window,
     filter: &AuditFilter,
 ) -> Result<Page<AuditView>, QueryError> {
-    let rows = sqlx::query_as(include_str!("audit_log.sql"))
+    let before = match window.after::<i64>()? {
+        Some(before) => before,
+        None => moves::newest(pool, window.tenant).await? + 1,
+    };
+    let (order, floor) = match filter.stream {
+        Some(_) => ("version", 0),
+        None => ("position", before.saturating_sub(STRETCH + 1).max(0)),
+    };
+    let sql = format!("{} order by e.{order} desc limit $9", include_str!("audit_log.sql"));
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(window.tenant.0)
         .bind(&window.brand)
-        .bind(window.after::<i64>()?)
+        .bind(before)
         .bind(&filter.stream)
         .bind(&filter.action)
         .bind(&filter.actor)
         .bind(&filter.correlation_id)
+        .bind(floor)
         .bind(window.fetch())
         .fetch_all(pool)
         .await?;
-    Ok(window.page(rows, |row: &AuditView| row.position))
+    let mut page = window.page(rows, |row: &AuditView| row.position);
+    if page.next_cursor.is_none() && floor > 0 {
+        page.next_cursor = Some(super::cursor(&(floor + 1)));
+    }
+    Ok(page)
 }

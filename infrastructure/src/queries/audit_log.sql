@@ -1,4 +1,5 @@
--- Entries, newest first, along the primary key; of one stream along events_tenant_id_stream_version_key.
+-- Entries as an auditor sees them. The caller adds an order: of one stream by version, along
+-- events_tenant_id_stream_version_key, else by position, along the primary key.
 select e.position, e.recorded_at, e.metadata::json->>'actor' as actor, e.metadata::json->>'source' as source,
        e.metadata::json->>'correlation_id' as correlation_id, e.name as action, e.stream, e.payload::jsonb as data
 from events e
@@ -21,8 +22,7 @@ where e.tenant_id = $1
                   and p.id = coalesce(about.product_id, (select product_id from variants v
                                                          where v.tenant_id = $1 and v.id = about.variant_id)))
        or exists (select from connections c where c.tenant_id = $1 and c.brand = $2 and c.id = about.connection_id))
-  and ($3::bigint is null or e.position < $3)
+  and e.position < $3 and e.position > $8
   and ($4::text is null or e.stream = $4) and ($5::text is null or e.name = $5)
   and ($6::text is null or e.metadata::json->>'actor' = $6)
   and ($7::text is null or e.metadata::json->>'correlation_id' = $7)
-order by e.position desc limit $8

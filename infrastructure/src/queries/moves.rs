@@ -164,7 +164,7 @@ async fn streams(
     Ok(Some(read::shelves_of_reservation(&mut conn, tenant, reservation).await?))
 }
 
-async fn newest(pool: &PgPool, tenant: TenantId) -> Result<i64, sqlx::Error> {
+pub(super) async fn newest(pool: &PgPool, tenant: TenantId) -> Result<i64, sqlx::Error> {
     let (position,): (i64,) =
         sqlx::query_as("select coalesce((select position from ledger_heads where tenant_id = $1), 0)")
             .bind(tenant.0)

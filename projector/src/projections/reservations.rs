@@ -42,7 +42,7 @@ pub fn apply<'c>(
         if nets.is_empty() {
             return Ok(());
         }
-        sqlx::query(include_str!("reservations.sql"))
+        let (lost,): (i64,) = sqlx::query_as(include_str!("reservations.sql"))
             .bind(stretch.tenant.0)
             .bind(nets.keys().map(|(reservation, _)| reservation.0).collect::<Vec<_>>())
             .bind(nets.keys().map(|(_, shelf)| shelf.variant.0).collect::<Vec<_>>())
@@ -57,9 +57,12 @@ pub fn apply<'c>(
             .bind(nets.values().map(|net| net.expires_at.is_some()).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.expires_at.flatten()).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
-            .execute(conn)
+            .fetch_one(conn)
             .await?;
-        Ok(())
+        match lost {
+            0 => Ok(()),
+            _ => Err(ProjectorError::RowsLost("reservations")),
+        }
     })
 }
 

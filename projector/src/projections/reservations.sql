@@ -1,4 +1,5 @@
 -- Net changes of lines. The checkpoint's lock makes this the only writer of the tenant's rows.
+with written as (
 insert into reservations (tenant_id, reservation_id, variant_id, location, reserved, committed, released, expired,
                           refund_due, reserved_at, actor, expires_at, position)
 -- A line that was made in an earlier stretch is there already. What this stretch does not say of it is given a value that
@@ -22,3 +23,7 @@ on conflict (tenant_id, reservation_id, variant_id, location) do update
         expires_at = case when excluded.expires_at = '-infinity' then reservations.expires_at
                           else excluded.expires_at end,
         position = excluded.position
+returning reserved_at
+)
+-- Lines that were never made: their rows have been lost.
+select count(*) from written where reserved_at = '-infinity'

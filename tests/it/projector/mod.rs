@@ -1,7 +1,7 @@
 //! Read models: rebuilt equals live, whatever the history, and a poisoned one stops alone.
 
 use futures_util::future::join_all;
-use onhand_projector::{find_model, rebuild};
+use onhand_projector::{checkpoint::Checkpoint, find_model, rebuild};
 use onhand_tests::{
     World,
     shop::{self, Webhook},
@@ -132,6 +132,61 @@ async fn a_projection_that_has_fallen_behind_catches_up_alone_and_the_others_app
         .await
         .expect("checkpoints can be read");
     assert_eq!(positions, [(world.history().await.len() as i64,)]);
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn while_a_rebuild_compares_the_other_projections_go_on() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    world.project().await;
+    let mut rebuilding = world.onhand.pool().begin().await.expect("a transaction");
+    Checkpoint::hold(&mut rebuilding, world.tenant, "reservations").await.expect("it holds still");
+    world
+        .admin
+        .post("/api/reservations", json!({ "lines": [{ "sku": "A", "quantity": 2 }] }))
+        .await
+        .expect(201);
+    world.project().await;
+    assert_eq!(world.levels().await["A"], (5, 2, 3));
+    assert_eq!(world.admin.get("/api/reservations").await.expect(200)["data"], json!([]));
+    rebuilding.rollback().await.expect("it ends");
+    world.project().await;
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_read_model_that_is_missing_holds_up_nobody_else_and_lost_rows_are_told() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    let lines = json!({ "lines": [{ "sku": "A", "quantity": 2 }] });
+    let made = world.admin.post("/api/reservations", lines).await.expect(201);
+    world.project().await;
+    let id = made["reservation"].as_str().expect("an id");
+    world.admin.post(&format!("/api/reservations/{id}/commit"), json!({})).await.expect(200);
+    let mut owner = world.database.owner().await;
+    sqlx::raw_sql("alter table deliveries rename to away; delete from reservations")
+        .execute(&mut owner)
+        .await
+        .expect("an owner may");
+    let connection = world.connect(None, json!({})).await;
+    let product = shop::product("DUNK", &[("41", "99.00")]);
+    Webhook::new("products/create", "p-0", &product).send(&world.admin, &connection).await.expect(200);
+    world.project().await;
+    assert_eq!(world.levels().await["A"], (3, 0, 3));
+    let parked: Vec<(String, String)> =
+        sqlx::query_as("select model, parked from checkpoints where parked is not null")
+            .fetch_all(world.onhand.pool())
+            .await
+            .expect("checkpoints can be read");
+    assert_eq!(parked.len(), 1, "{parked:?}");
+    assert_eq!(parked[0].0, "reservations");
+    assert!(parked[0].1.contains("have been lost; rebuild it"), "{parked:?}");
+    sqlx::raw_sql("alter table away rename to deliveries").execute(&mut owner).await.expect("an owner may");
+    world.project().await;
+    let model = find_model("reservations").expect("a model");
+    let rebuilt = rebuild(world.onhand.ledger(), model, world.tenant, |_, _| {}).await.expect("a rebuild");
+    assert_eq!(rebuilt.differences, 1);
     world.expect_rebuilt_equals_live().await;
 }
 

@@ -5,10 +5,9 @@ use std::collections::HashSet;
 
 use futures_util::poll;
 use sqlx::{Postgres, pool::PoolConnection};
-use tokio::sync::mpsc;
 
 use super::{
-    super::{Ticket, append},
+    super::{Ticket, append, tail},
     BATCH_MAX, BATCH_MIN, Sequencer, Setback,
     commit::Plan,
     share,
@@ -34,14 +33,10 @@ impl Work {
 
 impl Sequencer {
     /// Decides and commits a batch, and answers its tickets. Gives the next batch, if it could be decided meanwhile.
-    pub(super) async fn work(
-        &mut self,
-        work: Work,
-        queue: &mut mpsc::Receiver<Ticket>,
-        waiting: &mut Vec<Ticket>,
-    ) -> Option<Plan> {
+    pub(super) async fn work(&mut self, work: Work) -> Option<Plan> {
         // What a planned batch looks at was used just now: it survives this once, which is enough.
-        self.states.make_room(self.shared.share_bytes());
+        let share = self.shared.share_bytes();
+        self.states.make_room(share - tail::bytes_of(share));
         let planned = match work {
             Work::Planned(plan) => match self.connection().await {
                 Ok(conn) => Ok((conn, *plan)),
@@ -51,7 +46,7 @@ impl Sequencer {
                 self.answer_recent(&mut open);
                 match self.head.clone() {
                     _ if open.is_empty() => return None,
-                    Some(head) if !self.contended => self.plan(open, head).await,
+                    Some(head) if !self.contended() => self.plan(open, head).await,
                     _ => {
                         self.settle(open).await;
                         return None;
@@ -61,7 +56,7 @@ impl Sequencer {
         };
         let done = match planned {
             Ok((conn, plan)) if plan.batch.is_plain(&self.shared.state_tables) && !plan.batch.is_empty() => {
-                self.commit_and_look_ahead(conn, plan, queue, waiting).await
+                self.commit_and_look_ahead(conn, plan).await
             }
             Ok((conn, plan)) => self.commit(conn, plan).await.map(|()| None),
             Err(failed) => Err(failed),
@@ -81,8 +76,6 @@ impl Sequencer {
         &mut self,
         mut conn: PoolConnection<Postgres>,
         plan: Plan,
-        queue: &mut mpsc::Receiver<Ticket>,
-        waiting: &mut Vec<Ticket>,
     ) -> Result<Option<Plan>, (Vec<Ticket>, Setback)> {
         let mut ahead = None;
         let outcome = {
@@ -93,16 +86,16 @@ impl Sequencer {
                 if let std::task::Poll::Ready(outcome) = outcome {
                     break outcome;
                 }
-                super::top_up(queue, waiting);
-                if waiting.len() >= plan.open.len().clamp(BATCH_MIN, BATCH_MAX) {
-                    ahead = self.plan_ahead(&plan, waiting);
+                self.top_up();
+                if self.waiting.len() >= plan.open.len().clamp(BATCH_MIN, BATCH_MAX) {
+                    ahead = self.plan_ahead(&plan);
                     break commit.await;
                 }
-                let room = BATCH_MAX - waiting.len();
+                let room = BATCH_MAX - self.waiting.len();
                 outcome = tokio::select! {
                     biased;
                     outcome = commit.as_mut() => std::task::Poll::Ready(outcome),
-                    received = queue.recv_many(waiting, room) => match received {
+                    received = self.queue.recv_many(&mut self.waiting, room) => match received {
                         0 => break commit.await, // Nobody sends any more.
                         _ => std::task::Poll::Pending,
                     },
@@ -131,7 +124,7 @@ impl Sequencer {
             Some(ahead) => {
                 let (open, _) = self.give_up(ahead, Setback::Moved);
                 // Before those who wait since.
-                waiting.splice(0..0, open);
+                self.waiting.splice(0..0, open);
                 self.give_up(plan, setback)
             }
             None => self.give_up(plan, setback),
@@ -141,14 +134,14 @@ impl Sequencer {
 
     /// Decides some of those waiting on what is in memory, as if the batch before were committed. None if that does not
     /// do: something has to be read first, or a request repeats one of that batch.
-    fn plan_ahead(&mut self, before: &Plan, waiting: &mut Vec<Ticket>) -> Option<Plan> {
-        let mut open = share(waiting, before.open.len());
+    fn plan_ahead(&mut self, before: &Plan) -> Option<Plan> {
+        let mut open = share(&mut self.waiting, before.open.len());
         let keys: HashSet<_> = before.batch.answers.iter().map(|answer| answer.key_digest).collect();
         let mut asked = open.iter().filter_map(|ticket| ticket.submission.idempotency);
         let repeats = asked.any(|idempotency| keys.contains(&idempotency.key_digest));
         let mut reads = open.iter().flat_map(|ticket| &ticket.submission.reads);
         if repeats || !reads.all(|id| self.states.get(id).is_some()) {
-            waiting.splice(0..0, open);
+            self.waiting.splice(0..0, open);
             return None;
         }
         self.answer_recent(&mut open);
@@ -158,7 +151,7 @@ impl Sequencer {
         match self.decided_in_memory(open, before.head_after()) {
             Ok(plan) => Some(plan),
             Err(open) => {
-                waiting.splice(0..0, open);
+                self.waiting.splice(0..0, open);
                 None
             }
         }

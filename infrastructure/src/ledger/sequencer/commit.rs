@@ -1,6 +1,9 @@
 //! The commit of one batch: what was decided becomes true, or is taken back.
 
-use std::{mem, time::Duration};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use onhand_domain::StreamId;
@@ -13,7 +16,7 @@ use super::{
         is_passing, read,
         states::Snapshot,
     },
-    Sequencer, Setback,
+    BATCH_MAX, Company, Sequencer, Setback,
     decide::Verdict,
     outcome::committed,
 };
@@ -42,14 +45,14 @@ impl Plan {
 
 impl Sequencer {
     /// Decides and commits everything, and answers; or leaves every ticket open and says why.
-    pub(super) async fn round(&mut self, open: &mut Vec<Ticket>) -> Result<(), Setback> {
+    pub(super) async fn round(&mut self, open: &mut Vec<Ticket>, company: Company) -> Result<(), Setback> {
         let tickets = mem::take(open);
         let done = match self.head.clone() {
-            Some(head) if !self.contended => match self.plan(tickets, head).await {
+            Some(head) if !self.contended() => match self.plan(tickets, head).await {
                 Ok((conn, plan)) => self.commit(conn, plan).await,
                 Err(failed) => Err(failed),
             },
-            _ => self.locked(tickets).await,
+            _ => self.locked(tickets, company).await,
         };
         done.map_err(|(tickets, setback)| {
             *open = tickets;
@@ -148,7 +151,11 @@ impl Sequencer {
     }
 
     /// Locks the head, catches up, decides and commits: nobody can come between.
-    async fn locked(&mut self, open: Vec<Ticket>) -> Result<(), (Vec<Ticket>, Setback)> {
+    async fn locked(
+        &mut self,
+        mut open: Vec<Ticket>,
+        company: Company,
+    ) -> Result<(), (Vec<Ticket>, Setback)> {
         let mut conn = match self.connection_that_answers().await {
             Ok(conn) => conn,
             Err(error) => return Err((open, error.into())),
@@ -167,6 +174,13 @@ impl Sequencer {
                 return Err((open, setback));
             }
         };
+        if let Company::Welcome = company {
+            // While this process waited for its turn, others have asked: each turn is worth as much as it can be.
+            self.top_up();
+            let room = BATCH_MAX.saturating_sub(open.len()).min(self.waiting.len());
+            open.extend(self.waiting.drain(..room));
+            self.answer_recent(&mut open);
+        }
         let plan = self.decided(&mut tx, open, head).await?;
         let (base, batch, states) = (&plan.base, &plan.batch, &self.states);
         let written = match batch.is_empty() {
@@ -212,7 +226,9 @@ impl Sequencer {
 
     async fn lock(&mut self, conn: &mut PgConnection) -> Result<Head, LedgerError> {
         let head = Head::lock(conn, self.tenant).await?;
-        self.contended = self.catch_up(conn, &head).await?;
+        if self.catch_up(conn, &head).await? {
+            self.others_wrote = Some(Instant::now());
+        }
         self.head = Some(head.clone());
         Ok(head)
     }
@@ -268,6 +284,7 @@ impl Sequencer {
     pub(super) fn forget(&mut self) {
         self.head = None;
         self.states.clear();
+        self.tail.clear();
     }
 
     /// Finds out whether a commit that broke off has happened. Ok if it has.

@@ -6,7 +6,7 @@ use onhand_domain::values::TenantId;
 use sqlx::PgPool;
 
 use super::{
-    super::{LedgerError, Receipt, Ticket, states},
+    super::{LedgerError, Receipt, Ticket, states, tail},
     Sequencer,
     commit::Plan,
     decide::Verdict,
@@ -46,7 +46,7 @@ impl Sequencer {
         });
         if !batch.entries.is_empty() {
             metrics::counter!("onhand_events_appended_total").increment(batch.entries.len() as u64);
-            self.tail.add(batch.entries);
+            self.tail.add(batch.entries, tail::bytes_of(self.shared.share_bytes()));
             self.shared.committed.notify_waiters();
         }
         if !snapshots.is_empty() {

@@ -20,8 +20,8 @@ use super::LedgerError;
 const SNAPSHOT_FORMAT: i16 = 2;
 /// Entries after which a snapshot is worth its writing, at least.
 const SNAPSHOT_EVERY: i64 = 500;
-/// What a state takes besides itself: its name, its place in the map.
-const PLACE_BYTES: usize = 200;
+/// What a state takes besides itself: its name, and its place in maps that have room for twice as many; measured.
+const PLACE_BYTES: usize = 500;
 
 /// A state with the number of entries it stands for.
 #[derive(Debug)]

@@ -63,24 +63,32 @@ impl Directory {
     }
 
     /// Takes out what is no longer believed. What was in use should be asked again in the same breath: a busy shop's
-    /// SKUs then cost a query every few hundred, not one each.
+    /// SKUs then cost a query every few hundred, not one each. Others believe it meanwhile: of thousands who want a hot
+    /// SKU, one asks.
     fn take_aged(&self, tenant: TenantId) -> Vec<Sku> {
         let mut tenants = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut aged = vec![];
         let Some(known) = tenants.each.get_mut(&tenant) else { return aged };
         let mut looked_at = 0;
+        let now = Instant::now();
         while looked_at < ASKED_ALONG_MAX
             && known.ageing.front().is_some_and(|(since, _)| since.elapsed() >= BELIEVED)
             && let Some((since, sku)) = known.ageing.pop_front()
         {
             looked_at += 1;
-            if known.entries.get(&sku).is_some_and(|entry| entry.since == since)
-                && known.entries.remove(&sku).is_some_and(|entry| entry.used)
-            {
-                aged.push(sku);
+            match known.entries.get_mut(&sku) {
+                Some(entry) if entry.since == since && entry.used => {
+                    *entry = Entry { since: now, used: false, named: entry.named.clone() };
+                    aged.push(sku);
+                }
+                Some(entry) if entry.since == since => drop(known.entries.remove(&sku)),
+                _ => {}
             }
         }
-        tenants.entries -= looked_at;
+        for sku in &aged {
+            known.ageing.push_back((now, sku.clone()));
+        }
+        tenants.entries -= looked_at - aged.len();
         aged
     }
 
@@ -94,6 +102,13 @@ impl Directory {
         let known = tenants.each.entry(tenant).or_default();
         known.ageing.push_back((since, sku.clone()));
         known.entries.insert(sku, Entry { since, used: false, named });
+    }
+
+    fn remove(&self, tenant: TenantId, sku: &Sku) {
+        let mut tenants = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tenants.each.get_mut(&tenant) {
+            known.entries.remove(sku);
+        }
     }
 
     /// Forgets everything: products have changed.
@@ -131,7 +146,11 @@ impl Operations {
             let unknown: HashMap<&str, &Sku> =
                 aged.iter().chain(unknown).map(|sku| (sku.as_str(), sku)).collect();
             let asked: Vec<&str> = unknown.keys().copied().collect();
-            for found in queries::products::of_skus(self.ledger().pool(), tenant, &asked).await? {
+            let answer = queries::products::of_skus(self.ledger().pool(), tenant, &asked).await;
+            let answer = answer.inspect_err(|_| self.directory.forget())?;
+            let gone = |sku: &&Sku| !answer.iter().any(|found| found.sku == sku.as_str());
+            aged.iter().filter(gone).for_each(|sku| self.directory.remove(tenant, sku));
+            for found in answer {
                 let (sku, named) =
                     (found.sku, Named { product: found.product, variant: found.variant, brand: found.brand });
                 if let Some(place) = unknown.get(sku.as_str()) {

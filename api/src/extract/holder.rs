@@ -27,10 +27,19 @@ pub(crate) struct KeyCache {
 }
 
 impl KeyCache {
+    /// None if it has to be looked up. Of many who show a key that has aged one looks, and the others believe it meanwhile.
     fn find(&self, sha256: &str) -> Option<KeyHolder> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, holder) = entries.get(sha256)?;
-        (since.elapsed() < BELIEVED).then(|| holder.clone())
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, holder) = entries.get_mut(sha256)?;
+        if since.elapsed() >= BELIEVED {
+            *since = Instant::now();
+            return None;
+        }
+        Some(holder.clone())
+    }
+
+    fn forget(&self, sha256: &str) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(sha256);
     }
 
     fn remember(&self, sha256: String, holder: KeyHolder) {
@@ -53,9 +62,12 @@ pub(super) async fn authorised(app: &App, headers: &HeaderMap, role: Role) -> Re
     let found = match app.keys.find(&sha256) {
         Some(holder) => holder,
         None => {
-            let found = holder(app.onhand.pool(), &sha256).await?;
+            let found = holder(app.onhand.pool(), &sha256).await;
+            if !matches!(found, Ok(Some(_))) {
+                app.keys.forget(&sha256);
+            }
             let found =
-                found.ok_or_else(|| Problem::unauthorized("this API key is unknown or was revoked"))?;
+                found?.ok_or_else(|| Problem::unauthorized("this API key is unknown or was revoked"))?;
             app.keys.remember(sha256, found.clone());
             found
         }

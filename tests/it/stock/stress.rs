@@ -83,14 +83,10 @@ async fn a_full_queue_says_when_to_come_back_and_nothing_half_happens() {
     let (answers, ()) = tokio::join!(asks, unlock);
     let (done, rest): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
     assert!(!rest.is_empty(), "the queue is bounded");
-    for answer in &rest {
-        // On a slow machine some wait in vain for a connection to look their SKU up: full in another place.
-        let code = answer.body["code"].as_str().unwrap_or_default();
-        assert!(["ledger.busy", "database.unavailable"].contains(&code), "{answer:?}");
-        assert_eq!(answer.status, 503);
-        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+    for answer in rest {
+        assert_eq!(answer.headers["retry-after"], "1");
+        assert_eq!(answer.problem(503), "ledger.busy");
     }
-    assert!(rest.iter().any(|answer| answer.body["code"] == "ledger.busy"));
     assert_eq!(world.levels().await["X"].0, done.len() as i64);
     world.expect_intact().await;
 }

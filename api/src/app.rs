@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Onhand,
-    extract::KeyCache,
+    extract::{KeyCache, no_keys_known},
     problem::Problem,
     routes::{
         audit_log, connections, deliveries, health, keys, listings, locations, moves, outbox, products,
@@ -47,7 +47,7 @@ pub struct AppParts {
 impl App {
     /// An application around these parts.
     pub fn new(onhand: Onhand, public_url: Option<String>, metrics: Option<PrometheusHandle>) -> Self {
-        Self(Arc::new(AppParts { onhand, public_url, metrics, keys: KeyCache::default() }))
+        Self(Arc::new(AppParts { onhand, public_url, metrics, keys: no_keys_known() }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Everything that touches Postgres or the network: the ledger, the outbox, the relay, the platforms.
 
+pub mod believed;
 pub mod clock;
 pub mod config;
 pub mod database;

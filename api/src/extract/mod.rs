@@ -6,6 +6,6 @@ mod path;
 mod reader;
 
 pub use ask::{AdminAsk, Ask, Empty, Query};
-pub(crate) use holder::KeyCache;
+pub(crate) use holder::{KeyCache, no_keys_known};
 pub use path::Path;
 pub use reader::{Listing, Reader};

@@ -12,7 +12,7 @@ use onhand_domain::{
 };
 
 use super::{Caller, Operations};
-use crate::{ledger::LedgerError, queries};
+use crate::{believed::Turns, ledger::LedgerError, queries};
 
 /// How long a SKU is believed to name the same variant. Renaming is rare; other processes rename too.
 const BELIEVED: Duration = Duration::from_secs(3);
@@ -32,6 +32,7 @@ pub(crate) struct Named {
 #[derive(Default)]
 pub(crate) struct Directory {
     known: Mutex<Tenants>,
+    turns: Turns,
 }
 
 #[derive(Default)]
@@ -55,6 +56,10 @@ struct Entry {
 }
 
 impl Directory {
+    fn find_each<'a>(&self, tenant: TenantId, skus: &'a [Sku]) -> HashMap<&'a Sku, Named> {
+        skus.iter().filter_map(|sku| Some((sku, self.find(tenant, sku)?))).collect()
+    }
+
     fn find(&self, tenant: TenantId, sku: &Sku) -> Option<Named> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = known.each.get_mut(&tenant)?.entries.get_mut(sku)?;
@@ -133,34 +138,38 @@ impl Operations {
         skus: &[Sku],
     ) -> Result<Vec<Option<Named>>, LedgerError> {
         let tenant = caller.context.tenant;
-        let aged;
-        let mut known: HashMap<&Sku, Named> = HashMap::with_capacity(skus.len());
-        for sku in skus {
-            if let Some(named) = self.directory.find(tenant, sku) {
-                known.insert(sku, named);
-            }
-        }
+        let mut known = self.directory.find_each(tenant, skus);
         if skus.iter().any(|sku| !known.contains_key(sku)) {
-            aged = self.directory.take_aged(tenant);
-            let unknown = skus.iter().filter(|sku| !known.contains_key(sku));
-            let unknown: HashMap<&str, &Sku> =
-                aged.iter().chain(unknown).map(|sku| (sku.as_str(), sku)).collect();
-            let asked: Vec<&str> = unknown.keys().copied().collect();
-            let answer = queries::products::of_skus(self.ledger().pool(), tenant, &asked).await;
-            let answer = answer.inspect_err(|_| self.directory.forget())?;
-            let gone = |sku: &&Sku| !answer.iter().any(|found| found.sku == sku.as_str());
-            aged.iter().filter(gone).for_each(|sku| self.directory.remove(tenant, sku));
-            for found in answer {
-                let (sku, named) =
-                    (found.sku, Named { product: found.product, variant: found.variant, brand: found.brand });
-                if let Some(place) = unknown.get(sku.as_str()) {
-                    self.directory.remember(tenant, (*place).clone(), named.clone());
-                    known.insert(*place, named);
-                }
+            let _turn = self.directory.turns.take().await?;
+            known = self.directory.find_each(tenant, skus);
+            let unknown: Vec<&Sku> = skus.iter().filter(|sku| !known.contains_key(sku)).collect();
+            if !unknown.is_empty() {
+                let mut answers = self.ask_for(tenant, &unknown).await?;
+                known.extend(unknown.into_iter().filter_map(|sku| Some((sku, answers.remove(sku)?))));
             }
         }
         let visible = |sku| known.get(sku).filter(|named| caller.may_touch(named.brand.as_deref())).cloned();
         Ok(skus.iter().map(visible).collect())
+    }
+
+    /// Asks the database what these SKUs name, and in the same breath those that have aged.
+    async fn ask_for(&self, tenant: TenantId, unknown: &[&Sku]) -> Result<HashMap<Sku, Named>, LedgerError> {
+        let aged = self.directory.take_aged(tenant);
+        let asked: HashMap<&str, &Sku> =
+            aged.iter().chain(unknown.iter().copied()).map(|sku| (sku.as_str(), sku)).collect();
+        let names: Vec<&str> = asked.keys().copied().collect();
+        let answer = queries::products::of_skus(self.ledger().pool(), tenant, &names).await;
+        let answer = answer.inspect_err(|_| self.directory.forget())?;
+        let gone = |sku: &&Sku| !answer.iter().any(|found| found.sku == sku.as_str());
+        aged.iter().filter(gone).for_each(|sku| self.directory.remove(tenant, sku));
+        let mut known = HashMap::with_capacity(answer.len());
+        for found in answer {
+            let Some(sku) = asked.get(found.sku.as_str()).copied() else { continue };
+            let named = Named { product: found.product, variant: found.variant, brand: found.brand };
+            self.directory.remember(tenant, sku.clone(), named.clone());
+            known.insert(sku.clone(), named);
+        }
+        Ok(known)
     }
 }
 

@@ -1,10 +1,6 @@
 //! Locations: how they are sold from, and the order of those that sell, remembered for a moment.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use onhand_domain::{
     StreamId,
@@ -16,6 +12,7 @@ use serde_json::json;
 
 use super::{Caller, Operations};
 use crate::{
+    believed::Believed,
     ledger::{Decision, LedgerError, Receipt},
     queries,
 };
@@ -25,13 +22,12 @@ const BELIEVED: Duration = Duration::from_secs(3);
 const TENANTS_MAX: usize = 10_000;
 
 /// Locations that sell, in their order.
-#[derive(Default)]
-pub(crate) struct Locations {
-    selling: Mutex<HashMap<TenantId, Order>>,
-}
+pub(super) type Locations = Believed<TenantId, Arc<[LocationCode]>>;
 
-/// Since when an order is believed, and the order.
-type Order = (Instant, Arc<[LocationCode]>);
+/// Nothing is known of any.
+pub(super) fn unknown() -> Locations {
+    Believed::new(BELIEVED, TENANTS_MAX)
+}
 
 impl Operations {
     /// Says how a location is sold from.
@@ -55,7 +51,7 @@ impl Operations {
                 })
             })
             .await?;
-        self.locations.selling.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+        self.locations.forget(&tenant);
         Ok(receipt)
     }
 
@@ -64,19 +60,9 @@ impl Operations {
         &self,
         tenant: TenantId,
     ) -> Result<Arc<[LocationCode]>, LedgerError> {
-        {
-            let selling = self.locations.selling.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, order)) = selling.get(&tenant).filter(|(since, _)| since.elapsed() < BELIEVED) {
-                return Ok(Arc::clone(order));
-            }
-        }
-        let order: Arc<[LocationCode]> =
-            queries::locations::selling(self.ledger().pool(), tenant).await?.into();
-        let mut selling = self.locations.selling.lock().unwrap_or_else(PoisonError::into_inner);
-        if selling.len() >= TENANTS_MAX {
-            selling.clear();
-        }
-        selling.insert(tenant, (Instant::now(), Arc::clone(&order)));
-        Ok(order)
+        let order = self.locations.find_or_ask(tenant, async |tenant| {
+            Ok(Some(queries::locations::selling(self.ledger().pool(), *tenant).await?.into()))
+        });
+        Ok(order.await?.unwrap_or_default())
     }
 }

@@ -86,7 +86,7 @@ impl Operations {
             shopify_api_version: settings.shopify_api_version,
             directory: Arc::default(),
             shelves: Arc::default(),
-            locations: Arc::default(),
+            locations: Arc::new(locations::unknown()),
             shops: Arc::default(),
         }
     }

@@ -64,6 +64,40 @@ async fn a_process_that_has_slept_does_not_refuse_what_another_has_restocked() {
     two.reserve(&[("A", 1)]).await.expect(201);
 }
 
+/// As after a failover to a standby that the last commit had not reached.
+#[tokio::test]
+async fn a_process_that_remembers_more_than_the_server_believes_the_server() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    world.project().await;
+    let (head,): (i64,) = sqlx::query_as("select max(position) from events")
+        .fetch_one(world.onhand.pool())
+        .await
+        .expect("history can be read");
+    let body = json!({ "lines": [{ "sku": "A", "quantity": 1 }] });
+    world.admin.post_once("/api/reservations", "k", body.clone()).await.expect(201);
+    assert_eq!(world.reserve(&[("A", 1)]).await.problem(409), "stock.insufficient");
+
+    let mut owner = world.database.owner().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "set session_replication_role = replica;
+         update ledger_heads h set position = {head}, hash = e.hash, recorded_at = e.recorded_at
+         from events e where e.tenant_id = h.tenant_id and e.position = {head};
+         delete from events where position > {head};
+         delete from idempotency_keys where position > {head}"
+    )))
+    .execute(&mut owner)
+    .await
+    .expect("a superuser may do anything");
+
+    world.reserve(&[("A", 1)]).await.expect(201);
+    let lost = world.admin.post_once("/api/reservations", "k", body).await;
+    assert_eq!(lost.problem(409), "stock.insufficient");
+    assert_eq!(world.levels().await["A"], (1, 1, 0));
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}
+
 #[tokio::test]
 async fn a_reservation_holds_all_of_its_lines_or_none() {
     let world = World::new().await;

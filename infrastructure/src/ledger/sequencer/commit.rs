@@ -19,6 +19,7 @@ use super::{
     BATCH_MAX, Company, Sequencer, Setback,
     decide::Verdict,
     outcome::committed,
+    recent::Recent,
 };
 
 /// Entries of other processes that are folded into the states; beyond it they are forgotten and reloaded.
@@ -235,14 +236,21 @@ impl Sequencer {
 
     /// Folds what others have written since into the states. True if there was anything.
     async fn catch_up(&mut self, conn: &mut PgConnection, head: &Head) -> Result<bool, LedgerError> {
-        let Some(seen) = self.head.as_ref().map(|head| head.position) else {
+        let Some((seen, hash)) = self.head.as_ref().map(|head| (head.position, &head.hash)) else {
             self.states.clear();
             return Ok(false);
         };
-        if head.position == seen {
+        if head.position == seen && head.hash == *hash {
             return Ok(false);
         }
-        let tail = if head.position - seen > CATCH_UP_MAX {
+        let others = head.position - seen;
+        let tail = if others < 1 {
+            // The server came back knowing less than it had said, and what is remembered here never was.
+            tracing::error!(tenant = %self.tenant, seen, found = head.position, "the ledger has lost entries");
+            self.forget();
+            self.recent = Recent::default();
+            vec![]
+        } else if others > CATCH_UP_MAX {
             self.states.clear();
             vec![]
         } else {

@@ -38,6 +38,12 @@ pub struct Parts {
     pub states_bytes: usize,
     /// Which version of Shopify's API is spoken.
     pub shopify_api_version: String,
+    /// Webhooks let in a minute for each connection.
+    pub webhook_rate: u32,
+    /// Whether it is noted how each webhook fared.
+    pub webhook_traces: bool,
+    /// Whether webhooks are let in without a look at who sent them; for development only.
+    pub skip_signatures: bool,
 }
 
 impl Onhand {
@@ -49,6 +55,9 @@ impl Onhand {
             reservation_ttl: parts.reservation_ttl,
             http: http_client()?,
             shopify_api_version: parts.shopify_api_version,
+            webhook_rate: parts.webhook_rate,
+            webhook_traces: parts.webhook_traces,
+            skip_signatures: parts.skip_signatures,
         };
         let operations = Operations::new(ledger.clone(), settings);
         let relay = Relay::new(operations.clone());

@@ -3,7 +3,12 @@
 use std::{collections::BTreeSet, net::SocketAddr, str::FromStr, time::Duration};
 
 use axum::serve::ListenerExt;
-use onhand_infrastructure::ledger::prune_keys;
+use chrono::TimeDelta;
+use onhand_infrastructure::{
+    ledger::prune_keys,
+    operations::follow_ups,
+    queries::{webhook_rates, webhook_traces},
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{App, Onhand, router};
@@ -60,6 +65,7 @@ impl Running {
         }
         if duties.contains(&Duty::Relay) {
             tasks.push(tokio::spawn(onhand.relay.clone().run(stopped.clone())));
+            tasks.push(tokio::spawn(follow_ups::run(onhand.operations.clone(), stopped.clone())));
         }
         let http = duties.contains(&Duty::Api).then(|| {
             // Answers are small; waiting to fill a packet would cost tens of milliseconds.
@@ -127,8 +133,16 @@ async fn expire(onhand: Onhand, mut stop: watch::Receiver<bool>) {
 /// Removes what is only kept for a while, until told to stop.
 async fn prune(onhand: Onhand, mut stop: watch::Receiver<bool>) {
     const EVERY: Duration = Duration::from_secs(60 * 60);
+    const TRACES_KEPT: TimeDelta = TimeDelta::days(30);
     while !*stop.borrow() {
-        match prune_keys(onhand.pool(), onhand.ledger().clock().now()).await {
+        let now = onhand.ledger().clock().now();
+        if let Err(error) = webhook_traces::prune(onhand.pool(), now - TRACES_KEPT).await {
+            tracing::warn!(%error, "old traces of webhooks could not be removed for the moment");
+        }
+        if let Err(error) = webhook_rates::prune(onhand.pool(), now.timestamp() / 60 - 1).await {
+            tracing::warn!(%error, "rates of minutes gone by could not be removed for the moment");
+        }
+        match prune_keys(onhand.pool(), now).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "idempotency keys older than a day were removed"),
             Err(error) => tracing::warn!(%error, "old idempotency keys could not be removed for the moment"),

@@ -3,7 +3,7 @@
 //! A rule over several aggregates. The shop's variant becomes a listing; the listing points at our
 //! variant, found by an earlier mapping or by SKU, or made new. Two shops with one SKU meet in one variant.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -12,8 +12,8 @@ use crate::{
     Event, Refusal, StreamId,
     aggregate::verdict,
     connection::{Connection, ConnectionDetails},
-    listing::{ListingCommand, Mapping},
-    product::{Product, ProductCommand, ProductDetails, VariantDetails},
+    listing::{ListingCommand, ListingEvent, Mapping},
+    product::{Product, ProductCommand, ProductDetails, ProductEvent, VariantDetails},
     sku_claim::{SkuCommand, SkuEvent},
     stream::Lookup,
     values::{ConnectionId, ExternalId, ListingId, Money, ProductId, Sku, VariantId},
@@ -46,6 +46,8 @@ pub struct ObservedProduct {
     pub details: ProductDetails,
     /// Its variants.
     pub variants: Vec<ObservedVariant>,
+    /// True if those are all there are; what is listed and not among them is then gone.
+    pub complete: bool,
     /// When it looked so, by the shop's clock.
     pub at: DateTime<Utc>,
 }
@@ -60,11 +62,13 @@ pub fn streams(id: ConnectionId, observed: &ObservedProduct) -> Vec<StreamId> {
     streams
 }
 
-/// What follows from a shop showing a product. `fresh` is the id of the product, should it be new.
+/// What follows from a shop showing a product: nothing, if a later sight of it is known already. `fresh` is the id of
+/// the product, should it be new; `listed` are its listings as far as they are known.
 pub fn observe(
     id: ConnectionId,
     observed: &ObservedProduct,
     fresh: ProductId,
+    listed: &[ListingId],
     lookup: &Lookup<'_>,
 ) -> Result<Changes, Refusal> {
     let connection = lookup.connection(&id);
@@ -84,6 +88,7 @@ pub fn observe(
         changes: vec![],
     };
     sight.take_in()?;
+    sight.drop_missing(listed)?;
     Ok(sight.changes)
 }
 
@@ -91,6 +96,16 @@ pub fn observe(
 pub fn of_brand(lookup: &Lookup<'_>, product: ProductId, brand: &str) -> bool {
     let details = lookup.product(&product).details.as_ref();
     details.and_then(|details| details.brand.as_deref()).is_none_or(|owner| owner == brand)
+}
+
+/// Whether an event makes known what platforms may have spoken of before: then that is worth another look.
+pub fn makes_known(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Listing(ListingEvent::Mapped(_))
+            | Event::Sku(SkuEvent::Assigned { .. })
+            | Event::Product(ProductEvent::VariantAdded { .. })
+    )
 }
 
 /// One look at one product: what is known, and what has been decided so far.
@@ -110,6 +125,11 @@ impl Sight<'_, '_> {
     fn take_in(&mut self) -> Result<(), Refusal> {
         let known: Vec<_> = self.observed.variants.iter().map(|variant| self.known(variant)).collect();
         let home = known.iter().flatten().map(|(product, _)| *product).next();
+        let seen = home.and_then(|home| self.lookup.product(&home).observed.get(&self.id));
+        // A part of a product says nothing about when the rest was seen.
+        if self.observed.complete && seen.is_some_and(|seen| *seen > self.observed.at) {
+            return Ok(());
+        }
         let product = home.unwrap_or(self.fresh);
         let described =
             ProductDetails { brand: Some(self.details.brand.clone()), ..self.observed.details.clone() };
@@ -121,7 +141,27 @@ impl Sight<'_, '_> {
             self.ask(product, ProductCommand::Describe(described))?;
         }
         for (variant, known) in self.observed.variants.iter().zip(known) {
-            self.take_in_variant(variant, known, product)?;
+            let listing = self.lookup.listing(&ListingId::of(self.id, &variant.external));
+            // The news of its end were quicker than those of its last change.
+            if listing.removed_at.is_none_or(|removed| removed <= self.observed.at) {
+                self.take_in_variant(variant, known, product)?;
+            }
+        }
+        if self.observed.complete {
+            self.ask(product, ProductCommand::Observe { connection: self.id, at: self.observed.at })?;
+        }
+        Ok(())
+    }
+
+    fn drop_missing(&mut self, listed: &[ListingId]) -> Result<(), Refusal> {
+        // Nothing was taken in if this is an older sight than the known one; then nothing is dropped either.
+        if !self.observed.complete || self.changes.is_empty() {
+            return Ok(());
+        }
+        let shown: HashSet<ListingId> =
+            self.observed.variants.iter().map(|variant| ListingId::of(self.id, &variant.external)).collect();
+        for id in listed.iter().filter(|id| !shown.contains(id)) {
+            self.ask_listing(*id, ListingCommand::Remove { at: Some(self.observed.at) })?;
         }
         Ok(())
     }
@@ -236,7 +276,7 @@ impl Sight<'_, '_> {
         let priced =
             self.product(product).variants.get(&ours).is_some_and(|v| v.prices.contains_key(&market));
         if is_new || !priced || (news && self.connection.rules.accept_prices) {
-            self.ask(product, ProductCommand::Price { variant: ours, market, price })?;
+            self.ask(product, ProductCommand::Price { variant: ours, market, price, at: None })?;
         }
         Ok(())
     }

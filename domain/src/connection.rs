@@ -18,14 +18,52 @@ pub enum Platform {
     Shopify,
     /// The KicksDB market feed: prices in, nothing out.
     Kicksdb,
+    /// A Square seller: stock, catalogue and orders.
+    Square,
+    /// A Clover merchant: items and orders, of which its webhooks only say that they changed.
+    Clover,
+    /// A Shopee shop: orders.
+    Shopee,
+    /// A TikTok Shop: products and orders, of which its webhooks only say that they changed.
+    TiktokShop,
+    /// A warehouse behind Trackstar: stock and products.
+    Trackstar,
+    /// A WooCommerce shop: products and orders.
+    Woocommerce,
+    /// Any sender that speaks Standard Webhooks and our own words.
+    Standard,
+    /// TradingView alerts: signals in, nothing out.
+    Tradingview,
 }
 
 impl Platform {
+    /// Every one there is.
+    pub const ALL: [Self; 10] = [
+        Self::Shopify,
+        Self::Kicksdb,
+        Self::Square,
+        Self::Clover,
+        Self::Shopee,
+        Self::TiktokShop,
+        Self::Trackstar,
+        Self::Woocommerce,
+        Self::Standard,
+        Self::Tradingview,
+    ];
+
     /// The name used in routes, tables and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Shopify => "shopify",
             Self::Kicksdb => "kicksdb",
+            Self::Square => "square",
+            Self::Clover => "clover",
+            Self::Shopee => "shopee",
+            Self::TiktokShop => "tiktokshop",
+            Self::Trackstar => "trackstar",
+            Self::Woocommerce => "woocommerce",
+            Self::Standard => "standard",
+            Self::Tradingview => "tradingview",
         }
     }
 }
@@ -40,10 +78,10 @@ impl FromStr for Platform {
     type Err = InvalidValue;
 
     fn from_str(name: &str) -> Result<Self, InvalidValue> {
-        [Self::Shopify, Self::Kicksdb]
-            .into_iter()
-            .find(|platform| platform.name() == name)
-            .ok_or_else(|| InvalidValue::new("Platform", format!("{name:?} is not shopify or kicksdb")))
+        Self::ALL.into_iter().find(|platform| platform.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            InvalidValue::new("Platform", format!("{name:?} is none of {known}"))
+        })
     }
 }
 
@@ -97,6 +135,9 @@ pub struct ConnectionDetails {
     /// The platform's name for the account: a shop domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The platform's name for our app, where calls or signatures need it: Shopee's partner id, TikTok Shop's app key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// Where its API is called: scheme, host and port, without a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
@@ -131,6 +172,12 @@ pub enum ConnectionEvent {
         /// What may flow.
         rules: SyncRules,
     },
+    /// Secrets of the connection were changed. Which ones is told, what they are is not.
+    #[serde(rename = "connection.secrets_rotated")]
+    SecretsRotated {
+        /// What they are called.
+        names: Vec<String>,
+    },
     /// The connection was switched on: what is true here is shown there.
     #[serde(rename = "connection.enabled")]
     Enabled {},
@@ -151,6 +198,11 @@ pub enum ConnectionCommand {
     },
     /// Let other things flow.
     ChangeRules(SyncRules),
+    /// Note that secrets were changed.
+    RotateSecrets {
+        /// What they are called.
+        names: Vec<String>,
+    },
     /// Switch it on.
     Enable,
     /// Switch it off.
@@ -176,6 +228,14 @@ impl Connection {
                 self.existing()?;
                 Ok(if self.rules == rules { vec![] } else { vec![ConnectionEvent::RulesChanged { rules }] })
             }
+            ConnectionCommand::RotateSecrets { names } if names.is_empty() => Err(Refusal::invalid(
+                "connection.invalid",
+                "send a webhook_secret, an access_token or an app_secret",
+            )),
+            ConnectionCommand::RotateSecrets { names } => {
+                self.existing()?;
+                Ok(vec![ConnectionEvent::SecretsRotated { names }])
+            }
             ConnectionCommand::Enable => {
                 self.existing()?;
                 Ok(if self.enabled { vec![] } else { vec![ConnectionEvent::Enabled {}] })
@@ -199,19 +259,20 @@ impl Connection {
                 ));
             }
         }
-        if details.platform == Platform::Shopify {
-            if details.account.is_none() || details.platform_location.is_none() {
-                return Err(Refusal::invalid(
-                    "connection.invalid",
-                    "a Shopify connection needs its account (the shop domain) and its platform_location",
-                ));
+        let lacking = match details.platform {
+            Platform::Shopify if details.account.is_none() || details.platform_location.is_none() => {
+                Some("a Shopify connection needs its account (the shop domain) and its platform_location")
             }
-            if !details.endpoint.as_deref().is_none_or(is_endpoint) {
-                return Err(Refusal::invalid(
-                    "connection.invalid",
-                    "the endpoint is https://host or https://host:port; http is for this machine only",
-                ));
+            Platform::TiktokShop if details.app.is_none() => {
+                Some("a TikTok Shop connection needs its app (the app key), which its signatures cover")
             }
+            _ if !details.endpoint.as_deref().is_none_or(is_endpoint) => {
+                Some("the endpoint is https://host or https://host:port; http is for this machine only")
+            }
+            _ => None,
+        };
+        if let Some(lacking) = lacking {
+            return Err(Refusal::invalid("connection.invalid", lacking));
         }
         Ok(vec![ConnectionEvent::Created { details, rules }])
     }
@@ -231,6 +292,7 @@ impl Connection {
                 self.rules = rules;
             }
             ConnectionEvent::RulesChanged { rules } => self.rules = rules,
+            ConnectionEvent::SecretsRotated { .. } => {}
             ConnectionEvent::Enabled {} => self.enabled = true,
             ConnectionEvent::Disabled {} => self.enabled = false,
         }
@@ -270,6 +332,7 @@ mod tests {
             name: "Sneaks One".into(),
             brand: "sneaks".into(),
             account: Some("sneaks-one.example".into()),
+            app: None,
             endpoint: None,
             platform_location: Some(ExternalId::from(7)),
             location: LocationCode::default(),

@@ -63,6 +63,13 @@ pub enum DeliveryEvent {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         notes: Vec<String>,
     },
+    /// The same id came again with another body. That body was not acted on.
+    #[serde(rename = "delivery.contradicted")]
+    Contradicted {
+        /// What came.
+        #[serde(flatten)]
+        received: Received,
+    },
     /// The delivery was genuine, but could not be acted on.
     #[serde(rename = "delivery.failed")]
     Failed {
@@ -77,8 +84,17 @@ pub enum DeliveryEvent {
 /// What one may ask of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryCommand {
-    /// Close it as understood; nothing happens if it is closed already.
+    /// Close it as understood; if it is closed already, all that is noted is that its body was another one.
     Complete {
+        /// What was delivered.
+        received: Received,
+        /// What came of it.
+        outcome: Outcome,
+        /// For people.
+        notes: Vec<String>,
+    },
+    /// Close it as understood on second sight: one that failed, or that spoke of what nobody knew then.
+    Replay {
         /// What was delivered.
         received: Received,
         /// What came of it.
@@ -100,16 +116,34 @@ pub enum DeliveryCommand {
 pub struct Delivery {
     /// True once it was understood; a repeat is then a duplicate.
     pub done: bool,
+    /// True if it spoke of variants we did not know.
+    #[serde(default)]
+    pub unmapped: bool,
     /// Why it failed last, if it did.
     pub failure: Option<String>,
+    /// SHA-256 of the body that was acted on, in hex; none if that is not known any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_sha256: Option<Box<str>>,
+    /// True once another body has come under the same id.
+    #[serde(default)]
+    pub contradicted: bool,
 }
 
 impl Delivery {
     #[expect(clippy::unnecessary_wraps, reason = "deciders share one signature")]
     fn decide(&self, command: DeliveryCommand) -> Result<Vec<DeliveryEvent>, Refusal> {
         Ok(match command {
+            DeliveryCommand::Complete { received, .. }
+                if self.contradicts(&received) && !self.contradicted =>
+            {
+                vec![DeliveryEvent::Contradicted { received }]
+            }
+            DeliveryCommand::Replay { received, outcome, notes } if self.unmapped => {
+                vec![DeliveryEvent::Completed { received, outcome, notes }]
+            }
             _ if self.done => vec![],
-            DeliveryCommand::Complete { received, outcome, notes } => {
+            DeliveryCommand::Complete { received, outcome, notes }
+            | DeliveryCommand::Replay { received, outcome, notes } => {
                 vec![DeliveryEvent::Completed { received, outcome, notes }]
             }
             DeliveryCommand::Fail { reason, .. } if self.failure.as_ref() == Some(&reason) => {
@@ -121,14 +155,22 @@ impl Delivery {
         })
     }
 
+    /// Whether this body is another one than the one that was acted on under the same id.
+    pub fn contradicts(&self, received: &Received) -> bool {
+        self.done && self.body_sha256.as_deref().is_some_and(|known| *known != *received.body_sha256)
+    }
+
     /// Takes a fact.
     #[must_use]
     pub fn evolve(mut self, event: DeliveryEvent) -> Self {
         match event {
-            DeliveryEvent::Completed { .. } => {
+            DeliveryEvent::Completed { received, outcome, .. } => {
                 self.done = true;
+                self.unmapped = outcome == Outcome::Unmapped;
                 self.failure = None;
+                self.body_sha256 = Some(received.body_sha256.into());
             }
+            DeliveryEvent::Contradicted { .. } => self.contradicted = true,
             DeliveryEvent::Failed { reason, .. } => self.failure = Some(reason),
         }
         self
@@ -180,6 +222,30 @@ mod tests {
         given::<Delivery>(D, []).when(complete()).then([completed()]);
         given::<Delivery>(D, [completed()]).when(complete()).then([]);
         given::<Delivery>(D, [completed()]).when(fail("too late")).then([]);
+    }
+
+    #[test]
+    fn another_body_under_the_same_id_is_noted_once_and_not_acted_on() {
+        let other = Received { body_sha256: "11".into(), ..received() };
+        let again = || DeliveryCommand::Complete {
+            received: other.clone(),
+            outcome: Outcome::Applied,
+            notes: vec![],
+        };
+        let noted = DeliveryEvent::Contradicted { received: other.clone() };
+        given::<Delivery>(D, [completed()]).when(again()).then([noted.clone()]);
+        given::<Delivery>(D, [completed(), noted]).when(again()).then([]);
+    }
+
+    #[test]
+    fn a_replay_is_for_what_failed_or_was_not_understood_yet() {
+        let replay =
+            || DeliveryCommand::Replay { received: received(), outcome: Outcome::Applied, notes: vec![] };
+        let unmapped =
+            DeliveryEvent::Completed { received: received(), outcome: Outcome::Unmapped, notes: vec![] };
+        given::<Delivery>(D, [completed()]).when(replay()).then([]);
+        given::<Delivery>(D, [failed("no id")]).when(replay()).then([completed()]);
+        given::<Delivery>(D, [unmapped]).when(replay()).then([completed()]);
     }
 
     #[test]

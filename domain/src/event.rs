@@ -8,9 +8,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    cart::CartEvent, connection::ConnectionEvent, delivery::DeliveryEvent, key::KeyEvent,
-    listing::ListingEvent, location::LocationEvent, order::OrderEvent, product::ProductEvent,
-    sku_claim::SkuEvent, stock::StockEvent,
+    cart::CartEvent, connection::ConnectionEvent, delivery::DeliveryEvent, flag::FlagEvent, key::KeyEvent,
+    listing::ListingEvent, location::LocationEvent, monitor::MonitorEvent, order::OrderEvent,
+    product::ProductEvent, signal::SignalEvent, sku_claim::SkuEvent, stock::StockEvent,
 };
 
 /// Anything that has happened.
@@ -27,6 +27,9 @@ pub enum Event {
     Key(KeyEvent),
     Location(LocationEvent),
     Cart(CartEvent),
+    Signal(SignalEvent),
+    Flag(FlagEvent),
+    Monitor(MonitorEvent),
 }
 
 macro_rules! from_events {
@@ -50,6 +53,9 @@ from_events!(
     Key(KeyEvent),
     Location(LocationEvent),
     Cart(CartEvent),
+    Signal(SignalEvent),
+    Flag(FlagEvent),
+    Monitor(MonitorEvent),
 );
 
 /// An event as it is stored.
@@ -123,6 +129,9 @@ impl Event {
             Self::Key(event) => split(event),
             Self::Location(event) => split(event),
             Self::Cart(event) => split(event),
+            Self::Monitor(event) => split(event),
+            Self::Flag(event) => split(event),
+            Self::Signal(event) => split(event),
         };
         let version = newest_version(UPCASTS, &name);
         Stored { name, version, payload }
@@ -153,6 +162,9 @@ impl Event {
             "key" => join(name, version, payload).map(Self::Key),
             "location" => join(name, version, payload).map(Self::Location),
             "cart" => join(name, version, payload).map(Self::Cart),
+            "monitor" => join(name, version, payload).map(Self::Monitor),
+            "flag" => join(name, version, payload).map(Self::Flag),
+            "signal" => join(name, version, payload).map(Self::Signal),
             _ => Err(UnreadableEvent::Unknown(name.to_owned())),
         }
     }

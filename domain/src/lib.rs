@@ -9,15 +9,18 @@ pub mod catalog;
 pub mod connection;
 pub mod delivery;
 pub mod event;
+pub mod flag;
 pub mod key;
 pub mod listing;
 pub mod location;
+pub mod monitor;
 pub mod order;
 pub mod product;
 pub mod refusal;
 pub mod reservation;
 #[cfg(any(test, feature = "testing"))]
 pub mod scenario;
+pub mod signal;
 pub mod sku_claim;
 pub mod stock;
 pub mod stream;

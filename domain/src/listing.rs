@@ -40,7 +40,11 @@ pub enum ListingEvent {
     Mapped(Mapping),
     /// The platform no longer offers it.
     #[serde(rename = "listing.removed")]
-    Removed {},
+    Removed {
+        /// When, by the platform's clock where it gives a time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
+    },
     /// The platform took our quantity.
     #[serde(rename = "listing.quantity_pushed")]
     QuantityPushed {
@@ -93,7 +97,10 @@ pub enum ListingCommand {
     /// Recognise it; nothing happens if it is mapped so already.
     Map(Mapping),
     /// It is gone from the platform.
-    Remove,
+    Remove {
+        /// When, by the platform's clock where it gives a time.
+        at: Option<DateTime<Utc>>,
+    },
     /// The platform told us its quantity. Older news than what is known leads to nothing.
     ObserveQuantity {
         /// What it shows.
@@ -137,6 +144,9 @@ pub struct Listing {
     pub mapping: Option<Mapping>,
     /// True once the platform no longer offers it.
     pub removed: bool,
+    /// Since when, where the platform said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<DateTime<Utc>>,
     /// The quantity shown.
     pub quantity: Shown<i64>,
     /// The price shown.
@@ -152,10 +162,10 @@ impl Listing {
                 Ok(vec![])
             }
             ListingCommand::Map(mapping) => Ok(vec![ListingEvent::Mapped(mapping)]),
-            ListingCommand::Remove if self.mapping.is_some() && !self.removed => {
-                Ok(vec![ListingEvent::Removed {}])
+            ListingCommand::Remove { at } if self.mapping.is_some() && !self.removed => {
+                Ok(vec![ListingEvent::Removed { at }])
             }
-            ListingCommand::Remove => Ok(vec![]),
+            ListingCommand::Remove { .. } => Ok(vec![]),
             ListingCommand::ObserveQuantity { quantity, owed, at } => {
                 Ok(self.observe_quantity(quantity, owed, at))
             }
@@ -194,7 +204,10 @@ impl Listing {
                 self.mapping = Some(mapping);
                 self.removed = false;
             }
-            ListingEvent::Removed {} => self.removed = true,
+            ListingEvent::Removed { at } => {
+                self.removed = true;
+                self.removed_at = at;
+            }
             ListingEvent::QuantityPushed { quantity, as_of } => {
                 // Already heard of: its echo was quicker than its answer, and will not come again.
                 let heard = self.quantity.value == Some(quantity);
@@ -307,7 +320,7 @@ mod tests {
     #[test]
     fn an_answer_for_an_older_position_does_not_overwrite_a_newer_one() {
         given::<Listing>(L, [pushed(4, 11), pushed(5, 10)])
-            .when(ListingCommand::Remove)
+            .when(ListingCommand::Remove { at: None })
             .then([])
             .then_state(|listing| assert_eq!(listing.quantity.value, Some(4)));
     }

@@ -3,6 +3,8 @@
 //! A buyer's reservation may be refused; a platform's order is a fact. So an order takes what its
 //! lines can get, one by one, and the shortage is written down for a person to settle.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,26 @@ pub enum OrderEvent {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unmapped: Vec<String>,
     },
+    /// Lines that named unknown variants were recognised, because those variants are known by now.
+    #[serde(rename = "order.lines_found")]
+    LinesFound {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+        /// What was bought, and what could be held.
+        lines: Vec<OrderLine>,
+        /// The names they were kept under.
+        found: Vec<String>,
+    },
+    /// The customer has paid; the news may come before those of the order itself.
+    #[serde(rename = "order.paid")]
+    Paid {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+    },
     /// The platform cancelled the order; a cancellation may come before the order itself.
     #[serde(rename = "order.cancelled")]
     Cancelled {
@@ -66,6 +88,24 @@ pub enum OrderCommand {
         /// Lines we cannot map.
         unmapped: Vec<String>,
     },
+    /// Note that lines which named unknown variants were recognised.
+    FindLines {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+        /// What was bought, and what could be held.
+        lines: Vec<OrderLine>,
+        /// The names they were kept under.
+        found: Vec<String>,
+    },
+    /// Note that it was paid; nothing happens if that is known, or if it was cancelled.
+    Pay {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+    },
     /// Note that it was cancelled; nothing happens if that is known.
     Cancel {
         /// Where.
@@ -80,6 +120,12 @@ pub enum OrderCommand {
 pub struct Order {
     /// What was bought, once we know.
     pub lines: Option<Vec<OrderLine>>,
+    /// Lines that name variants we do not know, as the platform names them.
+    #[serde(default)]
+    pub unmapped: Vec<String>,
+    /// True once paid: its units are sold, not only held.
+    #[serde(default)]
+    pub paid: bool,
     /// True once cancelled.
     pub cancelled: bool,
 }
@@ -93,6 +139,14 @@ impl Order {
             OrderCommand::Place { connection, external_id, lines, unmapped } => {
                 vec![OrderEvent::Placed { connection, external_id, lines, unmapped }]
             }
+            OrderCommand::FindLines { found, .. } if found.is_empty() => vec![],
+            OrderCommand::FindLines { connection, external_id, lines, found } => {
+                vec![OrderEvent::LinesFound { connection, external_id, lines, found }]
+            }
+            OrderCommand::Pay { .. } if self.paid => vec![],
+            OrderCommand::Pay { connection, external_id } => {
+                vec![OrderEvent::Paid { connection, external_id }]
+            }
             OrderCommand::Cancel { connection, external_id } => {
                 vec![OrderEvent::Cancelled { connection, external_id }]
             }
@@ -103,7 +157,15 @@ impl Order {
     #[must_use]
     pub fn evolve(mut self, event: OrderEvent) -> Self {
         match event {
-            OrderEvent::Placed { lines, .. } => self.lines = Some(lines),
+            OrderEvent::Placed { lines, unmapped, .. } => {
+                self.lines = Some(lines);
+                self.unmapped = unmapped;
+            }
+            OrderEvent::LinesFound { lines, found, .. } => {
+                self.lines.get_or_insert_default().extend(lines);
+                self.unmapped.retain(|name| !found.contains(name));
+            }
+            OrderEvent::Paid { .. } => self.paid = true,
             OrderEvent::Cancelled { .. } => self.cancelled = true,
         }
         self
@@ -112,17 +174,19 @@ impl Order {
 
 aggregate!(Order, OrderId, OrderEvent, OrderCommand, Refusal);
 
-/// Holds what the shelves can give for an order's lines, which the caller has added up per shelf.
+/// Holds what the shelves can give for an order's lines, which the caller has added up per shelf; sells it at once if
+/// the order is paid.
 pub fn hold<'s>(
     order: OrderId,
     wanted: impl IntoIterator<Item = (StockId, Quantity)>,
+    paid: bool,
     now: DateTime<Utc>,
     stock: impl Fn(&StockId) -> &'s Stock,
 ) -> Result<(Vec<OrderLine>, Events), Refusal> {
     let mut lines = Vec::new();
     let mut events = Vec::new();
     for (id, quantity) in wanted {
-        let command = StockCommand::Take { reservation: order.into(), quantity, now };
+        let command = StockCommand::Take { reservation: order.into(), quantity, sold: paid, now };
         let taken = verdict(&id, stock(&id), command)?;
         let held = taken.iter().find_map(|event| match event {
             StockEvent::Reserved { quantity, .. } => Some(*quantity),
@@ -134,22 +198,59 @@ pub fn hold<'s>(
     Ok((lines, events))
 }
 
-/// Gives back whatever an order still holds.
-pub fn give_back<'s>(
+/// Sells whatever an order still holds, now that it is paid. What was promised before it is there stays held.
+pub fn sell<'s>(
     order: OrderId,
     lines: &[OrderLine],
+    now: DateTime<Utc>,
     stock: impl Fn(&StockId) -> &'s Stock,
 ) -> Result<Events, Refusal> {
     let reservation = order.into();
     let mut events = Vec::new();
-    for OrderLine { stock: id, .. } in lines {
+    for id in shelves(lines) {
         let shelf = stock(id);
-        if shelf.held_for(&reservation).is_some() {
+        if shelf.held_for(&reservation).is_some_and(|held| held.quantity <= shelf.on_hand()) {
+            let command = StockCommand::Commit { reservation, quantity: None, reference: None, now };
+            let sold = verdict(id, shelf, command)?;
+            events.extend(sold.into_iter().map(|event| (id.clone(), event)));
+        }
+    }
+    Ok(events)
+}
+
+/// Gives back whatever an order still holds, and takes back in what was sold to it.
+pub fn give_back<'s>(
+    order: OrderId,
+    state: &Order,
+    reference: &str,
+    now: DateTime<Utc>,
+    stock: impl Fn(&StockId) -> &'s Stock,
+) -> Result<Events, Refusal> {
+    let reservation = order.into();
+    let lines = state.lines.as_deref().unwrap_or_default();
+    let mut events = Vec::new();
+    for id in shelves(lines) {
+        let shelf = stock(id);
+        let held = shelf.held_for(&reservation).map_or(Quantity::ZERO, |held| held.quantity);
+        if !held.is_zero() {
             let back = verdict(id, shelf, StockCommand::Release { reservation, quantity: None })?;
+            events.extend(back.into_iter().map(|event| (id.clone(), event)));
+        }
+        let taken: i64 = lines.iter().filter(|line| line.stock == *id).map(|line| line.held.units()).sum();
+        let sold = Quantity::new(taken)?.minus(held);
+        if state.paid && !sold.is_zero() {
+            let reference = Some(reference.to_owned());
+            let command = StockCommand::Restock { quantity: sold, reference, occurred_at: now };
+            let back = verdict(id, shelf, command)?;
             events.extend(back.into_iter().map(|event| (id.clone(), event)));
         }
     }
     Ok(events)
+}
+
+/// The shelves of some lines, each once.
+fn shelves(lines: &[OrderLine]) -> BTreeSet<&StockId> {
+    lines.iter().map(|line| &line.stock).collect()
 }
 
 #[cfg(test)]
@@ -192,15 +293,45 @@ mod tests {
             reference: None,
             occurred_at: None,
         });
-        let (lines, events) =
-            hold(O, [(shelf(), units(5))], DateTime::UNIX_EPOCH, |_| &stock).expect("orders are not refused");
+        let (lines, events) = hold(O, [(shelf(), units(5))], false, DateTime::UNIX_EPOCH, |_| &stock)
+            .expect("orders are not refused");
         assert_eq!((lines[0].quantity, lines[0].held), (units(5), units(2)));
         let stock = events.into_iter().fold(stock, |stock, (_, event)| stock.evolve(event));
         assert_eq!(stock.available(), units(0));
 
-        let back = give_back(O, &lines, |_| &stock).expect("they are held");
+        let order = Order { lines: Some(lines), ..Order::default() };
+        let back = give_back(O, &order, "order 9", DateTime::UNIX_EPOCH, |_| &stock).expect("they are held");
         let stock = back.into_iter().fold(stock.clone(), |stock, (_, event)| stock.evolve(event));
         assert_eq!(stock.available(), units(2));
+    }
+
+    #[test]
+    fn a_paid_order_sells_its_units_once_and_a_cancellation_brings_them_back() {
+        let at = DateTime::UNIX_EPOCH;
+        let three = StockEvent::Restocked { quantity: units(3), reference: None, occurred_at: None };
+        let stock = Stock::default().evolve(three);
+        let apply = |stock: Stock, events: Events| events.into_iter().fold(stock, |s, (_, e)| s.evolve(e));
+        let (lines, events) = hold(O, [(shelf(), units(2))], false, at, |_| &stock).expect("never refused");
+        let stock = apply(stock, events);
+        let sold = sell(O, &lines, at, |_| &stock).expect("they are there");
+        let stock = apply(stock, sold);
+        assert_eq!((stock.on_hand(), stock.reserved()), (units(1), units(0)));
+        assert_eq!(sell(O, &lines, at, |_| &stock), Ok(vec![]), "once");
+
+        let order = Order { lines: Some(lines), paid: true, ..Order::default() };
+        let back = give_back(O, &order, "order 9", at, |_| &stock).expect("it was sold");
+        let stock = apply(stock, back);
+        assert_eq!((stock.on_hand(), stock.reserved()), (units(3), units(0)));
+    }
+
+    #[test]
+    fn what_is_paid_before_it_is_heard_of_is_sold_at_once() {
+        let three = StockEvent::Restocked { quantity: units(3), reference: None, occurred_at: None };
+        let stock = Stock::default().evolve(three);
+        let (lines, events) =
+            hold(O, [(shelf(), units(5))], true, DateTime::UNIX_EPOCH, |_| &stock).expect("never refused");
+        let stock = events.into_iter().fold(stock, |stock, (_, event)| stock.evolve(event));
+        assert_eq!((stock.on_hand(), stock.reserved(), lines[0].held), (units(0), units(0), units(3)));
     }
 
     #[test]
@@ -213,8 +344,8 @@ mod tests {
                 quantity: units(1),
                 expires_at: Some(DateTime::UNIX_EPOCH),
             });
-        let (lines, events) =
-            hold(O, [(shelf(), units(1))], DateTime::UNIX_EPOCH, |_| &stock).expect("orders are not refused");
+        let (lines, events) = hold(O, [(shelf(), units(1))], false, DateTime::UNIX_EPOCH, |_| &stock)
+            .expect("orders are not refused");
         assert_eq!((lines[0].held, events.len()), (units(1), 2));
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Refusal,
     aggregate::aggregate,
-    values::{Market, Money, ProductId, Sku, VariantId},
+    values::{ConnectionId, Market, Money, ProductId, Sku, VariantId},
 };
 
 /// The most variants one product may have; the largest platform limit is 2,048.
@@ -81,6 +82,17 @@ pub enum ProductEvent {
         market: Market,
         /// How much.
         price: Money,
+        /// When the market had it, where a market feed says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
+    },
+    /// A shop showed how it stands there.
+    #[serde(rename = "product.observed")]
+    Observed {
+        /// Which shop.
+        connection: ConnectionId,
+        /// When it stood so, by the shop's clock.
+        at: DateTime<Utc>,
     },
     /// The product left the catalogue; its history and its stock stay.
     #[serde(rename = "product.archived")]
@@ -109,6 +121,15 @@ pub enum ProductCommand {
         market: Market,
         /// How much.
         price: Money,
+        /// When, where a market feed says so; older news than what is known leads to nothing.
+        at: Option<DateTime<Utc>>,
+    },
+    /// Note that a shop showed it; nothing happens if that, or a later sight of it, is known.
+    Observe {
+        /// Which shop.
+        connection: ConnectionId,
+        /// When it stood so, by the shop's clock.
+        at: DateTime<Utc>,
     },
     /// Take it out of the catalogue.
     Archive,
@@ -122,6 +143,9 @@ pub struct Variant {
     pub details: VariantDetails,
     /// Its price in each market.
     pub prices: BTreeMap<Market, Money>,
+    /// The times of those prices that came from a market feed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub priced_at: BTreeMap<Market, DateTime<Utc>>,
 }
 
 /// A product as it stands.
@@ -131,6 +155,9 @@ pub struct Product {
     pub details: Option<ProductDetails>,
     /// Its variants.
     pub variants: BTreeMap<VariantId, Variant>,
+    /// When each shop was last seen to show it, by the shop's clock.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub observed: BTreeMap<ConnectionId, DateTime<Utc>>,
     /// True once it has left the catalogue.
     pub archived: bool,
 }
@@ -141,7 +168,11 @@ impl Product {
             ProductCommand::Create(details) => self.create(details),
             ProductCommand::Describe(details) => self.describe(details),
             ProductCommand::PutVariant { variant, details } => self.put_variant(variant, details),
-            ProductCommand::Price { variant, market, price } => self.price(variant, market, price),
+            ProductCommand::Price { variant, market, price, at } => self.price(variant, market, price, at),
+            ProductCommand::Observe { connection, at } => {
+                let known = self.observed.get(&connection).is_some_and(|known| *known >= at);
+                Ok(if known { vec![] } else { vec![ProductEvent::Observed { connection, at }] })
+            }
             ProductCommand::Archive => {
                 self.existing()?;
                 Ok(if self.archived { vec![] } else { vec![ProductEvent::Archived {}] })
@@ -180,14 +211,21 @@ impl Product {
         }
     }
 
-    fn price(&self, variant: VariantId, market: Market, price: Money) -> Result<Vec<ProductEvent>, Refusal> {
+    fn price(
+        &self,
+        variant: VariantId,
+        market: Market,
+        price: Money,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<Vec<ProductEvent>, Refusal> {
         let known = self.variants.get(&variant).ok_or_else(|| {
             Refusal::missing("variant.unknown", format!("this product has no variant {variant}"))
         })?;
-        if known.prices.get(&market) == Some(&price) {
+        let older = at.is_some_and(|at| known.priced_at.get(&market).is_some_and(|known| at < *known));
+        if older || known.prices.get(&market) == Some(&price) {
             return Ok(vec![]);
         }
-        Ok(vec![ProductEvent::Priced { variant, market, price }])
+        Ok(vec![ProductEvent::Priced { variant, market, price, at }])
     }
 
     fn existing(&self) -> Result<&ProductDetails, Refusal> {
@@ -202,17 +240,22 @@ impl Product {
         match event {
             ProductEvent::Created(details) | ProductEvent::Described(details) => self.details = Some(details),
             ProductEvent::VariantAdded { variant, details } => {
-                self.variants.insert(variant, Variant { details, prices: BTreeMap::new() });
+                let (prices, priced_at) = Default::default();
+                self.variants.insert(variant, Variant { details, prices, priced_at });
             }
             ProductEvent::VariantChanged { variant, details } => {
                 if let Some(known) = self.variants.get_mut(&variant) {
                     known.details = details;
                 }
             }
-            ProductEvent::Priced { variant, market, price } => {
+            ProductEvent::Priced { variant, market, price, at } => {
                 if let Some(known) = self.variants.get_mut(&variant) {
+                    known.priced_at.extend(at.map(|at| (market.clone(), at)));
                     known.prices.insert(market, price);
                 }
+            }
+            ProductEvent::Observed { connection, at } => {
+                self.observed.insert(connection, at);
             }
             ProductEvent::Archived {} => self.archived = true,
         }
@@ -264,12 +307,12 @@ mod tests {
 
     fn priced(minor: i64) -> ProductEvent {
         let price = Money { minor, currency: Currency::new("USD").expect("a currency") };
-        ProductEvent::Priced { variant: V, market: Market::default(), price }
+        ProductEvent::Priced { variant: V, market: Market::default(), price, at: None }
     }
 
     fn price(minor: i64) -> ProductCommand {
         let price = Money { minor, currency: Currency::new("USD").expect("a currency") };
-        ProductCommand::Price { variant: V, market: Market::default(), price }
+        ProductCommand::Price { variant: V, market: Market::default(), price, at: None }
     }
 
     fn dunk() -> Vec<ProductEvent> {
@@ -295,6 +338,24 @@ mod tests {
     fn a_price_is_recorded_when_it_moves_and_only_then() {
         given::<Product>(P, dunk()).when(price(11_000)).then([priced(11_000)]);
         given::<Product>(P, [dunk(), vec![priced(11_000)]].concat()).when(price(11_000)).then([]);
+    }
+
+    #[test]
+    fn a_market_price_older_than_the_known_one_is_no_news() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0);
+        let (
+            ProductEvent::Priced { variant, market, price: high, .. },
+            ProductCommand::Price { price: low, .. },
+        ) = (priced(12_000), price(11_000))
+        else {
+            unreachable!("both are prices")
+        };
+        let known = ProductEvent::Priced { variant, market: market.clone(), price: high, at: at(100) };
+        let ask =
+            |seconds| ProductCommand::Price { variant, market: market.clone(), price: low, at: at(seconds) };
+        let newer = ProductEvent::Priced { variant, market: market.clone(), price: low, at: at(101) };
+        given::<Product>(P, [dunk(), vec![known.clone()]].concat()).when(ask(99)).then([]);
+        given::<Product>(P, [dunk(), vec![known]].concat()).when(ask(101)).then([newer]);
     }
 
     #[test]

@@ -9,16 +9,19 @@ use crate::{
     cart::Cart,
     connection::Connection,
     delivery::Delivery,
+    flag::{Flag, FlagName},
     key::Key,
     listing::Listing,
     location::Location,
+    monitor::Monitor,
     order::Order,
     product::Product,
+    signal::Signals,
     sku_claim::SkuClaim,
     stock::Stock,
     values::{
-        CartId, ConnectionId, DeliveryId, InvalidValue, KeyId, ListingId, LocationCode, OrderId, ProductId,
-        Sku, StockId, VariantId,
+        CartId, ConnectionId, DeliveryId, InvalidValue, KeyId, ListingId, LocationCode, MonitorId, OrderId,
+        ProductId, Sku, StockId, VariantId,
     },
 };
 
@@ -45,6 +48,12 @@ pub enum StreamId {
     Location(LocationCode),
     /// A cart.
     Cart(CartId),
+    /// A connection's signals.
+    Signal(ConnectionId),
+    /// A flag.
+    Flag(FlagName),
+    /// A monitor.
+    Monitor(MonitorId),
 }
 
 impl fmt::Display for StreamId {
@@ -60,6 +69,9 @@ impl fmt::Display for StreamId {
             Self::Key(id) => write!(f, "key/{id}"),
             Self::Location(code) => write!(f, "location/{code}"),
             Self::Cart(id) => write!(f, "cart/{id}"),
+            Self::Monitor(id) => write!(f, "monitor/{id}"),
+            Self::Flag(id) => write!(f, "flag/{id}"),
+            Self::Signal(id) => write!(f, "signal/{id}"),
         }
     }
 }
@@ -85,6 +97,9 @@ impl FromStr for StreamId {
             "key" => Self::Key(id.parse()?),
             "location" => Self::Location(LocationCode::new(id)?),
             "cart" => Self::Cart(id.parse()?),
+            "monitor" => Self::Monitor(id.parse()?),
+            "flag" => Self::Flag(id.parse()?),
+            "signal" => Self::Signal(id.parse()?),
             _ => return Err(wrong()),
         })
     }
@@ -105,6 +120,9 @@ pub enum State {
     Key(Key),
     Location(Location),
     Cart(Cart),
+    Signal(Signals),
+    Flag(Flag),
+    Monitor(Monitor),
 }
 
 /// The states a decision looks at. A stream to which nothing has happened has its initial state.
@@ -145,6 +163,12 @@ lookups!(
     location(Location, LocationCode) -> Location,
     /// The cart.
     cart(Cart, CartId) -> Cart,
+    /// The monitor.
+    monitor(Monitor, MonitorId) -> Monitor,
+    /// The flag.
+    flag(Flag, FlagName) -> Flag,
+    /// The connection's signals.
+    signals(Signal, ConnectionId) -> Signals,
 );
 
 impl<'s> Lookup<'s> {
@@ -176,6 +200,9 @@ impl State {
             StreamId::Key(_) => Self::Key(Key::default()),
             StreamId::Location(_) => Self::Location(Location::default()),
             StreamId::Cart(_) => Self::Cart(Cart::default()),
+            StreamId::Monitor(_) => Self::Monitor(Monitor::default()),
+            StreamId::Flag(_) => Self::Flag(Flag::default()),
+            StreamId::Signal(_) => Self::Signal(Signals::default()),
         }
     }
 
@@ -192,6 +219,9 @@ impl State {
             (Self::Key(state), Event::Key(event)) => *state = mem::take(state).evolve(event),
             (Self::Location(state), Event::Location(event)) => *state = mem::take(state).evolve(event),
             (Self::Cart(state), Event::Cart(event)) => *state = mem::take(state).evolve(event),
+            (Self::Monitor(state), Event::Monitor(event)) => *state = mem::take(state).evolve(event),
+            (Self::Flag(state), Event::Flag(event)) => *state = mem::take(state).evolve(event),
+            (Self::Signal(state), Event::Signal(event)) => *state = mem::take(state).evolve(event),
             (_, event) => {
                 return Err(Misplaced { event: event.name() });
             }
@@ -208,7 +238,9 @@ impl State {
             Self::Order(order) => 200 + order.lines.as_ref().map_or(0, Vec::len) * 100,
             Self::Connection(_) => 800,
             Self::Cart(cart) => 200 + cart.shelves.len() * 80,
-            Self::Sku(_) | Self::Delivery(_) | Self::Key(_) | Self::Location(_) => 200,
+            Self::Delivery(_) => 300,
+            Self::Monitor(_) => 400,
+            Self::Sku(_) | Self::Key(_) | Self::Location(_) | Self::Flag(_) | Self::Signal(_) => 200,
         }
     }
 }

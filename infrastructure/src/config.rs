@@ -22,6 +22,14 @@ pub struct Config {
     pub states_bytes: usize,
     /// `ONHAND_SHOPIFY_API_VERSION`: default `2026-04`.
     pub shopify_api_version: String,
+    /// `ONHAND_WEBHOOK_RATE_PER_MINUTE`: webhooks let in for each connection. Default 100, from 1 to 10,000,000.
+    pub webhook_rate: u32,
+    /// `ONHAND_WEBHOOK_TRACES`: `off` stops noting how each webhook fared. Default `on`.
+    pub webhook_traces: bool,
+    /// `ONHAND_ENVIRONMENT`: `development` opens `/test/webhook`. Default `production`.
+    pub development: bool,
+    /// `SKIP_WEBHOOK_SIGNATURE_VALIDATION`: `true` lets every webhook in; in development only.
+    pub skip_signatures: bool,
 }
 
 /// What is wrong with the settings, all of it.
@@ -45,6 +53,15 @@ impl Config {
         let minutes = number(&find, RESERVATION_TTL, 15, 1..=1_440, &mut mistakes);
         let connections = number(&find, "ONHAND_DATABASE_CONNECTIONS", 16, 4..=500, &mut mistakes);
         let states = number(&find, "ONHAND_STATES_MB", 512, 16..=1_000_000, &mut mistakes);
+        let rate = number(&find, "ONHAND_WEBHOOK_RATE_PER_MINUTE", 100, 1..=10_000_000, &mut mistakes);
+        let traces = choice(&find, "ONHAND_WEBHOOK_TRACES", ["on", "off"], &mut mistakes);
+        let production = choice(&find, "ONHAND_ENVIRONMENT", ["production", "development"], &mut mistakes);
+        let checked = choice(&find, "SKIP_WEBHOOK_SIGNATURE_VALIDATION", ["false", "true"], &mut mistakes);
+        if production && !checked {
+            mistakes.push(
+                "SKIP_WEBHOOK_SIGNATURE_VALIDATION is for development; set ONHAND_ENVIRONMENT=development, or unset it".into(),
+            );
+        }
         let listen = find("ONHAND_LISTEN").unwrap_or_else(|| "127.0.0.1:7070".into());
         let listen = listen.parse().map_err(|_| {
             mistakes.push(format!(
@@ -60,9 +77,30 @@ impl Config {
                 reservation_ttl: Duration::from_secs(minutes * 60),
                 states_bytes: states as usize * 1_000_000,
                 shopify_api_version: find("ONHAND_SHOPIFY_API_VERSION").unwrap_or_else(|| "2026-04".into()),
+                webhook_rate: rate as u32,
+                webhook_traces: traces,
+                development: !production,
+                skip_signatures: !checked,
             }),
             _ => Err(ConfigError(mistakes)),
         }
+    }
+}
+
+/// True for the first of two values, which is the default.
+fn choice(
+    find: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    [usual, other]: [&str; 2],
+    mistakes: &mut Vec<String>,
+) -> bool {
+    match find(name) {
+        Some(value) if value == other => false,
+        Some(value) if value != usual => {
+            mistakes.push(format!("{name} is {value:?}; it must be {usual} or {other}"));
+            true
+        }
+        _ => true,
     }
 }
 
@@ -95,12 +133,13 @@ mod tests {
     fn without_any_variable_the_defaults_hold() {
         let config = Config::read(|_| None).expect("defaults are valid");
         assert_eq!(config.reservation_ttl, Duration::from_secs(900));
+        assert!(!config.development && !config.skip_signatures && config.webhook_traces);
     }
 
     #[test]
     fn all_mistakes_are_reported_at_once() {
         let wrong = |name: &str| Some(if name == "ONHAND_LISTEN" { "here" } else { "true" }.to_owned());
         let ConfigError(mistakes) = Config::read(wrong).expect_err("all of it is wrong");
-        assert_eq!(mistakes.len(), 5, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 9, "{mistakes:?}");
     }
 }

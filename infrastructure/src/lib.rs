@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod ledger;
+pub mod observation;
 pub mod operations;
 pub mod outbox;
 pub mod platforms;

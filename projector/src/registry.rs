@@ -8,7 +8,8 @@ use sqlx::PgConnection;
 use crate::{
     ProjectorError,
     projections::{
-        api_keys, connections, deliveries, listings, locations, products, reservations, stock_levels,
+        api_keys, connections, deliveries, flags, listings, locations, monitors, products, reservations,
+        stock_levels,
     },
 };
 
@@ -91,6 +92,16 @@ pub const MODELS: &[ReadModel] = &[
         name: "locations",
         tables: &["locations"],
         growth: Growth::InCommit { kind: "location", table: locations::TABLE },
+    },
+    ReadModel {
+        name: "monitors",
+        tables: &["monitors"],
+        growth: Growth::InCommit { kind: "monitor", table: monitors::TABLE },
+    },
+    ReadModel {
+        name: "flags",
+        tables: &["flags"],
+        growth: Growth::InCommit { kind: "flag", table: flags::TABLE },
     },
     ReadModel {
         name: "stock_levels",

@@ -72,6 +72,9 @@ impl World {
             reservation_ttl: Duration::from_secs(900),
             states_bytes,
             shopify_api_version: "2026-04".into(),
+            webhook_rate: 1_000_000,
+            webhook_traces: true,
+            skip_signatures: false,
         };
         let onhand = Onhand::new(parts).expect("an HTTP client can be made");
         let tenant = create_tenant(&pool, tenant, TenantId(Uuid::now_v7()), clock.now())

@@ -93,5 +93,8 @@ async fn parts(config: &Config, server: &Server, root: &Path) -> anyhow::Result<
         reservation_ttl: config.reservation_ttl,
         states_bytes: config.states_bytes,
         shopify_api_version: config.shopify_api_version.clone(),
+        webhook_rate: config.webhook_rate,
+        webhook_traces: config.webhook_traces,
+        skip_signatures: config.skip_signatures,
     })?)
 }

@@ -22,6 +22,7 @@ fn connected(rules: SyncRules) -> Event {
         name: "shop".into(),
         brand: "sneaks".into(),
         account: Some("shop.example".into()),
+        app: None,
         endpoint: None,
         platform_location: Some(7.into()),
         location: LocationCode::default(),
@@ -38,7 +39,7 @@ fn variant(external: u64, sku: Option<Sku>, price: i64) -> ObservedVariant {
 
 fn dunk(variants: Vec<ObservedVariant>) -> ObservedProduct {
     let details = ProductDetails { title: "Dunk Low".into(), ..ProductDetails::default() };
-    ObservedProduct { external: 100.into(), details, variants, at: DateTime::UNIX_EPOCH }
+    ObservedProduct { external: 100.into(), details, variants, complete: true, at: DateTime::UNIX_EPOCH }
 }
 
 /// A ledger of a few streams, in memory.
@@ -68,8 +69,16 @@ impl World {
             missing.insert(stream.clone(), State::initial(&stream));
         }
         let find = |id: &StreamId| self.0.get(id).or_else(|| missing.get(id)).expect("a reachable stream");
-        let changes =
-            observe(connection, product, fresh, &Lookup::new(&find)).expect("shops are not refused");
+        let listed: Vec<ListingId> = (self.0.iter())
+            .filter_map(|(stream, state)| match (stream, state) {
+                (StreamId::Listing(id), State::Listing(listing)) => {
+                    listing.mapping.as_ref().is_some_and(|it| it.connection == connection).then_some(*id)
+                }
+                _ => None,
+            })
+            .collect();
+        let changes = observe(connection, product, fresh, &listed, &Lookup::new(&find));
+        let changes = changes.expect("shops are not refused");
         let names = changes.iter().map(|(_, event)| event.name()).collect();
         self.record(changes);
         names
@@ -103,7 +112,8 @@ fn a_product_nobody_knows_is_taken_in_with_its_price_and_listed() {
             "product.variant_added",
             "listing.mapped",
             "listing.price_observed",
-            "product.priced"
+            "product.priced",
+            "product.observed"
         ]
     );
 }
@@ -121,7 +131,7 @@ fn two_shops_with_one_sku_share_one_variant() {
     let mut world = World::connected(SyncRules::default());
     world.sees(ONE, &dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 50);
     let events = world.sees(TWO, &dunk(vec![variant(9, Some(sku("D-42")), 11_000)]), 51);
-    assert_eq!(events, ["listing.mapped", "listing.price_observed"]);
+    assert_eq!(events, ["listing.mapped", "listing.price_observed", "product.observed"]);
     let mapping = |connection, external| world.listing(connection, external).mapping.clone().expect("mapped");
     assert_eq!(mapping(ONE, 1).variant, mapping(TWO, 9).variant);
 }
@@ -134,11 +144,45 @@ fn a_shops_new_price_is_noted_but_changes_ours_only_where_the_rules_say_so() {
 
     let mut world = World::connected(SyncRules::default());
     world.sees(ONE, &seen, 50);
-    assert_eq!(world.sees(ONE, &later, 51), ["listing.price_observed"]);
+    assert_eq!(world.sees(ONE, &later, 51), ["listing.price_observed", "product.observed"]);
 
     let mut world = World::connected(SyncRules { accept_prices: true, ..SyncRules::default() });
     world.sees(ONE, &seen, 50);
-    assert_eq!(world.sees(ONE, &later, 51), ["listing.price_observed", "product.priced"]);
+    assert_eq!(world.sees(ONE, &later, 51), ["listing.price_observed", "product.priced", "product.observed"]);
+}
+
+fn at(mut product: ObservedProduct, seconds: i64) -> ObservedProduct {
+    product.at += chrono::TimeDelta::seconds(seconds);
+    product
+}
+
+#[test]
+fn an_older_sight_never_overwrites_a_newer_one() {
+    let mut world = World::connected(SyncRules { accept_prices: true, ..SyncRules::default() });
+    let mut old = at(dunk(vec![variant(1, Some(sku("D-42")), 9_000), variant(2, None, 9_000)]), 10);
+    old.details.title = "Dunk".into();
+    // "updated" before "created": all of it is in either.
+    world.sees(ONE, &at(dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 20), 50);
+    assert_eq!(world.sees(ONE, &old, 51), Vec::<String>::new());
+    // Nothing but its time was new in between; that counts, too.
+    world.sees(ONE, &at(dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 30), 52);
+    assert_eq!(world.sees(ONE, &at(old, 15), 53), Vec::<String>::new());
+}
+
+#[test]
+fn a_variant_that_a_shop_shows_no_longer_is_no_longer_listed() {
+    let mut world = World::connected(SyncRules::default());
+    let both = dunk(vec![variant(1, Some(sku("A")), 1), variant(2, Some(sku("B")), 1)]);
+    world.sees(ONE, &both, 50);
+    let part = ObservedProduct { complete: false, ..at(dunk(vec![variant(1, Some(sku("A")), 1)]), 1) };
+    world.sees(ONE, &part, 51);
+    assert!(!world.listing(ONE, 2).removed, "a part says nothing of the rest");
+    world.sees(ONE, &at(dunk(vec![variant(1, Some(sku("A")), 1)]), 2), 52);
+    assert!(world.listing(ONE, 2).removed && !world.listing(ONE, 1).removed);
+    world.sees(ONE, &at(both.clone(), 1), 53);
+    assert!(world.listing(ONE, 2).removed, "older news do not bring it back");
+    world.sees(ONE, &at(both, 3), 54);
+    assert!(!world.listing(ONE, 2).removed);
 }
 
 #[test]

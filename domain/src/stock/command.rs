@@ -54,6 +54,8 @@ pub enum StockCommand {
         reservation: ReservationId,
         /// How many at most.
         quantity: Quantity,
+        /// True to sell them at once, as far as they are there.
+        sold: bool,
         /// The present moment.
         now: DateTime<Utc>,
     },

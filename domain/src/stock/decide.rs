@@ -33,7 +33,9 @@ impl Stock {
             StockCommand::Reserve { reservation, quantity, expires_at, now } => {
                 self.reserve(reservation, quantity, expires_at, now)
             }
-            StockCommand::Take { reservation, quantity, now } => Ok(self.take(reservation, quantity, now)),
+            StockCommand::Take { reservation, quantity, sold, now } => {
+                Ok(self.take(reservation, quantity, sold, now))
+            }
             StockCommand::Extend { reservation, expires_at, payment } => {
                 self.give_time(reservation, expires_at, payment)
             }
@@ -192,11 +194,22 @@ impl Stock {
         Ok(events)
     }
 
-    fn take(&self, reservation: ReservationId, quantity: Quantity, now: DateTime<Utc>) -> Vec<StockEvent> {
+    fn take(
+        &self,
+        reservation: ReservationId,
+        quantity: Quantity,
+        sold: bool,
+        now: DateTime<Utc>,
+    ) -> Vec<StockEvent> {
         let (reservable, mut events) = self.free_due(quantity, Some(reservation), now);
         let quantity = quantity.min(reservable).min(Quantity::MAX.minus(self.reserved));
         if !quantity.is_zero() {
             events.push(StockEvent::Reserved { reservation, quantity, expires_at: None });
+        }
+        let there = quantity.min(self.on_hand);
+        if sold && !there.is_zero() {
+            let occurred_at = Some(now);
+            events.push(StockEvent::Committed { reservation, quantity: there, reference: None, occurred_at });
         }
         events
     }

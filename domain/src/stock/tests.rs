@@ -403,9 +403,10 @@ fn command() -> impl Strategy<Value = StockCommand> {
         (-8_i64..8, minute()).prop_map(|(delta, m)| adjust(delta, m)),
         (some(), minute()).prop_map(|(n, m)| count(n, m)),
         (who(), some(), minute()).prop_map(|(who, n, now)| reserve(who, n, now)),
-        (who(), some(), minute()).prop_map(|(reservation, n, now)| StockCommand::Take {
+        (who(), some(), any::<bool>(), minute()).prop_map(|(reservation, n, sold, now)| StockCommand::Take {
             reservation,
             quantity: units(n),
+            sold,
             now: at(now)
         }),
         (who(), part(), minute()).prop_map(|(who, n, now)| commit(who, n, now)),

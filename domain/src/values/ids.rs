@@ -69,6 +69,10 @@ id!(
     OrderId
 );
 id!(
+    /// A watch on one model of a market feed.
+    MonitorId
+);
+id!(
     /// An API key.
     KeyId
 );
@@ -88,6 +92,13 @@ impl OrderId {
     /// A platform's order, by the platform's own id.
     pub fn of(connection: ConnectionId, external: &ExternalId) -> Self {
         Self(Uuid::new_v5(&connection.0, format!("order/{external}").as_bytes()))
+    }
+}
+
+impl MonitorId {
+    /// The monitor of a model: one for each connection and maker's code.
+    pub fn of(connection: ConnectionId, style_code: &str) -> Self {
+        Self(Uuid::new_v5(&connection.0, format!("monitor/{style_code}").as_bytes()))
     }
 }
 

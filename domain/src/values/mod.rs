@@ -7,8 +7,8 @@ mod quantity;
 
 pub use codes::{ExternalId, LocationCode, Market, Sku};
 pub use ids::{
-    CartId, ConnectionId, DeliveryId, EventId, KeyId, ListingId, OrderId, ProductId, ReservationId, StockId,
-    TenantId, VariantId,
+    CartId, ConnectionId, DeliveryId, EventId, KeyId, ListingId, MonitorId, OrderId, ProductId,
+    ReservationId, StockId, TenantId, VariantId,
 };
 pub use money::{Currency, Money};
 pub use quantity::Quantity;

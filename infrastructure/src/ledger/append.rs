@@ -35,19 +35,13 @@ pub(super) struct KeptAnswer {
 impl Batch {
     /// True if there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-            && self.answers.is_empty()
-            && self.attachments.bodies.is_empty()
-            && self.attachments.secrets.is_empty()
-            && self.attachments.settlements.is_empty()
+        self.entries.is_empty() && self.answers.is_empty() && self.attachments.is_empty()
     }
 
     /// True if the append statement alone sees to everything.
     pub(super) fn is_plain(&self, tables: &[StateTable]) -> bool {
         !self.touched.beyond_stock()
-            && self.attachments.bodies.is_empty()
-            && self.attachments.secrets.is_empty()
-            && self.attachments.settlements.is_empty()
+            && self.attachments.is_empty()
             && !self.streams.keys().any(|stream| tables.iter().any(|table| (table.covers)(stream)))
     }
 }
@@ -117,7 +111,7 @@ pub(super) async fn write<'s>(
             (table.write)(conn, base.tenant, &rows).await?;
         }
     }
-    let Attachments { bodies, secrets, settlements } = &batch.attachments;
+    let Attachments { bodies, secrets, settlements, follow_ups, followed } = &batch.attachments;
     if !settlements.is_empty() {
         // Before new rows are derived: a row that goes back to pending must be there to coalesce with.
         outbox::settle(conn, base.tenant, base.now, settlements).await?;
@@ -131,6 +125,14 @@ pub(super) async fn write<'s>(
     }
     if !secrets.is_empty() {
         keep_secrets(conn, base.tenant, secrets).await?;
+    }
+    if !followed.is_empty() {
+        // Before new ones are noted: one of them may be the next page of one that is done.
+        outbox::follow_ups::finish(conn, base.tenant, followed).await?;
+    }
+    if !follow_ups.is_empty() {
+        let position = base.head.position + batch.entries.len() as i64;
+        outbox::follow_ups::note(conn, base.tenant, position, follow_ups).await?;
     }
     Ok(true)
 }

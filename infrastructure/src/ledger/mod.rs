@@ -37,7 +37,8 @@ pub use self::{
     head::Head,
     keys::{KEYS_KEPT, prune_keys},
     submission::{
-        Answer, Attachments, Decide, Decision, DeliveryBody, Idempotency, Receipt, SealedSecret, Submission,
+        Answer, Attachments, Decide, Decision, DeliveryBody, FollowUp, Followed, Idempotency, Receipt,
+        SealedSecret, Submission,
     },
 };
 use crate::clock::Clock;

@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 use futures_util::TryStreamExt;
 use onhand_domain::{
     Event, State, StreamId,
+    flag::FlagName,
     values::{
-        CartId, ConnectionId, DeliveryId, KeyId, ListingId, LocationCode, OrderId, ProductId, Sku, StockId,
+        CartId, ConnectionId, DeliveryId, KeyId, ListingId, LocationCode, MonitorId, OrderId, ProductId, Sku,
+        StockId,
         TenantId, VariantId,
     },
 };
@@ -17,7 +19,7 @@ use uuid::Uuid;
 use super::LedgerError;
 
 /// Snapshots of another format are not read; raise it when a state changes its shape.
-const SNAPSHOT_FORMAT: i16 = 2;
+const SNAPSHOT_FORMAT: i16 = 3;
 /// Entries after which a snapshot is worth its writing, at least.
 const SNAPSHOT_EVERY: i64 = 500;
 /// What a state takes besides itself: its name, and its place in maps that have room for twice as many; measured.
@@ -252,7 +254,7 @@ pub(super) async fn write_snapshots(
 
 /// A state to stand in while the real one is being loaded; of the right kind, so that no decision trips over it.
 pub(super) fn stand_in(id: &StreamId) -> &'static State {
-    static INITIAL: LazyLock<[State; 10]> = LazyLock::new(|| {
+    static INITIAL: LazyLock<[State; 13]> = LazyLock::new(|| {
         let nil = Uuid::nil();
         let sku = Sku::new("-").expect("a dash is a SKU");
         [
@@ -266,6 +268,9 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
             StreamId::Key(KeyId(nil)),
             StreamId::Location(LocationCode::default()),
             StreamId::Cart(CartId(nil)),
+            StreamId::Signal(ConnectionId(nil)),
+            StreamId::Flag(FlagName::FeatureOrdersMoveStock),
+            StreamId::Monitor(MonitorId(nil)),
         ]
         .map(|id| State::initial(&id))
     });
@@ -280,5 +285,8 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
         StreamId::Key(_) => &INITIAL[7],
         StreamId::Location(_) => &INITIAL[8],
         StreamId::Cart(_) => &INITIAL[9],
+        StreamId::Signal(_) => &INITIAL[10],
+        StreamId::Flag(_) => &INITIAL[11],
+        StreamId::Monitor(_) => &INITIAL[12],
     }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Context;
-use crate::outbox::Settlement;
+use crate::outbox::{Settlement, follow_ups::UNMAPPED};
 
 /// A decision to be taken: pure, and possibly taken more than once, on newer states each time.
 pub type Decide = Arc<dyn Fn(&Lookup<'_>, DateTime<Utc>) -> Result<Decision, Refusal> + Send + Sync>;
@@ -78,6 +78,77 @@ pub struct Attachments {
     pub secrets: Vec<SealedSecret>,
     /// Outbox rows that are settled by this.
     pub settlements: Vec<Settlement>,
+    /// What is to be done next because of this.
+    pub follow_ups: Vec<FollowUp>,
+    /// Follow-ups that are done with this.
+    pub followed: Vec<Followed>,
+}
+
+/// Something that is to be done because of a delivery: looked at on the platform, applied later, tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowUp {
+    /// On whose platform account; all zeroes for all of the tenant's.
+    pub connection: Uuid,
+    /// What sort of thing.
+    pub kind: &'static str,
+    /// Which one. One that is asked for again before it was done is done once.
+    pub external: String,
+    /// What it takes beyond that.
+    pub payload: Option<Value>,
+    /// The delivery that led to it.
+    pub delivery: Uuid,
+    /// Of the request that led to it.
+    pub correlation_id: String,
+    /// Not before.
+    pub due: DateTime<Utc>,
+}
+
+impl FollowUp {
+    /// Deliveries that spoke of what nobody knew are worth another look: something has become known.
+    pub(crate) fn unmapped(correlation_id: String, due: DateTime<Utc>) -> Self {
+        Self {
+            connection: Uuid::nil(),
+            kind: UNMAPPED,
+            external: "all".to_owned(),
+            payload: None,
+            delivery: Uuid::nil(),
+            correlation_id,
+            due,
+        }
+    }
+}
+
+/// A follow-up that is done, with the lease it was taken under: one that was asked for again meanwhile stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// As in [`FollowUp`].
+    pub connection: Uuid,
+    /// As in [`FollowUp`].
+    pub kind: &'static str,
+    /// As in [`FollowUp`].
+    pub external: String,
+    /// The lease.
+    pub token: Uuid,
+}
+
+impl Attachments {
+    /// True if there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bodies.is_empty()
+            && self.secrets.is_empty()
+            && self.settlements.is_empty()
+            && self.follow_ups.is_empty()
+            && self.followed.is_empty()
+    }
+
+    /// Adds those of another decision of the same batch.
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.bodies.extend(more.bodies);
+        self.secrets.extend(more.secrets);
+        self.settlements.extend(more.settlements);
+        self.follow_ups.extend(more.follow_ups);
+        self.followed.extend(more.followed);
+    }
 }
 
 /// The raw bytes of a webhook.
@@ -96,7 +167,7 @@ pub struct DeliveryBody {
 pub struct SealedSecret {
     /// Of which connection.
     pub connection: ConnectionId,
-    /// `webhook_secret` or `access_token`.
+    /// `webhook_secret`, `previous_webhook_secret`, `access_token` or `app_secret`.
     pub name: &'static str,
     /// Which key it is sealed with.
     pub key_id: String,

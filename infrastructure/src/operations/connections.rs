@@ -9,26 +9,27 @@ use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
     connection::{ConnectionCommand, ConnectionDetails, Platform, SyncRules},
-    values::ConnectionId,
+    values::{ConnectionId, TenantId},
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{Caller, Operations};
 use crate::{
-    ledger::{Attachments, Decision, LedgerError, Receipt},
+    ledger::{Attachments, Decision, LedgerError, Receipt, SealedSecret},
     platforms::shopify::outbound::{CallError, Shop},
     queries::connections::{Connected, connected},
     secrets::Secret,
 };
 
 /// Topics a Shopify connection listens to.
-pub const SHOPIFY_TOPICS: [&str; 6] = [
+pub const SHOPIFY_TOPICS: [&str; 7] = [
     "products/create",
     "products/update",
     "products/delete",
     "inventory_levels/update",
     "orders/create",
+    "orders/paid",
     "orders/cancelled",
 ];
 
@@ -48,6 +49,17 @@ pub struct Credentials {
     pub webhook_secret: Option<Secret>,
     /// What API calls are made with.
     pub access_token: Option<Secret>,
+    /// The secret of the seller's app with the platform, where calls need one.
+    pub app_secret: Option<Secret>,
+}
+
+impl Credentials {
+    fn given(self) -> impl Iterator<Item = (&'static str, Secret)> {
+        let Self { webhook_secret, access_token, app_secret } = self;
+        [("webhook_secret", webhook_secret), ("access_token", access_token), ("app_secret", app_secret)]
+            .into_iter()
+            .filter_map(|(name, secret)| Some((name, secret?)))
+    }
 }
 
 impl Operations {
@@ -66,17 +78,9 @@ impl Operations {
         }
         let id = ConnectionId(Uuid::now_v7());
         let tenant = caller.context.tenant;
-        let mut attachments = Attachments::default();
-        let given =
-            [("webhook_secret", credentials.webhook_secret), ("access_token", credentials.access_token)];
-        for (name, secret) in given {
-            if let Some(secret) = secret {
-                let sealed = self.keys.seal(tenant, id, name, &secret);
-                attachments
-                    .secrets
-                    .push(sealed.map_err(|error| Refusal::invalid("connection.secret", error.to_string()))?);
-            }
-        }
+        let secrets = credentials.given().map(|(name, secret)| self.seal(tenant, id, name, &secret));
+        let attachments =
+            Attachments { secrets: secrets.collect::<Result<_, _>>()?, ..Attachments::default() };
         self.submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
             let command = ConnectionCommand::Create { details: details.clone(), rules };
             let events = verdict(&id, lookup.connection(&id), command)?;
@@ -90,6 +94,61 @@ impl Operations {
             })
         })
         .await
+    }
+
+    fn seal(
+        &self,
+        tenant: TenantId,
+        id: ConnectionId,
+        name: &'static str,
+        secret: &Secret,
+    ) -> Result<SealedSecret, Refusal> {
+        let sealed = self.keys.seal(tenant, id, name, secret);
+        sealed.map_err(|error| Refusal::invalid("connection.secret", error.to_string()))
+    }
+
+    /// Changes secrets. Webhooks signed with the webhook secret of before are let in until it is changed once more: a
+    /// platform may go on using it for an hour.
+    pub async fn rotate_secrets(
+        &self,
+        caller: Caller,
+        id: ConnectionId,
+        credentials: Credentials,
+    ) -> Result<Receipt, LedgerError> {
+        let tenant = caller.context.tenant;
+        let connection = connected(self.ledger().pool(), id).await?;
+        let connection =
+            connection.filter(|c| c.tenant == tenant && caller.may_touch(Some(&c.details.brand)));
+        let connection = connection.ok_or_else(|| unknown(id))?;
+        let before = credentials.webhook_secret.as_ref().and_then(|new| {
+            let known = self.webhook_secrets(&connection);
+            known.into_iter().find(|old| old != new)
+        });
+        let before = before.map(|before| ("previous_webhook_secret", before));
+        let given: Vec<_> = credentials.given().chain(before).collect();
+        let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
+        let answer = json!({ "id": id, "changed": names });
+        let sealed = given.iter().map(|(name, secret)| self.seal(tenant, id, name, secret));
+        let attachments =
+            Attachments { secrets: sealed.collect::<Result<_, _>>()?, ..Attachments::default() };
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let receipt = self
+            .submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
+                let command = ConnectionCommand::RotateSecrets { names: names.clone() };
+                let events = verdict(&id, lookup.connection(&id), command)?;
+                Ok(Decision {
+                    changes: events
+                        .into_iter()
+                        .map(|event| (StreamId::Connection(id), event.into()))
+                        .collect(),
+                    answer: answer.clone().into(),
+                    attachments: attachments.clone(),
+                    ..Decision::default()
+                })
+            })
+            .await?;
+        self.connections.forget(&id);
+        Ok(receipt)
     }
 
     /// Lets other things flow. What is then owed to listings is pushed.
@@ -136,6 +195,7 @@ impl Operations {
         answer: serde_json::Value,
     ) -> Result<Receipt, LedgerError> {
         let brand = caller.brand.clone();
+        self.connections.forget(&id);
         self.submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
             let connection = lookup.connection(&id);
             let own =
@@ -215,16 +275,6 @@ impl Operations {
         }
         shops.insert(connection.id, (sealed.nonce.clone(), shop.clone()));
         Ok(Some(shop))
-    }
-
-    /// What a connection's webhooks are signed with.
-    pub(crate) fn webhook_secret(&self, connection: &Connected) -> Option<Secret> {
-        let opened = self.keys.open(connection.tenant, connection.secret("webhook_secret")?);
-        opened
-            .inspect_err(
-                |error| tracing::error!(connection = %connection.id, %error, "no webhook can be verified"),
-            )
-            .ok()
     }
 }
 

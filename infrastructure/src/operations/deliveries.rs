@@ -1,28 +1,59 @@
-//! Receive a webhook: verified bytes in, entries and outbox rows in one transaction, an answer out.
+//! The front door: a request in, checked in order, the cheap checks first; what is genuine goes on to [`act`].
 
+mod act;
 mod effects;
+mod replay;
+mod steps;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use axum::http::{HeaderMap, header::USER_AGENT};
+use chrono::{DateTime, Utc};
 use onhand_domain::{
-    Refusal, StreamId,
-    aggregate::verdict,
+    Refusal,
     connection::Platform,
-    delivery::{DeliveryCommand, Received},
+    delivery::Received,
     values::{ConnectionId, DeliveryId},
 };
-use serde_json::json;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use self::effects::Effects;
-use super::{Caller, Operations};
+use self::act::{Arrived, Door};
+pub use self::replay::{Replay, ReplayFilter, Replayed};
+pub(super) use self::{effects::Effects, steps::PriceNews};
+use super::{Caller, Operations, rates::Counted, rates::Wait};
 use crate::{
-    ledger::{Attachments, Context, Decision, DeliveryBody, LedgerError},
-    platforms::{Decoded, Fact, Identity, Rejection, kicksdb, shopify},
-    queries::connections::{Connected, connected, connected_to},
+    believed::Believed,
+    ledger::{Attachments, Context, DeliveryBody, LedgerError},
+    observation::Trace,
+    platforms::{Genuine, Identity, Inbound, Rejection, adapter_of},
+    queries::connections::{Connected, connected, connected_accounts, connected_to},
     secrets::Secret,
 };
+
+/// How long a connection is believed to be as it was looked up.
+const BELIEVED: Duration = Duration::from_secs(3);
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Connections looked up lately, by id.
+pub(super) type Connections = Believed<ConnectionId, Arc<Connected>>;
+/// Connections looked up lately, by platform: for requests that name none.
+pub(super) type Candidates = Believed<Platform, Arc<[Arc<Connected>]>>;
+
+pub(super) fn no_connections() -> Connections {
+    Believed::new(BELIEVED, CONNECTIONS_MAX)
+}
+
+pub(super) fn no_candidates() -> Candidates {
+    Believed::new(BELIEVED, Platform::ALL.len())
+}
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -31,6 +62,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The very bytes the signature covers.
     pub body: Arc<[u8]>,
+    /// The address it was sent to, as its sender knows it.
+    pub url: String,
     /// Who sent it.
     pub source_address: Option<IpAddr>,
     /// Stands on everything that follows.
@@ -48,7 +81,10 @@ pub enum Answer {
         position: i64,
     },
     /// It was acted on before.
-    Duplicate,
+    Duplicate {
+        /// True if its body is not the one that was acted on.
+        contradicted: bool,
+    },
     /// It failed again as before; it is held, and sending it again is of no use.
     DeadLetter,
     /// It failed; it is held, and may be sent again.
@@ -64,6 +100,9 @@ pub enum ReceiveError {
     /// There is no such connection (or not on this platform).
     #[error("there is no such connection")]
     UnknownConnection,
+    /// More came than may come in a minute.
+    #[error("more requests than may come in a minute; try again in {} seconds", .0.0)]
+    Limited(Wait),
     /// It is not from who it says it is.
     #[error(transparent)]
     Rejected(#[from] Rejection),
@@ -72,156 +111,297 @@ pub enum ReceiveError {
     Ledger(#[from] LedgerError),
 }
 
-impl Operations {
-    /// Receives a Shopify webhook for one connection.
-    pub async fn receive_shopify(&self, id: ConnectionId, request: Request) -> Result<Answer, ReceiveError> {
-        let connection = connected(self.ledger().pool(), id).await?;
-        let connection = connection
-            .filter(|connection| connection.details.platform == Platform::Shopify)
-            .ok_or(ReceiveError::UnknownConnection)?;
-        let secrets: Vec<Secret> = self.webhook_secret(&connection).into_iter().collect();
-        shopify::inbound::verify(&request.headers, &request.body, &secrets)?;
-        let identity = shopify::inbound::identify(&request.headers, &request.body)?;
-        let sent = shopify::inbound::triggered_at(&request.headers);
-        let sent = sent.unwrap_or_else(|| self.ledger().clock().now());
-        let decoded = shopify::inbound::decode(&identity.topic, &request.body, sent, &connection.details);
-        let decoded = decoded.map_err(|error| error.0);
-        self.take_in(&connection, request, identity, decoded).await
-    }
-
-    /// Receives a KicksDB webhook. Its path names no connection; the secret that signed it does.
-    pub async fn receive_kicksdb(
-        &self,
-        id: Option<ConnectionId>,
-        request: Request,
-    ) -> Result<Answer, ReceiveError> {
-        let now = self.ledger().clock().now();
-        let candidates = match id {
-            Some(id) => connected(self.ledger().pool(), id).await?.into_iter().collect(),
-            None => connected_to(self.ledger().pool(), Platform::Kicksdb).await?,
-        };
-        let mut rejection = None;
-        for connection in candidates.iter().filter(|c| c.details.platform == Platform::Kicksdb) {
-            let secrets: Vec<Secret> = self.webhook_secret(connection).into_iter().collect();
-            match kicksdb::inbound::verify(&request.headers, &request.body, &secrets, now) {
-                Ok(()) => {
-                    let identity = kicksdb::inbound::identify(&request.headers, &request.body)?;
-                    let decoded = kicksdb::inbound::decode(&request.body, now).map_err(|error| error.0);
-                    return self.take_in(connection, request, identity, decoded).await;
-                }
-                Err(why) => rejection = Some(why),
-            }
-        }
-        Err(rejection.map_or(ReceiveError::UnknownConnection, ReceiveError::Rejected))
-    }
-
-    /// What was verified becomes one batch of entries: the delivery and its effects.
-    async fn take_in(
-        &self,
-        connection: &Connected,
-        request: Request,
-        identity: Identity,
-        decoded: Result<Decoded, String>,
-    ) -> Result<Answer, ReceiveError> {
-        let delivery = DeliveryId::of(connection.id, &identity.external_id);
-        let received = received(connection, &request, &identity);
-        let attachments = Attachments {
-            bodies: vec![DeliveryBody {
-                delivery: delivery.0,
-                headers: masked(&request.headers),
-                body: Arc::clone(&request.body),
-            }],
-            ..Attachments::default()
-        };
-        let caller = Caller::new(context(connection, &request, delivery));
-        let facts = match decoded {
-            Err(reason) => return self.fail(caller, delivery, received, attachments, reason).await,
-            Ok(Decoded::UnknownTopic) => {
-                tracing::warn!(topic = %received.topic, connection = %connection.id, "a topic nobody here listens to");
-                None
-            }
-            Ok(Decoded::Facts(facts)) => Some(facts),
-        };
-        let changes_products = facts.iter().flatten().any(|fact| matches!(fact, Fact::Product(_)));
-        let effects = Effects::prepare(self.ledger().pool(), connection, facts).await?;
-        let mut reads = effects.reads();
-        reads.push(StreamId::Delivery(delivery));
-        let (again, kept) = (received.clone(), attachments.clone());
-        let submitted = self
-            .submit(caller.clone(), reads, move |lookup, now| {
-                let state = lookup.delivery(&delivery);
-                if state.done {
-                    return Ok(Decision {
-                        answer: json!({ "duplicate": true }).into(),
-                        ..Decision::default()
-                    });
-                }
-                let (mut changes, outcome, notes) = effects.decide(lookup, now)?;
-                let command = DeliveryCommand::Complete { received: received.clone(), outcome, notes };
-                let stream = StreamId::Delivery(delivery);
-                changes.extend(
-                    verdict(&delivery, state, command)?
-                        .into_iter()
-                        .map(|event| (stream.clone(), event.into())),
-                );
-                Ok(Decision {
-                    changes,
-                    answer: json!({}).into(),
-                    attachments: attachments.clone(),
-                    ..Decision::default()
-                })
-            })
-            .await;
-        if changes_products {
-            self.directory.forget();
-        }
-        match submitted {
-            Ok(receipt) if receipt.answer.value()["duplicate"] == true => Ok(Answer::Duplicate),
-            Ok(receipt) => Ok(Answer::Processed { position: receipt.position }),
-            Err(LedgerError::Refused(refusal)) => {
-                self.fail(caller, delivery, again, kept, refusal.to_string()).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Keeps what cannot be acted on, bytes and all.
-    async fn fail(
-        &self,
-        caller: Caller,
-        delivery: DeliveryId,
-        received: Received,
-        attachments: Attachments,
-        reason: String,
-    ) -> Result<Answer, ReceiveError> {
-        let reason: String = reason.chars().filter(|c| !c.is_control()).take(1_000).collect();
-        let why = reason.clone();
-        let receipt = self
-            .submit(caller, vec![StreamId::Delivery(delivery)], move |lookup, _| {
-                let state = lookup.delivery(&delivery);
-                let known = state.failure.as_ref() == Some(&why);
-                let command = DeliveryCommand::Fail { received: received.clone(), reason: why.clone() };
-                let events = verdict(&delivery, state, command)?;
-                Ok(Decision {
-                    answer: json!({ "done": state.done, "known": known }).into(),
-                    attachments: if events.is_empty() { Attachments::default() } else { attachments.clone() },
-                    changes: events.into_iter().map(|e| (StreamId::Delivery(delivery), e.into())).collect(),
-                    ..Decision::default()
-                })
-            })
-            .await?;
-        metrics::counter!("onhand_webhooks_failed_total").increment(1);
-        let answer = receipt.answer.value();
-        Ok(match (&answer["done"], &answer["known"]) {
-            (done, _) if *done == true => Answer::Duplicate,
-            (_, known) if *known == true => Answer::DeadLetter,
-            _ => Answer::Failed { reason },
-        })
+impl From<Refusal> for ReceiveError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Ledger(refusal.into())
     }
 }
 
+impl From<sqlx::Error> for ReceiveError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+/// When the stages of a request ended, in microseconds since it came. Filled in as it goes; also from within decisions.
+pub(super) struct Stages {
+    begun: Instant,
+    pub(super) verified: AtomicI64,
+    pub(super) enriched: AtomicI64,
+    pub(super) decided: AtomicI64,
+}
+
+impl Stages {
+    pub(super) fn begin() -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            verified: AtomicI64::default(),
+            enriched: AtomicI64::default(),
+            decided: AtomicI64::default(),
+        })
+    }
+
+    fn now_us(&self) -> i64 {
+        i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+
+    pub(super) fn end(&self, stage: &AtomicI64) {
+        stage.store(self.now_us(), Ordering::Relaxed);
+    }
+}
+
+/// What is known of a request by the time it is answered.
+struct Seen {
+    at: DateTime<Utc>,
+    connection: Option<Arc<Connected>>,
+    delivery: Option<DeliveryId>,
+    topic: Option<String>,
+}
+
+impl Operations {
+    /// Receives a webhook: verified bytes in, entries and outbox rows in one transaction, an answer out.
+    ///
+    /// Without `id` the path names no connection; the secret that signed it does.
+    pub async fn receive(
+        &self,
+        platform: Platform,
+        id: Option<ConnectionId>,
+        request: Request,
+    ) -> Result<Answer, ReceiveError> {
+        let stages = Stages::begin();
+        let now = self.ledger().clock().now();
+        let mut seen = Seen { at: now, connection: None, delivery: None, topic: None };
+        let answer = self.let_in(platform, id, &request, &mut seen, &stages).await;
+        self.observe(platform, &request, seen, &stages, &answer);
+        answer
+    }
+
+    async fn let_in(
+        &self,
+        platform: Platform,
+        id: Option<ConnectionId>,
+        request: &Request,
+        seen: &mut Seen,
+        stages: &Arc<Stages>,
+    ) -> Result<Answer, ReceiveError> {
+        let address = request.source_address.map(Counted::Address);
+        if let Some(wait) = address.and_then(|address| self.rates.spent(address, seen.at)) {
+            return Err(ReceiveError::Limited(wait));
+        }
+        let genuine = match id {
+            Some(id) => self.genuine_for(platform, id, request, seen).await,
+            None => self.genuine_for_any(platform, request, seen).await,
+        };
+        if let (Err(ReceiveError::Rejected(_) | ReceiveError::UnknownConnection), Some(address)) =
+            (&genuine, address)
+        {
+            // Counted, and answered as what it is; once all are used up, the address is told to wait.
+            let _ = self.rates.admit(self.ledger().pool(), address, seen.at).await;
+        }
+        let connection = genuine?;
+        stages.end(&stages.verified);
+        self.take_in(&connection, request, seen, stages).await
+    }
+
+    /// The connection, if the request is within its rate and genuine.
+    async fn genuine_for(
+        &self,
+        platform: Platform,
+        id: ConnectionId,
+        request: &Request,
+        seen: &mut Seen,
+    ) -> Result<Arc<Connected>, ReceiveError> {
+        let pool = self.ledger().pool();
+        let known = self
+            .connections
+            .find_or_ask(id, async |id| Ok(connected(pool, *id).await?.map(Arc::new)))
+            .await?
+            .filter(|connection| connection.details.platform == platform)
+            .ok_or(ReceiveError::UnknownConnection)?;
+        seen.connection = Some(Arc::clone(&known));
+        let counted = Counted::Connection(id);
+        self.rates.admit(pool, counted, seen.at).await.map_err(ReceiveError::Limited)?;
+        self.verify(&known, request, seen.at).inspect_err(|_| self.rates.give_back(counted))?;
+        Ok(known)
+    }
+
+    /// The connection whose secret signed the request.
+    async fn genuine_for_any(
+        &self,
+        platform: Platform,
+        request: &Request,
+        seen: &mut Seen,
+    ) -> Result<Arc<Connected>, ReceiveError> {
+        let pool = self.ledger().pool();
+        let candidates = self
+            .candidates
+            .find_or_ask(platform, async |platform| {
+                let found = connected_to(pool, *platform).await?;
+                Ok(Some(found.into_iter().map(Arc::new).collect()))
+            })
+            .await?
+            .unwrap_or_default();
+        let mut rejection = ReceiveError::UnknownConnection;
+        for connection in candidates.iter() {
+            match self.verify(connection, request, seen.at) {
+                Ok(()) => {
+                    seen.connection = Some(Arc::clone(connection));
+                    let counted = Counted::Connection(connection.id);
+                    self.rates.admit(pool, counted, seen.at).await.map_err(ReceiveError::Limited)?;
+                    return Ok(Arc::clone(connection));
+                }
+                Err(why) => rejection = why.into(),
+            }
+        }
+        Err(rejection)
+    }
+
+    fn verify(&self, connection: &Connected, request: &Request, now: DateTime<Utc>) -> Result<(), Rejection> {
+        if self.skip_signatures {
+            tracing::warn!(connection = %connection.id, "SKIP_WEBHOOK_SIGNATURE_VALIDATION: nobody looked who sent this webhook");
+            return Ok(());
+        }
+        let secrets = self.webhook_secrets(connection);
+        adapter_of(connection.details.platform).verify(&inbound(connection, request, &secrets, now))
+    }
+
+    /// What was verified becomes one batch of entries: the delivery and its effects. A body that speaks of other
+    /// accounts as well is taken in for each of them that is connected.
+    async fn take_in(
+        &self,
+        connection: &Arc<Connected>,
+        request: &Request,
+        seen: &mut Seen,
+        stages: &Arc<Stages>,
+    ) -> Result<Answer, ReceiveError> {
+        let adapter = adapter_of(connection.details.platform);
+        let identity = adapter.identify(&inbound(connection, request, &[], seen.at))?;
+        seen.topic = Some(identity.topic.clone());
+        let at = identity.sent_at.unwrap_or(seen.at).min(seen.at);
+        let genuine = genuine(connection, &identity, request, at);
+        let others = adapter.other_accounts(&genuine);
+        let mut worst = self.arrive(connection, request, &identity, at, seen, stages).await?;
+        if others.is_empty() {
+            return Ok(worst);
+        }
+        let platform = connection.details.platform;
+        let siblings = connected_accounts(self.ledger().pool(), connection.tenant, platform, &others).await?;
+        for sibling in siblings.into_iter().filter(|sibling| sibling.id != connection.id) {
+            let answer = self.arrive(&Arc::new(sibling), request, &identity, at, seen, stages).await?;
+            if matches!(answer, Answer::Failed { .. }) {
+                worst = answer;
+            }
+        }
+        Ok(worst)
+    }
+
+    async fn arrive(
+        &self,
+        connection: &Arc<Connected>,
+        request: &Request,
+        identity: &Identity,
+        at: DateTime<Utc>,
+        seen: &mut Seen,
+        stages: &Arc<Stages>,
+    ) -> Result<Answer, ReceiveError> {
+        let decoded =
+            adapter_of(connection.details.platform).decode(&genuine(connection, identity, request, at));
+        let identity = act::identity(identity, &decoded, &request.body);
+        let delivery = DeliveryId::of(connection.id, &identity.external_id);
+        seen.delivery.get_or_insert(delivery);
+        let body = DeliveryBody {
+            delivery: delivery.0,
+            headers: masked(&request.headers),
+            body: Arc::clone(&request.body),
+        };
+        let arrived = Arrived {
+            connection: Arc::clone(connection),
+            delivery,
+            received: received(connection, request, &identity),
+            at,
+            caller: Caller::new(context(connection, request, delivery)),
+            attachments: Attachments { bodies: vec![body], ..Attachments::default() },
+            door: Door::Front,
+        };
+        self.act(arrived, decoded, stages).await
+    }
+
+    fn observe(
+        &self,
+        platform: Platform,
+        request: &Request,
+        seen: Seen,
+        stages: &Stages,
+        answer: &Result<Answer, ReceiveError>,
+    ) {
+        let result = match answer {
+            Ok(Answer::Processed { .. }) => "processed",
+            Ok(Answer::Duplicate { .. }) => "duplicate",
+            Ok(Answer::DeadLetter) => "dead_letter",
+            Ok(Answer::Failed { .. }) => "failed",
+            Err(ReceiveError::Rejected(_)) => "rejected",
+            Err(ReceiveError::Limited(_)) => "limited",
+            Err(ReceiveError::UnknownConnection) => "unknown_connection",
+            Err(ReceiveError::Ledger(_)) => "unavailable",
+        };
+        let platform = platform.name();
+        metrics::counter!("onhand_webhooks_total", "platform" => platform, "result" => result).increment(1);
+        metrics::histogram!("onhand_webhook_seconds", "platform" => platform)
+            .record(stages.begun.elapsed().as_secs_f64());
+        let Some(connection) = seen.connection else { return };
+        let total = stages.now_us();
+        // A stage that was not reached took no time.
+        let verified = Some(stages.verified.load(Ordering::Relaxed)).filter(|at| *at > 0).unwrap_or(total);
+        let enriched = stages.enriched.load(Ordering::Relaxed).max(verified);
+        let decided = stages.decided.load(Ordering::Relaxed).max(enriched);
+        self.observer.record(Trace {
+            tenant: connection.tenant,
+            at: seen.at,
+            id: Uuid::now_v7(),
+            connection: connection.id,
+            delivery: seen.delivery,
+            platform,
+            topic: seen.topic.as_deref().map(printable),
+            result,
+            correlation_id: request.correlation_id.clone(),
+            source_address: request.source_address.map(|address| address.to_string()),
+            user_agent: user_agent(request),
+            body_bytes: request.body.len() as i64,
+            verifying_us: verified,
+            enriching_us: enriched - verified,
+            deciding_us: decided - enriched,
+            executing_us: (total - decided).max(0),
+            total_us: total,
+        });
+    }
+}
+
+fn inbound<'r>(
+    connection: &'r Connected,
+    request: &'r Request,
+    secrets: &'r [Secret],
+    now: DateTime<Utc>,
+) -> Inbound<'r> {
+    Inbound {
+        headers: &request.headers,
+        body: &request.body,
+        url: &request.url,
+        now,
+        details: &connection.details,
+        secrets,
+    }
+}
+
+fn genuine<'r>(
+    connection: &'r Connected,
+    identity: &'r Identity,
+    request: &'r Request,
+    at: DateTime<Utc>,
+) -> Genuine<'r> {
+    Genuine { topic: &identity.topic, body: &request.body, at, details: &connection.details }
+}
+
 fn received(connection: &Connected, request: &Request, identity: &Identity) -> Received {
-    let agent = request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     Received {
         connection: connection.id,
         platform: connection.details.platform,
@@ -230,8 +410,12 @@ fn received(connection: &Connected, request: &Request, identity: &Identity) -> R
         body_sha256: hex::encode(Sha256::digest(&request.body)),
         body_bytes: request.body.len() as i64,
         source_address: request.source_address.map(|address| address.to_string()),
-        user_agent: agent.map(printable),
+        user_agent: user_agent(request),
     }
+}
+
+fn user_agent(request: &Request) -> Option<String> {
+    request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(printable)
 }
 
 /// What a sender calls things, as far as it can be kept and shown.
@@ -251,7 +435,7 @@ fn context(connection: &Connected, request: &Request, delivery: DeliveryId) -> C
 }
 
 /// Headers as JSON text, without what a thief could use.
-fn masked(headers: &HeaderMap) -> String {
+pub(super) fn masked(headers: &HeaderMap) -> String {
     let shown = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
         let name = name.as_str();
         let secret =
@@ -265,16 +449,4 @@ fn masked(headers: &HeaderMap) -> String {
     };
     let shown: std::collections::BTreeMap<_, _> = headers.iter().map(shown).collect();
     serde_json::to_string(&shown).unwrap_or_else(|_| "{}".to_owned())
-}
-
-impl From<Refusal> for ReceiveError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Ledger(refusal.into())
-    }
-}
-
-impl From<sqlx::Error> for ReceiveError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Ledger(error.into())
-    }
 }

@@ -4,9 +4,13 @@ pub mod connections;
 pub mod deliveries;
 mod directory;
 pub mod expiry;
+pub mod flags;
+pub mod follow_ups;
 pub mod keys;
 pub mod locations;
+pub mod monitors;
 pub mod products;
+mod rates;
 pub mod reservations;
 pub mod stock;
 
@@ -14,9 +18,17 @@ use std::{sync::Arc, time::Duration};
 
 use onhand_domain::{Refusal, StreamId, stream::Lookup};
 
-use self::{connections::Shops, directory::Directory, locations::Locations, reservations::ReservationIndex};
+use self::{
+    connections::Shops,
+    deliveries::{Candidates, Connections},
+    directory::Directory,
+    locations::Locations,
+    rates::Rates,
+    reservations::ReservationIndex,
+};
 use crate::{
     ledger::{Context, Decision, Idempotency, Ledger, LedgerError, Receipt, Submission},
+    observation::Observer,
     secrets::KeyRing,
 };
 
@@ -61,6 +73,11 @@ pub struct Operations {
     shelves: Arc<ReservationIndex>,
     locations: Arc<Locations>,
     shops: Arc<Shops>,
+    connections: Arc<Connections>,
+    candidates: Arc<Candidates>,
+    rates: Arc<Rates>,
+    observer: Observer,
+    skip_signatures: bool,
 }
 
 /// What operations are configured with.
@@ -73,11 +90,18 @@ pub struct OperationSettings {
     pub http: reqwest::Client,
     /// Which version of Shopify's API is spoken.
     pub shopify_api_version: String,
+    /// Webhooks let in a minute for each connection; as many bad ones are looked at for each address.
+    pub webhook_rate: u32,
+    /// Whether it is noted how each webhook fared.
+    pub webhook_traces: bool,
+    /// Lets webhooks in without looking at who sent them; for development only.
+    pub skip_signatures: bool,
 }
 
 impl Operations {
     /// Operations on these ledgers.
     pub fn new(ledger: Ledger, settings: OperationSettings) -> Self {
+        let observer = Observer::new(ledger.pool().clone(), settings.webhook_traces);
         Self {
             ledger,
             keys: settings.keys,
@@ -88,7 +112,17 @@ impl Operations {
             shelves: Arc::default(),
             locations: Arc::new(locations::unknown()),
             shops: Arc::default(),
+            connections: Arc::new(deliveries::no_connections()),
+            candidates: Arc::new(deliveries::no_candidates()),
+            rates: Arc::new(Rates::new(settings.webhook_rate)),
+            observer,
+            skip_signatures: settings.skip_signatures,
         }
+    }
+
+    /// Where it is noted how webhooks fare.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// The ledgers.

@@ -15,7 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Caller, Operations};
-use crate::ledger::{Decision, LedgerError, Receipt};
+use crate::ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt};
 
 /// A product to be.
 #[derive(Debug, Clone)]
@@ -56,8 +56,9 @@ impl Operations {
         let ids: Vec<VariantId> = draft.variants.iter().map(|_| VariantId(Uuid::now_v7())).collect();
         let mut reads = vec![StreamId::Product(product)];
         reads.extend(draft.variants.iter().map(|variant| StreamId::Sku(variant.details.sku.clone())));
+        let correlation_id = caller.context.correlation_id.clone();
         let receipt = self
-            .submit(caller, reads, move |lookup, _| {
+            .submit(caller, reads, move |lookup, now| {
                 let changes = created(product, &draft, &ids, lookup)?;
                 let variants: Vec<_> = draft
                     .variants
@@ -68,6 +69,10 @@ impl Operations {
                 Ok(Decision {
                     changes,
                     answer: json!({ "id": product, "variants": variants }).into(),
+                    attachments: Attachments {
+                        follow_ups: vec![FollowUp::unmapped(correlation_id.clone(), now)],
+                        ..Attachments::default()
+                    },
                     ..Decision::default()
                 })
             })
@@ -90,7 +95,7 @@ impl Operations {
         };
         let stream = StreamId::Product(named.product);
         self.submit(caller, vec![stream.clone()], move |lookup, _| {
-            let command = ProductCommand::Price { variant: named.variant, market: market.clone(), price };
+            let command = ProductCommand::Price { variant: named.variant, market: market.clone(), price, at: None };
             let events = verdict(&named.product, lookup.product(&named.product), command)?;
             Ok(Decision {
                 changes: events.into_iter().map(|event| (stream.clone(), event.into())).collect(),
@@ -121,7 +126,7 @@ fn created(
     for (variant, id) in draft.variants.iter().zip(ids) {
         ask(&mut state, ProductCommand::PutVariant { variant: *id, details: variant.details.clone() })?;
         for (market, price) in &variant.prices {
-            ask(&mut state, ProductCommand::Price { variant: *id, market: market.clone(), price: *price })?;
+            ask(&mut state, ProductCommand::Price { variant: *id, market: market.clone(), price: *price, at: None })?;
         }
     }
     let mut taken = std::collections::BTreeSet::new();

@@ -53,7 +53,7 @@ impl Touched {
                     self.strayed.insert((id.0, "price"));
                 }
                 ListingEvent::QuantityObserved { echo: true, .. }
-                | ListingEvent::Removed {}
+                | ListingEvent::Removed { .. }
                 | ListingEvent::QuantityPushed { .. }
                 | ListingEvent::PricePushed { .. }
                 | ListingEvent::PushFailed { .. } => {}

@@ -2,6 +2,7 @@
 
 mod claim;
 mod derive;
+pub mod follow_ups;
 mod settle;
 
 pub use claim::{Command, CommandKind, claim, give_back_expired};

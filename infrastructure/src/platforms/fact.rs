@@ -7,6 +7,9 @@ use onhand_domain::{
     catalog::ObservedProduct,
     values::{ExternalId, Market, Money, Quantity, Sku},
 };
+use serde_json::Value;
+
+use super::adapter::Hint;
 
 /// Something a platform says has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,18 +25,36 @@ pub enum Fact {
     StockObserved {
         /// The platform's handle on the stock.
         inventory: ExternalId,
-        /// The platform's id of the place.
-        platform_location: ExternalId,
+        /// The platform's id of the place; none where it has but one.
+        platform_location: Option<ExternalId>,
         /// Units for sale, possibly oversold; none where the platform does not count.
         available: Option<i64>,
-        /// When, by the platform's clock.
-        at: DateTime<Utc>,
+        /// When, by the body itself; none where only a header, which nobody signs, says when.
+        at: Option<DateTime<Utc>>,
+    },
+    /// Units were added or taken away there.
+    StockAdjusted {
+        /// The platform's handle on the stock, or the seller's SKU.
+        inventory: ExternalId,
+        /// The platform's id of the place; none where it has but one.
+        platform_location: Option<ExternalId>,
+        /// How many, more or less.
+        delta: i64,
+        /// Why, in the platform's words.
+        reason: String,
     },
     /// Somebody bought something.
     OrderPlaced {
         /// The platform's id of the order.
         external: ExternalId,
         /// What was bought; an order of nothing has none.
+        lines: Vec<SoldLine>,
+    },
+    /// An order was paid for; the news may come before those of the order itself.
+    OrderPaid {
+        /// The platform's id of the order.
+        external: ExternalId,
+        /// What was bought.
         lines: Vec<SoldLine>,
     },
     /// An order will not be fulfilled.
@@ -53,6 +74,15 @@ pub enum Fact {
         price: Money,
         /// When, by the platform's clock.
         at: DateTime<Utc>,
+    },
+    /// Something has happened to this, and the delivery does not say what: it must be looked at there.
+    Hint(Hint),
+    /// A signal for whoever reads signals; moves nothing here.
+    SignalRaised {
+        /// What it is about: a ticker, a name.
+        subject: String,
+        /// All of it.
+        payload: Value,
     },
 }
 
@@ -76,6 +106,11 @@ pub struct Identity {
     pub topic: String,
     /// The same for each repetition of the same delivery.
     pub external_id: String,
+    /// True if the id is in the signed body or signed with it, or is made from the body; an id in a header that nobody
+    /// signs can be put on any body that was ever seen.
+    pub signed: bool,
+    /// When it was sent, if the request says so, signed or not.
+    pub sent_at: Option<DateTime<Utc>>,
 }
 
 /// Why a request is not taken for a platform's; says nothing about secrets.

@@ -3,8 +3,9 @@
 //! The platforms differ in how they write a signature down and in nothing else, so comparing is done once, here.
 
 use axum::http::HeaderMap;
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::fact::Rejection;
@@ -18,6 +19,41 @@ pub(super) fn hmac_sha256(secret: &str, body: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);
     mac.finalize().into_bytes().into()
+}
+
+/// How far a delivery's time may be from our clock, either way, in seconds.
+pub(super) const TOLERANCE_SECONDS: u64 = 300;
+
+/// Checks that a time in whole seconds since 1970 is within five minutes of our clock.
+pub(super) fn recent(seconds: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Rejection> {
+    // A sign is no digit: `parse` alone would take it.
+    let digits = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+    let sent = seconds.parse::<i64>().ok().filter(|_| digits);
+    let sent = sent.and_then(|sent| DateTime::from_timestamp(sent, 0));
+    let sent = sent.ok_or(Rejection::Malformed("the timestamp is not a number of seconds since 1970"))?;
+    if now.timestamp().abs_diff(sent.timestamp()) > TOLERANCE_SECONDS {
+        return Err(Rejection::Stale);
+    }
+    Ok(sent)
+}
+
+/// An id made from what a delivery says, for platforms that give none. Length-prefixed parts cannot run together.
+pub(crate) fn content_id(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    format!("sha256:{}", hex::encode(hash.finalize()))
+}
+
+/// Whether a text is any of the secrets, in constant time; an empty one is none.
+pub(super) fn is_any(secrets: &[Secret], given: &str) -> bool {
+    secrets
+        .iter()
+        .map(Secret::reveal)
+        .filter(|secret| !secret.is_empty())
+        .any(|secret| bool::from(secret.as_bytes().ct_eq(given.as_bytes())))
 }
 
 /// Whether any of the secrets makes this signature; while secrets are changed over there are two.
@@ -34,6 +70,12 @@ pub(super) fn signed_by_any(secrets: &[Secret], body: &[u8], signature: &[u8]) -
 /// A header's text, if it has any.
 pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// All values of a header that have a text; a sender or a proxy may repeat it.
+pub(super) fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
+    let values = headers.get_all(name).into_iter();
+    values.filter_map(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// A text from outside, unless it is too long to be kept.

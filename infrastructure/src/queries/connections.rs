@@ -11,6 +11,10 @@ use uuid::Uuid;
 use super::{Page, QueryError, Window};
 use crate::ledger::SealedSecret;
 
+/// What secrets of a connection are called.
+pub const SECRET_NAMES: [&str; 4] =
+    ["webhook_secret", "previous_webhook_secret", "access_token", "app_secret"];
+
 /// The most connections one unaddressed webhook is tried against.
 const CANDIDATES_MAX: i64 = 64;
 
@@ -53,6 +57,7 @@ pub struct ConnectionView {
     pub name: String,
     pub brand: String,
     pub account: Option<String>,
+    pub app: Option<String>,
     pub endpoint: Option<String>,
     pub platform_location: Option<String>,
     pub location: String,
@@ -73,7 +78,7 @@ struct ConnectedRow {
     sealed: Option<Vec<u8>>,
 }
 
-const CONNECTED: &str = "select c.tenant_id, c.id, c.platform, c.name, c.brand, c.account, c.endpoint, \
+const CONNECTED: &str = "select c.tenant_id, c.id, c.platform, c.name, c.brand, c.account, c.app, c.endpoint, \
      c.platform_location, c.location, c.market, c.currency, c.enabled, c.rules, \
      s.name as secret_name, s.key_id, s.nonce, s.sealed \
      from connections c \
@@ -84,6 +89,25 @@ pub async fn connected(pool: &PgPool, id: ConnectionId) -> Result<Option<Connect
     let sql = format!("{CONNECTED} where c.id = $1"); // connections_id_idx
     let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id.0).fetch_all(pool).await?;
     Ok(gather(rows)?.pop())
+}
+
+/// A tenant's connections to a platform whose accounts are these.
+pub async fn connected_accounts(
+    pool: &PgPool,
+    tenant: TenantId,
+    platform: Platform,
+    accounts: &[String],
+) -> Result<Vec<Connected>, sqlx::Error> {
+    let sql = format!(
+        "{CONNECTED} where c.tenant_id = $1 and c.platform = $2 and c.account = any($3) order by c.id limit 400"
+    );
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(platform.name())
+        .bind(accounts)
+        .fetch_all(pool)
+        .await?;
+    gather(rows)
 }
 
 /// The enabled connections to a platform, of all tenants; for webhooks whose path names none.
@@ -103,7 +127,7 @@ pub async fn connected_to(pool: &PgPool, platform: Platform) -> Result<Vec<Conne
 /// A tenant's connections, by id.
 pub async fn list(pool: &PgPool, window: &Window) -> Result<Page<ConnectionView>, QueryError> {
     let rows = sqlx::query_as(
-        "select id, platform, name, brand, account, endpoint, platform_location, location, market, currency,
+        "select id, platform, name, brand, account, app, endpoint, platform_location, location, market, currency,
                 enabled, rules
          from connections
          where tenant_id = $1 and ($2::text is null or brand = $2) and ($3::uuid is null or id > $3)
@@ -142,9 +166,7 @@ fn gather(rows: Vec<ConnectedRow>) -> Result<Vec<Connected>, sqlx::Error> {
 }
 
 fn sealed(connection: ConnectionId, row: &ConnectedRow) -> Option<SealedSecret> {
-    let name = ["webhook_secret", "access_token"]
-        .into_iter()
-        .find(|name| row.secret_name.as_deref() == Some(name))?;
+    let name = SECRET_NAMES.into_iter().find(|name| row.secret_name.as_deref() == Some(name))?;
     Some(SealedSecret {
         connection,
         name,
@@ -160,6 +182,7 @@ fn details(view: ConnectionView) -> Result<ConnectionDetails, InvalidValue> {
         name: view.name,
         brand: view.brand,
         account: view.account,
+        app: view.app,
         endpoint: view.endpoint,
         platform_location: view.platform_location.as_deref().map(ExternalId::new).transpose()?,
         location: LocationCode::new(&view.location)?,

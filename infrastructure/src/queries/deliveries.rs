@@ -1,12 +1,18 @@
 //! Deliveries: what came in, and what came of it.
 
 use chrono::{DateTime, Utc};
+use onhand_domain::{
+    connection::Platform,
+    delivery::Received,
+    values::{ConnectionId, TenantId},
+};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use super::{Page, QueryError, Window};
+use crate::operations::deliveries::ReplayFilter;
 
 /// A delivery as a reader sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -29,6 +35,7 @@ pub struct DeliveryView {
     pub correlation_id: String,
     pub recorded_at: DateTime<Utc>,
     pub position: i64,
+    pub contradicted: bool,
 }
 
 /// What a list of deliveries is narrowed to.
@@ -42,36 +49,278 @@ pub struct DeliveryFilter {
     pub connection: Option<Uuid>,
     /// One topic.
     pub topic: Option<String>,
+    /// `applied`, `echo`, `unchanged`, `unmapped`, `ignored`.
+    pub outcome: Option<String>,
+    /// From this time on.
+    pub from: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// With this text in the body.
+    pub text: Option<String>,
 }
 
-/// A tenant's deliveries, newest first.
+/// Deliveries whose bodies one page searches for a text.
+const SEARCHED_MAX: i64 = 20_000;
+
+/// A tenant's deliveries, newest first. A search for a text looks at the newest 20,000 that the other filters leave;
+/// narrow the time to look further back.
 pub async fn list(
     pool: &PgPool,
     window: &Window,
     filter: &DeliveryFilter,
 ) -> Result<Page<DeliveryView>, QueryError> {
-    let rows = sqlx::query_as(
+    let rows = sqlx::query_as(include_str!("deliveries.sql"))
+        .bind(window.tenant.0)
+        .bind(&window.brand)
+        .bind(window.after::<i64>()?)
+        .bind(&filter.status)
+        .bind(&filter.platform)
+        .bind(filter.connection)
+        .bind(&filter.topic)
+        .bind(&filter.outcome)
+        .bind(filter.from)
+        .bind(filter.until)
+        .bind(&filter.text)
+        .bind(if filter.text.is_some() { SEARCHED_MAX } else { window.fetch() })
+        .bind(window.fetch())
+        .fetch_all(pool)
+        .await?;
+    Ok(window.page(rows, |row: &DeliveryView| row.position))
+}
+
+/// What is kept of a delivery's request.
+#[derive(Debug, Clone, FromRow)]
+pub struct DeliveryBytes {
+    /// When it came, for the last time.
+    pub received_at: DateTime<Utc>,
+    /// Its headers, secrets masked.
+    pub headers: Value,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// An entry that followed from a delivery.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct ResultingEntry {
+    pub position: i64,
+    pub stream: String,
+    pub name: String,
+    pub recorded_at: DateTime<Utc>,
+    pub payload: Value,
+}
+
+/// A command to a platform that was still owed when, or because, a delivery was acted on.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct ResultingPush {
+    pub id: Uuid,
+    pub connection_id: Uuid,
+    pub listing_id: Uuid,
+    pub kind: String,
+    pub status: String,
+    pub position: i64,
+}
+
+/// One delivery, if it is there and the caller's.
+pub async fn find(
+    pool: &PgPool,
+    tenant: TenantId,
+    brand: Option<&str>,
+    id: Uuid,
+) -> Result<Option<DeliveryView>, sqlx::Error> {
+    sqlx::query_as(
         "select d.id, d.connection_id, d.platform, d.topic, d.external_id, d.status, d.outcome, d.notes, d.reason,
                 d.attempts, d.body_sha256, d.body_bytes, d.source_address, d.user_agent, d.correlation_id,
-                d.recorded_at, d.position
+                d.recorded_at, d.position, d.contradicted
          from deliveries d
-         where d.tenant_id = $1
-           and ($2::text is null or exists (select from connections c
-                where c.tenant_id = $1 and c.id = d.connection_id and c.brand = $2))
-           and ($3::bigint is null or d.position < $3)
-           and ($4::text is null or d.status = $4) and ($5::text is null or d.platform = $5)
-           and ($6::uuid is null or d.connection_id = $6) and ($7::text is null or d.topic = $7)
-         order by d.position desc limit $8 -- deliveries_position_idx",
+         where d.tenant_id = $1 and d.id = $2
+           and ($3::text is null or exists (select from connections c
+                where c.tenant_id = $1 and c.id = d.connection_id and c.brand = $3))",
     )
-    .bind(window.tenant.0)
-    .bind(&window.brand)
-    .bind(window.after::<i64>()?)
-    .bind(&filter.status)
-    .bind(&filter.platform)
-    .bind(filter.connection)
-    .bind(&filter.topic)
-    .bind(window.fetch())
+    .bind(tenant.0)
+    .bind(id)
+    .bind(brand)
+    .fetch_optional(pool)
+    .await
+}
+
+/// What is kept of its request; none once retention has removed it.
+pub async fn bytes(pool: &PgPool, tenant: TenantId, id: Uuid) -> Result<Option<DeliveryBytes>, sqlx::Error> {
+    sqlx::query_as(
+        "select received_at, headers::jsonb as headers, body from delivery_bodies
+         where tenant_id = $1 and delivery_id = $2",
+    )
+    .bind(tenant.0)
+    .bind(id)
+    .fetch_optional(pool)
+    .await
+}
+
+/// The most entries and pushes that are shown with a delivery.
+const RESULTS_MAX: i64 = 500;
+
+/// The entries of the batch that ends with the delivery's own entry at `position`, as far as they follow from it.
+pub async fn entries(
+    pool: &PgPool,
+    tenant: TenantId,
+    id: Uuid,
+    position: i64,
+) -> Result<Vec<ResultingEntry>, sqlx::Error> {
+    sqlx::query_as(
+        "select position, stream, name, recorded_at, payload::jsonb as payload from events
+         -- By position: what follows from a delivery stands right before its own entry.
+         where tenant_id = $1 and position between $2 - 20000 and $2
+           and metadata::jsonb->>'causation_id' = $3
+         order by position desc limit $4",
+    )
+    .bind(tenant.0)
+    .bind(position)
+    .bind(id.to_string())
+    .bind(RESULTS_MAX)
     .fetch_all(pool)
+    .await
+}
+
+/// The commands owed to listings of the variants these entries moved, from the first of them on.
+pub async fn pushes(
+    pool: &PgPool,
+    tenant: TenantId,
+    entries: &[ResultingEntry],
+) -> Result<Vec<ResultingPush>, sqlx::Error> {
+    let variants: Vec<String> = entries
+        .iter()
+        .filter_map(|entry| match entry.stream.split('/').collect::<Vec<_>>()[..] {
+            ["stock", variant, ..] => Some(variant.to_owned()),
+            _ => entry.payload["variant"].as_str().map(str::to_owned),
+        })
+        .collect();
+    let Some(first) = entries.iter().map(|entry| entry.position).min().filter(|_| !variants.is_empty())
+    else {
+        return Ok(vec![]);
+    };
+    sqlx::query_as(
+        "select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position
+         from listings l join outbox o
+             on o.tenant_id = l.tenant_id and o.connection_id = l.connection_id and o.listing_id = l.id
+         where l.tenant_id = $1 and l.variant_id::text = any($2) and o.position >= $3 -- listings_variant_idx
+         order by o.position limit $4",
+    )
+    .bind(tenant.0)
+    .bind(variants)
+    .bind(first)
+    .bind(RESULTS_MAX)
+    .fetch_all(pool)
+    .await
+}
+
+/// A delivery with what it takes to look at it again.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Kept {
+    pub(crate) id: Uuid,
+    pub(crate) connection: Uuid,
+    pub(crate) topic: String,
+    external_id: String,
+    body_sha256: String,
+    body_bytes: i64,
+    source_address: Option<String>,
+    user_agent: Option<String>,
+    pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) position: i64,
+    pub(crate) received_at: Option<DateTime<Utc>>,
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+impl Kept {
+    /// What was delivered, as history has it.
+    pub(crate) fn received(&self, platform: Platform) -> Received {
+        Received {
+            connection: ConnectionId(self.connection),
+            platform,
+            topic: self.topic.clone(),
+            external_id: self.external_id.clone(),
+            body_sha256: self.body_sha256.clone(),
+            body_bytes: self.body_bytes,
+            source_address: self.source_address.clone(),
+            user_agent: self.user_agent.clone(),
+        }
+    }
+}
+
+/// Deliveries that failed, or that spoke of what nobody knew, after a position, the oldest first.
+pub(crate) async fn kept(
+    pool: &PgPool,
+    tenant: TenantId,
+    brand: Option<&str>,
+    filter: &ReplayFilter,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Kept>, sqlx::Error> {
+    sqlx::query_as(include_str!("deliveries_kept.sql"))
+        .bind(tenant.0)
+        .bind(brand)
+        .bind(after)
+        .bind(filter.unmapped)
+        .bind((!filter.ids.is_empty()).then_some(&filter.ids))
+        .bind(filter.connection)
+        .bind(&filter.platform)
+        .bind(&filter.topic)
+        .bind(filter.before)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+}
+
+/// A follow-up that was given up.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct DeadFollowUp {
+    pub connection_id: Uuid,
+    pub kind: String,
+    pub external: String,
+    pub delivery_id: Uuid,
+    pub attempts: i32,
+    pub last_error: Option<String>,
+    pub position: i64,
+}
+
+/// Follow-ups that were given up, the newest first, at most a page of them.
+pub async fn dead_follow_ups(
+    pool: &PgPool,
+    tenant: TenantId,
+    brand: Option<&str>,
+) -> Result<Vec<DeadFollowUp>, sqlx::Error> {
+    sqlx::query_as(
+        "select f.connection_id, f.kind, f.external, f.delivery_id, f.attempts, f.last_error, f.position
+         from follow_ups f
+         where f.tenant_id = $1 and f.status = 'dead' -- follow_ups_dead_idx
+           and ($2::text is null or exists (select from connections c
+                where c.tenant_id = $1 and c.id = f.connection_id and c.brand = $2))
+         order by f.position desc limit 200",
+    )
+    .bind(tenant.0)
+    .bind(brand)
+    .fetch_all(pool)
+    .await
+}
+
+/// Lets follow-ups that were given up be tried again. Says how many.
+pub async fn revive_follow_ups(
+    pool: &PgPool,
+    tenant: TenantId,
+    brand: Option<&str>,
+    connection: Option<Uuid>,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "update follow_ups f set status = 'pending', attempts = 0, next_attempt_at = '-infinity'
+         where f.tenant_id = $1 and f.status = 'dead' and ($2::uuid is null or f.connection_id = $2)
+           and ($3::text is null or exists (select from connections c
+                where c.tenant_id = $1 and c.id = f.connection_id and c.brand = $3))",
+    )
+    .bind(tenant.0)
+    .bind(connection)
+    .bind(brand)
+    .execute(pool)
     .await?;
-    Ok(window.page(rows, |row: &DeliveryView| row.position))
+    Ok(done.rows_affected())
 }

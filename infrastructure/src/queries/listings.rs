@@ -54,44 +54,52 @@ pub async fn list(
     Ok(window.page(rows, |row: &ListingView| row.id))
 }
 
-/// The listings of a platform's product on one connection.
-pub async fn listings_of_product(
+/// The listings of some of a platform's products on one connection, by product.
+pub async fn listings_of_products(
     pool: &PgPool,
     tenant: TenantId,
     connection: ConnectionId,
-    product: &ExternalId,
-) -> Result<Vec<ListingId>, sqlx::Error> {
-    let rows: Vec<(Uuid,)> = sqlx::query_as(
-        "select id from listings
-         where tenant_id = $1 and connection_id = $2 and external_product = $3 and not removed
-         order by id limit 2048 -- listings_product_idx",
+    products: &[&str],
+) -> Result<HashMap<String, Vec<ListingId>>, sqlx::Error> {
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(
+        "select external_product, id from listings
+         where tenant_id = $1 and connection_id = $2 and external_product = any($3) and not removed
+         order by id limit 20000 -- listings_product_idx",
     )
     .bind(tenant.0)
     .bind(connection.0)
-    .bind(product.as_str())
+    .bind(products)
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|(id,)| ListingId(id)).collect())
+    Ok(gathered(rows))
 }
 
-/// The listings whose stock a platform keeps under this id, on one connection.
-pub async fn listings_of_inventory(
+/// The listings whose stock a platform keeps under these ids, on one connection, by id.
+pub async fn listings_of_inventories(
     pool: &PgPool,
     tenant: TenantId,
     connection: ConnectionId,
-    inventory: &ExternalId,
-) -> Result<Vec<ListingId>, sqlx::Error> {
-    let rows: Vec<(Uuid,)> = sqlx::query_as(
-        "select id from listings
-         where tenant_id = $1 and connection_id = $2 and external_inventory = $3 and not removed
-         order by id limit 100 -- listings_inventory_idx",
+    inventories: &[&str],
+) -> Result<HashMap<String, Vec<ListingId>>, sqlx::Error> {
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(
+        "select external_inventory, id from listings
+         where tenant_id = $1 and connection_id = $2 and external_inventory = any($3) and not removed
+         order by id limit 20000 -- listings_inventory_idx",
     )
     .bind(tenant.0)
     .bind(connection.0)
-    .bind(inventory.as_str())
+    .bind(inventories)
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|(id,)| ListingId(id)).collect())
+    Ok(gathered(rows))
+}
+
+fn gathered(rows: Vec<(String, Uuid)>) -> HashMap<String, Vec<ListingId>> {
+    let mut gathered: HashMap<String, Vec<ListingId>> = HashMap::new();
+    for (external, id) in rows {
+        gathered.entry(external).or_default().push(ListingId(id));
+    }
+    gathered
 }
 
 /// What a listing is to show, and what it is believed to show.

@@ -28,7 +28,7 @@ pub fn next(attempt: i32, error: &CallError, now: DateTime<Utc>) -> Verdict {
 }
 
 /// Half a second, doubled with each attempt, half as much more or less, at most five minutes.
-fn delay(attempt: i32) -> Duration {
+pub(crate) fn delay(attempt: i32) -> Duration {
     let mut backoff = ExponentialBackoffBuilder::new()
         .with_initial_interval(FIRST_DELAY)
         .with_multiplier(2.0)

@@ -28,15 +28,15 @@ fn write<'c>(
             })
             .collect();
         sqlx::query(
-            "insert into connections (tenant_id, id, platform, name, brand, account, endpoint, platform_location,
+            "insert into connections (tenant_id, id, platform, name, brand, account, app, endpoint, platform_location,
                                       location, market, currency, rules, pushes_quantity, pushes_price, enabled)
-             select $1, r.id, r.platform, r.name, r.brand, r.account, r.endpoint, r.platform_location,
+             select $1, r.id, r.platform, r.name, r.brand, r.account, r.app, r.endpoint, r.platform_location,
                     r.location, r.market, r.currency, r.rules, r.pushes_quantity, r.pushes_price, r.enabled
              from jsonb_to_recordset($2) as r (id uuid, platform text, name text, brand text, account text,
-                 endpoint text, platform_location text, location text, market text, currency text, rules jsonb,
+                 app text, endpoint text, platform_location text, location text, market text, currency text, rules jsonb,
                  pushes_quantity boolean, pushes_price boolean, enabled boolean)
              on conflict (tenant_id, id) do update
-                 set name = excluded.name, brand = excluded.brand, account = excluded.account,
+                 set name = excluded.name, brand = excluded.brand, account = excluded.account, app = excluded.app,
                      endpoint = excluded.endpoint, platform_location = excluded.platform_location,
                      location = excluded.location, market = excluded.market, currency = excluded.currency,
                      rules = excluded.rules, pushes_quantity = excluded.pushes_quantity,
@@ -56,7 +56,7 @@ fn row(id: ConnectionId, connection: &Connection) -> Option<Value> {
     let pushes = details.platform == Platform::Shopify && rules.realtime_sync_enabled;
     Some(json!({
         "id": id, "platform": details.platform, "name": details.name, "brand": details.brand,
-        "account": details.account, "endpoint": details.endpoint, "platform_location": details.platform_location,
+        "account": details.account, "app": details.app, "endpoint": details.endpoint, "platform_location": details.platform_location,
         "location": details.location, "market": details.market, "currency": details.currency, "rules": rules,
         "pushes_quantity": pushes && rules.propagate_inventory,
         "pushes_price": pushes && rules.propagate_updates,

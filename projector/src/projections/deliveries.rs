@@ -16,27 +16,37 @@ use crate::{
     registry::{Fact, Stretch},
 };
 
-/// Applies a stretch with one statement: the last word on each delivery, and how often it was tried.
+/// Applies a stretch: the last word on each delivery, how often it was tried, and whether it was contradicted.
 pub fn apply<'c>(
     conn: &'c mut PgConnection,
     stretch: Stretch<'c>,
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
-        let rows = fold(stretch)?;
-        if rows.is_empty() {
-            return Ok(());
+        let (rows, contradicted) = fold(stretch)?;
+        if !rows.is_empty() {
+            sqlx::query(include_str!("deliveries.sql"))
+                .bind(stretch.tenant.0)
+                .bind(Value::Array(rows.into_values().collect()))
+                .execute(&mut *conn)
+                .await?;
         }
-        sqlx::query(include_str!("deliveries.sql"))
-            .bind(stretch.tenant.0)
-            .bind(Value::Array(rows.into_values().collect()))
-            .execute(conn)
-            .await?;
+        if !contradicted.is_empty() {
+            sqlx::query("update deliveries set contradicted = true where tenant_id = $1 and id = any($2)")
+                .bind(stretch.tenant.0)
+                .bind(contradicted)
+                .execute(conn)
+                .await?;
+        }
         Ok(())
     })
 }
 
-fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<&StreamId, Value>, ProjectorError> {
-    let mut rows: BTreeMap<&StreamId, Value> = BTreeMap::new();
+type Rows<'e> = BTreeMap<&'e StreamId, Value>;
+
+/// Rows of deliveries, and which deliveries were contradicted.
+fn fold(stretch: Stretch<'_>) -> Result<(Rows<'_>, Vec<uuid::Uuid>), ProjectorError> {
+    let mut rows = Rows::new();
+    let mut contradicted = Vec::new();
     for Fact { entry, stream, event } in stretch.facts {
         let (StreamId::Delivery(id), Event::Delivery(event)) = (stream, event) else { continue };
         let attempts = rows.get(stream).map_or(0, |row| row["attempts"].as_i64().unwrap_or(0));
@@ -47,10 +57,14 @@ fn fold(stretch: Stretch<'_>) -> Result<BTreeMap<&StreamId, Value>, ProjectorErr
             DeliveryEvent::Failed { received, reason } => {
                 (received, json!({ "status": "failed", "notes": [], "reason": reason }))
             }
+            DeliveryEvent::Contradicted { .. } => {
+                contradicted.push(id.0);
+                continue;
+            }
         };
         rows.insert(stream, row(id.0, attempts + 1, entry, stretch, received, &result)?);
     }
-    Ok(rows)
+    Ok((rows, contradicted))
 }
 
 fn row(

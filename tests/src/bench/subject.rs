@@ -110,6 +110,9 @@ async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<Stri
         reservation_ttl: std::time::Duration::from_secs(900),
         states_bytes: 512_000_000,
         shopify_api_version: "2026-04".into(),
+        webhook_rate: 1_000_000,
+        webhook_traces: true,
+        skip_signatures: false,
     };
     let onhand = Onhand::new(parts)?;
     let tenant =

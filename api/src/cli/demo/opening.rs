@@ -108,6 +108,9 @@ pub(super) async fn server(
         reservation_ttl: config.reservation_ttl,
         states_bytes: config.states_bytes,
         shopify_api_version: config.shopify_api_version.clone(),
+        webhook_rate: config.webhook_rate,
+        webhook_traces: config.webhook_traces,
+        skip_signatures: config.skip_signatures,
     })?;
     let onhand = props.onhand.insert(onhand);
     screen.step("schema brought up to date", begun.elapsed());

@@ -169,9 +169,7 @@ impl Sequencer {
             };
             batch.entries.push(chain.link(&stream, version, stored, metadata));
         }
-        batch.attachments.bodies.extend(decision.attachments.bodies);
-        batch.attachments.secrets.extend(decision.attachments.secrets);
-        batch.attachments.settlements.extend(decision.attachments.settlements);
+        batch.attachments.extend(decision.attachments);
         Ok(match decision.refusal {
             Some(refusal) => Err(refusal),
             None => Ok(decision.answer),

@@ -1,150 +1,147 @@
 //! What follows from what a platform told us: facts in, changes out, decided on the newest states.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
-    catalog::{self, Changes, ObservedProduct},
+    catalog::{self, Changes},
+    connection::{ConnectionDetails, Platform},
     delivery::Outcome,
+    flag::FlagName,
     listing::{Listing, ListingCommand},
-    order::{self, OrderCommand},
+    monitor::Monitor,
+    order::{self, Order, OrderCommand},
     product::ProductCommand,
+    signal::SignalCommand,
     stock::StockCommand,
     stream::Lookup,
     values::{
-        ConnectionId, ExternalId, ListingId, Market, Money, OrderId, ProductId, Quantity, StockId, VariantId,
+        ConnectionId, ExternalId, ListingId, MonitorId, OrderId, ProductId, Quantity, Sku, StockId, VariantId,
     },
 };
+use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::steps::{self, PriceNews, Step};
 use crate::{
+    ledger::FollowUp,
+    outbox::follow_ups::PRICE,
     platforms::{Fact, SoldLine},
-    queries::{
-        connections::Connected,
-        listings::{listings_of_inventory, listings_of_product},
-        products::variants_of_style,
-    },
+    queries::{connections::Connected, products::variants_of_style},
 };
 
 /// The facts of one delivery, with the look-ups made that need a query.
-pub(super) struct Effects {
+pub(in super::super) struct Effects {
     connection: ConnectionId,
+    platform: Platform,
     steps: Vec<Step>,
+    /// When the facts were true that do not say so themselves.
+    at: DateTime<Utc>,
     /// No topic of ours.
     ignored: bool,
 }
 
-enum Step {
-    Product {
-        observed: ObservedProduct,
-        fresh: ProductId,
-    },
-    Removed {
-        listings: Vec<ListingId>,
-    },
-    Stock {
-        listings: Vec<ListingId>,
-        available: i64,
-        at: DateTime<Utc>,
-    },
-    Placed {
-        external: ExternalId,
-        lines: Vec<SoldLine>,
-    },
-    Cancelled {
-        external: ExternalId,
-    },
-    Price {
-        targets: Vec<(ProductId, VariantId)>,
-        market: Market,
-        price: Money,
-    },
-    /// Nothing to do, and why.
-    Nothing(String),
+/// What a delivery comes to.
+pub(in super::super) struct Effected {
+    pub(in super::super) changes: Changes,
+    pub(in super::super) outcome: Outcome,
+    pub(in super::super) notes: Vec<String>,
+    pub(in super::super) follow_ups: Vec<FollowUp>,
 }
 
 /// What a delivery adds up to so far.
+#[derive(Default)]
 struct Tally {
     changes: Changes,
     notes: Vec<String>,
+    follow_ups: Vec<FollowUp>,
     echoes: usize,
     unmapped: usize,
 }
 
 impl Effects {
-    /// Makes the look-ups that need a query: one for each kind of fact, not one for each fact.
-    pub(super) async fn prepare(
+    /// Makes the look-ups. No facts: the topic is none of ours.
+    pub(in super::super) async fn prepare(
         pool: &PgPool,
         connection: &Connected,
         facts: Option<Vec<Fact>>,
+        at: DateTime<Utc>,
     ) -> Result<Self, sqlx::Error> {
         let ignored = facts.is_none();
-        let facts = facts.unwrap_or_default();
-        let styles: Vec<String> = facts
-            .iter()
-            .filter_map(|fact| match fact {
-                Fact::PriceObserved { style_code, .. } => Some(style_code.clone()),
-                _ => None,
-            })
-            .collect();
-        let priced = if styles.is_empty() {
-            HashMap::new()
-        } else {
-            variants_of_style(pool, connection.tenant, &connection.details.brand, &styles).await?
-        };
-        let mut steps = Vec::with_capacity(facts.len());
-        for fact in last_prices(facts) {
-            steps.push(step(pool, connection, fact, &priced).await?);
-        }
-        Ok(Self { connection: connection.id, steps, ignored })
+        let steps = steps::prepare(pool, connection, facts.unwrap_or_default(), at).await?;
+        let (id, platform) = (connection.id, connection.details.platform);
+        Ok(Self { connection: id, platform, steps, at, ignored })
+    }
+
+    /// The same for a price that was kept until its time.
+    pub(in super::super) async fn prepare_price(
+        pool: &PgPool,
+        connection: &Connected,
+        news: PriceNews,
+    ) -> Result<Self, sqlx::Error> {
+        let styles = [news.style_code.clone()];
+        let found = variants_of_style(pool, connection.tenant, &connection.details.brand, &styles).await?;
+        let (at, platform) = (news.at, connection.details.platform);
+        let steps = vec![steps::priced(news, &found)];
+        Ok(Self { connection: connection.id, platform, steps, at, ignored: false })
     }
 
     /// The streams that will be looked at, as far as can be told.
-    pub(super) fn reads(&self) -> Vec<StreamId> {
+    pub(in super::super) fn reads(&self) -> Vec<StreamId> {
         let id = self.connection;
         let mut reads = vec![StreamId::Connection(id)];
         for step in &self.steps {
             match step {
                 Step::Product { observed, .. } => reads.extend(catalog::streams(id, observed)),
-                Step::Removed { listings } | Step::Stock { listings, .. } => {
+                Step::Removed { listings }
+                | Step::Stock { listings, .. }
+                | Step::Adjusted { listings, .. } => {
                     reads.extend(listings.iter().copied().map(StreamId::Listing));
                 }
-                Step::Placed { external, lines } => {
+                Step::Order { external, lines, .. } => {
+                    reads.push(StreamId::Flag(FlagName::FeatureOrdersMoveStock));
                     reads.push(StreamId::Order(OrderId::of(id, external)));
                     let variants = lines.iter().filter_map(|line| line.external_variant.as_ref());
                     reads.extend(variants.map(|variant| StreamId::Listing(ListingId::of(id, variant))));
                 }
                 Step::Cancelled { external } => reads.push(StreamId::Order(OrderId::of(id, external))),
-                Step::Price { targets, .. } => {
+                Step::Price { targets, news } => {
+                    reads.push(StreamId::Flag(FlagName::FeatureMonitorUpdatesPrices));
+                    reads.push(StreamId::Monitor(MonitorId::of(id, &news.style_code)));
                     reads.extend(targets.iter().map(|(product, _)| StreamId::Product(*product)));
                 }
-                Step::Nothing(_) => {}
+                Step::Signal { .. } => reads.push(StreamId::Signal(id)),
+                Step::Hint(_) | Step::Nothing { .. } => {}
             }
         }
         reads
     }
 
     /// What the facts lead to, on these states.
-    pub(super) fn decide(
+    pub(in super::super) fn decide(
         &self,
         lookup: &Lookup<'_>,
         now: DateTime<Utc>,
-    ) -> Result<(Changes, Outcome, Vec<String>), Refusal> {
-        let mut tally = Tally { changes: vec![], notes: vec![], echoes: 0, unmapped: 0 };
+    ) -> Result<Effected, Refusal> {
+        let mut tally = Tally::default();
         for step in &self.steps {
             self.take(step, lookup, now, &mut tally)?;
         }
+        let Tally { changes, notes, mut follow_ups, echoes, unmapped } = tally;
         let outcome = match () {
             () if self.ignored => Outcome::Ignored,
-            () if tally.unmapped > 0 => Outcome::Unmapped,
-            () if tally.echoes > 0 => Outcome::Echo,
-            () if tally.changes.is_empty() => Outcome::Unchanged,
+            () if unmapped > 0 => Outcome::Unmapped,
+            () if echoes > 0 => Outcome::Echo,
+            () if changes.is_empty() => Outcome::Unchanged,
             () => Outcome::Applied,
         };
-        Ok((tally.changes, outcome, tally.notes))
+        if changes.iter().any(|(_, event)| catalog::makes_known(event)) {
+            follow_ups.push(FollowUp::unmapped(String::new(), now));
+        }
+        Ok(Effected { changes, outcome, notes, follow_ups })
     }
 
     fn take(
@@ -155,34 +152,151 @@ impl Effects {
         tally: &mut Tally,
     ) -> Result<(), Refusal> {
         match step {
-            Step::Product { observed, fresh } => {
-                tally.changes.extend(catalog::observe(self.connection, observed, *fresh, lookup)?);
+            Step::Product { observed, fresh, listed } => {
+                let changes = catalog::observe(self.connection, observed, *fresh, listed, lookup)?;
+                tally.changes.extend(changes);
             }
             Step::Removed { listings } => {
                 for id in listings {
-                    list(tally, *id, lookup.listing(id), ListingCommand::Remove)?;
+                    list(tally, *id, lookup.listing(id), ListingCommand::Remove { at: Some(self.at) })?;
                 }
+            }
+            Step::Stock { .. } | Step::Adjusted { .. } if self.platform == Platform::Kicksdb => {
+                tally.notes.push("a market feed never changes stock".to_owned());
             }
             Step::Stock { listings, available, at } => {
                 for id in listings {
                     self.observe_stock(*id, (*available, *at), lookup, now, tally)?;
                 }
             }
-            Step::Placed { external, lines } => self.place(external, lines, lookup, now, tally)?,
-            Step::Cancelled { external } => self.cancel(external, lookup, tally)?,
-            Step::Price { targets, market, price } => {
-                for (product, variant) in targets {
-                    let command =
-                        ProductCommand::Price { variant: *variant, market: market.clone(), price: *price };
-                    for event in verdict(product, lookup.product(product), command)? {
-                        tally.changes.push((StreamId::Product(*product), event.into()));
-                    }
+            Step::Adjusted { listings, inventory, delta, reason } => {
+                self.adjust(listings, inventory, (*delta, reason), lookup, tally)?;
+            }
+            Step::Order { external, lines, paid } => {
+                self.order(external, lines, *paid, (lookup, now), tally)?;
+            }
+            Step::Cancelled { external } => self.cancel(external, lookup, now, tally)?,
+            Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,
+            Step::Hint(hint) => {
+                let follow_up = self.follow_up(hint.resource, hint.external.to_string(), None, now);
+                tally.follow_ups.push(follow_up);
+                tally.notes.push(format!("{} {} is looked at on the platform", hint.resource, hint.external));
+            }
+            Step::Signal { subject, payload } => {
+                let command = SignalCommand::Raise { subject: subject.clone(), payload: payload.clone() };
+                for event in verdict(&self.connection, lookup.signals(&self.connection), command)? {
+                    tally.changes.push((StreamId::Signal(self.connection), event.into()));
                 }
             }
-            Step::Nothing(note) => {
-                tally.unmapped += 1;
+            Step::Nothing { note, unmapped } => {
+                tally.unmapped += usize::from(*unmapped);
                 tally.notes.push(note.clone());
             }
+        }
+        Ok(())
+    }
+
+    fn follow_up(
+        &self,
+        kind: &'static str,
+        external: String,
+        payload: Option<serde_json::Value>,
+        due: DateTime<Utc>,
+    ) -> FollowUp {
+        FollowUp {
+            connection: self.connection.0,
+            kind,
+            external,
+            payload,
+            delivery: Uuid::nil(),
+            correlation_id: String::new(),
+            due,
+        }
+    }
+
+    fn details<'s>(&self, lookup: &Lookup<'s>) -> Option<&'s ConnectionDetails> {
+        lookup.connection(&self.connection).details.as_ref()
+    }
+
+    /// A market price: it counts as the model's monitor says, if it has one.
+    fn price(
+        &self,
+        targets: &[(ProductId, VariantId)],
+        news: &PriceNews,
+        lookup: &Lookup<'_>,
+        now: DateTime<Utc>,
+        tally: &mut Tally,
+    ) -> Result<(), Refusal> {
+        let flag = FlagName::FeatureMonitorUpdatesPrices;
+        if !lookup.flag(&flag).is_on(flag) {
+            tally.notes.push(format!("{flag} is off; prices stay as they are"));
+            return Ok(());
+        }
+        let Monitor { details, enabled } = lookup.monitor(&MonitorId::of(self.connection, &news.style_code));
+        let watched = details.as_ref();
+        if watched.is_some_and(|monitor| !enabled || !monitor.watches_price(&news.market)) {
+            tally
+                .notes
+                .push(format!("the monitor of {} lets no price in {} count", news.style_code, news.market));
+            return Ok(());
+        }
+        for (product, variant) in targets {
+            let known = lookup.product(product).variants.get(variant);
+            let present = known.and_then(|known| known.prices.get(&news.market));
+            let last = known.and_then(|known| known.priced_at.get(&news.market));
+            if let (Some(monitor), Some(present)) = (watched, present) {
+                if !monitor.counts(*present, news.price) {
+                    tally.notes.push(format!("{present} to {} is below the threshold", news.price));
+                    continue;
+                }
+                if let Some(due) = last.map(|last| monitor.due(*last)).filter(|due| *due > now) {
+                    let what =
+                        format!("{}|{}|{}", news.style_code, news.size.as_deref().unwrap_or(""), news.market);
+                    tally.follow_ups.push(self.follow_up(PRICE, what, Some(json!(news)), due));
+                    tally.notes.push(format!("{} counts from {due} on", news.price));
+                    continue;
+                }
+            }
+            let (market, price, at) = (news.market.clone(), news.price, Some(news.at));
+            let command = ProductCommand::Price { variant: *variant, market, price, at };
+            for event in verdict(product, lookup.product(product), command)? {
+                tally.changes.push((StreamId::Product(*product), event.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Units a platform says it has added or taken away.
+    fn adjust(
+        &self,
+        listings: &[ListingId],
+        inventory: &ExternalId,
+        (delta, reason): (i64, &str),
+        lookup: &Lookup<'_>,
+        tally: &mut Tally,
+    ) -> Result<(), Refusal> {
+        let connection = lookup.connection(&self.connection);
+        let Some(details) = &connection.details else { return Ok(()) };
+        let listed = listings.iter().find_map(|id| lookup.listing(id).mapping.as_ref());
+        let by_sku = || self.variant_named(&Sku::new(inventory.as_str()).ok()?, lookup);
+        let Some(variant) = listed.map(|mapping| mapping.variant).or_else(by_sku) else {
+            tally.unmapped += 1;
+            tally.notes.push(format!("nothing here is {inventory}"));
+            return Ok(());
+        };
+        if !connection.rules.accept_inventory {
+            tally.notes.push(format!("the platform moved {delta}; the rules do not let it change stock"));
+            return Ok(());
+        }
+        let shelf = StockId { variant, location: details.location.clone() };
+        let command = StockCommand::Adjust {
+            delta,
+            reason: reason.to_owned(),
+            reference: Some(format!("connection:{}", self.connection)),
+            occurred_at: self.at,
+        };
+        for event in verdict(&shelf, lookup.stock(&shelf), command)? {
+            tally.changes.push((StreamId::Stock(shelf.clone()), event.into()));
         }
         Ok(())
     }
@@ -227,7 +341,7 @@ impl Effects {
             tally.notes.push(format!("the platform shows {available}; the rules do not let it change stock"));
             return Ok(());
         }
-        let published = available + buffer.units();
+        let published = available.saturating_add(buffer.units());
         let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
         let stream = StreamId::Stock(shelf.clone());
         // Two listings of one variant say the same of one shelf.
@@ -242,37 +356,31 @@ impl Effects {
         Ok(())
     }
 
-    /// An order: each line finds its shelf by the platform's variant or by SKU, and takes what is there.
-    fn place(
+    /// An order: each line finds its shelf by the platform's variant or by SKU, and takes what is there; once it is
+    /// paid, what was taken is sold. Told again, it finds the lines that nobody knew before.
+    fn order(
         &self,
         external: &ExternalId,
         lines: &[SoldLine],
-        lookup: &Lookup<'_>,
-        now: DateTime<Utc>,
+        paid: bool,
+        (lookup, now): (&Lookup<'_>, DateTime<Utc>),
         tally: &mut Tally,
     ) -> Result<(), Refusal> {
         let id = OrderId::of(self.connection, external);
         let order = lookup.order(&id);
-        if order.lines.is_some() || order.cancelled {
-            tally.notes.push("the order is known already".to_owned());
+        let flag = FlagName::FeatureOrdersMoveStock;
+        if !lookup.flag(&flag).is_on(flag) {
+            tally.notes.push(format!("{flag} is off; the order moves no stock"));
             return Ok(());
         }
-        let location = match &lookup.connection(&self.connection).details {
-            Some(details) => details.location.clone(),
-            None => return Ok(()),
-        };
-        let mut wanted: BTreeMap<StockId, Quantity> = BTreeMap::new();
-        let mut unmapped = Vec::new();
-        for line in lines {
-            match self.variant_of(line, lookup) {
-                Some(variant) => {
-                    let sum = wanted.entry(StockId { variant, location: location.clone() }).or_default();
-                    *sum = sum.plus(line.quantity)?;
-                }
-                None => unmapped.push(line_name(line)),
-            }
+        if order.cancelled {
+            tally.notes.push("the order is cancelled already".to_owned());
+            return Ok(());
         }
-        let (held, events) = order::hold(id, wanted, now, |shelf| lookup.stock(shelf))?;
+        let known = order.lines.is_some();
+        let open = |line: &&SoldLine| !known || order.unmapped.contains(&line_name(line));
+        let (wanted, found, unmapped) = self.shelves(lines.iter().filter(open), lookup)?;
+        let (held, events) = order::hold(id, wanted, paid || order.paid, now, |shelf| lookup.stock(shelf))?;
         for line in held.iter().filter(|line| line.held < line.quantity) {
             tally
                 .notes
@@ -280,17 +388,55 @@ impl Effects {
         }
         tally.unmapped += unmapped.len();
         tally.notes.extend(unmapped.iter().map(|name| format!("nothing here is {name}")));
-        let command = OrderCommand::Place {
-            connection: self.connection,
-            external_id: external.clone(),
-            lines: held,
-            unmapped,
+        let (connection, external_id) = (self.connection, external.clone());
+        let command = if known {
+            OrderCommand::FindLines { connection, external_id, lines: held, found }
+        } else {
+            OrderCommand::Place { connection, external_id, lines: held, unmapped }
         };
-        for event in verdict(&id, order, command)? {
-            tally.changes.push((StreamId::Order(id), event.into()));
+        let before = tally.changes.len();
+        tally.changes.extend(ordered(id, order, command)?);
+        if paid && !order.paid {
+            let command = OrderCommand::Pay { connection, external_id: external.clone() };
+            tally.changes.extend(ordered(id, order, command)?);
+            let sold =
+                order::sell(id, order.lines.as_deref().unwrap_or_default(), now, |id| lookup.stock(id))?;
+            tally.changes.extend(on_shelves(sold));
         }
-        tally.changes.extend(events.into_iter().map(|(shelf, event)| (StreamId::Stock(shelf), event.into())));
+        tally.changes.extend(on_shelves(events));
+        if tally.changes.len() == before {
+            tally.notes.push("the order is known already".to_owned());
+        }
         Ok(())
+    }
+
+    /// Units per shelf of some lines, the names of lines that were found, and of those that were not.
+    #[expect(clippy::type_complexity, reason = "three lists that belong together for one call")]
+    fn shelves<'l>(
+        &self,
+        lines: impl Iterator<Item = &'l SoldLine>,
+        lookup: &Lookup<'_>,
+    ) -> Result<(BTreeMap<StockId, Quantity>, Vec<String>, Vec<String>), Refusal> {
+        let resolved: Vec<_> =
+            lines.map(|line| (line_name(line), self.variant_of(line, lookup), line.quantity)).collect();
+        let unknown =
+            |name: &String| resolved.iter().any(|(other, variant, _)| variant.is_none() && other == name);
+        let mut wanted: BTreeMap<StockId, Quantity> = BTreeMap::new();
+        let (mut found, mut unmapped) = (vec![], vec![]);
+        let location = self.details(lookup).map(|details| details.location.clone()).unwrap_or_default();
+        for (name, variant, quantity) in &resolved {
+            // Of two lines under one name, one that is not found keeps both open: none must be taken twice.
+            match variant.filter(|_| !unknown(name)) {
+                Some(variant) => {
+                    let shelf = StockId { variant, location: location.clone() };
+                    let sum = wanted.entry(shelf).or_default();
+                    *sum = sum.plus(*quantity)?;
+                    found.push(name.clone());
+                }
+                None => unmapped.push(name.clone()),
+            }
+        }
+        Ok((wanted, found, unmapped))
     }
 
     fn variant_of(&self, line: &SoldLine, lookup: &Lookup<'_>) -> Option<VariantId> {
@@ -298,88 +444,44 @@ impl Effects {
             let listing = lookup.listing(&ListingId::of(self.connection, external));
             listing.mapping.as_ref().map(|mapping| mapping.variant)
         });
-        let brand =
-            lookup.connection(&self.connection).details.as_ref().map(|details| details.brand.as_str());
-        listed.or_else(|| {
-            let (product, variant) = lookup.sku(line.sku.as_ref()?).names?;
-            catalog::of_brand(lookup, product, brand?).then_some(variant)
-        })
+        listed.or_else(|| self.variant_named(line.sku.as_ref()?, lookup))
     }
 
-    fn cancel(&self, external: &ExternalId, lookup: &Lookup<'_>, tally: &mut Tally) -> Result<(), Refusal> {
+    /// The variant of this connection's brand that has the SKU.
+    fn variant_named(&self, sku: &Sku, lookup: &Lookup<'_>) -> Option<VariantId> {
+        let (product, variant) = lookup.sku(sku).names?;
+        catalog::of_brand(lookup, product, &self.details(lookup)?.brand).then_some(variant)
+    }
+
+    fn cancel(
+        &self,
+        external: &ExternalId,
+        lookup: &Lookup<'_>,
+        now: DateTime<Utc>,
+        tally: &mut Tally,
+    ) -> Result<(), Refusal> {
         let id = OrderId::of(self.connection, external);
         let order = lookup.order(&id);
         let command = OrderCommand::Cancel { connection: self.connection, external_id: external.clone() };
-        for event in verdict(&id, order, command)? {
-            tally.changes.push((StreamId::Order(id), event.into()));
-            let lines = order.lines.as_deref().unwrap_or_default();
-            let back = order::give_back(id, lines, |shelf| lookup.stock(shelf))?;
-            tally
-                .changes
-                .extend(back.into_iter().map(|(shelf, event)| (StreamId::Stock(shelf), event.into())));
+        let cancelled = ordered(id, order, command)?;
+        if !cancelled.is_empty() {
+            tally.changes.extend(cancelled);
+            let back = order::give_back(id, order, &format!("order {external}"), now, |id| lookup.stock(id))?;
+            tally.changes.extend(on_shelves(back));
         }
         Ok(())
     }
 }
 
-/// Of several prices for one size in one market, the last.
-fn last_prices(facts: Vec<Fact>) -> Vec<Fact> {
-    let mut seen = HashSet::new();
-    let mut kept: Vec<Fact> = facts
-        .into_iter()
-        .rev()
-        .filter(|fact| match fact {
-            Fact::PriceObserved { style_code, size, market, .. } => {
-                seen.insert((style_code.clone(), size.clone(), market.clone()))
-            }
-            _ => true,
-        })
-        .collect();
-    kept.reverse();
-    kept
+fn ordered(id: OrderId, order: &Order, command: OrderCommand) -> Result<Changes, Refusal> {
+    let events = verdict(&id, order, command)?;
+    Ok(events.into_iter().map(|event| (StreamId::Order(id), event.into())).collect())
 }
 
-async fn step(
-    pool: &PgPool,
-    connection: &Connected,
-    fact: Fact,
-    priced: &HashMap<String, Vec<crate::queries::products::StyledVariant>>,
-) -> Result<Step, sqlx::Error> {
-    Ok(match fact {
-        Fact::Product(observed) => Step::Product { observed, fresh: ProductId(Uuid::now_v7()) },
-        Fact::ProductRemoved { external } => Step::Removed {
-            listings: listings_of_product(pool, connection.tenant, connection.id, &external).await?,
-        },
-        Fact::StockObserved { inventory, platform_location, available, at } => {
-            if connection.details.platform_location.as_ref() != Some(&platform_location) {
-                return Ok(Step::Nothing(format!("location {platform_location} is not this connection's")));
-            }
-            let Some(available) = available else {
-                return Ok(Step::Nothing(format!("the platform does not track inventory item {inventory}")));
-            };
-            let listings = listings_of_inventory(pool, connection.tenant, connection.id, &inventory).await?;
-            if listings.is_empty() {
-                return Ok(Step::Nothing(format!("no listing has inventory item {inventory}")));
-            }
-            Step::Stock { listings, available, at }
-        }
-        Fact::OrderPlaced { external, lines } => Step::Placed { external, lines },
-        Fact::OrderCancelled { external } => Step::Cancelled { external },
-        Fact::PriceObserved { style_code, size, market, price, .. } => {
-            let targets: Vec<_> = priced
-                .get(&style_code)
-                .into_iter()
-                .flatten()
-                .filter(|variant| variant.is(&style_code, size.as_deref()))
-                .map(|variant| (variant.product, variant.variant))
-                .collect();
-            if targets.is_empty() {
-                let size = size.unwrap_or_else(|| "any size".to_owned());
-                return Ok(Step::Nothing(format!("nothing here is {style_code} in {size}")));
-            }
-            Step::Price { targets, market, price }
-        }
-    })
+fn on_shelves(
+    events: onhand_domain::reservation::Events,
+) -> impl Iterator<Item = (StreamId, onhand_domain::Event)> {
+    events.into_iter().map(|(shelf, event)| (StreamId::Stock(shelf), event.into()))
 }
 
 fn list(

@@ -10,21 +10,15 @@ use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
     connection::ConnectionDetails,
     product::{ProductDetails, VARIANTS_MAX},
-    values::{Currency, ExternalId, Money, Quantity, Sku},
+    values::{Currency, ExternalId},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
-use super::{
-    super::super::fact::{Fact, SoldLine, Undecodable},
-    time,
+use super::super::super::{
+    fact::{Fact, SoldLine, Undecodable},
+    read::{LINES_MAX, filled, money, sku, time, title, units, within, word},
 };
-
-/// The most lines an order may have; the platform's own limit.
-const LINES_MAX: usize = 500;
-
-/// The longest title that is kept, in characters.
-const TITLE_MAX: usize = 500;
 
 /// A body of which only the id counts.
 #[derive(Deserialize)]
@@ -44,6 +38,8 @@ pub(super) struct Product {
     updated_at: Option<String>,
     options: Option<Vec<ProductOption>>,
     variants: Option<Vec<Variant>>,
+    /// Names every variant, also those beyond what the body has room for.
+    variant_gids: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -82,16 +78,17 @@ impl Product {
                 "the product has {found} variants, and {VARIANTS_MAX} are the most"
             )));
         }
-        let title = filled(self.title).or(filled(self.handle)).unwrap_or_else(|| self.id.to_string());
+        let name = filled(self.title).or(filled(self.handle)).unwrap_or_else(|| self.id.to_string());
         let options = self.options.unwrap_or_default();
         Ok(Fact::Product(ObservedProduct {
             details: ProductDetails {
-                title: title.chars().take(TITLE_MAX).collect(),
+                title: title(&name),
                 vendor: filled(self.vendor),
                 category: filled(self.product_type),
                 tags: words(self.tags.as_deref().unwrap_or_default()),
                 ..ProductDetails::default()
             },
+            complete: self.variant_gids.is_none_or(|all| all.len() <= variants.len()),
             variants: variants.into_iter().map(|it| it.observed(&options, details.currency)).collect(),
             at: self.updated_at.as_deref().and_then(time).unwrap_or(fallback),
             external: self.id,
@@ -111,14 +108,6 @@ impl Variant {
     }
 }
 
-/// Characters of a name or a value that are kept.
-const WORD_MAX: usize = 200;
-
-/// No more of a text than anybody would read; a body that is all one name must not be multiplied by its variants.
-fn cut(text: &str) -> String {
-    text.chars().take(WORD_MAX).collect()
-}
-
 /// The values under the names of their options, or under `option1` and so on where the product names none.
 fn attributes(options: &[ProductOption], values: [Option<String>; 3]) -> BTreeMap<String, String> {
     let mut attributes = BTreeMap::new();
@@ -126,9 +115,9 @@ fn attributes(options: &[ProductOption], values: [Option<String>; 3]) -> BTreeMa
         let Some(value) = filled(value) else { continue };
         let named = options.iter().find(|option| option.position == Some(position));
         let unplaced = || options.get(position - 1).filter(|option| option.position.is_none());
-        let name = named.or_else(unplaced).map(|option| cut(option.name.trim()).to_lowercase());
+        let name = named.or_else(unplaced).map(|option| word(option.name.trim()).to_lowercase());
         attributes
-            .insert(name.filter(|it| !it.is_empty()).unwrap_or(format!("option{position}")), cut(&value));
+            .insert(name.filter(|it| !it.is_empty()).unwrap_or(format!("option{position}")), word(&value));
     }
     // What has no options gets this pair from the platform.
     if attributes.len() == 1 && attributes.values().all(|value| value == "Default Title") {
@@ -147,17 +136,17 @@ pub(super) struct InventoryLevel {
 }
 
 impl InventoryLevel {
-    pub(super) fn observed(self, fallback: DateTime<Utc>) -> Fact {
+    pub(super) fn observed(self) -> Fact {
         Fact::StockObserved {
             inventory: self.inventory_item_id,
-            platform_location: self.location_id,
+            platform_location: Some(self.location_id),
             available: self.available,
-            at: self.updated_at.as_deref().and_then(time).unwrap_or(fallback),
+            at: self.updated_at.as_deref().and_then(time),
         }
     }
 }
 
-/// `orders/create`.
+/// `orders/create`, `orders/paid`.
 #[derive(Deserialize)]
 pub(super) struct Order {
     id: ExternalId,
@@ -168,19 +157,16 @@ pub(super) struct Order {
 struct Line {
     variant_id: Option<ExternalId>,
     sku: Option<String>,
-    quantity: i64,
+    quantity: Value,
     title: Option<String>,
 }
 
 impl Order {
-    pub(super) fn placed(self) -> Result<Fact, Undecodable> {
-        let found = self.line_items.len();
-        if found > LINES_MAX {
-            return Err(Undecodable(format!("the order has {found} lines, and {LINES_MAX} are the most")));
-        }
-        let mut lines = Vec::with_capacity(found);
+    pub(super) fn sold(self) -> Result<(ExternalId, Vec<SoldLine>), Undecodable> {
+        within(self.line_items.len(), LINES_MAX, "order lines")?;
+        let mut lines = Vec::with_capacity(self.line_items.len());
         for line in self.line_items {
-            let quantity = Quantity::new(line.quantity).map_err(|wrong| Undecodable(wrong.to_string()))?;
+            let quantity = units(&line.quantity)?;
             if quantity.is_zero() {
                 continue;
             }
@@ -188,31 +174,13 @@ impl Order {
                 external_variant: line.variant_id,
                 sku: sku(line.sku.as_deref()),
                 quantity,
-                title: line.title.unwrap_or_default(),
+                title: title(&line.title.unwrap_or_default()),
             });
         }
-        Ok(Fact::OrderPlaced { external: self.id, lines })
+        Ok((self.id, lines))
     }
-}
-
-fn filled(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn words(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
-}
-
-/// None for what cannot be a SKU: the variant is then known by the platform's id alone.
-fn sku(text: Option<&str>) -> Option<Sku> {
-    Sku::new(text?.trim()).ok()
-}
-
-/// None for what cannot be a price: the rest of the product is still worth knowing.
-fn money(price: &Value, currency: Currency) -> Option<Money> {
-    match price {
-        Value::String(text) => Money::parse(text, currency).ok(),
-        Value::Number(number) => Money::parse(&number.to_string(), currency).ok(),
-        _ => None,
-    }
 }

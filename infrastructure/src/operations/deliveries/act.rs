@@ -1,0 +1,197 @@
+//! Acting on what was found genuine: the delivery and its effects become true together, or it is kept as failed.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{
+    Refusal, StreamId,
+    aggregate::verdict,
+    delivery::{Delivery, DeliveryCommand, Received},
+    stream::Lookup,
+    values::DeliveryId,
+};
+use serde_json::{Value, json};
+
+use super::{
+    super::{Caller, Operations},
+    Answer, ReceiveError, Stages,
+    effects::Effects,
+};
+use crate::{
+    ledger::{Attachments, Decision, LedgerError},
+    platforms::{Decoded, Fact, Identity, Undecodable},
+    queries::connections::Connected,
+};
+
+/// Which way a delivery came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Door {
+    /// Its sender has just sent it.
+    Front,
+    /// It is looked at again.
+    Replay,
+    /// It is looked at again to see what would come of it; nothing is written.
+    DryRun,
+}
+
+/// A genuine delivery.
+#[derive(Clone)]
+pub(in super::super) struct Arrived {
+    pub(in super::super) connection: Arc<Connected>,
+    pub(in super::super) delivery: DeliveryId,
+    pub(in super::super) received: Received,
+    /// When it was sent.
+    pub(in super::super) at: DateTime<Utc>,
+    pub(in super::super) caller: Caller,
+    pub(in super::super) attachments: Attachments,
+    pub(in super::super) door: Door,
+}
+
+/// Which delivery this is, now that its body is understood.
+///
+/// An id that nobody signs can be put on a body that was seen before. Where such a body says how much stock there is and
+/// not when that was so, its content is the delivery: the same words move stock once, whatever id they come under.
+pub(super) fn identity(identity: &Identity, decoded: &Result<Decoded, Undecodable>, body: &[u8]) -> Identity {
+    let timeless =
+        |fact: &Fact| matches!(fact, Fact::StockObserved { at: None, .. } | Fact::StockAdjusted { .. });
+    match decoded {
+        Ok(Decoded::Facts(facts)) if !identity.signed && facts.iter().any(timeless) => {
+            let external_id = crate::platforms::content_id(&[identity.topic.as_bytes(), body]);
+            Identity { external_id, ..identity.clone() }
+        }
+        _ => identity.clone(),
+    }
+}
+
+impl Operations {
+    /// Takes a delivery in, with all that follows from it, in one transaction.
+    pub(in super::super) async fn act(
+        &self,
+        arrived: Arrived,
+        decoded: Result<Decoded, Undecodable>,
+        stages: &Arc<Stages>,
+    ) -> Result<Answer, ReceiveError> {
+        let facts = match decoded {
+            Err(reason) => return self.fail(arrived, reason.0).await,
+            Ok(Decoded::UnknownTopic) => {
+                let (topic, connection) = (&arrived.received.topic, arrived.connection.id);
+                tracing::warn!(topic, %connection, "a topic nobody here listens to");
+                None
+            }
+            Ok(Decoded::Facts(facts)) => Some(facts),
+        };
+        let changes_products = facts.iter().flatten().any(|fact| matches!(fact, Fact::Product(_)));
+        let effects = Effects::prepare(self.ledger().pool(), &arrived.connection, facts, arrived.at).await?;
+        stages.end(&stages.enriched);
+        let mut reads = effects.reads();
+        reads.push(StreamId::Delivery(arrived.delivery));
+        let (again, timing) = (arrived.clone(), Arc::clone(stages));
+        let submitted = self
+            .submit(arrived.caller.clone(), reads, move |lookup, now| {
+                let decision = decide(&arrived, &effects, lookup, now);
+                timing.end(&timing.decided);
+                decision
+            })
+            .await;
+        if changes_products {
+            self.directory.forget();
+        }
+        match submitted {
+            Ok(receipt) => Ok(answer(&receipt.answer.value(), receipt.position)),
+            Err(LedgerError::Refused(refusal)) => self.fail(again, refusal.to_string()).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps what cannot be acted on, bytes and all.
+    async fn fail(&self, arrived: Arrived, reason: String) -> Result<Answer, ReceiveError> {
+        let reason: String = reason.chars().filter(|c| !c.is_control()).take(1_000).collect();
+        if arrived.door == Door::DryRun {
+            return Ok(Answer::Failed { reason });
+        }
+        let Arrived { delivery, received, attachments, caller, .. } = arrived;
+        let why = reason.clone();
+        let receipt = self
+            .submit(caller, vec![StreamId::Delivery(delivery)], move |lookup, _| {
+                let state = lookup.delivery(&delivery);
+                let known = state.failure.as_ref() == Some(&why);
+                let command = DeliveryCommand::Fail { received: received.clone(), reason: why.clone() };
+                let events = verdict(&delivery, state, command)?;
+                Ok(Decision {
+                    answer: json!({ "done": state.done, "known": known }).into(),
+                    attachments: if events.is_empty() { Attachments::default() } else { attachments.clone() },
+                    changes: events.into_iter().map(|e| (StreamId::Delivery(delivery), e.into())).collect(),
+                    ..Decision::default()
+                })
+            })
+            .await?;
+        metrics::counter!("onhand_webhooks_failed_total").increment(1);
+        let answer = receipt.answer.value();
+        Ok(match (&answer["done"], &answer["known"]) {
+            (done, _) if *done == true => Answer::Duplicate { contradicted: false },
+            (_, known) if *known == true => Answer::DeadLetter,
+            _ => Answer::Failed { reason },
+        })
+    }
+}
+
+fn answer(value: &Value, position: i64) -> Answer {
+    if value["duplicate"] == true {
+        return Answer::Duplicate { contradicted: value["contradicted"] == true };
+    }
+    Answer::Processed { position }
+}
+
+/// All that follows, or what is left to say about a delivery that was acted on before.
+fn decide(
+    arrived: &Arrived,
+    effects: &Effects,
+    lookup: &Lookup<'_>,
+    now: DateTime<Utc>,
+) -> Result<Decision, Refusal> {
+    let Arrived { delivery, received, door, .. } = arrived;
+    let state = lookup.delivery(delivery);
+    if state.done && !(*door != Door::Front && state.unmapped) {
+        return repeated(arrived, state);
+    }
+    let effected = effects.decide(lookup, now)?;
+    let (outcome, notes) = (effected.outcome, effected.notes);
+    if *door == Door::DryRun {
+        let names: Vec<String> = effected.changes.iter().map(|(_, event)| event.name()).collect();
+        let answer = json!({ "outcome": outcome, "notes": notes, "would_append": names });
+        return Ok(Decision { answer: answer.into(), ..Decision::default() });
+    }
+    let (received, answer) = (received.clone(), json!({ "outcome": outcome }));
+    let command = match door {
+        Door::Front => DeliveryCommand::Complete { received, outcome, notes },
+        Door::Replay | Door::DryRun => DeliveryCommand::Replay { received, outcome, notes },
+    };
+    let mut changes = effected.changes;
+    let stream = StreamId::Delivery(*delivery);
+    changes
+        .extend(verdict(delivery, state, command)?.into_iter().map(|event| (stream.clone(), event.into())));
+    let mut attachments = arrived.attachments.clone();
+    attachments.follow_ups.extend(effected.follow_ups.into_iter().map(|mut follow_up| {
+        follow_up.delivery = delivery.0;
+        follow_up.correlation_id.clone_from(&arrived.caller.context.correlation_id);
+        follow_up
+    }));
+    Ok(Decision { changes, answer: answer.into(), attachments, ..Decision::default() })
+}
+
+fn repeated(arrived: &Arrived, state: &Delivery) -> Result<Decision, Refusal> {
+    let Arrived { delivery, received, .. } = arrived;
+    let contradicted = state.contradicts(received);
+    let mut changes = vec![];
+    if contradicted && arrived.door == Door::Front {
+        let command = DeliveryCommand::Complete {
+            received: received.clone(),
+            outcome: onhand_domain::delivery::Outcome::Unchanged,
+            notes: vec![],
+        };
+        let noted = verdict(delivery, state, command)?;
+        changes.extend(noted.into_iter().map(|event| (StreamId::Delivery(*delivery), event.into())));
+    }
+    let answer = json!({ "duplicate": true, "contradicted": contradicted });
+    Ok(Decision { changes, answer: answer.into(), ..Decision::default() })
+}

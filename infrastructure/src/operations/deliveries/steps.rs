@@ -1,0 +1,218 @@
+//! Steps: the facts of a delivery with the look-ups made that need a query, one for each kind of fact, not for each fact.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{
+    catalog::ObservedProduct,
+    values::{ExternalId, ListingId, Market, Money, ProductId, VariantId},
+};
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{
+    platforms::{Fact, Hint, SoldLine},
+    queries::{
+        connections::Connected,
+        listings::{listings_of_inventories, listings_of_products},
+        products::{StyledVariant, variants_of_style},
+    },
+};
+
+/// A market price, as it is told and as it is kept until its monitor lets it count.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(in super::super) struct PriceNews {
+    pub(in super::super) style_code: String,
+    pub(in super::super) size: Option<String>,
+    pub(in super::super) market: Market,
+    pub(in super::super) price: Money,
+    pub(in super::super) at: DateTime<Utc>,
+}
+
+/// One fact, ready to be decided on.
+pub(super) enum Step {
+    Product {
+        observed: ObservedProduct,
+        fresh: ProductId,
+        listed: Vec<ListingId>,
+    },
+    Removed {
+        listings: Vec<ListingId>,
+    },
+    Stock {
+        listings: Vec<ListingId>,
+        available: i64,
+        at: DateTime<Utc>,
+    },
+    Adjusted {
+        listings: Vec<ListingId>,
+        inventory: ExternalId,
+        delta: i64,
+        reason: String,
+    },
+    Order {
+        external: ExternalId,
+        lines: Vec<SoldLine>,
+        paid: bool,
+    },
+    Cancelled {
+        external: ExternalId,
+    },
+    Price {
+        targets: Vec<(ProductId, VariantId)>,
+        news: PriceNews,
+    },
+    Hint(Hint),
+    Signal {
+        subject: String,
+        payload: Value,
+    },
+    /// Nothing to do, and why. `unmapped`: there may be, once somebody knows what it speaks of.
+    Nothing {
+        note: String,
+        unmapped: bool,
+    },
+}
+
+/// What was looked up for all facts together.
+struct Found {
+    priced: HashMap<String, Vec<StyledVariant>>,
+    of_product: HashMap<String, Vec<ListingId>>,
+    of_inventory: HashMap<String, Vec<ListingId>>,
+}
+
+/// Makes the look-ups. `at` is the time of facts that have none of their own.
+pub(super) async fn prepare(
+    pool: &PgPool,
+    connection: &Connected,
+    facts: Vec<Fact>,
+    at: DateTime<Utc>,
+) -> Result<Vec<Step>, sqlx::Error> {
+    let found = look_up(pool, connection, &facts).await?;
+    Ok(last_prices(facts).into_iter().map(|fact| step(connection, fact, at, &found)).collect())
+}
+
+async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Result<Found, sqlx::Error> {
+    let mut styles: Vec<String> = vec![];
+    let (mut products, mut inventories): (Vec<&str>, Vec<&str>) = (vec![], vec![]);
+    for fact in facts {
+        match fact {
+            Fact::PriceObserved { style_code, .. } => styles.push(style_code.clone()),
+            Fact::Product(ObservedProduct { external, .. }) | Fact::ProductRemoved { external } => {
+                products.push(external.as_str());
+            }
+            Fact::StockObserved { inventory, .. } | Fact::StockAdjusted { inventory, .. } => {
+                inventories.push(inventory.as_str());
+            }
+            Fact::OrderPlaced { .. }
+            | Fact::OrderPaid { .. }
+            | Fact::OrderCancelled { .. }
+            | Fact::Hint(_)
+            | Fact::SignalRaised { .. } => {}
+        }
+    }
+    let (tenant, id) = (connection.tenant, connection.id);
+    let mut found =
+        Found { priced: HashMap::new(), of_product: HashMap::new(), of_inventory: HashMap::new() };
+    if !styles.is_empty() {
+        found.priced = variants_of_style(pool, tenant, &connection.details.brand, &styles).await?;
+    }
+    if !products.is_empty() {
+        found.of_product = listings_of_products(pool, tenant, id, &products).await?;
+    }
+    if !inventories.is_empty() {
+        found.of_inventory = listings_of_inventories(pool, tenant, id, &inventories).await?;
+    }
+    Ok(found)
+}
+
+/// Of several prices for one size in one market, the last.
+fn last_prices(facts: Vec<Fact>) -> Vec<Fact> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<Fact> = facts
+        .into_iter()
+        .rev()
+        .filter(|fact| match fact {
+            Fact::PriceObserved { style_code, size, market, .. } => {
+                seen.insert((style_code.clone(), size.clone(), market.clone()))
+            }
+            _ => true,
+        })
+        .collect();
+    kept.reverse();
+    kept
+}
+
+fn step(connection: &Connected, fact: Fact, at: DateTime<Utc>, found: &Found) -> Step {
+    let listed = |external: &ExternalId| found.of_product.get(external.as_str()).cloned().unwrap_or_default();
+    match fact {
+        Fact::Product(observed) => {
+            Step::Product { listed: listed(&observed.external), observed, fresh: ProductId(Uuid::now_v7()) }
+        }
+        Fact::ProductRemoved { external } => Step::Removed { listings: listed(&external) },
+        Fact::StockObserved { inventory, platform_location, available, at: said } => {
+            if let Some(nothing) = elsewhere(connection, platform_location.as_ref()) {
+                return nothing;
+            }
+            let Some(available) = available else {
+                return nothing(format!("the platform does not track inventory item {inventory}"), false);
+            };
+            match found.of_inventory.get(inventory.as_str()) {
+                Some(listings) => {
+                    Step::Stock { listings: listings.clone(), available, at: said.unwrap_or(at) }
+                }
+                None => nothing(format!("no listing has inventory item {inventory}"), true),
+            }
+        }
+        Fact::StockAdjusted { inventory, platform_location, delta, reason } => {
+            if let Some(nothing) = elsewhere(connection, platform_location.as_ref()) {
+                return nothing;
+            }
+            let listings = found.of_inventory.get(inventory.as_str()).cloned().unwrap_or_default();
+            Step::Adjusted { listings, inventory, delta, reason }
+        }
+        Fact::OrderPlaced { external, lines } => Step::Order { external, lines, paid: false },
+        Fact::OrderPaid { external, lines } => Step::Order { external, lines, paid: true },
+        Fact::OrderCancelled { external } => Step::Cancelled { external },
+        Fact::PriceObserved { style_code, size, market, price, at } => {
+            priced(PriceNews { style_code, size, market, price, at }, &found.priced)
+        }
+        Fact::Hint(hint) => Step::Hint(hint),
+        Fact::SignalRaised { subject, payload } => Step::Signal { subject, payload },
+    }
+}
+
+/// A price, with the variants it means.
+pub(super) fn priced(news: PriceNews, found: &HashMap<String, Vec<StyledVariant>>) -> Step {
+    let targets: Vec<_> = found
+        .get(&news.style_code)
+        .into_iter()
+        .flatten()
+        .filter(|variant| variant.is(&news.style_code, news.size.as_deref()))
+        .map(|variant| (variant.product, variant.variant))
+        .collect();
+    if targets.is_empty() {
+        let size = news.size.as_deref().unwrap_or("any size");
+        return nothing(format!("nothing here is {} in {size}", news.style_code), true);
+    }
+    Step::Price { targets, news }
+}
+
+fn elsewhere(connection: &Connected, place: Option<&ExternalId>) -> Option<Step> {
+    let place = place?;
+    match &connection.details.platform_location {
+        Some(ours) if ours == place => None,
+        Some(_) => Some(nothing(format!("location {place} is not this connection's"), false)),
+        None => Some(nothing(
+            format!(
+                "it speaks of location {place}; set the connection's platform_location to say which counts"
+            ),
+            false,
+        )),
+    }
+}
+
+fn nothing(note: String, unmapped: bool) -> Step {
+    Step::Nothing { note, unmapped }
+}

@@ -1,0 +1,324 @@
+//! Follow-ups: what deliveries have left to do, done step by step: looked at, applied when its time has come, tried again.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use onhand_domain::values::{ConnectionId, ExternalId};
+use reqwest::Url;
+use serde_json::{Value, json};
+
+use super::{
+    Caller, Operations,
+    deliveries::{Effects, PriceNews},
+};
+use crate::{
+    ledger::{Attachments, Context, Decision, FollowUp, Followed, LedgerError},
+    outbox::follow_ups::{self, Leased, PRICE, UNMAPPED},
+    platforms::{Access, Call, Fact, Hint, adapter_of},
+    queries::{
+        checkpoints,
+        connections::{Connected, connected},
+    },
+    relay::policy,
+    secrets::Secret,
+};
+
+/// Follow-ups taken in one step.
+const STEP_MAX: i64 = 16;
+/// Longer than a look may take.
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// How long to wait for a read model that has not come far enough.
+const A_MOMENT: TimeDelta = TimeDelta::milliseconds(200);
+/// The largest answer of a platform that is read.
+const ANSWER_BYTES_MAX: usize = 4 * 1_048_576;
+
+/// Why a follow-up is not done.
+enum Setback {
+    /// It waits for something else, which is no failure.
+    NotYet,
+    /// It may go better later, at this time if the platform said so.
+    Again(String, Option<TimeDelta>),
+    /// It will not go better.
+    Never(String),
+}
+
+impl From<LedgerError> for Setback {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Refused(refusal) => Self::Never(refusal.to_string()),
+            error => Self::Again(error.to_string(), None),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Setback {
+    fn from(error: sqlx::Error) -> Self {
+        LedgerError::from(error).into()
+    }
+}
+
+impl Operations {
+    /// Does what is due. Says how much that was; 0 means that there is nothing to do for now.
+    pub async fn follow_up(&self) -> Result<usize, LedgerError> {
+        let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
+        let leased = follow_ups::claim(pool, now, LEASE, STEP_MAX).await?;
+        let done = join_all(leased.iter().map(|leased| self.follow(leased))).await;
+        for (leased, done) in leased.iter().zip(done) {
+            let (at, why, counts) = match done {
+                Ok(()) => continue,
+                Err(Setback::NotYet) => {
+                    (Some(now + A_MOMENT), "a read model has not come far enough".into(), false)
+                }
+                Err(Setback::Never(why)) => (None, why, true),
+                Err(Setback::Again(why, _)) if leased.attempt >= policy::ATTEMPTS_MAX => {
+                    (None, format!("given up after {} attempts; the last: {why}", leased.attempt), true)
+                }
+                Err(Setback::Again(why, after)) => {
+                    let delay = || TimeDelta::from_std(policy::delay(leased.attempt)).unwrap_or(LEASE);
+                    (Some(self.ledger().clock().now() + after.unwrap_or_else(delay)), why, true)
+                }
+            };
+            tracing::debug!(
+                kind = leased.followed.kind,
+                external = leased.followed.external,
+                why,
+                "not done yet"
+            );
+            let why: String = why.chars().filter(|c| !c.is_control()).take(1_000).collect();
+            follow_ups::postpone(pool, leased, at, &why, counts).await?;
+        }
+        Ok(leased.len())
+    }
+
+    async fn follow(&self, leased: &Leased) -> Result<(), Setback> {
+        if leased.followed.kind == UNMAPPED {
+            return self.look_at_unmapped(leased).await;
+        }
+        let connection = connected(self.ledger().pool(), ConnectionId(leased.followed.connection)).await?;
+        let connection = connection
+            .filter(|connection| connection.tenant == leased.tenant)
+            .ok_or_else(|| Setback::Never("its connection is gone".to_owned()))?;
+        let effects = if leased.followed.kind == PRICE {
+            let news: PriceNews = leased
+                .payload
+                .clone()
+                .and_then(|payload| serde_json::from_value(payload).ok())
+                .ok_or_else(|| Setback::Never("its price cannot be read".to_owned()))?;
+            Effects::prepare_price(self.ledger().pool(), &connection, news).await?
+        } else {
+            let (facts, at) = self.look(leased, &connection).await?;
+            Effects::prepare(self.ledger().pool(), &connection, Some(facts), at).await?
+        };
+        self.take_effect(leased, effects).await
+    }
+
+    /// What was found becomes true, and the follow-up done, in one transaction.
+    async fn take_effect(&self, leased: &Leased, effects: Effects) -> Result<(), Setback> {
+        let (tenant, followed) = (leased.tenant, leased.followed.clone());
+        let (delivery, correlation_id) = (leased.delivery, leased.correlation_id.clone());
+        let reads = effects.reads();
+        let submitted = self
+            .submit(self.caller_of(leased), reads, move |lookup, now| {
+                let effected = effects.decide(lookup, now)?;
+                let further = effected.follow_ups.into_iter().map(|it| FollowUp {
+                    delivery,
+                    correlation_id: correlation_id.clone(),
+                    ..it
+                });
+                let attachments = Attachments {
+                    follow_ups: further.collect(),
+                    followed: vec![followed.clone()],
+                    ..Attachments::default()
+                };
+                Ok(Decision {
+                    changes: effected.changes,
+                    answer: json!({ "outcome": effected.outcome }).into(),
+                    attachments,
+                    ..Decision::default()
+                })
+            })
+            .await;
+        submitted?;
+        tracing::debug!(%tenant, kind = leased.followed.kind, "followed up");
+        self.directory.forget();
+        Ok(())
+    }
+
+    fn caller_of(&self, leased: &Leased) -> Caller {
+        let Followed { connection, kind, .. } = &leased.followed;
+        Caller::new(Context {
+            tenant: leased.tenant,
+            actor: if connection.is_nil() {
+                "follow_up".to_owned()
+            } else {
+                format!("connection:{connection}")
+            },
+            source: format!("follow_up/{kind}"),
+            correlation_id: leased.correlation_id.clone(),
+            causation_id: Some(leased.delivery.to_string()),
+            traceparent: None,
+        })
+    }
+
+    /// Deliveries that spoke of what nobody knew are looked at again, once the list of them has come far enough.
+    async fn look_at_unmapped(&self, leased: &Leased) -> Result<(), Setback> {
+        let pool = self.ledger().pool();
+        let seen = checkpoints::position(pool, leased.tenant, "deliveries").await?;
+        if seen < leased.position {
+            return Err(Setback::NotYet);
+        }
+        let after = leased.payload.as_ref().and_then(|payload| payload["after"].as_i64()).unwrap_or(0);
+        let caller = self.caller_of(leased);
+        let next = self.replay_unmapped(leased.tenant, &caller, after).await?;
+        let attachments = Attachments {
+            followed: vec![leased.followed.clone()],
+            follow_ups: next
+                .into_iter()
+                .map(|after| again(leased, after, self.ledger().clock().now()))
+                .collect(),
+            ..Attachments::default()
+        };
+        self.submit(caller, vec![], move |_, _| {
+            Ok(Decision { attachments: attachments.clone(), ..Decision::default() })
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Looks at what was hinted at. Gives what it says, and when it was looked at.
+    async fn look(
+        &self,
+        leased: &Leased,
+        connection: &Connected,
+    ) -> Result<(Vec<Fact>, DateTime<Utc>), Setback> {
+        let never = |why: &str| Setback::Never(why.to_owned());
+        let external =
+            ExternalId::new(&leased.followed.external).map_err(|wrong| never(&wrong.to_string()))?;
+        let hint = Hint { resource: leased.followed.kind, external };
+        let adapter = adapter_of(connection.details.platform);
+        let at = self.ledger().clock().now();
+        let secret = |name| self.secret(connection, name);
+        let (token, app_secret) =
+            (secret("access_token"), secret("app_secret").or_else(|| secret("webhook_secret")));
+        let access = Access {
+            details: &connection.details,
+            token: token.as_ref(),
+            app_secret: app_secret.as_ref(),
+            now: at,
+        };
+        let call = adapter.look(&hint, &access).ok_or_else(|| {
+            never("the connection lacks what it takes to look at the platform: its access_token, app or account")
+        })?;
+        let endpoint = connection.details.endpoint.as_deref().or_else(|| adapter.endpoint());
+        let body = self.call(call, endpoint).await?;
+        let Some(body) = body else {
+            // It is gone by the time it is looked at.
+            let gone =
+                (hint.resource == "product").then_some(Fact::ProductRemoved { external: hint.external });
+            return gone
+                .map(|fact| (vec![fact], at))
+                .ok_or_else(|| never("the platform does not know it any more (404)"));
+        };
+        let facts = adapter.seen(&hint, &body, at, &connection.details);
+        Ok((facts.map_err(|error| Setback::Never(error.to_string()))?, at))
+    }
+
+    /// One call. None: the platform says that there is no such thing.
+    async fn call(&self, call: Call, endpoint: Option<&str>) -> Result<Option<Vec<u8>>, Setback> {
+        let address = if call.target.starts_with('/') {
+            let endpoint =
+                endpoint.ok_or_else(|| Setback::Never("the connection has no endpoint".to_owned()))?;
+            format!("{}{}", endpoint.trim_end_matches('/'), call.target)
+        } else {
+            call.target
+        };
+        let url = Url::parse(&address).map_err(|error| Setback::Never(format!("no address: {error}")))?;
+        let mut request = self.http.request(call.method, url);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = call.body {
+            request = request.body(body);
+        }
+        // The error of a request may carry its address, and that a secret.
+        let mut response = request
+            .send()
+            .await
+            .map_err(|error| Setback::Again(format!("no answer: {}", error.without_url()), None))?;
+        let status = response.status().as_u16();
+        let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let wait = wait.map(|seconds: u32| TimeDelta::seconds(i64::from(seconds.min(3_600))));
+        match status {
+            200..=299 => {}
+            404 | 410 => return Ok(None),
+            408 | 425 | 429 | 500.. => {
+                return Err(Setback::Again(format!("the platform answered {status}"), wait));
+            }
+            401 | 403 => {
+                let why = format!("the platform answered {status}; look at the connection's access_token");
+                return Err(Setback::Again(why, None));
+            }
+            _ => return Err(Setback::Never(format!("the platform answered {status}"))),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| Setback::Again(format!("the answer broke off: {}", error.without_url()), None))?
+        {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(Setback::Never(format!("the answer has more than {ANSWER_BYTES_MAX} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Some(body))
+    }
+
+    fn secret(&self, connection: &Connected, name: &str) -> Option<Secret> {
+        let opened = self.keys.open(connection.tenant, connection.secret(name)?);
+        opened
+            .inspect_err(
+                |error| tracing::error!(connection = %connection.id, %error, "a secret cannot be opened"),
+            )
+            .ok()
+    }
+
+    /// What a connection's webhooks may be signed with, the newest first.
+    pub(crate) fn webhook_secrets(&self, connection: &Connected) -> Vec<Secret> {
+        ["webhook_secret", "previous_webhook_secret"]
+            .into_iter()
+            .filter_map(|name| self.secret(connection, name))
+            .collect()
+    }
+}
+
+fn again(leased: &Leased, after: i64, due: DateTime<Utc>) -> FollowUp {
+    FollowUp {
+        connection: leased.followed.connection,
+        kind: UNMAPPED,
+        external: leased.followed.external.clone(),
+        payload: Some(Value::from(json!({ "after": after }))),
+        delivery: leased.delivery,
+        correlation_id: leased.correlation_id.clone(),
+        due,
+    }
+}
+
+/// Does what is due until told to stop.
+pub async fn run(operations: Operations, mut stop: tokio::sync::watch::Receiver<bool>) {
+    const IDLE: std::time::Duration = std::time::Duration::from_millis(100);
+    let committed: Arc<tokio::sync::Notify> = operations.ledger().committed();
+    while !*stop.borrow() {
+        match operations.follow_up().await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => tracing::warn!(%error, "follow-ups cannot be taken for the moment"),
+        }
+        tokio::select! {
+            _ = stop.changed() => break,
+            () = tokio::time::sleep(IDLE) => {}
+            () = committed.notified() => tokio::time::sleep(IDLE / 10).await,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Follow-ups: what a delivery has left to do, kept until it is done, whoever dies meanwhile.
+//!
+//! Noted in the commit of the delivery, taken under a lease, and removed in the commit of what came of it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use onhand_domain::values::TenantId;
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::ledger::{FollowUp, Followed};
+
+/// The kinds there are; what platforms hint at, and what waits here.
+pub const KINDS: [&str; 9] =
+    ["product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, "inventory"];
+/// A market price whose monitor lets it count later.
+pub const PRICE: &str = "price";
+/// Deliveries that spoke of what nobody knew, to be looked at again.
+pub const UNMAPPED: &str = "unmapped";
+
+/// A follow-up under a lease.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What it is and what to do once it is done.
+    pub followed: Followed,
+    /// What it takes beyond that.
+    pub payload: Option<Value>,
+    /// Of the entry that made it owed.
+    pub position: i64,
+    /// The delivery that led to it.
+    pub delivery: Uuid,
+    /// Of the request that led to it.
+    pub correlation_id: String,
+    /// This one included, from 1.
+    pub attempt: i32,
+}
+
+/// Notes what is to be done, in the caller's transaction. What was asked for before and is not done is done once.
+pub(crate) async fn note(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    position: i64,
+    follow_ups: &[FollowUp],
+) -> Result<(), sqlx::Error> {
+    // One statement may not touch a row twice; of two for the same thing the last counts.
+    let last: BTreeMap<_, &FollowUp> =
+        follow_ups.iter().map(|it| ((it.connection, it.kind, it.external.as_str()), it)).collect();
+    let rows: Vec<&FollowUp> = last.into_values().collect();
+    sqlx::query(
+        "insert into follow_ups (tenant_id, connection_id, kind, external, payload, status, position, delivery_id,
+                                 correlation_id, next_attempt_at)
+         select $1, f.connection_id, f.kind, f.external, f.payload::jsonb, 'pending', $2, f.delivery_id,
+                f.correlation_id, f.due
+         from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::timestamptz[])
+              as f (connection_id, kind, external, payload, delivery_id, correlation_id, due)
+         -- Once more: whoever is at it finds its lease gone, and leaves the row for another round.
+         on conflict (tenant_id, connection_id, kind, external) do update
+             set payload = excluded.payload, status = 'pending', position = excluded.position,
+                 delivery_id = excluded.delivery_id, correlation_id = excluded.correlation_id, attempts = 0,
+                 next_attempt_at = excluded.next_attempt_at, token = null, leased_until = null, last_error = null",
+    )
+    .bind(tenant.0)
+    .bind(position)
+    .bind(rows.iter().map(|it| it.connection).collect::<Vec<_>>())
+    .bind(rows.iter().map(|it| it.kind).collect::<Vec<_>>())
+    .bind(rows.iter().map(|it| it.external.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|it| it.payload.as_ref().map(Value::to_string)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|it| it.delivery).collect::<Vec<_>>())
+    .bind(rows.iter().map(|it| it.correlation_id.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|it| it.due).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Removes what is done, in the caller's transaction; what has been asked for again meanwhile stays.
+pub(crate) async fn finish(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    followed: &[Followed],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "delete from follow_ups f
+         using unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) as done (connection_id, kind, external, token)
+         where f.tenant_id = $1 and f.connection_id = done.connection_id and f.kind = done.kind
+           and f.external = done.external and f.token = done.token",
+    )
+    .bind(tenant.0)
+    .bind(followed.iter().map(|it| it.connection).collect::<Vec<_>>())
+    .bind(followed.iter().map(|it| it.kind).collect::<Vec<_>>())
+    .bind(followed.iter().map(|it| it.external.as_str()).collect::<Vec<_>>())
+    .bind(followed.iter().map(|it| it.token).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+type Row = (Uuid, Uuid, String, String, Option<Value>, i64, Uuid, String, i32);
+
+/// Leases up to `limit` follow-ups that are due at `now`, oldest first; those of vanished workers first become due again.
+pub async fn claim(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    lease: TimeDelta,
+    limit: i64,
+) -> Result<Vec<Leased>, sqlx::Error> {
+    sqlx::query(
+        "update follow_ups set status = 'pending', token = null, leased_until = null
+         where status = 'leased' and leased_until < $1 -- follow_ups_lease_end_idx",
+    )
+    .bind(now)
+    .execute(pool)
+    .await?;
+    let token = Uuid::now_v7();
+    let rows: Vec<Row> = sqlx::query_as(
+        "with due as (
+             select tenant_id, connection_id, kind, external from follow_ups
+             where status = 'pending' and next_attempt_at <= $1 -- follow_ups_due_idx
+             order by next_attempt_at limit $2
+             for update skip locked -- what another is taking is not waited for
+         )
+         update follow_ups f
+         set status = 'leased', token = $3, leased_until = $4, attempts = f.attempts + 1
+         from due
+         where f.tenant_id = due.tenant_id and f.connection_id = due.connection_id and f.kind = due.kind
+           and f.external = due.external
+         returning f.tenant_id, f.connection_id, f.kind, f.external, f.payload, f.position, f.delivery_id,
+                   f.correlation_id, f.attempts",
+    )
+    .bind(now)
+    .bind(limit)
+    .bind(token)
+    .bind(now + lease)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| leased(row, token)).collect())
+}
+
+/// None for a kind that only a newer program knows; its lease runs out.
+fn leased(row: Row, token: Uuid) -> Option<Leased> {
+    let (tenant, connection, kind, external, payload, position, delivery, correlation_id, attempt) = row;
+    let kind = KINDS.into_iter().find(|known| *known == kind)?;
+    Some(Leased {
+        tenant: TenantId(tenant),
+        followed: Followed { connection, kind, external, token },
+        payload,
+        position,
+        delivery,
+        correlation_id,
+        attempt,
+    })
+}
+
+/// Ends a lease without success: again at `at`, or never if that is none. `counts` tells an attempt from mere waiting.
+pub async fn postpone(
+    pool: &PgPool,
+    leased: &Leased,
+    at: Option<DateTime<Utc>>,
+    error: &str,
+    counts: bool,
+) -> Result<(), sqlx::Error> {
+    let Followed { connection, kind, external, token } = &leased.followed;
+    sqlx::query(
+        "update follow_ups
+         set status = case when $6::timestamptz is null then 'dead' else 'pending' end,
+             next_attempt_at = coalesce($6, next_attempt_at), token = null, leased_until = null, last_error = $7,
+             attempts = case when $8 then attempts else attempts - 1 end
+         where tenant_id = $1 and connection_id = $2 and kind = $3 and external = $4 and token = $5",
+    )
+    .bind(leased.tenant.0)
+    .bind(connection)
+    .bind(kind)
+    .bind(external)
+    .bind(token)
+    .bind(at)
+    .bind(error)
+    .bind(counts)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// How many are still to be done, of all tenants: for tests and for health.
+pub async fn pending(pool: &PgPool) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
+    sqlx::query_as("select count(*), min(next_attempt_at) from follow_ups where status <> 'dead'")
+        .fetch_one(pool)
+        .await
+}

@@ -1,0 +1,74 @@
+//! Looking at what Clover's webhooks hint at: the calls, and which record their answers show.
+//!
+//! Items are asked for with their stock and orders with their lines and payments, each in one call.
+
+mod bodies;
+
+use axum::http::Method;
+use chrono::{DateTime, Utc};
+use onhand_domain::connection::ConnectionDetails;
+use serde::Deserialize;
+
+use super::super::{
+    adapter::{Access, Call, Hint},
+    fact::{Fact, Undecodable},
+    read,
+};
+
+/// The call that shows what was hinted at.
+pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
+    let token = access.token?;
+    let merchant = escaped(access.details.account.as_deref()?);
+    let id = escaped(hint.external.as_str());
+    let target = match hint.resource {
+        "product" => format!("/v3/merchants/{merchant}/items/{id}?expand=itemStock"),
+        "order" => format!("/v3/merchants/{merchant}/orders/{id}?expand=lineItems,payments"),
+        _ => return None,
+    };
+    let headers = vec![("authorization", format!("Bearer {}", token.reveal()))];
+    Some(Call { method: Method::GET, target, headers, body: None })
+}
+
+/// An id as one step of a path. Clover's own consist of capital letters and digits.
+fn escaped(id: &str) -> String {
+    id.bytes()
+        .map(|byte| match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// What Clover answers with where it shows no record.
+#[derive(Deserialize)]
+struct Problem {
+    message: Option<String>,
+}
+
+/// Understands what a call has shown.
+pub(super) fn seen(
+    hint: &Hint,
+    body: &[u8],
+    at: DateTime<Utc>,
+    details: &ConnectionDetails,
+) -> Result<Vec<Fact>, Undecodable> {
+    let Problem { message } = read::json(body)?;
+    if let Some(message) = message {
+        return no_record(hint, &message);
+    }
+    match hint.resource {
+        "product" => read::json::<bodies::Item>(body)?.observed(&hint.external, at, details.currency),
+        "order" => read::json::<bodies::Order>(body)?.observed(&hint.external),
+        _ => Ok(vec![]),
+    }
+}
+
+/// An item that is not there has been removed. An order that is not there may only be too new to be shown;
+/// that one was deleted is told by a webhook.
+fn no_record(hint: &Hint, message: &str) -> Result<Vec<Fact>, Undecodable> {
+    if !message.to_lowercase().contains("not found") {
+        return Err(Undecodable(format!("Clover answers: {}", read::word(message))));
+    }
+    let removed = Fact::ProductRemoved { external: hint.external.clone() };
+    Ok(if hint.resource == "product" { vec![removed] } else { vec![] })
+}

@@ -1,0 +1,231 @@
+//! Clover's records of items and orders, as its API shows them.
+//!
+//! An item of Clover's is one thing to sell, hence a product with one variant. A line of an order is one unit
+//! of it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{
+    catalog::{ObservedProduct, ObservedVariant},
+    product::ProductDetails,
+    values::{Currency, ExternalId, Money, Quantity},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::super::{
+    fact::{Fact, SoldLine, Undecodable},
+    read,
+};
+
+/// An item with its stock.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Item {
+    id: ExternalId,
+    name: Option<String>,
+    sku: Option<String>,
+    price: Option<Value>,
+    price_type: Option<String>,
+    hidden: Option<bool>,
+    deleted: Option<bool>,
+    modified_time: Option<Value>,
+    item_stock: Option<ItemStock>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ItemStock {
+    /// With decimals, for what is sold by weight.
+    quantity: Option<Value>,
+    /// The same, rounded; older records have nothing else.
+    stock_count: Option<Value>,
+    modified_time: Option<Value>,
+}
+
+/// Milliseconds since 1970.
+fn time(value: Option<&Value>) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(read::whole(value?)?)
+}
+
+impl Item {
+    /// The product and its stock, or its end.
+    pub(super) fn observed(
+        self,
+        asked: &ExternalId,
+        at: DateTime<Utc>,
+        currency: Currency,
+    ) -> Result<Vec<Fact>, Undecodable> {
+        same(asked, &self.id)?;
+        if self.hidden == Some(true) || self.deleted == Some(true) {
+            return Ok(vec![Fact::ProductRemoved { external: self.id }]);
+        }
+        let stock = self.item_stock.as_ref().map(|stock| stock.observed(&self.id, at)).transpose()?;
+        let mut facts = vec![self.product(at, currency)];
+        facts.extend(stock);
+        Ok(facts)
+    }
+
+    fn product(self, at: DateTime<Utc>, currency: Currency) -> Fact {
+        let title = read::filled(self.name).unwrap_or_else(|| self.id.to_string());
+        // The price of what is priced at the till is written as 0.
+        let price = self.price.filter(|_| self.price_type.as_deref() != Some("VARIABLE"));
+        let price = price.as_ref().and_then(read::whole).and_then(|minor| Money::new(minor, currency).ok());
+        let variant = ObservedVariant {
+            external: self.id.clone(),
+            inventory: Some(self.id.clone()),
+            sku: read::sku(self.sku.as_deref()),
+            attributes: BTreeMap::new(),
+            price,
+        };
+        Fact::Product(ObservedProduct {
+            details: ProductDetails { title: read::title(&title), ..ProductDetails::default() },
+            variants: vec![variant],
+            complete: true,
+            at: time(self.modified_time.as_ref()).unwrap_or(at),
+            external: self.id,
+        })
+    }
+}
+
+impl ItemStock {
+    /// What is there of an item; a merchant has one place. Clover counts what it shows a number for.
+    fn observed(&self, item: &ExternalId, at: DateTime<Utc>) -> Result<Fact, Undecodable> {
+        let wrong = || Undecodable(format!("the stock of item {item} is not a decimal number"));
+        let quantity = self.quantity.as_ref().or(self.stock_count.as_ref());
+        let available = quantity.map(|quantity| floor(quantity).ok_or_else(wrong)).transpose()?;
+        Ok(Fact::StockObserved {
+            inventory: item.clone(),
+            platform_location: None,
+            available,
+            at: Some(time(self.modified_time.as_ref()).unwrap_or(at)),
+        })
+    }
+}
+
+/// The whole units in a decimal: part of a unit cannot be sold here, so it is not counted as one.
+fn floor(value: &Value) -> Option<i64> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text.as_str(), ""));
+    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: i64 = whole.parse().ok()?;
+    let below = whole.starts_with('-') && fraction.bytes().any(|digit| digit != b'0');
+    if below { number.checked_sub(1) } else { Some(number) }
+}
+
+/// A list that was asked for with `expand`.
+#[derive(Deserialize)]
+struct Expanded<T> {
+    elements: Option<Vec<T>>,
+}
+
+/// An order with its lines and payments.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Order {
+    id: ExternalId,
+    state: Option<String>,
+    payment_state: Option<String>,
+    deleted: Option<bool>,
+    line_items: Option<Expanded<Line>>,
+    payments: Option<Expanded<Payment>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    item: Option<Reference>,
+    name: Option<String>,
+    /// Thousandths of a unit, for what is sold by weight or length; none for what is sold by the piece.
+    unit_qty: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    id: Option<ExternalId>,
+}
+
+#[derive(Deserialize)]
+struct Payment {
+    result: Option<String>,
+}
+
+impl Order {
+    /// What has become of the order that was asked for; nothing, while it has no lines.
+    pub(super) fn observed(self, asked: &ExternalId) -> Result<Vec<Fact>, Undecodable> {
+        same(asked, &self.id)?;
+        if self.deleted == Some(true) || self.is("REFUNDED") || self.is("CREDITED") {
+            return Ok(vec![Fact::OrderCancelled { external: self.id }]);
+        }
+        let paid =
+            self.is("LOCKED") || self.is("PAID") || self.payments.as_ref().is_some_and(Expanded::has_paid);
+        let external = self.id;
+        let lines = sold(self.line_items.and_then(|lines| lines.elements).unwrap_or_default())?;
+        Ok(match (lines.is_empty(), paid) {
+            (true, _) => vec![],
+            (false, true) => vec![Fact::OrderPaid { external, lines }],
+            (false, false) => vec![Fact::OrderPlaced { external, lines }],
+        })
+    }
+
+    /// Clover writes states in small letters and payment states in capitals.
+    fn is(&self, state: &str) -> bool {
+        let states = [self.state.as_deref(), self.payment_state.as_deref()];
+        states.into_iter().flatten().any(|it| it.eq_ignore_ascii_case(state))
+    }
+}
+
+impl Expanded<Payment> {
+    /// Attempts that came to nothing are kept among the payments.
+    fn has_paid(&self) -> bool {
+        let failed = |payment: &Payment| {
+            matches!(payment.result.as_deref(), Some("FAIL" | "INITIATED" | "VOIDED" | "VOIDING"))
+        };
+        self.elements.as_ref().is_some_and(|payments| !payments.iter().all(failed))
+    }
+}
+
+/// The lines, one for each item. What is not in the inventory stays a line of its own.
+fn sold(units: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
+    let mut sums: Vec<(Option<ExternalId>, String, i64)> = Vec::new();
+    let mut places: BTreeMap<ExternalId, usize> = BTreeMap::new();
+    for line in units {
+        let thousandths = line.unit_qty.as_ref().map_or(Some(1_000), read::whole).filter(|sold| *sold >= 0);
+        let thousandths = thousandths
+            .ok_or_else(|| Undecodable("the unitQty of a line is no number of thousandths".into()))?;
+        let item = line.item.and_then(|item| item.id);
+        let known = item.as_ref().and_then(|item| places.get(item).copied());
+        if let Some(place) = known
+            && let Some((_, _, sum)) = sums.get_mut(place)
+        {
+            *sum = sum.saturating_add(thousandths);
+            continue;
+        }
+        places.extend(item.clone().map(|item| (item, sums.len())));
+        sums.push((item, read::title(&line.name.unwrap_or_default()), thousandths));
+    }
+    read::within(sums.len(), read::LINES_MAX, "order lines")?;
+    let mut lines = Vec::with_capacity(sums.len());
+    for (external_variant, title, thousandths) in sums.into_iter().filter(|(_, _, sum)| *sum > 0) {
+        // Whoever buys part of a unit leaves none that is whole.
+        let units = thousandths / 1_000 + i64::from(thousandths % 1_000 > 0);
+        let quantity = Quantity::new(units).map_err(|wrong| Undecodable(wrong.to_string()))?;
+        lines.push(SoldLine { external_variant, sku: None, quantity, title });
+    }
+    Ok(lines)
+}
+
+/// Refuses a record that is not the one that was asked for.
+fn same(asked: &ExternalId, shown: &ExternalId) -> Result<(), Undecodable> {
+    if asked != shown {
+        return Err(Undecodable(format!("{asked} was asked for, and {shown} is shown")));
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Reading bodies: what identifies or counts must be right, what only describes is taken as it comes.
+//!
+//! Ids are kept as texts of any length and never pass through a floating point number.
+
+use chrono::{DateTime, Utc};
+use onhand_domain::values::{Currency, Money, Quantity, Sku};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::fact::Undecodable;
+
+/// The most lines an order may have.
+pub(super) const LINES_MAX: usize = 500;
+/// The most facts one delivery may tell.
+pub(super) const FACTS_MAX: usize = 2_000;
+/// The longest title that is kept, in characters.
+const TITLE_MAX: usize = 500;
+/// Characters of a name or a value that are kept.
+const WORD_MAX: usize = 200;
+
+/// A JSON body. A byte order mark before it is passed over; it was signed with the rest.
+pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Undecodable> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    Ok(serde_json::from_slice(body)?)
+}
+
+/// RFC 3339, or none.
+pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())
+}
+
+/// A text with something in it.
+pub(super) fn filled(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// A title that is not too long to be kept.
+pub(super) fn title(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(TITLE_MAX).collect()
+}
+
+/// No more of a text than anybody would read; a body that is all one name must not be multiplied by its variants.
+pub(super) fn word(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(WORD_MAX).collect()
+}
+
+/// None for what cannot be a SKU: the variant is then known by the platform's id alone.
+pub(super) fn sku(text: Option<&str>) -> Option<Sku> {
+    Sku::new(text?.trim()).ok()
+}
+
+/// Decimal money, as text or number. None for what cannot be a price: the rest is still worth knowing.
+pub(super) fn money(price: &Value, currency: Currency) -> Option<Money> {
+    match price {
+        Value::String(text) => Money::parse(text.trim(), currency).ok(),
+        Value::Number(number) => Money::parse(&number.to_string(), currency).ok(),
+        _ => None,
+    }
+}
+
+/// Units of something sold: whole and not negative, as a number or as a text (`"2"`, `2.0`).
+pub(super) fn units(value: &Value) -> Result<Quantity, Undecodable> {
+    let count = whole(value).ok_or_else(|| Undecodable(format!("{} is no number of units", cut(value))))?;
+    Quantity::new(count).map_err(|wrong| Undecodable(wrong.to_string()))
+}
+
+/// A whole number, as a number or as a text. None if it has a fraction, or is none at all.
+pub(super) fn whole(value: &Value) -> Option<i64> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    fraction.bytes().all(|digit| digit == b'0').then(|| whole.parse().ok()).flatten()
+}
+
+/// Refuses what no shop sends and nobody could take in at once.
+pub(super) fn within(found: usize, most: usize, what: &str) -> Result<(), Undecodable> {
+    if found > most {
+        return Err(Undecodable(format!("{found} {what} came at once, and {most} are the most")));
+    }
+    Ok(())
+}
+
+fn cut(value: &Value) -> String {
+    value.to_string().chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written() {
+        for (value, number) in [
+            (json!(2), Some(2)),
+            (json!("2"), Some(2)),
+            (json!(2.0), Some(2)),
+            (json!("-2.000"), Some(-2)),
+            (json!(2.5), None),
+            (json!("2.50001"), None),
+            (json!(null), None),
+            (json!("two"), None),
+            (json!("."), None),
+        ] {
+            assert_eq!(whole(&value), number, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(json::<Value>(b"\xef\xbb\xbf{\"id\":1}"), Ok(json!({ "id": 1 })));
+    }
+}

@@ -1,0 +1,93 @@
+//! Shopee's API: the signed calls that show an order or an item, and what their answers say.
+//!
+//! What is signed is the partner id, the path, the time, the access token and the shop id, all run together.
+//! A call is good for five minutes.
+
+mod items;
+mod models;
+mod orders;
+
+use axum::http::Method;
+use chrono::{DateTime, Utc};
+use onhand_domain::connection::ConnectionDetails;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::{
+    adapter::{Access, Call, Hint},
+    fact::{Fact, Undecodable},
+    read, signature,
+};
+
+/// Where the API is, unless a connection names another place, such as the one for tests.
+pub(super) const ENDPOINT: &str = "https://partner.shopeemobile.com";
+
+/// The hint at the models of an item, which are shown by a call of their own.
+const MODELS: &str = "models";
+
+/// What surrounds every answer.
+#[derive(Deserialize)]
+struct Answer {
+    /// Empty if all went well.
+    error: Option<String>,
+    message: Option<String>,
+    #[serde(default)]
+    response: Value,
+}
+
+/// The call that shows an order, an item or the models of an item.
+pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
+    let external = encoded(hint.external.as_str());
+    let (path, asked) = match hint.resource {
+        "order" => (
+            "/api/v2/order/get_order_detail",
+            format!("order_sn_list={external}&response_optional_fields=item_list"),
+        ),
+        "product" => ("/api/v2/product/get_item_base_info", format!("item_id_list={external}")),
+        MODELS => ("/api/v2/product/get_model_list", format!("item_id={external}")),
+        _ => return None,
+    };
+    let partner = access.details.app.as_deref()?;
+    let shop = access.details.account.as_deref()?;
+    let token = access.token?.reveal();
+    let key = access.app_secret?.reveal();
+    let time = access.now.timestamp();
+    let signed = format!("{partner}{path}{time}{token}{shop}");
+    let sign = hex::encode(signature::hmac_sha256(key, signed.as_bytes()));
+    let (partner, shop, token) = (encoded(partner), encoded(shop), encoded(token));
+    let who =
+        format!("partner_id={partner}&timestamp={time}&access_token={token}&shop_id={shop}&sign={sign}");
+    Some(Call { method: Method::GET, target: format!("{path}?{who}&{asked}"), headers: vec![], body: None })
+}
+
+/// Understands what such a call has shown.
+pub(super) fn seen(
+    hint: &Hint,
+    body: &[u8],
+    at: DateTime<Utc>,
+    details: &ConnectionDetails,
+) -> Result<Vec<Fact>, Undecodable> {
+    let answer: Answer = read::json(body)?;
+    if let Some(error) = read::filled(answer.error) {
+        // The name of an error may have that of the part of the API before it.
+        if hint.resource != "order" && error.ends_with("error_item_not_found") {
+            return Ok(vec![Fact::ProductRemoved { external: hint.external.clone() }]);
+        }
+        let message = answer.message.unwrap_or_default();
+        return Err(Undecodable(format!("Shopee answers {}: {}", read::word(&error), read::word(&message))));
+    }
+    let response = answer.response;
+    match hint.resource {
+        "order" => serde_json::from_value::<orders::Orders>(response)?.facts(hint),
+        "product" => serde_json::from_value::<items::Items>(response)?.facts(hint, at, details),
+        MODELS => serde_json::from_value::<models::Models>(response)?.facts(hint, at, details),
+        _ => Ok(vec![]),
+    }
+}
+
+/// A text as a query can hold it.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}

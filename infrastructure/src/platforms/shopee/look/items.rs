@@ -1,0 +1,168 @@
+//! Items, as a look at Shopee shows them: what they are, what they cost, how many there are.
+//!
+//! An item with models shows neither prices nor stock, so such an item leads to a look at its models.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{
+    catalog::{ObservedProduct, ObservedVariant},
+    connection::ConnectionDetails,
+    product::ProductDetails,
+    values::{Currency, ExternalId, Money},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::super::{
+    adapter::Hint,
+    fact::{Fact, Undecodable},
+    read,
+};
+use super::super::inbound::moment;
+
+/// The answer about an item.
+#[derive(Deserialize)]
+pub(super) struct Items {
+    item_list: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    item_id: ExternalId,
+    item_name: Option<String>,
+    item_sku: Option<String>,
+    item_status: Option<String>,
+    update_time: Option<Value>,
+    has_model: Option<Value>,
+    brand: Option<Value>,
+    price_info: Option<Value>,
+    stock_info_v2: Option<Stock>,
+}
+
+/// How many there are of an item without models, or of a model.
+#[derive(Deserialize)]
+pub(super) struct Stock {
+    summary_info: Option<Summary>,
+    /// The stock that the seller sets, by place; that in Shopee's own warehouses is apart.
+    seller_stock: Option<Vec<Place>>,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    total_available_stock: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    stock: Value,
+    if_saleable: Option<Value>,
+}
+
+impl Items {
+    /// The item that was hinted at.
+    pub(super) fn facts(
+        self,
+        hint: &Hint,
+        at: DateTime<Utc>,
+        details: &ConnectionDetails,
+    ) -> Result<Vec<Fact>, Undecodable> {
+        match self.item_list.into_iter().find(|item| item.item_id == hint.external) {
+            Some(item) => item.facts(at, details),
+            None => Ok(vec![Fact::ProductRemoved { external: hint.external.clone() }]),
+        }
+    }
+}
+
+impl Item {
+    fn facts(self, at: DateTime<Utc>, details: &ConnectionDetails) -> Result<Vec<Fact>, Undecodable> {
+        // Banned, under review or deleted: nobody can buy it.
+        if !matches!(self.item_status.as_deref(), None | Some("NORMAL" | "UNLIST")) {
+            return Ok(vec![Fact::ProductRemoved { external: self.item_id }]);
+        }
+        if self.has_model.as_ref().is_some_and(yes) {
+            return Ok(vec![Fact::Hint(Hint { resource: super::MODELS, external: self.item_id })]);
+        }
+        let stock = Stock::observed(self.stock_info_v2.as_ref(), &self.item_id, at)?;
+        let changed = self.update_time.as_ref().and_then(moment);
+        let title = read::filled(self.item_name).unwrap_or_else(|| self.item_id.to_string());
+        let product = Fact::Product(ObservedProduct {
+            details: ProductDetails {
+                title: read::title(&title),
+                vendor: self.brand.as_ref().and_then(vendor),
+                ..ProductDetails::default()
+            },
+            variants: vec![ObservedVariant {
+                external: self.item_id.clone(),
+                inventory: Some(self.item_id.clone()),
+                sku: read::sku(self.item_sku.as_deref()),
+                attributes: BTreeMap::new(),
+                price: price(self.price_info.as_ref(), details.currency),
+            }],
+            complete: true,
+            at: changed.unwrap_or(at),
+            external: self.item_id,
+        });
+        Ok(std::iter::once(product).chain(stock).collect())
+    }
+}
+
+impl Stock {
+    /// What is there of something at the time of the look; none where the answer does not say.
+    ///
+    /// The time is that of the look and not that of the last change of the item: a sale may take stock away
+    /// and leave the latter as it was.
+    pub(super) fn observed(
+        stock: Option<&Self>,
+        inventory: &ExternalId,
+        at: DateTime<Utc>,
+    ) -> Result<Option<Fact>, Undecodable> {
+        let available = stock.map(Self::available).transpose()?.flatten();
+        Ok(available.map(|available| Fact::StockObserved {
+            inventory: inventory.clone(),
+            platform_location: None,
+            available: Some(available),
+            at: Some(at),
+        }))
+    }
+
+    /// The sum of what the seller has for sale; or Shopee's own sum, where the stock is in its warehouses.
+    fn available(&self) -> Result<Option<i64>, Undecodable> {
+        let places = self.seller_stock.as_deref().unwrap_or_default();
+        if places.is_empty() {
+            let summary = self.summary_info.as_ref();
+            return summary.and_then(|summary| summary.total_available_stock.as_ref()).map(units).transpose();
+        }
+        let mut sum = 0_i64;
+        for place in places.iter().filter(|place| place.if_saleable.as_ref().is_none_or(yes)) {
+            sum = sum.saturating_add(units(&place.stock)?);
+        }
+        Ok(Some(sum))
+    }
+}
+
+fn units(stock: &Value) -> Result<i64, Undecodable> {
+    Ok(read::units(stock)?.units())
+}
+
+/// What it costs outside of promotions, which come and go without any push. None in another currency than the
+/// connection's.
+pub(super) fn price(info: Option<&Value>, currency: Currency) -> Option<Money> {
+    let first = info?.get(0)?;
+    let named = first.get("currency").and_then(Value::as_str);
+    if named.is_some_and(|named| named != currency.code()) {
+        return None;
+    }
+    read::money(first.get("original_price")?, currency)
+}
+
+/// The brand; what has none is of the brand `NoBrand` there.
+fn vendor(brand: &Value) -> Option<String> {
+    let name = brand.get("original_brand_name")?.as_str()?.trim();
+    (!name.is_empty() && name != "NoBrand").then(|| read::word(name))
+}
+
+/// A truth, as a truth value or as a text.
+fn yes(value: &Value) -> bool {
+    matches!(value, Value::Bool(true)) || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}

@@ -1,0 +1,198 @@
+//! Square's records of products and orders, as its API shows them.
+//!
+//! What identifies or counts must be right, or the answer is refused; what only describes may be missing.
+
+use chrono::{DateTime, Utc};
+use onhand_domain::{
+    catalog::{ObservedProduct, ObservedVariant},
+    product::{ProductDetails, VARIANTS_MAX},
+    values::{Currency, ExternalId, Money, Quantity},
+};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
+
+use super::super::{
+    super::{
+        fact::{Fact, SoldLine, Undecodable},
+        read,
+    },
+    inbound::floor,
+};
+
+/// Anything in the catalogue; of the many types only `ITEM` is a product.
+#[derive(Deserialize)]
+pub(super) struct Object {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    id: ExternalId,
+    updated_at: Option<String>,
+    is_deleted: Option<bool>,
+    item_data: Option<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    name: Option<String>,
+    variations: Option<Vec<Variation>>,
+}
+
+#[derive(Deserialize)]
+struct Variation {
+    id: ExternalId,
+    updated_at: Option<String>,
+    is_deleted: Option<bool>,
+    item_variation_data: Option<VariationData>,
+}
+
+#[derive(Default, Deserialize)]
+struct VariationData {
+    name: Option<String>,
+    sku: Option<String>,
+    price_money: Option<Amount>,
+}
+
+/// Money in minor units.
+#[derive(Deserialize)]
+struct Amount {
+    amount: Option<Value>,
+    currency: Option<String>,
+}
+
+impl Amount {
+    fn minor(&self) -> Option<i64> {
+        read::whole(self.amount.as_ref()?)
+    }
+
+    /// A price in another currency is no price of this connection.
+    fn price(&self, currency: Currency) -> Option<Money> {
+        let foreign = self.currency.as_deref().is_some_and(|code| code != currency.code());
+        self.minor().filter(|_| !foreign).and_then(|minor| Money::new(minor, currency).ok())
+    }
+}
+
+impl Object {
+    /// The product, or its end; nothing for what is no product.
+    pub(super) fn observed(self, at: DateTime<Utc>, currency: Currency) -> Result<Option<Fact>, Undecodable> {
+        if self.kind.as_deref() != Some("ITEM") {
+            return Ok(None);
+        }
+        if self.is_deleted == Some(true) {
+            return Ok(Some(Fact::ProductRemoved { external: self.id }));
+        }
+        let Some(Item { name, variations: Some(mut variations) }) = self.item_data else { return Ok(None) };
+        read::within(variations.len(), VARIANTS_MAX, "variations")?;
+        if variations.is_empty() {
+            // Each product of Square's has one, so this answer does not show what there is.
+            return Ok(None);
+        }
+        // A change of a variation alone need not show in the time of its product.
+        let times = variations.iter().map(|variation| &variation.updated_at).chain([&self.updated_at]);
+        let changed = times.filter_map(|time| read::time(time.as_deref()?)).max();
+        variations.retain(|variation| variation.is_deleted != Some(true));
+        if variations.is_empty() {
+            return Ok(Some(Fact::ProductRemoved { external: self.id }));
+        }
+        let title = read::filled(name).unwrap_or_else(|| self.id.to_string());
+        Ok(Some(Fact::Product(ObservedProduct {
+            details: ProductDetails { title: read::title(&title), ..ProductDetails::default() },
+            variants: variations.into_iter().map(|variation| variation.observed(currency)).collect(),
+            complete: true,
+            at: changed.unwrap_or(at),
+            external: self.id,
+        })))
+    }
+}
+
+impl Variation {
+    fn observed(self, currency: Currency) -> ObservedVariant {
+        let VariationData { name, sku, price_money } = self.item_variation_data.unwrap_or_default();
+        // What has only one variation gets this name from the platform.
+        let size = read::filled(name).filter(|name| !name.eq_ignore_ascii_case("regular"));
+        ObservedVariant {
+            attributes: size.map(|size| ("size".to_owned(), read::word(&size))).into_iter().collect(),
+            // Stock is counted by variation.
+            inventory: Some(self.id.clone()),
+            sku: read::sku(sku.as_deref()),
+            price: price_money.and_then(|price| price.price(currency)),
+            external: self.id,
+        }
+    }
+}
+
+/// An order.
+#[derive(Deserialize)]
+pub(super) struct Order {
+    id: ExternalId,
+    state: Option<String>,
+    line_items: Option<Vec<Line>>,
+    tenders: Option<Vec<IgnoredAny>>,
+    net_amount_due_money: Option<Amount>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    catalog_object_id: Option<ExternalId>,
+    quantity: Value,
+    name: Option<String>,
+}
+
+impl Order {
+    /// What has become of the order that was asked for.
+    pub(super) fn observed(self, asked: &ExternalId) -> Result<Vec<Fact>, Undecodable> {
+        if self.id != *asked {
+            return Err(Undecodable(format!("order {asked} was asked for, and {} is shown", self.id)));
+        }
+        let paid = match self.state.as_deref().unwrap_or("OPEN") {
+            "CANCELED" => return Ok(vec![Fact::OrderCancelled { external: self.id }]),
+            "DRAFT" => return Ok(vec![]),
+            "COMPLETED" => true,
+            "OPEN" => self.is_paid(),
+            other => {
+                let other = read::word(other);
+                return Err(Undecodable(format!(
+                    "the order is {other:?}; it can be OPEN, COMPLETED, CANCELED, DRAFT"
+                )));
+            }
+        };
+        let external = self.id;
+        let lines = sold(self.line_items.unwrap_or_default())?;
+        Ok(vec![if paid {
+            Fact::OrderPaid { external, lines }
+        } else {
+            Fact::OrderPlaced { external, lines }
+        }])
+    }
+
+    /// An order that is paid stays open until it is handed over. What is due says whether it is paid; where
+    /// that is not told, a tender does.
+    fn is_paid(&self) -> bool {
+        let due = self.net_amount_due_money.as_ref().and_then(Amount::minor);
+        due.map_or_else(|| self.tenders.as_ref().is_some_and(|tenders| !tenders.is_empty()), |due| due <= 0)
+    }
+}
+
+fn sold(items: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
+    read::within(items.len(), read::LINES_MAX, "order lines")?;
+    let mut lines = Vec::with_capacity(items.len());
+    for line in items {
+        let quantity = units(&line.quantity)?;
+        if !quantity.is_zero() {
+            lines.push(SoldLine {
+                external_variant: line.catalog_object_id,
+                sku: None,
+                quantity,
+                title: read::title(&line.name.unwrap_or_default()),
+            });
+        }
+    }
+    Ok(lines)
+}
+
+/// Units of something sold. Square sells by weight and length too: whoever buys half a unit leaves none that
+/// is whole, so parts are counted as units.
+fn units(quantity: &Value) -> Result<Quantity, Undecodable> {
+    let Some(whole) = read::whole(quantity).or_else(|| floor(quantity)?.checked_add(1)) else {
+        return read::units(quantity);
+    };
+    Quantity::new(whole).map_err(|wrong| Undecodable(wrong.to_string()))
+}

@@ -1,0 +1,97 @@
+//! `TikTok` Shop's API: the signed calls that show an order or a product, and what their answers say.
+//!
+//! What is signed is the path and the query's names and values in the order of the names, all run together
+//! between two copies of the app secret; the access token goes into a header and is not signed.
+
+mod orders;
+mod products;
+
+use axum::http::Method;
+use chrono::{DateTime, Utc};
+use onhand_domain::connection::ConnectionDetails;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::{
+    adapter::{Access, Call, Hint},
+    fact::{Fact, Undecodable},
+    read, signature,
+};
+
+/// Where the API is, unless a connection names another place.
+pub(super) const ENDPOINT: &str = "https://open-api.tiktokglobalshop.com";
+
+/// What surrounds every answer.
+#[derive(Deserialize)]
+struct Answer {
+    /// 0 if all went well.
+    code: Value,
+    message: Option<String>,
+    #[serde(default)]
+    data: Value,
+}
+
+/// The call that shows an order or a product.
+pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
+    let time = access.now.timestamp().to_string();
+    let mut query = vec![
+        ("app_key", access.details.app.as_deref()?),
+        ("shop_cipher", access.details.account.as_deref()?),
+        ("timestamp", time.as_str()),
+    ];
+    let path = match hint.resource {
+        "order" => {
+            query.push(("ids", hint.external.as_str()));
+            "/order/202309/orders".to_owned()
+        }
+        "product" => format!("/product/202309/products/{}", encoded(hint.external.as_str())),
+        _ => return None,
+    };
+    let sign = sign(access.app_secret?.reveal(), &path, &query);
+    query.push(("sign", sign.as_str()));
+    let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    Some(Call {
+        method: Method::GET,
+        target: format!("{path}?{}", query.join("&")),
+        headers: vec![
+            ("x-tts-access-token", access.token?.reveal().to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ],
+        body: None,
+    })
+}
+
+/// The signature of a call without a body.
+pub(super) fn sign(secret: &str, path: &str, query: &[(&str, &str)]) -> String {
+    let mut query = query.to_vec();
+    query.sort_unstable();
+    let query: String = query.into_iter().flat_map(|(name, value)| [name, value]).collect();
+    hex::encode(signature::hmac_sha256(secret, format!("{secret}{path}{query}{secret}").as_bytes()))
+}
+
+/// Understands what such a call has shown.
+pub(super) fn seen(
+    hint: &Hint,
+    body: &[u8],
+    at: DateTime<Utc>,
+    details: &ConnectionDetails,
+) -> Result<Vec<Fact>, Undecodable> {
+    let answer: Answer = read::json(body)?;
+    if read::whole(&answer.code) != Some(0) {
+        let code = read::word(&answer.code.to_string());
+        let message = read::word(&answer.message.unwrap_or_default());
+        return Err(Undecodable(format!("TikTok Shop answers {code}: {message}")));
+    }
+    match hint.resource {
+        "order" => serde_json::from_value::<orders::Orders>(answer.data)?.facts(hint),
+        "product" => serde_json::from_value::<products::Product>(answer.data)?.facts(at, details),
+        _ => Ok(vec![]),
+    }
+}
+
+/// A text as a path or a query can hold it.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}

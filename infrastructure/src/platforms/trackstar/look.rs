@@ -1,0 +1,85 @@
+//! Trackstar's bodies that were too large to be sent: an address answers with another, where the body lies.
+//!
+//! A hint carries the topic before the address, because the body is understood by it and may not name it
+//! again.
+
+use axum::http::Method;
+use chrono::{DateTime, Utc};
+use onhand_domain::{connection::ConnectionDetails, values::ExternalId};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    super::{
+        adapter::{Access, Call, Hint},
+        fact::{Fact, Undecodable},
+        read,
+    },
+    inbound::bodies::Kind,
+};
+
+/// A hint at an address: `document` is Trackstar's own, `download` is where the body lies for twenty minutes.
+pub(super) fn hint(resource: &'static str, topic: &str, url: &str) -> Result<Fact, Undecodable> {
+    let external = ExternalId::new(&format!("{topic}|{url}"));
+    let external = external.map_err(|_| Undecodable("the body's address is too long to be kept".into()))?;
+    Ok(Fact::Hint(Hint { resource, external }))
+}
+
+/// The call that reads what a hint is at. The credentials go to Trackstar and nowhere else.
+pub(super) fn call(hint: &Hint, access: &Access<'_>) -> Option<Call> {
+    let (_, url) = hint.external.as_str().split_once('|')?;
+    let host = host(url)?;
+    let headers = match hint.resource {
+        "document" if host == "trackstarhq.com" || host.ends_with(".trackstarhq.com") => vec![
+            ("x-trackstar-api-key", access.app_secret?.reveal().to_owned()),
+            ("x-trackstar-access-token", access.token?.reveal().to_owned()),
+        ],
+        "download" => vec![],
+        _ => return None,
+    };
+    Some(Call { method: Method::GET, target: url.to_owned(), headers, body: None })
+}
+
+/// What a call has shown: where to go on, or the body.
+pub(super) fn seen(
+    hint: &Hint,
+    body: &[u8],
+    at: DateTime<Utc>,
+    details: &ConnectionDetails,
+) -> Result<Vec<Fact>, Undecodable> {
+    let named = hint.external.as_str().split_once('|');
+    let known = named.and_then(|(topic, _)| Some((topic, Kind::of(topic)?)));
+    let Some((topic, kind)) = known else { return Ok(vec![]) };
+    match hint.resource {
+        "document" => {
+            let answer: Value = read::json(body)?;
+            let url = [&answer["download_url"], &answer["data"]["download_url"]];
+            let url = url.into_iter().find_map(Value::as_str);
+            let url = url.ok_or_else(|| Undecodable("the answer has no download_url".into()))?;
+            Ok(vec![self::hint("download", topic, url)?])
+        }
+        "download" => kind.facts(record(body)?, at, details),
+        _ => Ok(vec![]),
+    }
+}
+
+/// The record in what was downloaded, which is the whole event, or the record alone.
+fn record(body: &[u8]) -> Result<&[u8], Undecodable> {
+    #[derive(Deserialize)]
+    struct Wrapped<'b> {
+        #[serde(borrow)]
+        data: Option<&'b RawValue>,
+    }
+    let wrapped: Wrapped<'_> = read::json(body)?;
+    Ok(wrapped.data.map_or(body, |data| data.get().as_bytes()))
+}
+
+/// The host of an address that has nothing but a host before its path.
+///
+/// With a user, a port or a sign that needs unfolding, two readers may not see the same host in it.
+fn host(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("https://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    (!host.is_empty() && host.bytes().all(plain)).then(|| host.to_ascii_lowercase())
+}

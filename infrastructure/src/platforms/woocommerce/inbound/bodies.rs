@@ -1,0 +1,232 @@
+//! The records of `WooCommerce`, as far as products, stock and orders need them; webhooks carry them whole.
+//!
+//! What only describes is taken as it comes or left out. What identifies or counts must be right, or all of
+//! the body is refused, because a guess here would become a wrong number in a shop.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use onhand_domain::{
+    catalog::{ObservedProduct, ObservedVariant},
+    product::ProductDetails,
+    values::{Currency, ExternalId},
+};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
+
+use super::super::super::{
+    adapter::Hint,
+    fact::{Fact, SoldLine, Undecodable},
+    read,
+};
+
+/// The most tags that are kept; the catalogue takes no more.
+const TAGS_MAX: usize = 250;
+
+/// A body of which only the id counts: `product.deleted`, `order.deleted`.
+#[derive(Deserialize)]
+pub(in super::super) struct Named {
+    pub(in super::super) id: ExternalId,
+}
+
+/// A product, or one variation of a product; the platform writes both down alike.
+#[derive(Deserialize)]
+pub(in super::super) struct Product {
+    id: ExternalId,
+    parent_id: Option<ExternalId>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    status: Option<String>,
+    name: Option<String>,
+    sku: Option<String>,
+    #[serde(default)]
+    price: Value,
+    #[serde(default)]
+    regular_price: Value,
+    #[serde(default)]
+    manage_stock: Value,
+    #[serde(default)]
+    stock_quantity: Value,
+    variations: Option<Vec<IgnoredAny>>,
+    attributes: Option<Vec<Attribute>>,
+    categories: Option<Vec<Term>>,
+    tags: Option<Vec<Term>>,
+    date_modified_gmt: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Term {
+    name: Option<String>,
+}
+
+/// A product has several options under each name, and a variation has the one that it is.
+#[derive(Deserialize)]
+struct Attribute {
+    name: Option<String>,
+    option: Option<String>,
+}
+
+impl Product {
+    /// What a product's webhook says; one with variations has no more than their ids and must be looked at.
+    pub(in super::super) fn facts(
+        self,
+        at: DateTime<Utc>,
+        currency: Currency,
+    ) -> Result<Vec<Fact>, Undecodable> {
+        if let Some(external) = self.whole() {
+            return Ok(vec![Fact::Hint(Hint { resource: "product", external })]);
+        }
+        if self.status.as_deref() == Some("trash") {
+            return Ok(vec![Fact::ProductRemoved { external: self.id }]);
+        }
+        let stock = self.stock()?;
+        let product = Fact::Product(ObservedProduct {
+            external: self.id.clone(),
+            details: ProductDetails {
+                title: self.title().unwrap_or_else(|| self.id.to_string()),
+                category: names(self.categories.as_deref()).next(),
+                tags: names(self.tags.as_deref()).take(TAGS_MAX).collect(),
+                ..ProductDetails::default()
+            },
+            at: self.modified().unwrap_or(at),
+            variants: vec![self.variant(currency)],
+            complete: true,
+        });
+        Ok([product].into_iter().chain(stock).collect())
+    }
+
+    /// The product to look at, where this one is not all there is: it has variations, or is one itself.
+    fn whole(&self) -> Option<ExternalId> {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        let trashed = self.status.as_deref() == Some("trash");
+        let varied = kind == "variable" || self.variations.as_ref().is_some_and(|them| !them.is_empty());
+        match kind {
+            "variation" => self.parent_id.clone().filter(some),
+            _ => (varied && !trashed).then(|| self.id.clone()),
+        }
+    }
+
+    /// As a buyer reads it.
+    pub(in super::super) fn title(&self) -> Option<String> {
+        read::filled(self.name.clone()).map(|name| read::title(&name))
+    }
+
+    /// What is sold: a variation, or a product that has none. Its stock goes by its own id.
+    pub(in super::super) fn variant(&self, currency: Currency) -> ObservedVariant {
+        let price = read::money(&self.price, currency);
+        let attributes = self.attributes.iter().flatten().filter_map(Attribute::pair);
+        ObservedVariant {
+            external: self.id.clone(),
+            inventory: Some(self.id.clone()),
+            sku: read::sku(self.sku.as_deref()),
+            attributes: attributes.collect(),
+            price: price.or_else(|| read::money(&self.regular_price, currency)),
+        }
+    }
+
+    /// How many there are, if the shop counts these.
+    ///
+    /// A variation may be counted with its product (`"parent"`): then the figure is not its own.
+    pub(in super::super) fn stock(&self) -> Result<Option<Fact>, Undecodable> {
+        if self.manage_stock != Value::Bool(true) || self.stock_quantity.is_null() {
+            return Ok(None);
+        }
+        let available = read::whole(&self.stock_quantity)
+            .ok_or_else(|| Undecodable(format!("the stock_quantity of {} is no whole number", self.id)))?;
+        Ok(Some(Fact::StockObserved {
+            inventory: self.id.clone(),
+            platform_location: None,
+            available: Some(available),
+            at: self.modified(),
+        }))
+    }
+
+    fn modified(&self) -> Option<DateTime<Utc>> {
+        self.date_modified_gmt.as_deref().and_then(utc)
+    }
+}
+
+impl Attribute {
+    fn pair(&self) -> Option<(String, String)> {
+        let name = read::filled(self.name.clone())?;
+        let option = read::filled(self.option.clone())?;
+        Some((read::word(&name.to_lowercase()), read::word(&option)))
+    }
+}
+
+/// An order.
+#[derive(Deserialize)]
+pub(in super::super) struct Order {
+    id: ExternalId,
+    status: String,
+    date_paid_gmt: Option<String>,
+    line_items: Option<Vec<Line>>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    product_id: Option<ExternalId>,
+    variation_id: Option<ExternalId>,
+    #[serde(default)]
+    quantity: Value,
+    sku: Option<String>,
+    name: Option<String>,
+}
+
+impl Order {
+    /// What its status means for the stock; nothing while it is a draft.
+    ///
+    /// Plugins make statuses of their own; an order in one of those is paid if it says when, and else waits.
+    pub(in super::super) fn fact(self) -> Result<Option<Fact>, Undecodable> {
+        let external = self.id;
+        let paid = match self.status.as_str() {
+            "draft" | "auto-draft" | "checkout-draft" => return Ok(None),
+            "cancelled" | "failed" | "refunded" | "trash" => {
+                return Ok(Some(Fact::OrderCancelled { external }));
+            }
+            "pending" | "on-hold" => false,
+            "processing" | "completed" => true,
+            _ => read::filled(self.date_paid_gmt).is_some(),
+        };
+        let lines = self.line_items.ok_or_else(|| {
+            Undecodable("the order has no line_items; set the webhook's API version to WP REST API v3".into())
+        })?;
+        let lines = sold(lines)?;
+        Ok(Some(if paid {
+            Fact::OrderPaid { external, lines }
+        } else {
+            Fact::OrderPlaced { external, lines }
+        }))
+    }
+}
+
+fn sold(given: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
+    read::within(given.len(), read::LINES_MAX, "order lines")?;
+    let mut lines = Vec::with_capacity(given.len());
+    for line in given {
+        let quantity = read::units(&line.quantity)?;
+        if quantity.is_zero() {
+            continue;
+        }
+        lines.push(SoldLine {
+            external_variant: line.variation_id.filter(some).or(line.product_id.filter(some)),
+            sku: read::sku(line.sku.as_deref()),
+            quantity,
+            title: read::title(&line.name.unwrap_or_default()),
+        });
+    }
+    Ok(lines)
+}
+
+/// The platform writes 0 where there is nothing.
+fn some(id: &ExternalId) -> bool {
+    id.as_str() != "0"
+}
+
+fn names(terms: Option<&[Term]>) -> impl Iterator<Item = String> {
+    let names = terms.unwrap_or_default().iter().filter_map(|term| read::filled(term.name.clone()));
+    names.map(|name| read::word(&name))
+}
+
+/// A time in a field that is named after Greenwich, and hence has no offset.
+fn utc(text: &str) -> Option<DateTime<Utc>> {
+    read::time(text).or_else(|| text.parse::<NaiveDateTime>().ok().map(|at| at.and_utc()))
+}

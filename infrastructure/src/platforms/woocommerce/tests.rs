@@ -1,0 +1,420 @@
+//! `WooCommerce`'s webhooks as they are documented, in goods of our own; and as they were recorded.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use onhand_domain::{
+    catalog::{ObservedProduct, ObservedVariant},
+    connection::Platform,
+    product::ProductDetails,
+    values::{Currency, ExternalId, LocationCode, Market, Money, Quantity, Sku},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{super::fact::SoldLine, *};
+use crate::secrets::Secret;
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
+        headers.append(name, HeaderValue::from_str(value).expect("a header's value"));
+    }
+    headers
+}
+
+fn shop() -> ConnectionDetails {
+    ConnectionDetails {
+        platform: Platform::Woocommerce,
+        name: "Quay Side".into(),
+        brand: "Quay".into(),
+        account: None,
+        app: None,
+        endpoint: None,
+        platform_location: None,
+        location: LocationCode::default(),
+        market: Market::default(),
+        currency: Currency::new("EUR").expect("a currency"),
+    }
+}
+
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_772_366_400, 0).expect("a time")
+}
+
+fn asked<T>(headers: &HeaderMap, body: &[u8], secrets: &[&str], ask: impl Fn(&Inbound<'_>) -> T) -> T {
+    let secrets: Vec<Secret> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+    let details = shop();
+    let url = "https://onhand.example/v1/webhooks/1";
+    ask(&Inbound { headers, body, url, now: noon(), details: &details, secrets: &secrets })
+}
+
+fn verdict(headers: &HeaderMap, body: &[u8], secrets: &[&str]) -> Result<(), Rejection> {
+    asked(headers, body, secrets, |request| Woocommerce.verify(request))
+}
+
+fn identity(headers: &HeaderMap, body: &[u8]) -> Result<Identity, Rejection> {
+    asked(headers, body, &[], |request| Woocommerce.identify(request))
+}
+
+fn decoded(topic: &str, body: &[u8]) -> Result<Decoded, Undecodable> {
+    Woocommerce.decode(&Genuine { topic, body, at: noon(), details: &shop() })
+}
+
+fn facts(topic: &str, body: &Value) -> Vec<Fact> {
+    match decoded(topic, body.to_string().as_bytes()).expect("a body that can be understood") {
+        Decoded::Facts(facts) => facts,
+        Decoded::UnknownTopic => panic!("{topic} is known"),
+    }
+}
+
+fn id(text: &str) -> ExternalId {
+    ExternalId::new(text).expect("an id")
+}
+
+fn product_hint(external: &str) -> Hint {
+    Hint { resource: "product", external: id(external) }
+}
+
+const SIGNATURE: &str = "x-wc-webhook-signature";
+const BODY: &[u8] = br#"{"id":9007199254740993}"#;
+/// Made with another implementation, of that body and the secret `shop secret`.
+const SIGNED: &str = "gIK3Zhw67mENxcaNEtjvNAKFtv18zgP4js7nNeSL9Y8=";
+
+#[test]
+fn the_shops_signature_is_accepted() {
+    assert_eq!(verdict(&headers(&[(SIGNATURE, SIGNED)]), BODY, &["shop secret"]), Ok(()));
+    assert_eq!(verdict(&headers(&[(SIGNATURE, SIGNED)]), BODY, &["new", "shop secret"]), Ok(()));
+    let twice = headers(&[(SIGNATURE, "AAAA"), (SIGNATURE, SIGNED)]);
+    assert_eq!(verdict(&twice, BODY, &["shop secret"]), Ok(()));
+}
+
+#[test]
+fn a_changed_byte_or_another_secret_is_refused() {
+    let given = headers(&[(SIGNATURE, SIGNED)]);
+    let refused = Err(Rejection::BadSignature);
+    assert_eq!(verdict(&given, br#"{"id":9007199254740994}"#, &["shop secret"]), refused);
+    assert_eq!(verdict(&given, BODY, &["Shop secret"]), refused);
+    assert_eq!(verdict(&given, BODY, &[]), refused);
+    for nonsense in ["%%%", "AAAA", "sha256=00"] {
+        assert_eq!(verdict(&headers(&[(SIGNATURE, nonsense)]), BODY, &["shop secret"]), refused);
+    }
+    let missing = Err(Rejection::MissingHeader("X-WC-Webhook-Signature"));
+    assert_eq!(verdict(&headers(&[]), BODY, &["shop secret"]), missing);
+}
+
+#[test]
+fn a_ping_is_accepted_and_is_nothing_but_a_ping() {
+    let odd = headers(&[("x-wc-webhook-topic", "order.deleted"), ("x-wc-webhook-delivery-id", "b5")]);
+    for given in [headers(&[]), odd] {
+        assert_eq!(verdict(&given, b"webhook_id=12", &["shop secret"]), Ok(()));
+        let ping = identity(&given, b"webhook_id=12").expect("an identity");
+        assert_eq!((ping.topic.as_str(), ping.signed), ("ping", true));
+        assert!(ping.external_id.starts_with("sha256:"));
+    }
+    assert_eq!(decoded("ping", b"webhook_id=12"), Ok(Decoded::UnknownTopic));
+    for body in ["webhook_id=", "webhook_id=1x", "webhook_id=1\n", "webhook_id=1&a=b", "{}", ""] {
+        assert!(verdict(&headers(&[]), body.as_bytes(), &["shop secret"]).is_err(), "{body}");
+    }
+    let endless = format!("webhook_id={}", "1".repeat(21));
+    assert!(verdict(&headers(&[]), endless.as_bytes(), &["shop secret"]).is_err());
+}
+
+#[test]
+fn a_delivery_is_known_by_its_id_or_else_by_its_content() {
+    let topic = ("x-wc-webhook-topic", "product.updated");
+    let given = identity(&headers(&[topic, ("x-wc-webhook-delivery-id", "b5")]), b"1").expect("an identity");
+    assert_eq!((given.topic.as_str(), given.external_id.as_str()), ("product.updated", "b5"));
+    assert!(!given.signed);
+    let made = |body: &[u8]| identity(&headers(&[topic]), body).expect("an identity");
+    assert!(made(b"1").signed);
+    assert_eq!(made(b"1"), made(b"1"));
+    assert_ne!(made(b"1").external_id, made(b"2").external_id);
+    assert_eq!(identity(&headers(&[]), b"1"), Err(Rejection::MissingHeader("X-WC-Webhook-Topic")));
+    let endless = "x".repeat(256);
+    assert!(identity(&headers(&[topic, ("x-wc-webhook-delivery-id", &endless)]), b"1").is_err());
+}
+
+#[test]
+fn a_simple_product_is_its_own_variant() {
+    let body = json!({
+        "id": 9_007_199_254_740_993_u64, "name": " Mole / Low ", "type": "simple", "status": "publish",
+        "sku": " MOLE-41 ", "price": "", "regular_price": "89.90", "manage_stock": true, "stock_quantity": -2,
+        "date_modified_gmt": "2026-02-01T07:00:00", "variations": [], "parent_id": 0,
+        "categories": [{ "id": 1, "name": "Shoes" }], "tags": [{ "name": "low" }, { "name": "" }],
+        "attributes": [{ "name": "Colour", "options": ["Sand"] }]
+    });
+    let at = DateTime::from_timestamp(1_769_929_200, 0);
+    let external = id("9007199254740993");
+    let variant = ObservedVariant {
+        external: external.clone(),
+        inventory: Some(external.clone()),
+        sku: Sku::new("MOLE-41").ok(),
+        attributes: BTreeMap::new(),
+        price: Money::parse("89.90", shop().currency).ok(),
+    };
+    let details = ProductDetails {
+        title: "Mole / Low".into(),
+        category: Some("Shoes".into()),
+        tags: vec!["low".into()],
+        ..ProductDetails::default()
+    };
+    let product = ObservedProduct {
+        external: external.clone(),
+        details,
+        variants: vec![variant],
+        complete: true,
+        at: at.expect("a time"),
+    };
+    let stock = Fact::StockObserved { inventory: external, platform_location: None, available: Some(-2), at };
+    assert_eq!(facts("product.updated", &body), [Fact::Product(product), stock]);
+}
+
+#[test]
+fn stock_that_nobody_counts_is_not_spoken_of() {
+    for (manage, quantity) in [
+        (json!(false), json!(null)),
+        (json!(null), json!(3)),
+        (json!("parent"), json!(3)),
+        (json!(true), json!(null)),
+    ] {
+        let body = json!({ "id": 1, "name": "Mole", "manage_stock": manage, "stock_quantity": quantity });
+        let facts = facts("product.created", &body);
+        assert!(matches!(facts.as_slice(), [Fact::Product(product)] if product.at == noon()), "{body}");
+    }
+    let texts = json!({ "id": "1", "manage_stock": true, "stock_quantity": "7" });
+    let facts = facts("product.restored", &texts);
+    assert!(matches!(facts.as_slice(), [_, Fact::StockObserved { available: Some(7), at: None, .. }]));
+}
+
+#[test]
+fn what_has_variations_is_looked_at() {
+    let hinted = |body: &Value| facts("product.updated", body);
+    for body in [
+        json!({ "id": 8, "type": "variable", "variations": [9, 10] }),
+        json!({ "id": 8, "type": "variable", "variations": [] }),
+        json!({ "id": 8, "type": "variable-subscription", "variations": [9] }),
+        json!({ "id": 9, "type": "variation", "parent_id": 8, "status": "trash" }),
+    ] {
+        assert_eq!(hinted(&body), [Fact::Hint(product_hint("8"))], "{body}");
+    }
+}
+
+#[test]
+fn a_product_in_the_bin_or_deleted_is_gone() {
+    let gone = [Fact::ProductRemoved { external: id("8") }];
+    assert_eq!(facts("product.updated", &json!({ "id": 8, "type": "simple", "status": "trash" })), gone);
+    let varied = json!({ "id": 8, "type": "variable", "variations": [9], "status": "trash" });
+    assert_eq!(facts("product.updated", &varied), gone);
+    assert_eq!(facts("product.deleted", &json!({ "id": 8 })), gone);
+}
+
+#[test]
+fn an_order_is_what_its_status_says() {
+    let order = |status: &str| {
+        json!({ "id": 3, "status": status, "date_paid_gmt": null, "line_items": [
+            { "product_id": 8, "variation_id": 9, "quantity": 2, "sku": "MOLE-41", "name": "Mole" },
+            { "product_id": 8, "variation_id": 0, "quantity": "1", "sku": "", "name": "Mole" },
+            { "product_id": 0, "variation_id": 0, "quantity": 1, "sku": null, "name": "Gift wrap" },
+            { "product_id": 8, "variation_id": 9, "quantity": 0 }
+        ]})
+    };
+    let line = |variant: Option<&str>, sku: Option<&str>, quantity, title: &str| SoldLine {
+        external_variant: variant.map(id),
+        sku: sku.and_then(|sku| Sku::new(sku).ok()),
+        quantity: Quantity::new(quantity).expect("a quantity"),
+        title: title.to_owned(),
+    };
+    let lines = || {
+        vec![
+            line(Some("9"), Some("MOLE-41"), 2, "Mole"),
+            line(Some("8"), None, 1, "Mole"),
+            line(None, None, 1, "Gift wrap"),
+        ]
+    };
+    for status in ["pending", "on-hold", "backordered"] {
+        let placed = Fact::OrderPlaced { external: id("3"), lines: lines() };
+        assert_eq!(facts("order.created", &order(status)), [placed], "{status}");
+    }
+    for status in ["processing", "completed"] {
+        let paid = Fact::OrderPaid { external: id("3"), lines: lines() };
+        assert_eq!(facts("order.updated", &order(status)), [paid], "{status}");
+    }
+    for status in ["cancelled", "failed", "refunded", "trash"] {
+        let cancelled = Fact::OrderCancelled { external: id("3") };
+        assert_eq!(facts("order.updated", &order(status)), [cancelled], "{status}");
+    }
+    assert!(facts("order.created", &order("checkout-draft")).is_empty());
+    assert_eq!(facts("order.deleted", &json!({ "id": 3 })), [Fact::OrderCancelled { external: id("3") }]);
+    let mut sent = order("sent-by-boat");
+    sent["date_paid_gmt"] = json!("2026-02-01T07:00:00");
+    assert!(matches!(facts("order.updated", &sent).as_slice(), [Fact::OrderPaid { .. }]));
+}
+
+#[test]
+fn what_identifies_or_counts_may_not_be_wrong() {
+    let line = |quantity: Value| {
+        let lines = json!([{ "product_id": 2, "quantity": quantity }]);
+        json!({ "id": 1, "status": "pending", "line_items": lines })
+    };
+    let endless = vec![json!({ "quantity": 1 }); 501];
+    for (topic, body) in [
+        ("product.updated", json!({ "name": "Mole" })),
+        ("product.updated", json!({ "id": 1.5 })),
+        ("product.updated", json!({ "id": "" })),
+        ("product.updated", json!({ "id": 1, "manage_stock": true, "stock_quantity": 1.5 })),
+        ("product.deleted", json!({ "id": null })),
+        ("product.created", json!([])),
+        ("order.created", json!({ "id": 1, "line_items": [] })),
+        ("order.created", json!({ "id": 1, "status": "pending" })),
+        ("order.created", line(json!(-1))),
+        ("order.created", line(json!(1.5))),
+        ("order.created", line(json!(null))),
+        ("order.created", line(json!(5_000_000_000_i64))),
+        ("order.created", json!({ "id": 1, "status": "pending", "line_items": endless })),
+        ("order.deleted", json!({})),
+    ] {
+        assert!(decoded(topic, body.to_string().as_bytes()).is_err(), "{topic}");
+    }
+    for body in [&b""[..], b"{", b"\xff\xfe", b"null", b"[[[[["] {
+        assert!(decoded("product.updated", body).is_err());
+    }
+}
+
+#[test]
+fn other_topics_are_none_of_ours() {
+    for topic in ["coupon.created", "customer.updated", "action.woocommerce_add_to_cart", ""] {
+        assert_eq!(decoded(topic, b"{}"), Ok(Decoded::UnknownTopic), "{topic}");
+    }
+}
+
+#[test]
+fn variations_are_asked_for_with_the_shops_keys() {
+    let details = shop();
+    let call = |hint: &Hint, token: Option<&str>| {
+        let token = token.map(Secret::new);
+        let access = Access { details: &details, token: token.as_ref(), app_secret: None, now: noon() };
+        Woocommerce.look(hint, &access)
+    };
+    let first = call(&product_hint("8"), Some("ck_1:cs_1")).expect("a call");
+    assert_eq!(first.target, "/wp-json/wc/v3/products/8/variations?per_page=100");
+    assert_eq!(first.headers, [("authorization", "Basic Y2tfMTpjc18x".to_owned())]);
+    let second = call(&product_hint("8/2"), Some("ck_1:cs_1")).expect("a call");
+    assert_eq!(second.target, "/wp-json/wc/v3/products/8/variations?per_page=100&page=2");
+    assert_eq!(call(&product_hint("8"), None), None);
+    assert_eq!(call(&product_hint("8"), Some("ck_1")), None);
+    for odd in ["../orders", "8/../9", "8?x=1", "/2", "8/0", "8/22"] {
+        assert_eq!(call(&product_hint(odd), Some("ck_1:cs_1")), None, "{odd}");
+    }
+    assert_eq!(call(&Hint { resource: "order", external: id("8") }, Some("ck_1:cs_1")), None);
+}
+
+fn seen(external: &str, body: &Value) -> Result<Vec<Fact>, Undecodable> {
+    Woocommerce.seen(&product_hint(external), body.to_string().as_bytes(), noon(), &shop())
+}
+
+#[test]
+fn the_variations_of_a_product_are_its_variants() {
+    let body = json!([
+        {
+            "id": 18_446_744_073_709_551_615_u64, "sku": "MOLE-41", "price": "89.90", "manage_stock": true,
+            "stock_quantity": 4, "date_modified_gmt": "2026-02-01T07:00:00", "name": "41",
+            "attributes": [{ "id": 1, "name": "Size", "option": "41" }, { "name": "", "option": "x" }]
+        },
+        { "id": 10, "sku": "", "price": "", "manage_stock": "parent", "stock_quantity": 9, "attributes": [] }
+    ]);
+    let facts = seen("8", &body).expect("variations");
+    let [Fact::Product(product), stock] = facts.as_slice() else { panic!("{facts:?}") };
+    assert_eq!((product.external.as_str(), product.details.title.as_str()), ("8", "41"));
+    assert_eq!((product.variants.len(), product.at, product.complete), (2, noon(), true));
+    let first = &product.variants[0];
+    assert_eq!(first.external.as_str(), "18446744073709551615");
+    assert_eq!(first.attributes, [("size".to_owned(), "41".to_owned())].into());
+    let counted = Fact::StockObserved {
+        inventory: id("18446744073709551615"),
+        platform_location: None,
+        available: Some(4),
+        at: DateTime::from_timestamp(1_769_929_200, 0),
+    };
+    assert_eq!(*stock, counted);
+    assert_eq!(seen("8", &json!([])), Ok(vec![]));
+    assert!(seen("8", &json!([{ "sku": "MOLE-41" }])).is_err());
+}
+
+#[test]
+fn a_full_page_may_have_another_behind_it() {
+    let page: Vec<Value> = (1..=100).map(|id| json!({ "id": id })).collect();
+    let facts = seen("8", &json!(page)).expect("variations");
+    assert!(matches!(facts.first(), Some(Fact::Product(product)) if !product.complete));
+    assert_eq!(facts.last(), Some(&Fact::Hint(product_hint("8/2"))));
+    let last = seen("8/21", &json!(page)).expect("variations");
+    assert!(matches!(last.as_slice(), [Fact::Product(product)] if product.external == id("8")));
+}
+
+#[test]
+fn a_product_that_is_gone_is_not_a_shop_that_refuses() {
+    let answer = |code: &str| json!({ "code": code, "message": "No.", "data": { "status": 404 } });
+    let gone = Ok(vec![Fact::ProductRemoved { external: id("8") }]);
+    assert_eq!(seen("8", &answer("woocommerce_rest_product_invalid_id")), gone);
+    for code in ["rest_no_route", "woocommerce_rest_cannot_view"] {
+        assert!(seen("8", &answer(code)).is_err(), "{code}");
+    }
+}
+
+#[test]
+fn each_sample_verifies_and_tells_something() {
+    let (details, sku) = (shop(), "MOLE-41");
+    let made = Sample {
+        id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0123_4567_89ab),
+        now: noon(),
+        url: "https://onhand.example/v1/webhooks/1",
+        secret: "shop secret",
+        details: &details,
+        sku,
+    };
+    for topic in Woocommerce.topics() {
+        let (given, body) = Woocommerce.sample(topic, &made).expect("a sample");
+        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let given = headers(&given);
+        assert_eq!(verdict(&given, &body, &["shop secret"]), Ok(()), "{topic}");
+        assert_eq!(identity(&given, &body).expect("an identity").topic, *topic);
+        let decoded = decoded(topic, &body).expect("a body that can be understood");
+        assert!(matches!(&decoded, Decoded::Facts(facts) if !facts.is_empty()), "{topic}: {decoded:?}");
+    }
+    assert_eq!(Woocommerce.sample("coupon.created", &made), None);
+}
+
+#[test]
+fn recorded_deliveries_are_understood() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/platforms/payloads"));
+    let folder = folder.join("woocommerce");
+    if !folder.is_dir() {
+        return;
+    }
+    let mut understood = 0;
+    for entry in fs::read_dir(&folder).expect("a folder of recordings") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some((topic, _)) = name.split_once("__") else { continue };
+        let decoded = decoded(topic, &fs::read(&path).expect("a recording"));
+        match decoded.unwrap_or_else(|error| panic!("{name}: {error}")) {
+            Decoded::Facts(facts) => assert!(!facts.is_empty(), "{name}"),
+            Decoded::UnknownTopic => assert!(topic.starts_with("coupon."), "{name}"),
+        }
+        understood += 1;
+    }
+    for entry in fs::read_dir(folder.join("headers")).expect("a folder of recordings") {
+        let recorded = fs::read(entry.expect("an entry").path()).expect("a recording");
+        let recorded: Value = serde_json::from_slice(&recorded).expect("JSON");
+        let pairs = recorded.as_object().expect("headers").iter();
+        let pairs: Vec<_> =
+            pairs.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
+        let given = headers(&pairs);
+        let identity = identity(&given, b"").expect("an identity");
+        assert_eq!(Some(identity.topic.as_str()), recorded["x-wc-webhook-topic"].as_str());
+        assert_eq!(Some(identity.external_id.as_str()), recorded["x-wc-webhook-delivery-id"].as_str());
+        assert_eq!(verdict(&given, b"", &["no shop's secret"]), Err(Rejection::BadSignature));
+    }
+    assert!(understood >= 4);
+}

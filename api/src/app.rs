@@ -19,8 +19,8 @@ use crate::{
     extract::{KeyCache, no_keys_known},
     problem::Problem,
     routes::{
-        audit_log, connections, deliveries, health, keys, listings, locations, moves, outbox, products,
-        reservations, stock_levels, webhooks,
+        audit_log, connections, dead_letters, deliveries, flags, health, keys, listings, locations, monitors,
+        moves, outbox, products, reservations, signals, stock_levels, tools, webhooks,
     },
 };
 
@@ -41,13 +41,30 @@ pub struct AppParts {
     pub public_url: Option<String>,
     /// What `/metrics` shows.
     pub metrics: Option<PrometheusHandle>,
+    /// Whether people may try things out at `/test/webhook`.
+    pub development: bool,
     pub(crate) keys: KeyCache,
 }
 
 impl App {
     /// An application around these parts.
     pub fn new(onhand: Onhand, public_url: Option<String>, metrics: Option<PrometheusHandle>) -> Self {
-        Self(Arc::new(AppParts { onhand, public_url, metrics, keys: no_keys_known() }))
+        Self(Arc::new(AppParts { onhand, public_url, metrics, development: false, keys: no_keys_known() }))
+    }
+}
+
+impl App {
+    /// The same, open to people who try things out.
+    #[must_use]
+    pub fn in_development(self) -> Self {
+        let AppParts { onhand, public_url, metrics, .. } = &*self.0;
+        Self(Arc::new(AppParts {
+            onhand: onhand.clone(),
+            public_url: public_url.clone(),
+            metrics: metrics.clone(),
+            development: true,
+            keys: no_keys_known(),
+        }))
     }
 }
 
@@ -85,17 +102,35 @@ pub fn router(app: App) -> Router {
         .route("/api/reservations/{id}/payment", post(reservations::payment))
         .route("/api/connections", get(connections::list).post(connections::create))
         .route("/api/connections/{id}/rules", put(connections::change_rules))
+        .route("/api/connections/{id}/secrets", put(connections::rotate_secrets))
         .route("/api/connections/{id}/enable", post(connections::enable))
         .route("/api/connections/{id}/disable", post(connections::disable))
-        .route("/api/listings", get(listings::list))
+        .route("/api/listings", get(listings::list).post(listings::map))
         .route("/api/audit", get(audit_log::list))
         .route("/api/deliveries", get(deliveries::list))
+        .route("/api/deliveries/figures", get(deliveries::figures))
+        .route("/api/deliveries/{id}", get(deliveries::show))
+        .route("/api/dead-letters", get(dead_letters::list))
+        .route("/api/dead-letters/replay", post(dead_letters::replay))
+        .route("/api/flags", get(flags::list))
+        .route("/api/flags/{name}", put(flags::set))
+        .route("/api/signals", get(signals::list))
         .route("/api/outbox", get(outbox::list))
         .route("/api/keys", post(keys::create))
         .route("/api/keys/{id}", delete(keys::revoke))
         .route("/api/kicks/monitor", post(webhooks::kicksdb))
+        .route("/api/kicks/monitor/status", get(monitors::status))
+        .route("/api/kicks/monitor/health", get(monitors::status))
         .route("/api/kicks/monitor/{connection}", post(webhooks::kicksdb_connection))
-        .route("/webhook/shopify/{connection}", post(webhooks::shopify))
+        .route("/api/kicks/monitors", get(monitors::list).put(monitors::set))
+        .route("/api/kicks/monitors/{id}/enable", post(monitors::enable))
+        .route("/api/kicks/monitors/{id}/disable", post(monitors::disable))
+        .route("/webhook/{platform}/{connection}", post(webhooks::receive))
+        .route("/api/webhooks/tradingview", post(webhooks::tradingview))
+        .route("/api/webhooks/tradingview/{secret}", post(webhooks::tradingview))
+        .route("/test/webhook/echo", post(tools::echo))
+        .route("/test/webhook/generate/{platform}/{*topic}", get(tools::generate))
+        .route("/test/webhook/{platform}/{connection}", post(tools::receive))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -159,7 +194,7 @@ async fn correlate(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         if let Some(cause) = problem.cause() {
-            tracing::error!(%method, path = uri.path(), correlation_id = id, cause, "a request failed");
+            tracing::error!(%method, path = shown(uri.path()), correlation_id = id, cause, "a request failed");
         }
         response = problem.respond(Some(&id));
     }
@@ -167,6 +202,12 @@ async fn correlate(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert("x-correlation-id", value);
     }
     response
+}
+
+/// A path for the log. The last part of this one is a secret.
+fn shown(path: &str) -> &str {
+    const SECRET_FOLLOWS: &str = "/api/webhooks/tradingview";
+    if path.starts_with(SECRET_FOLLOWS) { SECRET_FOLLOWS } else { path }
 }
 
 /// Who is at the other end of the line, where the server knows.

@@ -71,6 +71,17 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method.not_allowed", "this path does not take this method")
     }
 
+    /// 415: the body is wrapped in something that is not taken off here.
+    pub fn unsupported(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
+    }
+
+    /// 429: too many; again after so many seconds.
+    pub fn too_many(code: &'static str, detail: impl Into<String>, seconds: u32) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail);
+        Self { retry_after: Some(seconds), ..problem }
+    }
+
     /// 503: not now; after so many seconds, perhaps.
     pub fn unavailable(code: &'static str, detail: impl Into<String>, seconds: u32) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
@@ -215,6 +226,7 @@ impl From<ReceiveError> for Problem {
             ReceiveError::Rejected(rejection) => {
                 Self::new(StatusCode::UNAUTHORIZED, "webhook.rejected", rejection.to_string())
             }
+            ReceiveError::Limited(wait) => Self::too_many("webhook.rate", error.to_string(), wait.0),
             ReceiveError::Ledger(error) => error.into(),
         }
     }

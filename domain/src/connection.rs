@@ -24,15 +24,15 @@ pub enum Platform {
     Clover,
     /// A Shopee shop: orders.
     Shopee,
-    /// A TikTok Shop: products and orders, of which its webhooks only say that they changed.
+    /// A `TikTok` shop: products and orders, of which its webhooks only say that they changed.
     TiktokShop,
     /// A warehouse behind Trackstar: stock and products.
     Trackstar,
-    /// A WooCommerce shop: products and orders.
+    /// A `WooCommerce` shop: products and orders.
     Woocommerce,
     /// Any sender that speaks Standard Webhooks and our own words.
     Standard,
-    /// TradingView alerts: signals in, nothing out.
+    /// `TradingView` alerts: signals in, nothing out.
     Tradingview,
 }
 
@@ -135,7 +135,7 @@ pub struct ConnectionDetails {
     /// The platform's name for the account: a shop domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// The platform's name for our app, where calls or signatures need it: Shopee's partner id, TikTok Shop's app key.
+    /// The platform's name for our app, where calls or signatures need it: Shopee's partner id, the app key of `TikTok` Shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// Where its API is called: scheme, host and port, without a path.

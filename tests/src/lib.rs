@@ -4,7 +4,9 @@ pub mod bench;
 pub mod client;
 pub mod postgres;
 pub mod process;
+pub mod sample;
 pub mod shop;
+pub mod stand_in;
 pub mod world;
 
 pub use client::{Answer, Client};

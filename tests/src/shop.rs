@@ -134,7 +134,7 @@ pub fn order(id: u64, product: &Value, lines: &[(usize, i64)]) -> Value {
 /// A price move in the market, as KicksDB sends it.
 pub async fn kicksdb(client: &Client, id: &str, timestamp: i64, body: &Value) -> Answer {
     let body = body.to_string().into_bytes();
-    let signature = kicksdb::inbound::sign(SECRET, &body);
+    let signature = kicksdb::sign(SECRET, &body);
     let timestamp = timestamp.to_string();
     let headers = [
         ("x-kicksdb-event-id", id),

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::TimeDelta;
 use onhand::{App, Onhand, compose::Parts, router};
-use onhand_domain::{key::Role, values::TenantId};
+use onhand_domain::{connection::Platform, key::Role, values::TenantId};
 use onhand_infrastructure::{
     clock::Clock,
     database,
     ledger::{Context, create_tenant, proof},
     operations::Caller,
+    outbox::follow_ups::next_due,
     platforms::shopify::sandbox::SandboxShop,
     secrets::KeyRing,
 };
@@ -17,7 +18,7 @@ use onhand_projector::{MODELS, Rebuilt, rebuild};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Answer, Client, Database, process::master_keys, shop};
+use crate::{Answer, Client, Database, process::master_keys, sample::SIGNING_SECRET, shop};
 
 /// Everything a test needs.
 pub struct World {
@@ -54,14 +55,19 @@ impl World {
 
     /// The same world, seen by a process that keeps less of it in memory.
     pub async fn with_states_bytes(&self, states_bytes: usize) -> Self {
-        Self::open_with(self.database.clone(), "acme", states_bytes).await
+        Self::open_with(self.database.clone(), "acme", states_bytes, 1_000_000).await
+    }
+
+    /// The same world, seen by a process that lets in so many webhooks a minute.
+    pub async fn with_webhook_rate(&self, webhook_rate: u32) -> Self {
+        Self::open_with(self.database.clone(), "acme", 512_000_000, webhook_rate).await
     }
 
     async fn open(database: Database, tenant: &str) -> Self {
-        Self::open_with(database, tenant, 512_000_000).await
+        Self::open_with(database, tenant, 512_000_000, 1_000_000).await
     }
 
-    async fn open_with(database: Database, tenant: &str, states_bytes: usize) -> Self {
+    async fn open_with(database: Database, tenant: &str, states_bytes: usize, webhook_rate: u32) -> Self {
         let pool = database::pool(&database.options, 12).await.expect("the database answers");
         let clock = Clock::default();
         let keys = KeyRing::parse(&master_keys()).expect("the tests' key is a key");
@@ -72,7 +78,7 @@ impl World {
             reservation_ttl: Duration::from_secs(900),
             states_bytes,
             shopify_api_version: "2026-04".into(),
-            webhook_rate: 1_000_000,
+            webhook_rate,
             webhook_traces: true,
             skip_signatures: false,
         };
@@ -87,7 +93,7 @@ impl World {
             .await
             .expect("a key is made");
         let key = key.reveal().to_owned();
-        let app = App::new(onhand.clone(), None, None);
+        let app = App::new(onhand.clone(), None, None).in_development();
         let admin = Client::new(router(app), Some(key.clone()));
         Self { database, onhand, tenant, admin, key, clock }
     }
@@ -142,6 +148,9 @@ impl World {
             if self.onhand.relay.step().await.expect("the relay works") > 0 {
                 continue;
             }
+            if self.onhand.operations.follow_up().await.expect("follow-ups are taken") > 0 {
+                continue;
+            }
             match self.next_due().await {
                 None => return,
                 Some(wait) => self.clock.advance(wait),
@@ -160,6 +169,8 @@ impl World {
         .fetch_one(self.onhand.pool())
         .await
         .expect("the outbox can be read");
+        let followed = next_due(self.onhand.pool()).await.expect("follow-ups can be read");
+        let next = [next, followed].into_iter().flatten().min();
         next.map(|next| (next - self.clock.now()).max(TimeDelta::zero()) + TimeDelta::milliseconds(5))
     }
 
@@ -174,6 +185,30 @@ impl World {
         let id = made["id"].as_str().expect("an id").to_owned();
         self.admin.post(&format!("/api/connections/{id}/enable"), json!({})).await.expect(200);
         id
+    }
+
+    /// Connects a platform, switched on, in the brand `kite`. Gives the connection's id.
+    pub async fn connect_to(&self, platform: Platform, more: Value) -> String {
+        let mut body = json!({
+            "platform": platform, "name": format!("{platform} one"), "brand": "kite", "account": "shop-1",
+            "app": "app-1", "platform_location": "7", "currency": "USD", "webhook_secret": SIGNING_SECRET,
+            "access_token": "token-1", "app_secret": "app-secret-1",
+        });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let made = self.admin.post("/api/connections", body).await.expect(201);
+        let id = made["id"].as_str().expect("an id").to_owned();
+        self.admin.post(&format!("/api/connections/{id}/enable"), json!({})).await.expect(200);
+        id
+    }
+
+    /// Does what deliveries have left to do, as far as it is due.
+    pub async fn follow_up(&self) {
+        self.project().await;
+        while self.onhand.operations.follow_up().await.expect("follow-ups are taken") > 0 {
+            self.project().await;
+        }
     }
 
     /// Connects KicksDB, switched on. Gives the connection's id.

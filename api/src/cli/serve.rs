@@ -49,7 +49,14 @@ async fn serve(
     // A process without HTTP binds to nothing that another one could want.
     let address = if answers { wanted } else { SocketAddr::from(([127, 0, 0, 1], 0)) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let app = App::new(session.onhand.clone(), public_url, Some(record_metrics()?));
+    let mut app = App::new(session.onhand.clone(), public_url, Some(record_metrics()?));
+    if session.config.development {
+        tracing::warn!("ONHAND_ENVIRONMENT=development: /test/webhook is open to everybody");
+        app = app.in_development();
+    }
+    if session.config.skip_signatures {
+        tracing::warn!("SKIP_WEBHOOK_SIGNATURE_VALIDATION: anybody may send webhooks, and they are believed");
+    }
     let stop = told_to_stop();
     let running = Running::start(app, listener, duties)?;
     if answers {

@@ -30,8 +30,26 @@ pub struct ConnectionBody {
     details: ConnectionDetails,
     #[serde(default)]
     rules: SyncRules,
+    #[serde(flatten)]
+    secrets: Secrets,
+}
+
+/// Secrets, as their owner gives them.
+#[derive(Deserialize)]
+pub struct Secrets {
     webhook_secret: Option<String>,
     access_token: Option<String>,
+    app_secret: Option<String>,
+}
+
+impl From<Secrets> for Credentials {
+    fn from(secrets: Secrets) -> Self {
+        Self {
+            webhook_secret: secrets.webhook_secret.map(Secret::new),
+            access_token: secrets.access_token.map(Secret::new),
+            app_secret: secrets.app_secret.map(Secret::new),
+        }
+    }
 }
 
 /// `GET /api/connections`
@@ -41,13 +59,9 @@ pub async fn list(app: AppState, listing: Listing<Empty>) -> Result<Json<Page<Co
 
 /// `POST /api/connections`
 pub async fn create(app: AppState, ask: AdminAsk<ConnectionBody>) -> Result<Written, Problem> {
-    let ConnectionBody { details, rules, webhook_secret, access_token } = ask.body;
-    let credentials = Credentials {
-        webhook_secret: webhook_secret.map(Secret::new),
-        access_token: access_token.map(Secret::new),
-    };
+    let ConnectionBody { details, rules, secrets } = ask.body;
     let operations = &app.onhand.operations;
-    Ok(Written::created(operations.create_connection(ask.caller, details, rules, credentials).await?))
+    Ok(Written::created(operations.create_connection(ask.caller, details, rules, secrets.into()).await?))
 }
 
 /// `PUT /api/connections/{id}/rules`
@@ -58,6 +72,17 @@ pub async fn change_rules(
 ) -> Result<Written, Problem> {
     let id = ConnectionId(id);
     Ok(Written::done(app.onhand.operations.change_rules(ask.caller, id, ask.body).await?))
+}
+
+/// `PUT /api/connections/{id}/secrets`: new ones take the place of old ones; the webhook secret of before is taken as well
+/// until the next change.
+pub async fn rotate_secrets(
+    app: AppState,
+    Path(id): Path<Uuid>,
+    ask: AdminAsk<Secrets>,
+) -> Result<Written, Problem> {
+    let operations = &app.onhand.operations;
+    Ok(Written::done(operations.rotate_secrets(ask.caller, ConnectionId(id), ask.body.into()).await?))
 }
 
 /// `POST /api/connections/{id}/enable`: subscribes to its webhooks and pushes everything that is owed to it.

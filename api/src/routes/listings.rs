@@ -1,15 +1,42 @@
 //! `/api/listings`.
 
 use axum::Json;
-use onhand_domain::values::ConnectionId;
-use onhand_infrastructure::queries::{
-    Page,
-    listings::{self, ListingView},
+use onhand_domain::values::{ConnectionId, ExternalId, Sku};
+use onhand_infrastructure::{
+    operations::listings::ListingDraft,
+    queries::{
+        Page,
+        listings::{self, ListingView},
+    },
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{app::AppState, extract::Listing, problem::Problem};
+use super::Written;
+use crate::{
+    app::AppState,
+    extract::{Ask, Listing},
+    problem::Problem,
+};
+
+/// A platform's variant, and the SKU it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListingBody {
+    connection: Uuid,
+    external_product: ExternalId,
+    external_variant: ExternalId,
+    external_inventory: Option<ExternalId>,
+    sku: Sku,
+}
+
+/// `POST /api/listings`: says by hand which of a platform's variants is which of ours.
+pub async fn map(app: AppState, ask: Ask<ListingBody>) -> Result<Written, Problem> {
+    let ListingBody { connection, external_product, external_variant, external_inventory, sku } = ask.body;
+    let connection = ConnectionId(connection);
+    let draft = ListingDraft { connection, external_product, external_variant, external_inventory, sku };
+    Ok(Written::done(app.onhand.operations.map_listing(ask.caller, draft).await?))
+}
 
 /// Narrows the list.
 #[derive(Debug, Deserialize)]

@@ -2,16 +2,21 @@
 
 pub mod audit_log;
 pub mod connections;
+pub mod dead_letters;
 pub mod deliveries;
+pub mod flags;
 pub mod health;
 pub mod keys;
 pub mod listings;
 pub mod locations;
+pub mod monitors;
 pub mod moves;
 pub mod outbox;
 pub mod products;
 pub mod reservations;
+pub mod signals;
 pub mod stock_levels;
+pub mod tools;
 pub mod webhooks;
 
 use axum::{

@@ -6,8 +6,10 @@ use axum::{
     Extension, Json,
     body::Bytes,
     extract::{ConnectInfo, FromRequest, Request as HttpRequest},
+    http::header::{CONTENT_ENCODING, HOST},
+    response::{IntoResponse, Response},
 };
-use onhand_domain::values::ConnectionId;
+use onhand_domain::{connection::Platform, values::ConnectionId};
 use onhand_infrastructure::operations::deliveries::{Answer, ReceiveError, Request};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,21 +22,30 @@ use crate::{
 };
 
 /// A request with its raw bytes.
-pub struct Raw(Request);
+pub struct Raw(pub(super) Request);
 
 impl FromRequest<App> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: HttpRequest, app: &App) -> Result<Self, Problem> {
         let headers = request.headers().clone();
+        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            // No platform wraps its webhooks; what is signed would be unclear.
+            return Err(Problem::unsupported(
+                "body.encoded",
+                "send the body as it is signed, without a Content-Encoding",
+            ));
+        }
         let source_address = source_address(
             request.extensions().get::<ConnectInfo<SocketAddr>>().copied().map(Extension).as_ref(),
         );
         let correlation = request.extensions().get::<Correlation>().cloned();
+        let url = address(app, &request);
         let body = Bytes::from_request(request, app).await?;
         Ok(Self(Request {
             headers,
             body: (&*body).into(),
+            url,
             source_address,
             correlation_id: correlation.as_ref().map(|c| c.id.clone()).unwrap_or_default(),
             traceparent: correlation.and_then(|c| c.traceparent),
@@ -42,18 +53,31 @@ impl FromRequest<App> for Raw {
     }
 }
 
-/// `POST /webhook/shopify/{connection}`
-pub async fn shopify(
+/// The address as its sender knows it, for some sign it: below the public one, if that is set.
+fn address(app: &App, request: &HttpRequest) -> String {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    match &app.public_url {
+        Some(public) => format!("{}{path}", public.trim_end_matches('/')),
+        None => {
+            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+            format!("http://{host}{path}")
+        }
+    }
+}
+
+/// `POST /webhook/{platform}/{connection}`
+pub async fn receive(
     app: AppState,
-    Path(connection): Path<Uuid>,
+    Path((platform, connection)): Path<(String, Uuid)>,
     Raw(request): Raw,
-) -> Result<Json<Value>, Problem> {
-    answer("shopify", app.onhand.operations.receive_shopify(ConnectionId(connection), request).await)
+) -> Result<Response, Problem> {
+    let platform = platform_of(&platform)?;
+    take_in(&app, platform, Some(ConnectionId(connection)), request).await
 }
 
 /// `POST /api/kicks/monitor`: the secret that signed it says whose it is.
-pub async fn kicksdb(app: AppState, Raw(request): Raw) -> Result<Json<Value>, Problem> {
-    answer("kicksdb", app.onhand.operations.receive_kicksdb(None, request).await)
+pub async fn kicksdb(app: AppState, Raw(request): Raw) -> Result<Response, Problem> {
+    take_in(&app, Platform::Kicksdb, None, request).await
 }
 
 /// `POST /api/kicks/monitor/{connection}`
@@ -61,25 +85,42 @@ pub async fn kicksdb_connection(
     app: AppState,
     Path(connection): Path<Uuid>,
     Raw(request): Raw,
-) -> Result<Json<Value>, Problem> {
-    answer("kicksdb", app.onhand.operations.receive_kicksdb(Some(ConnectionId(connection)), request).await)
+) -> Result<Response, Problem> {
+    take_in(&app, Platform::Kicksdb, Some(ConnectionId(connection)), request).await
 }
 
-fn answer(platform: &'static str, received: Result<Answer, ReceiveError>) -> Result<Json<Value>, Problem> {
-    let result = match &received {
-        Ok(Answer::Processed { .. }) => "processed",
-        Ok(Answer::Duplicate) => "duplicate",
-        Ok(Answer::DeadLetter) => "dead_letter",
-        Ok(Answer::Failed { .. }) => "failed",
-        Err(ReceiveError::Rejected(_)) => "rejected",
-        Err(ReceiveError::UnknownConnection) => "unknown_connection",
-        Err(ReceiveError::Ledger(_)) => "unavailable",
-    };
-    metrics::counter!("onhand_webhooks_total", "platform" => platform, "result" => result).increment(1);
-    Ok(Json(match received? {
+/// `POST /api/webhooks/tradingview`, and the same with the secret as the last part of the path.
+pub async fn tradingview(app: AppState, Raw(request): Raw) -> Result<Response, Problem> {
+    take_in(&app, Platform::Tradingview, None, request).await
+}
+
+pub(super) fn platform_of(name: &str) -> Result<Platform, Problem> {
+    name.parse().map_err(|error| Problem::missing("platform.unknown", format!("{error}")))
+}
+
+async fn take_in(
+    app: &App,
+    platform: Platform,
+    connection: Option<ConnectionId>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let received = app.onhand.operations.receive(platform, connection, request).await;
+    // These two count an answer with a body as a failure.
+    let silent = matches!(platform, Platform::Shopee | Platform::TiktokShop);
+    let told = told(received)?;
+    Ok(if silent { ().into_response() } else { Json(told).into_response() })
+}
+
+/// What the sender is told.
+pub(super) fn told(received: Result<Answer, ReceiveError>) -> Result<Value, Problem> {
+    Ok(match received? {
         Answer::Processed { position } => json!({ "status": "processed", "position": position }),
-        Answer::Duplicate => json!({ "status": "duplicate" }),
+        Answer::Duplicate { contradicted: false } => json!({ "status": "duplicate" }),
+        Answer::Duplicate { contradicted: true } => json!({
+            "status": "duplicate",
+            "detail": "another body came under this id before, and that one was acted on; this one was noted",
+        }),
         Answer::DeadLetter => json!({ "status": "dead_letter" }),
         Answer::Failed { reason } => return Err(Problem::held(&reason)),
-    }))
+    })
 }

@@ -9,8 +9,7 @@ use onhand_domain::{
     flag::FlagName,
     values::{
         CartId, ConnectionId, DeliveryId, KeyId, ListingId, LocationCode, MonitorId, OrderId, ProductId, Sku,
-        StockId,
-        TenantId, VariantId,
+        StockId, TenantId, VariantId,
     },
 };
 use sqlx::{PgConnection, Row};

@@ -78,6 +78,7 @@ impl Operations {
         }
         let id = ConnectionId(Uuid::now_v7());
         let tenant = caller.context.tenant;
+        self.candidates.forget(&details.platform);
         let secrets = credentials.given().map(|(name, secret)| self.seal(tenant, id, name, &secret));
         let attachments =
             Attachments { secrets: secrets.collect::<Result<_, _>>()?, ..Attachments::default() };
@@ -195,22 +196,28 @@ impl Operations {
         answer: serde_json::Value,
     ) -> Result<Receipt, LedgerError> {
         let brand = caller.brand.clone();
-        self.connections.forget(&id);
-        self.submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
-            let connection = lookup.connection(&id);
-            let own =
-                |details: &ConnectionDetails| brand.as_ref().is_none_or(|brand| *brand == details.brand);
-            if !connection.details.as_ref().is_some_and(own) {
-                return Err(unknown(id));
-            }
-            let events = verdict(&id, connection, command.clone())?;
-            Ok(Decision {
-                changes: events.into_iter().map(|event| (StreamId::Connection(id), event.into())).collect(),
-                answer: answer.clone().into(),
-                ..Decision::default()
+        let submitted = self
+            .submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
+                let connection = lookup.connection(&id);
+                let own =
+                    |details: &ConnectionDetails| brand.as_ref().is_none_or(|brand| *brand == details.brand);
+                if !connection.details.as_ref().is_some_and(own) {
+                    return Err(unknown(id));
+                }
+                let events = verdict(&id, connection, command.clone())?;
+                Ok(Decision {
+                    changes: events
+                        .into_iter()
+                        .map(|event| (StreamId::Connection(id), event.into()))
+                        .collect(),
+                    answer: answer.clone().into(),
+                    ..Decision::default()
+                })
             })
-        })
-        .await
+            .await;
+        self.connections.forget(&id);
+        Platform::ALL.iter().for_each(|platform| self.candidates.forget(platform));
+        submitted
     }
 
     async fn subscribe(

@@ -18,7 +18,7 @@ use axum::http::{HeaderMap, header::USER_AGENT};
 use chrono::{DateTime, Utc};
 use onhand_domain::{
     Refusal,
-    connection::Platform,
+    connection::{ConnectionDetails, Platform},
     delivery::Received,
     values::{ConnectionId, DeliveryId},
 };
@@ -176,6 +176,22 @@ impl Operations {
         answer
     }
 
+    /// The same operations, which believe whoever sends a webhook; for people who try things out.
+    #[must_use]
+    pub fn without_signatures(&self) -> Self {
+        Self { skip_signatures: true, ..self.clone() }
+    }
+
+    /// What a connection is, and what its webhooks are signed with; for people who try things out.
+    pub async fn signing(
+        &self,
+        id: ConnectionId,
+    ) -> Result<Option<(ConnectionDetails, String)>, LedgerError> {
+        let Some(connection) = connected(self.ledger().pool(), id).await? else { return Ok(None) };
+        let secret = self.webhook_secrets(&connection).into_iter().next();
+        Ok(secret.map(|secret| (connection.details, secret.reveal().to_owned())))
+    }
+
     async fn let_in(
         &self,
         platform: Platform,
@@ -312,7 +328,7 @@ impl Operations {
         let body = DeliveryBody {
             delivery: delivery.0,
             headers: masked(&request.headers),
-            body: Arc::clone(&request.body),
+            body: self.kept_body(connection, request),
         };
         let arrived = Arrived {
             connection: Arc::clone(connection),
@@ -324,6 +340,25 @@ impl Operations {
             door: Door::Front,
         };
         self.act(arrived, decoded, stages).await
+    }
+
+    /// The bytes that are kept. A platform that cannot sign may have its secret in the body; that is not for keeping.
+    fn kept_body(&self, connection: &Connected, request: &Request) -> Arc<[u8]> {
+        if connection.details.platform != Platform::Tradingview {
+            return Arc::clone(&request.body);
+        }
+        let mut body = request.body.to_vec();
+        for secret in self.webhook_secrets(connection) {
+            let secret = secret.reveal().as_bytes();
+            let mut from = 0;
+            while !secret.is_empty()
+                && let Some(found) = body[from..].windows(secret.len()).position(|part| part == secret)
+            {
+                body[from + found..from + found + secret.len()].fill(b'*');
+                from += found + secret.len();
+            }
+        }
+        body.into()
     }
 
     fn observe(
@@ -435,7 +470,7 @@ fn context(connection: &Connected, request: &Request, delivery: DeliveryId) -> C
 }
 
 /// Headers as JSON text, without what a thief could use.
-pub(super) fn masked(headers: &HeaderMap) -> String {
+pub fn masked(headers: &HeaderMap) -> String {
     let shown = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
         let name = name.as_str();
         let secret =

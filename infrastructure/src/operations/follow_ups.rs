@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
-use onhand_domain::values::{ConnectionId, ExternalId};
+use onhand_domain::{
+    connection::Platform,
+    delivery::Outcome,
+    values::{ConnectionId, ExternalId},
+};
 use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Caller, Operations,
@@ -37,6 +41,8 @@ const ANSWER_BYTES_MAX: usize = 4 * 1_048_576;
 enum Setback {
     /// It waits for something else, which is no failure.
     NotYet,
+    /// It speaks of what nobody knows here, and waits until somebody does.
+    Unknown(String),
     /// It may go better later, at this time if the platform said so.
     Again(String, Option<TimeDelta>),
     /// It will not go better.
@@ -70,6 +76,7 @@ impl Operations {
                 Err(Setback::NotYet) => {
                     (Some(now + A_MOMENT), "a read model has not come far enough".into(), false)
                 }
+                Err(Setback::Unknown(why)) => (Some(follow_ups::SOME_DAY), why, false),
                 Err(Setback::Never(why)) => (None, why, true),
                 Err(Setback::Again(why, _)) if leased.attempt >= policy::ATTEMPTS_MAX => {
                     (None, format!("given up after {} attempts; the last: {why}", leased.attempt), true)
@@ -113,7 +120,8 @@ impl Operations {
         self.take_effect(leased, effects).await
     }
 
-    /// What was found becomes true, and the follow-up done, in one transaction.
+    /// What was found becomes true, and the follow-up done, in one transaction. What speaks of things nobody knows stays,
+    /// to be done again once somebody does.
     async fn take_effect(&self, leased: &Leased, effects: Effects) -> Result<(), Setback> {
         let (tenant, followed) = (leased.tenant, leased.followed.clone());
         let (delivery, correlation_id) = (leased.delivery, leased.correlation_id.clone());
@@ -121,6 +129,7 @@ impl Operations {
         let submitted = self
             .submit(self.caller_of(leased), reads, move |lookup, now| {
                 let effected = effects.decide(lookup, now)?;
+                let unknown = effected.outcome == Outcome::Unmapped;
                 let further = effected.follow_ups.into_iter().map(|it| FollowUp {
                     delivery,
                     correlation_id: correlation_id.clone(),
@@ -128,20 +137,23 @@ impl Operations {
                 });
                 let attachments = Attachments {
                     follow_ups: further.collect(),
-                    followed: vec![followed.clone()],
+                    followed: if unknown { vec![] } else { vec![followed.clone()] },
                     ..Attachments::default()
                 };
                 Ok(Decision {
                     changes: effected.changes,
-                    answer: json!({ "outcome": effected.outcome }).into(),
+                    answer: json!({ "unknown": unknown, "notes": effected.notes }).into(),
                     attachments,
                     ..Decision::default()
                 })
             })
             .await;
-        submitted?;
-        tracing::debug!(%tenant, kind = leased.followed.kind, "followed up");
+        let answer = submitted?.answer.value();
         self.directory.forget();
+        if answer["unknown"] == true {
+            return Err(Setback::Unknown(answer["notes"].to_string()));
+        }
+        tracing::debug!(%tenant, kind = leased.followed.kind, "followed up");
         Ok(())
     }
 
@@ -170,6 +182,9 @@ impl Operations {
         }
         let after = leased.payload.as_ref().and_then(|payload| payload["after"].as_i64()).unwrap_or(0);
         let caller = self.caller_of(leased);
+        if after == 0 {
+            follow_ups::wake(pool, leased.tenant, self.ledger().clock().now()).await?;
+        }
         let next = self.replay_unmapped(leased.tenant, &caller, after).await?;
         let attachments = Attachments {
             followed: vec![leased.followed.clone()],
@@ -199,8 +214,10 @@ impl Operations {
         let adapter = adapter_of(connection.details.platform);
         let at = self.ledger().clock().now();
         let secret = |name| self.secret(connection, name);
-        let (token, app_secret) =
-            (secret("access_token"), secret("app_secret").or_else(|| secret("webhook_secret")));
+        let token = secret("access_token");
+        // Where one key signs both ways, it need not be given twice.
+        let one_key = matches!(connection.details.platform, Platform::Shopee | Platform::TiktokShop);
+        let app_secret = secret("app_secret").or_else(|| one_key.then(|| secret("webhook_secret")).flatten());
         let access = Access {
             details: &connection.details,
             token: token.as_ref(),
@@ -213,9 +230,10 @@ impl Operations {
         let endpoint = connection.details.endpoint.as_deref().or_else(|| adapter.endpoint());
         let body = self.call(call, endpoint).await?;
         let Some(body) = body else {
-            // It is gone by the time it is looked at.
-            let gone =
-                (hint.resource == "product").then_some(Fact::ProductRemoved { external: hint.external });
+            // It is gone by the time it is looked at; only a WooCommerce site answers the same when its API is switched
+            // off.
+            let sure = hint.resource == "product" && connection.details.platform != Platform::Woocommerce;
+            let gone = sure.then_some(Fact::ProductRemoved { external: hint.external });
             return gone
                 .map(|fact| (vec![fact], at))
                 .ok_or_else(|| never("the platform does not know it any more (404)"));
@@ -298,7 +316,7 @@ fn again(leased: &Leased, after: i64, due: DateTime<Utc>) -> FollowUp {
         connection: leased.followed.connection,
         kind: UNMAPPED,
         external: leased.followed.external.clone(),
-        payload: Some(Value::from(json!({ "after": after }))),
+        payload: Some(json!({ "after": after })),
         delivery: leased.delivery,
         correlation_id: leased.correlation_id.clone(),
         due,

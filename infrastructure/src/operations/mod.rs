@@ -7,6 +7,7 @@ pub mod expiry;
 pub mod flags;
 pub mod follow_ups;
 pub mod keys;
+pub mod listings;
 pub mod locations;
 pub mod monitors;
 pub mod products;

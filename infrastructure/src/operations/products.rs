@@ -95,7 +95,8 @@ impl Operations {
         };
         let stream = StreamId::Product(named.product);
         self.submit(caller, vec![stream.clone()], move |lookup, _| {
-            let command = ProductCommand::Price { variant: named.variant, market: market.clone(), price, at: None };
+            let command =
+                ProductCommand::Price { variant: named.variant, market: market.clone(), price, at: None };
             let events = verdict(&named.product, lookup.product(&named.product), command)?;
             Ok(Decision {
                 changes: events.into_iter().map(|event| (stream.clone(), event.into())).collect(),
@@ -126,7 +127,10 @@ fn created(
     for (variant, id) in draft.variants.iter().zip(ids) {
         ask(&mut state, ProductCommand::PutVariant { variant: *id, details: variant.details.clone() })?;
         for (market, price) in &variant.prices {
-            ask(&mut state, ProductCommand::Price { variant: *id, market: market.clone(), price: *price, at: None })?;
+            ask(
+                &mut state,
+                ProductCommand::Price { variant: *id, market: market.clone(), price: *price, at: None },
+            )?;
         }
     }
     let mut taken = std::collections::BTreeSet::new();

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -13,6 +14,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use onhand_domain::values::ConnectionId;
 use sqlx::PgPool;
+use tokio::sync::Mutex as TurnMutex;
 
 use crate::queries::webhook_rates;
 
@@ -20,6 +22,8 @@ use crate::queries::webhook_rates;
 const NAMES_MAX: usize = 20_000;
 /// How long to wait for the shared allowance; a database that is away must not add to its troubles here.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+const TURNS: usize = 16;
 
 /// Whose requests are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +46,8 @@ impl std::fmt::Display for Counted {
 /// What is left this minute, as this process knows it.
 pub(crate) struct Rates {
     left: Mutex<HashMap<Counted, Left>>,
+    /// One at a time takes more of the same; by name, a few names share a turn.
+    turns: [TurnMutex<()>; TURNS],
     limit: i64,
 }
 
@@ -61,12 +67,20 @@ pub struct Wait(pub u32);
 impl Rates {
     /// So many a minute.
     pub(crate) fn new(limit: u32) -> Self {
-        Self { left: Mutex::default(), limit: i64::from(limit) }
+        Self { left: Mutex::default(), turns: Default::default(), limit: i64::from(limit) }
     }
 
     /// Lets one request in, or says when to come back.
     pub(crate) async fn admit(&self, pool: &PgPool, whose: Counted, now: DateTime<Utc>) -> Result<(), Wait> {
         let minute = now.timestamp().div_euclid(60);
+        match self.use_one(whose, minute) {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(wait(now)),
+            None => {}
+        }
+        let mut hasher = DefaultHasher::new();
+        whose.hash(&mut hasher);
+        let _turn = self.turns[hasher.finish() as usize % TURNS].lock().await;
         match self.use_one(whose, minute) {
             Some(true) => return Ok(()),
             Some(false) => return Err(wait(now)),

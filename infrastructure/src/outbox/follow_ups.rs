@@ -20,6 +20,10 @@ pub const PRICE: &str = "price";
 /// Deliveries that spoke of what nobody knew, to be looked at again.
 pub const UNMAPPED: &str = "unmapped";
 
+/// When something is done that waits for somebody to know what it speaks of: not before it is woken.
+pub(crate) const SOME_DAY: DateTime<Utc> =
+    DateTime::from_timestamp(253_000_000_000, 0).expect("a time in the year 9987");
+
 /// A follow-up under a lease.
 #[derive(Debug, Clone)]
 pub struct Leased {
@@ -184,9 +188,27 @@ pub async fn postpone(
     Ok(())
 }
 
-/// How many are still to be done, of all tenants: for tests and for health.
-pub async fn pending(pool: &PgPool) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
-    sqlx::query_as("select count(*), min(next_attempt_at) from follow_ups where status <> 'dead'")
-        .fetch_one(pool)
-        .await
+/// Wakes what waits for somebody to know what it speaks of: something has become known.
+pub(crate) async fn wake(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update follow_ups set next_attempt_at = $2
+         where tenant_id = $1 and status = 'pending' and next_attempt_at = $3",
+    )
+    .bind(tenant.0)
+    .bind(now)
+    .bind(SOME_DAY)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// When the next one is due, of all tenants; none if all that is left waits to be woken.
+pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let (next,): (Option<DateTime<Utc>>,) = sqlx::query_as(
+        "select min(next_attempt_at) from follow_ups where status <> 'dead' and next_attempt_at < $1",
+    )
+    .bind(SOME_DAY)
+    .fetch_one(pool)
+    .await?;
+    Ok(next)
 }

@@ -26,15 +26,16 @@ pub(super) const TOLERANCE_SECONDS: u64 = 300;
 
 /// Checks that a time in whole seconds since 1970 is within five minutes of our clock.
 pub(super) fn recent(seconds: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Rejection> {
-    // A sign is no digit: `parse` alone would take it.
-    let digits = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
-    let sent = seconds.parse::<i64>().ok().filter(|_| digits);
-    let sent = sent.and_then(|sent| DateTime::from_timestamp(sent, 0));
-    let sent = sent.ok_or(Rejection::Malformed("the timestamp is not a number of seconds since 1970"))?;
-    if now.timestamp().abs_diff(sent.timestamp()) > TOLERANCE_SECONDS {
+    let digits = seconds.strip_prefix('-').unwrap_or(seconds);
+    let malformed = Rejection::Malformed("the timestamp is not a number of seconds since 1970");
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed);
+    }
+    let sent: i64 = seconds.parse().map_err(|_| malformed.clone())?;
+    if now.timestamp().abs_diff(sent) > TOLERANCE_SECONDS {
         return Err(Rejection::Stale);
     }
-    Ok(sent)
+    DateTime::from_timestamp(sent, 0).ok_or(malformed)
 }
 
 /// An id made from what a delivery says, for platforms that give none. Length-prefixed parts cannot run together.

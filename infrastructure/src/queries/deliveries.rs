@@ -182,7 +182,8 @@ pub async fn entries(
     .await
 }
 
-/// The commands owed to listings of the variants these entries moved, from the first of them on.
+/// The commands that told platforms of it: those to listings of the variants these entries moved that were not finished
+/// by then. One that was pending already carried this news as well.
 pub async fn pushes(
     pool: &PgPool,
     tenant: TenantId,
@@ -195,7 +196,7 @@ pub async fn pushes(
             _ => entry.payload["variant"].as_str().map(str::to_owned),
         })
         .collect();
-    let Some(first) = entries.iter().map(|entry| entry.position).min().filter(|_| !variants.is_empty())
+    let Some(first) = entries.iter().map(|entry| entry.recorded_at).min().filter(|_| !variants.is_empty())
     else {
         return Ok(vec![]);
     };
@@ -203,7 +204,7 @@ pub async fn pushes(
         "select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position
          from listings l join outbox o
              on o.tenant_id = l.tenant_id and o.connection_id = l.connection_id and o.listing_id = l.id
-         where l.tenant_id = $1 and l.variant_id::text = any($2) and o.position >= $3 -- listings_variant_idx
+         where l.tenant_id = $1 and l.variant_id::text = any($2) and (o.finished_at is null or o.finished_at >= $3)
          order by o.position limit $4",
     )
     .bind(tenant.0)

@@ -1,4 +1,11 @@
 //! Webhooks: verified over the raw bytes, acted on once, never lost.
 
 mod kicksdb;
+mod limits;
+mod looks;
+mod monitors;
+mod order_of_facts;
+mod platforms;
+mod replay;
 mod shopify;
+mod watching;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::{Context, ensure};
-use onhand_infrastructure::platforms::kicksdb::inbound::sign;
+use onhand_infrastructure::platforms::kicksdb::sign;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -116,10 +116,26 @@ fn a_delivery_is_known_by_its_event_id() {
         (b"\xff{", "unknown"),
         (b"", "unknown"),
     ] {
-        let identity = identify(&given, body).expect("an identity");
+        let identity = identify(&given, body, now()).expect("an identity");
         assert_eq!((identity.topic.as_str(), identity.external_id.as_str()), (topic, "e1"));
     }
-    assert_eq!(identify(&headers(&[]), BODY), Err(Rejection::MissingHeader(EVENT_ID)));
+    let signed = headers(&[(SIGNATURE, "sha256=00")]);
+    assert_eq!(identify(&signed, BODY, now()), Err(Rejection::MissingHeader(EVENT_ID)));
+}
+
+#[test]
+fn the_older_form_shows_the_secret_and_is_known_by_its_content_for_a_quarter_of_an_hour() {
+    let shown = |secret: &str| verdict(&headers(&[(STATIC_KEY, secret)]), BODY);
+    assert_eq!((shown("new"), shown("old")), (Ok(()), Ok(())));
+    assert_eq!(shown("other"), Err(Rejection::BadSignature));
+    let id = |minutes| {
+        let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a time") + TimeDelta::minutes(minutes);
+        let identity = identify(&headers(&[(STATIC_KEY, "new")]), BODY, at).expect("an identity");
+        assert!(identity.signed);
+        identity.external_id
+    };
+    assert_eq!(id(0), id(14));
+    assert_ne!(id(0), id(15));
 }
 
 #[test]
@@ -233,7 +249,7 @@ fn recorded_bodies_are_understood() {
         assert_eq!(told.len(), expected, "{name}");
         assert!(told.iter().all(|(code, ..)| text.contains(code.as_str())));
         assert_ne!(
-            identify(&headers(&[(EVENT_ID, "e1")]), text.as_bytes()).map(|it| it.topic),
+            identify(&headers(&[(EVENT_ID, "e1")]), text.as_bytes(), now()).map(|it| it.topic),
             Ok("unknown".into())
         );
     }

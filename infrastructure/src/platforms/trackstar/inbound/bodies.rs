@@ -86,8 +86,8 @@ impl Inventory {
     fn facts(self) -> Result<Vec<Fact>, Undecodable> {
         let figure = |levels: Option<Levels>| levels.map(|levels| levels.fulfillable).unwrap_or_default();
         let warehouses = self.inventory_by_warehouse_id.unwrap_or_default().into_iter();
-        let warehouses = warehouses.map(|(place, levels)| (place, figure(levels))).collect();
-        stock(&self.id, &self.fulfillable, warehouses, time(self.updated_date.as_deref()))
+        let warehouses = warehouses.map(|(place, levels)| (place, figure(levels))).collect::<Vec<_>>();
+        stock(&self.id, &self.fulfillable, &warehouses, time(self.updated_date.as_deref()))
     }
 }
 
@@ -95,7 +95,7 @@ impl Inventory {
 fn stock(
     inventory: &ExternalId,
     whole: &Value,
-    warehouses: Vec<(String, Value)>,
+    warehouses: &[(String, Value)],
     at: Option<DateTime<Utc>>,
 ) -> Result<Vec<Fact>, Undecodable> {
     read::within(warehouses.len(), read::FACTS_MAX, "warehouses")?;
@@ -210,7 +210,7 @@ impl CartProduct {
         let said = time(self.updated_date.as_deref());
         let warehouses: Vec<_> = self.inventory_by_warehouse_id.unwrap_or_default().into_iter().collect();
         let counted = !warehouses.is_empty() || !self.inventory.is_null();
-        let stock = if counted { stock(&self.id, &self.inventory, warehouses, said)? } else { vec![] };
+        let stock = if counted { stock(&self.id, &self.inventory, &warehouses, said)? } else { vec![] };
         let described = ProductDetails {
             title: titled(self.name, &self.id),
             tags: tags(self.tags.unwrap_or_default()),

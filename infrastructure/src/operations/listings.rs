@@ -1,0 +1,66 @@
+//! Say by hand which of a platform's variants is which of ours.
+
+use onhand_domain::{
+    Refusal, StreamId,
+    aggregate::verdict,
+    listing::{ListingCommand, Mapping},
+    values::{ConnectionId, ExternalId, ListingId, Sku},
+};
+use serde_json::json;
+
+use super::{Caller, Operations, directory::unknown_sku};
+use crate::ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt};
+
+/// A platform's variant, and the SKU it is.
+#[derive(Debug, Clone)]
+pub struct ListingDraft {
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// Their product.
+    pub external_product: ExternalId,
+    /// Their variant.
+    pub external_variant: ExternalId,
+    /// Their handle on its stock, where that is another one.
+    pub external_inventory: Option<ExternalId>,
+    /// Our variant.
+    pub sku: Sku,
+}
+
+impl Operations {
+    /// Maps a listing. What platforms have said of it before is then looked at again.
+    pub async fn map_listing(&self, caller: Caller, draft: ListingDraft) -> Result<Receipt, LedgerError> {
+        let named = self.named(&caller, std::slice::from_ref(&draft.sku)).await?;
+        let named = named.into_iter().next().ok_or_else(|| unknown_sku(&draft.sku))?;
+        let id = ListingId::of(draft.connection, &draft.external_variant);
+        let mapping = Mapping {
+            connection: draft.connection,
+            product: named.product,
+            variant: named.variant,
+            external_product: draft.external_product,
+            external_variant: draft.external_variant,
+            external_inventory: draft.external_inventory,
+        };
+        let (brand, correlation_id) = (caller.brand.clone(), caller.context.correlation_id.clone());
+        let reads = vec![StreamId::Listing(id), StreamId::Connection(mapping.connection)];
+        self.submit(caller, reads, move |lookup, now| {
+            let connection = lookup.connection(&mapping.connection).details.as_ref();
+            let own = connection.filter(|it| brand.as_ref().is_none_or(|brand| *brand == it.brand));
+            if own.is_none() {
+                let detail = format!("there is no connection {}", mapping.connection);
+                return Err(Refusal::missing("connection.unknown", detail));
+            }
+            let events = verdict(&id, lookup.listing(&id), ListingCommand::Map(mapping.clone()))?;
+            let follow_ups = match events.is_empty() {
+                true => vec![],
+                false => vec![FollowUp::unmapped(correlation_id.clone(), now)],
+            };
+            Ok(Decision {
+                changes: events.into_iter().map(|event| (StreamId::Listing(id), event.into())).collect(),
+                answer: json!({ "id": id, "variant": mapping.variant }).into(),
+                attachments: Attachments { follow_ups, ..Attachments::default() },
+                ..Decision::default()
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,108 @@
+//! Hints: what a webhook does not say is looked up on the platform, as a step that nothing loses.
+
+use axum::{body::Body, http::StatusCode};
+use onhand_domain::connection::Platform;
+use onhand_tests::{World, sample::SIGNING_SECRET, stand_in::StandIn};
+use serde_json::{Value, json};
+
+async fn clover(world: &World, connection: &str, object: &str, kind: &str, ts: i64) {
+    let body =
+        json!({ "appId": "A", "merchants": { "M1": [{ "objectId": object, "type": kind, "ts": ts }] } });
+    let path = format!("/webhook/clover/{connection}");
+    let headers = [("x-clover-auth", SIGNING_SECRET)];
+    world.admin.with_key(None).send("POST", &path, &headers, Body::from(body.to_string())).await.expect(200);
+}
+
+fn item(name: &str, stock: f64, modified: i64) -> Value {
+    json!({ "id": "ITEM1", "name": name, "sku": "X", "price": 12_900, "priceType": "FIXED", "hidden": false,
+            "modifiedTime": modified, "itemStock": { "item": { "id": "ITEM1" }, "stockCount": 5, "quantity": stock } })
+}
+
+fn order(id: &str, units: usize, state: &str) -> Value {
+    let line = |n: usize| json!({ "id": format!("L{n}"), "name": "Runner", "item": { "id": "ITEM1" } });
+    json!({ "id": id, "state": "locked", "paymentState": state,
+            "lineItems": { "elements": (0..units).map(line).collect::<Vec<_>>() } })
+}
+
+async fn connected() -> (World, StandIn, String) {
+    let world = World::new().await;
+    let stand_in = StandIn::open().await;
+    let more =
+        json!({ "account": "M1", "endpoint": stand_in.endpoint, "rules": { "acceptInventory": true } });
+    let connection = world.connect_to(Platform::Clover, more).await;
+    (world, stand_in, connection)
+}
+
+#[tokio::test]
+async fn a_changed_item_is_looked_at_and_becomes_a_product_with_its_price_and_stock() {
+    let (world, stand_in, connection) = connected().await;
+    stand_in.show("/v3/merchants/M1/items/ITEM1", item("Runner", 5.0, 1_790_000_000_000));
+    // Told three times, looked at once: there is one thing to look at.
+    for ts in 0..3 {
+        clover(&world, &connection, "I:ITEM1", "UPDATE", 1_790_000_000_000 + ts).await;
+    }
+    world.follow_up().await;
+    assert_eq!(world.levels().await["X"], (5, 0, 5));
+    let calls = stand_in.seen();
+    assert!(calls.len() <= 2, "{calls:?}"); // Once more, after its own product made its stock known.
+    assert_eq!(calls[0].headers["authorization"], "Bearer token-1");
+    let shown = world.admin.get("/api/products?sku=X").await.expect(200);
+    assert_eq!(
+        shown["data"][0]["variants"][0]["prices"]["US"],
+        json!({ "minor": 12_900, "currency": "USD" })
+    );
+
+    clover(&world, &connection, "I:ITEM1", "DELETE", 1_790_000_000_009).await;
+    let listings = world.admin.get("/api/listings").await.expect(200);
+    assert_eq!(listings["data"][0]["removed"], true);
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn an_order_of_an_item_nobody_knows_waits_until_somebody_does() {
+    let (world, stand_in, connection) = connected().await;
+    stand_in.show("/v3/merchants/M1/orders/O1", order("O1", 2, "PAID"));
+    clover(&world, &connection, "O:O1", "CREATE", 1).await;
+    world.follow_up().await;
+    assert!(world.levels().await.is_empty());
+    stand_in.show("/v3/merchants/M1/items/ITEM1", item("Runner", 5.0, 1_790_000_000_000));
+    clover(&world, &connection, "I:ITEM1", "UPDATE", 2).await;
+    world.follow_up().await;
+    let (sold,): (i64,) = sqlx::query_as(
+        "select coalesce(sum((payload::jsonb->>'quantity')::bigint), 0)::bigint from events where name = 'stock.committed'",
+    )
+    .fetch_one(world.onhand.pool())
+    .await
+    .expect("sales are counted");
+    let history = world.history().await;
+    assert_eq!(history.iter().filter(|name| *name == "order.lines_found").count(), 1, "{history:?}");
+    assert!(sold <= 2, "{sold}");
+    world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn a_platform_that_fails_is_asked_again_later_and_what_it_never_shows_is_a_dead_letter() {
+    let (world, stand_in, connection) = connected().await;
+    stand_in.show("/v3/merchants/M1/items/ITEM1", item("Runner", 5.0, 1_790_000_000_000));
+    let unwell = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED];
+    stand_in.fail(&unwell);
+    clover(&world, &connection, "I:ITEM1", "UPDATE", 1).await;
+    world.converge().await;
+    assert_eq!(world.levels().await["X"], (5, 0, 5));
+    assert!(stand_in.seen().len() >= unwell.len());
+
+    stand_in.show("/v3/merchants/M1/orders/O9", json!({ "id": "O9", "lineItems": 7 }));
+    clover(&world, &connection, "O:O9", "CREATE", 2).await;
+    world.follow_up().await;
+    let dead = world.admin.get("/api/dead-letters").await.expect(200);
+    assert_eq!(dead["follow_ups"][0]["external"], "O9", "{dead}");
+    assert!(dead["follow_ups"][0]["last_error"].is_string());
+    stand_in.show("/v3/merchants/M1/orders/O9", order("O9", 1, "PAID"));
+    let revived =
+        world.admin.post("/api/dead-letters/replay", json!({ "follow_ups": true })).await.expect(200);
+    assert_eq!(revived["follow_ups_revived"], 1);
+    world.follow_up().await;
+    assert_eq!(world.levels().await["X"], (4, 0, 4));
+    world.expect_intact().await;
+}

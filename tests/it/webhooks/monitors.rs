@@ -1,0 +1,138 @@
+//! Monitors gate what the market changes; flags are turned while the program runs, and a locked one is not.
+
+use chrono::TimeDelta;
+use onhand_domain::connection::Platform;
+use onhand_tests::{
+    World,
+    sample::SIGNING_SECRET,
+    shop::{self, Webhook},
+};
+use serde_json::{Value, json};
+
+async fn priced(world: &World, connection: &str, id: &str, price: i64) -> Value {
+    let body = json!({ "data": { "currency": "USD", "market": "US", "platform": "stockx", "product": {
+        "brand": "Kite & Co", "id": "m", "sku": "DUNK", "slug": "d", "title": "Dunk",
+        "variants": [{ "id": "v", "size": "42", "price": price, "count": 4, "changed": true }] } } });
+    let body = body.to_string().into_bytes();
+    let signature = onhand_infrastructure::platforms::kicksdb::sign(SIGNING_SECRET, &body);
+    let timestamp = world.clock.now().timestamp().to_string();
+    let headers = [
+        ("x-kicksdb-event-id", id),
+        ("x-kicksdb-timestamp", &*timestamp),
+        ("x-kicksdb-signature", &*signature),
+    ];
+    let path = format!("/api/kicks/monitor/{connection}");
+    world.admin.with_key(None).send("POST", &path, &headers, axum::body::Body::from(body)).await.expect(200)
+}
+
+async fn price(world: &World) -> i64 {
+    let shown = world.admin.get("/api/products?sku=DUNK-42").await.expect(200);
+    shown["data"][0]["variants"][0]["prices"]["US"]["minor"].as_i64().expect("a price")
+}
+
+async fn watched() -> (World, String) {
+    let world = World::new().await;
+    let market = world.connect_to(Platform::Kicksdb, json!({})).await;
+    let shop = world.connect(None, json!({})).await;
+    let product = shop::product("DUNK", &[("42", "110.00")]);
+    Webhook::new("products/create", "p", &product).send(&world.admin, &shop).await.expect(200);
+    (world, market)
+}
+
+fn monitor(connection: &str, frequency: u32, threshold: f64) -> Value {
+    json!({ "connection": connection, "style_code": "DUNK", "kind": "price", "frequency_minutes": frequency,
+            "markets": ["US", "UK"], "threshold_percent": threshold })
+}
+
+#[tokio::test]
+async fn a_change_below_the_threshold_does_not_count_and_one_too_soon_counts_later() {
+    let (world, market) = watched().await;
+    world.admin.put("/api/kicks/monitors", monitor(&market, 15, 5.0)).await.expect(200);
+    priced(&world, &market, "1", 114).await;
+    assert_eq!(price(&world).await, 11_000, "less than 5 %");
+    priced(&world, &market, "2", 120).await;
+    assert_eq!(price(&world).await, 12_000);
+    // Within the quarter of an hour the newest of them waits.
+    world.clock.advance(TimeDelta::minutes(2));
+    priced(&world, &market, "3", 150).await;
+    world.clock.advance(TimeDelta::minutes(2));
+    priced(&world, &market, "4", 160).await;
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 12_000, "too soon");
+    world.clock.advance(TimeDelta::minutes(12));
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 16_000, "the newest, once its time has come");
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_monitor_that_is_off_or_watches_other_markets_lets_no_price_count() {
+    let (world, market) = watched().await;
+    let set = world.admin.put("/api/kicks/monitors", monitor(&market, 15, 0.0)).await.expect(200);
+    let id = set["id"].as_str().expect("an id").to_owned();
+    world.admin.post(&format!("/api/kicks/monitors/{id}/disable"), json!({})).await.expect(200);
+    priced(&world, &market, "1", 150).await;
+    assert_eq!(price(&world).await, 11_000);
+    world.admin.post(&format!("/api/kicks/monitors/{id}/enable"), json!({})).await.expect(200);
+    let mut elsewhere = monitor(&market, 15, 0.0);
+    elsewhere["markets"] = json!(["JP"]);
+    world.admin.put("/api/kicks/monitors", elsewhere).await.expect(200);
+    priced(&world, &market, "2", 150).await;
+    assert_eq!(price(&world).await, 11_000);
+    world.admin.put("/api/kicks/monitors", monitor(&market, 15, 0.0)).await.expect(200);
+    priced(&world, &market, "3", 150).await;
+    assert_eq!(price(&world).await, 15_000);
+    let listed = world.admin.get("/api/kicks/monitors").await.expect(200);
+    assert_eq!(listed["data"][0]["style_code"], "DUNK");
+    let status = world.admin.get("/api/kicks/monitor/status").await.expect(200);
+    assert_eq!((&status["monitors"], &status["monitors_enabled"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_monitor_is_what_the_feed_can_do_or_nothing() {
+    let (world, market) = watched().await;
+    for (frequency, threshold) in [(20, 0.0), (15, 101.0), (15, -1.0)] {
+        let answer = world.admin.put("/api/kicks/monitors", monitor(&market, frequency, threshold)).await;
+        assert_eq!(answer.problem(422), "monitor.invalid");
+    }
+    let shop = world.connect(None, json!({})).await;
+    let answer = world.admin.put("/api/kicks/monitors", monitor(&shop, 15, 0.0)).await;
+    assert_eq!(answer.problem(404), "connection.unknown");
+    let stranger = world.client("editor", Some("other")).await;
+    assert_eq!(
+        stranger.put("/api/kicks/monitors", monitor(&market, 15, 0.0)).await.problem(404),
+        "connection.unknown"
+    );
+}
+
+#[tokio::test]
+async fn a_monitor_may_never_write_stock_and_the_attempt_to_let_it_is_on_record() {
+    let (world, _) = watched().await;
+    let locked = "/api/flags/FEATURE_MONITOR_UPDATES_STOCK";
+    assert_eq!(world.admin.put(locked, json!({ "value": true })).await.problem(403), "flag.locked");
+    world.admin.put(locked, json!({ "value": false })).await.expect(200);
+    let audit = world.admin.get(&format!("/api/audit?stream=flag/{}", "FEATURE_MONITOR_UPDATES_STOCK")).await;
+    let audit = audit.expect(200);
+    assert_eq!(audit["data"][0]["action"], "flag.refused", "{audit}");
+    let flags = world.admin.get("/api/flags").await.expect(200);
+    let flag = flags["data"].as_array().expect("flags").iter().find(|flag| flag["locked"] == true).cloned();
+    assert_eq!(flag.expect("one is locked")["value"], false);
+    let unknown = world.admin.put("/api/flags/FEATURE_X", json!({ "value": true })).await;
+    assert_eq!(unknown.problem(404), "flag.unknown");
+    let editor = world.client("editor", None).await;
+    assert_eq!(editor.put(locked, json!({ "value": true })).await.problem(403), "auth.forbidden");
+}
+
+#[tokio::test]
+async fn prices_stand_still_while_their_flag_is_off() {
+    let (world, market) = watched().await;
+    let flag = "/api/flags/FEATURE_MONITOR_UPDATES_PRICES";
+    world.admin.put(flag, json!({ "value": false })).await.expect(200);
+    priced(&world, &market, "1", 150).await;
+    assert_eq!(price(&world).await, 11_000);
+    world.admin.put(flag, json!({ "value": true })).await.expect(200);
+    priced(&world, &market, "2", 150).await;
+    assert_eq!(price(&world).await, 15_000);
+    world.expect_rebuilt_equals_live().await;
+}

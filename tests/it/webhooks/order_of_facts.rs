@@ -1,0 +1,142 @@
+//! No platform promises order: what is older never wins, and what is told twice counts once.
+
+use axum::body::Body;
+use onhand_domain::connection::Platform;
+use onhand_tests::{
+    World,
+    sample::SIGNING_SECRET,
+    shop::{self, Webhook},
+};
+use serde_json::{Value, json};
+
+async fn standard(world: &World, connection: &str, id: &str, kind: &str, data: Value) -> Value {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use hmac::{Hmac, KeyInit, Mac};
+    let now = world.clock.now();
+    let body = json!({ "type": kind, "timestamp": now, "data": data }).to_string();
+    let key = STANDARD.decode(SIGNING_SECRET.trim_start_matches("whsec_")).expect("base64");
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).expect("any length");
+    mac.update(format!("{id}.{}.{body}", now.timestamp()).as_bytes());
+    let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    let timestamp = now.timestamp().to_string();
+    let headers =
+        [("webhook-id", id), ("webhook-timestamp", &*timestamp), ("webhook-signature", &*signature)];
+    let path = format!("/webhook/standard/{connection}");
+    world.admin.with_key(None).send("POST", &path, &headers, Body::from(body)).await.expect(200)
+}
+
+fn at(mut product: Value, time: &str, title: &str) -> Value {
+    product["updated_at"] = time.into();
+    product["title"] = title.into();
+    product
+}
+
+#[tokio::test]
+async fn an_older_product_never_overwrites_a_newer_one_even_if_it_is_its_creation() {
+    let world = World::new().await;
+    let connection = world.connect(None, json!({})).await;
+    let product = shop::product("DUNK", &[("42", "110.00"), ("43", "110.00")]);
+    let send = async |topic: &str, id: &str, body: &Value| {
+        Webhook::new(topic, id, body).send(&world.admin, &connection).await.expect(200)
+    };
+    let newer = at(product.clone(), "2026-11-02T12:00:00Z", "Dunk, renamed");
+    send("products/update", "u", &newer).await;
+    send("products/create", "c", &at(product.clone(), "2026-11-01T12:00:00Z", "Dunk")).await;
+    let title =
+        async || world.admin.get("/api/products?sku=DUNK-42").await.expect(200)["data"][0]["title"].clone();
+    assert_eq!(title().await, "Dunk, renamed");
+
+    // A size that is no longer there is no longer sold there; news from before do not bring it back.
+    let mut fewer = at(product.clone(), "2026-11-03T12:00:00Z", "Dunk, renamed");
+    fewer["variants"].as_array_mut().expect("variants").pop();
+    send("products/update", "f", &fewer).await;
+    send("products/update", "late", &at(product, "2026-11-02T13:00:00Z", "Dunk, late")).await;
+    assert_eq!(title().await, "Dunk, renamed");
+    let listings = world.admin.get("/api/listings").await.expect(200);
+    let removed: Vec<_> =
+        listings["data"].as_array().expect("rows").iter().map(|l| l["removed"].clone()).collect();
+    assert_eq!(removed.iter().filter(|removed| **removed == true).count(), 1, "{removed:?}");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_paid_order_moves_stock_once_whichever_news_come_first_and_a_cancellation_brings_it_back() {
+    let world = World::new().await;
+    world.stocked(&[("X", 10), ("Y", 10)]).await;
+    let connection = world.connect_to(Platform::Standard, json!({})).await;
+    let order = |id: &str, sku: &str| json!({ "id": id, "lines": [{ "sku": sku, "quantity": 2 }] });
+    for (number, kind) in ["order.paid", "order.placed", "order.paid"].into_iter().enumerate() {
+        standard(&world, &connection, &format!("x-{number}"), kind, order("x", "X")).await;
+    }
+    for (number, kind) in ["order.placed", "order.paid", "order.placed"].into_iter().enumerate() {
+        standard(&world, &connection, &format!("y-{number}"), kind, order("y", "Y")).await;
+    }
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((8, 0, 8), (8, 0, 8)));
+    for id in ["x", "y"] {
+        for time in 0..2 {
+            let name = format!("cancel-{id}-{time}");
+            standard(&world, &connection, &name, "order.cancelled", json!({ "id": id })).await;
+        }
+        standard(&world, &connection, &format!("late-{id}"), "order.paid", order(id, "X")).await;
+    }
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((10, 0, 10), (10, 0, 10)));
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn what_speaks_of_a_variant_nobody_knows_is_kept_and_applied_once_it_is_mapped() {
+    let world = World::new().await;
+    world.stocked(&[("X", 10)]).await;
+    let connection = world.connect_to(Platform::Standard, json!({})).await;
+    let lines = json!([{ "sku": "X", "quantity": 1 }, { "variant": "V-77", "quantity": 3 }]);
+    let paid = json!({ "id": "o", "lines": lines });
+    standard(&world, &connection, "o-1", "order.paid", paid.clone()).await;
+    assert_eq!(world.levels().await["X"], (9, 0, 9));
+    let unmapped = world.admin.get("/api/deliveries?outcome=unmapped").await.expect(200);
+    assert_eq!(unmapped["data"].as_array().map(Vec::len), Some(1), "{unmapped}");
+
+    let listing =
+        json!({ "connection": connection, "external_product": "P", "external_variant": "V-77", "sku": "X" });
+    world.admin.post("/api/listings", listing).await.expect(200);
+    world.follow_up().await;
+    assert_eq!(world.levels().await["X"], (6, 0, 6), "three more, sold like the first");
+    let unmapped = world.admin.get("/api/deliveries?outcome=unmapped").await.expect(200);
+    assert_eq!(unmapped["data"].as_array().map(Vec::len), Some(0), "{unmapped}");
+    standard(&world, &connection, "o-2", "order.paid", paid).await;
+    assert_eq!(world.levels().await["X"], (6, 0, 6));
+    standard(&world, &connection, "o-3", "order.cancelled", json!({ "id": "o" })).await;
+    assert_eq!(world.levels().await["X"], (10, 0, 10));
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn units_a_platform_moves_count_only_where_the_rules_say_so() {
+    let world = World::new().await;
+    world.stocked(&[("X", 10)]).await;
+    let closed = world.connect_to(Platform::Standard, json!({})).await;
+    let open = world.connect_to(Platform::Standard, json!({ "rules": { "acceptInventory": true } })).await;
+    let moved = json!({ "inventory": "X", "delta": -2, "reason": "damaged" });
+    standard(&world, &closed, "m", "stock.adjusted", moved.clone()).await;
+    assert_eq!(world.levels().await["X"], (10, 0, 10));
+    standard(&world, &open, "m", "stock.adjusted", moved.clone()).await;
+    standard(&world, &open, "m", "stock.adjusted", moved).await;
+    assert_eq!(world.levels().await["X"], (8, 0, 8));
+}
+
+#[tokio::test]
+async fn orders_move_no_stock_while_their_flag_is_off() {
+    let world = World::new().await;
+    world.stocked(&[("X", 10)]).await;
+    let connection = world.connect_to(Platform::Standard, json!({})).await;
+    let flag = "/api/flags/FEATURE_ORDERS_MOVE_STOCK";
+    world.admin.put(flag, json!({ "value": false })).await.expect(200);
+    let order = |id: &str| json!({ "id": id, "lines": [{ "sku": "X", "quantity": 2 }] });
+    standard(&world, &connection, "a", "order.placed", order("a")).await;
+    assert_eq!(world.levels().await["X"], (10, 0, 10));
+    world.admin.put(flag, json!({ "value": true })).await.expect(200);
+    standard(&world, &connection, "b", "order.placed", order("b")).await;
+    assert_eq!(world.levels().await["X"], (10, 2, 8));
+}

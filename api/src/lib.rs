@@ -4,6 +4,7 @@ pub mod app;
 pub mod cli;
 pub mod compose;
 pub mod extract;
+mod made;
 pub mod problem;
 pub mod routes;
 pub mod serve;

@@ -12,6 +12,7 @@ mod sandbox;
 mod serve;
 mod session;
 mod signals;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,9 @@ enum Command {
     Db(database::Command),
     /// Asks a running server whether it is ready.
     Health(health::Args),
+    /// Makes up deliveries and sends them, as a platform would.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Runs a stand-in Shopify shop to try things out with.
     Sandbox(sandbox::Args),
 }
@@ -78,6 +82,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit(command) => audit::run(command).await,
         Command::Db(command) => database::run(command).await,
         Command::Health(args) => health::run(args).await,
+        Command::Webhook(command) => webhook::run(command).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }

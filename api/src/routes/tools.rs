@@ -4,20 +4,14 @@ use axum::{
     Json,
     extract::{Query, rejection::QueryRejection},
 };
-use onhand_domain::{
-    connection::{ConnectionDetails, Platform},
-    values::{ConnectionId, Currency, ExternalId},
-};
-use onhand_infrastructure::{
-    operations::deliveries::masked,
-    platforms::{Sample, adapter_of},
-};
+use onhand_domain::values::ConnectionId;
+use onhand_infrastructure::operations::deliveries::masked;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::webhooks::{Raw, platform_of, told};
-use crate::{app::AppState, extract::Path, problem::Problem};
+use crate::{app::AppState, extract::Path, made, problem::Problem};
 
 /// What to make up.
 #[derive(Debug, Deserialize)]
@@ -49,50 +43,33 @@ pub async fn generate(
 ) -> Result<Json<Value>, Problem> {
     open(&app)?;
     let (platform, Query(wanted)) = (platform_of(&platform)?, wanted?);
-    let known = match wanted.connection {
-        Some(id) => Some(
-            app.onhand
-                .operations
-                .signing(ConnectionId(id))
-                .await?
-                .filter(|(details, _)| details.platform == platform)
-                .ok_or_else(|| Problem::missing("connection.unknown", "there is no such connection there"))?,
-        ),
-        None => None,
-    };
-    let id = wanted.connection.unwrap_or_else(Uuid::nil);
-    let (details, secret) = match known {
-        Some((details, secret)) => (details, secret),
-        None => (made_up(platform), "whsec_bWFkZSB1cCBmb3IgYSB0ZXN0LCAyNCBieXRlcw==".to_owned()),
-    };
-    let secret = wanted.secret.unwrap_or(secret);
-    let public = app.public_url.as_deref().unwrap_or("http://127.0.0.1:7070").trim_end_matches('/');
-    let url = format!("{public}/webhook/{platform}/{id}");
-    let adapter = adapter_of(platform);
-    let sample = Sample {
-        id: Uuid::now_v7(),
-        now: app.onhand.ledger().clock().now(),
-        url: &url,
-        secret: &secret,
+    let known =
+        match wanted.connection {
+            Some(id) => {
+                let signing = app.onhand.operations.signing(ConnectionId(id)).await?;
+                let signing = signing.filter(|(details, _)| details.platform == platform);
+                Some(signing.ok_or_else(|| {
+                    Problem::missing("connection.unknown", "there is no such connection there")
+                })?)
+            }
+            None => None,
+        };
+    let (details, secret) = known.unwrap_or_else(|| (made::nobody(platform), made::SECRET.to_owned()));
+    let delivery = made::delivery(&made::Wanted {
+        topic: &topic,
+        server: app.public_url.as_deref().unwrap_or("http://127.0.0.1:7070"),
+        connection: wanted.connection.unwrap_or_default(),
         details: &details,
+        secret: wanted.secret.as_deref().unwrap_or(&secret),
         sku: wanted.sku.as_deref().unwrap_or("SAMPLE-42"),
-    };
-    let (headers, body) = adapter.sample(&topic, &sample).ok_or_else(|| {
-        let topics = adapter.topics().join(", ");
-        Problem::missing(
-            "topic.unknown",
-            format!("no {platform} delivery can be made up for {topic:?}; for {topics}"),
-        )
-    })?;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    let mut curl = format!("curl -X POST {}", quoted(&url));
-    for (name, value) in &headers {
-        curl += &format!(" -H {}", quoted(&format!("{name}: {value}")));
-    }
-    curl += &format!(" --data-binary {}", quoted(&body));
+        now: app.onhand.ledger().clock().now(),
+    });
+    let delivery = delivery.map_err(|why| Problem::missing("topic.unknown", why))?;
+    let curl = delivery.curl();
     let headers: Map<String, Value> =
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    Ok(Json(json!({ "url": url, "headers": headers, "body": body, "curl": curl })))
+        delivery.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let body = String::from_utf8_lossy(&delivery.body);
+    Ok(Json(json!({ "url": delivery.url, "headers": headers, "body": body, "curl": curl })))
 }
 
 /// `POST /test/webhook/{platform}/{connection}`: takes a delivery in without a look at who sent it.
@@ -115,25 +92,4 @@ fn open(app: &AppState) -> Result<(), Problem> {
         "route.unknown",
         "there is nothing at this path; set ONHAND_ENVIRONMENT=development",
     ))
-}
-
-/// For a shell, whatever is in it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// An account that nobody has.
-fn made_up(platform: Platform) -> ConnectionDetails {
-    ConnectionDetails {
-        platform,
-        name: "Sample".to_owned(),
-        brand: "sample".to_owned(),
-        account: Some("sample-shop".to_owned()),
-        app: Some("sample-app".to_owned()),
-        endpoint: None,
-        platform_location: ExternalId::new("1").ok(),
-        location: Default::default(),
-        market: Default::default(),
-        currency: Currency::new("USD").expect("USD is a currency"),
-    }
 }

@@ -189,26 +189,32 @@ pub async fn pushes(
     tenant: TenantId,
     entries: &[ResultingEntry],
 ) -> Result<Vec<ResultingPush>, sqlx::Error> {
-    let variants: Vec<String> = entries
-        .iter()
-        .filter_map(|entry| match entry.stream.split('/').collect::<Vec<_>>()[..] {
-            ["stock", variant, ..] => Some(variant.to_owned()),
-            _ => entry.payload["variant"].as_str().map(str::to_owned),
-        })
-        .collect();
-    let Some(first) = entries.iter().map(|entry| entry.recorded_at).min().filter(|_| !variants.is_empty())
-    else {
+    let mut owed: Vec<(String, &'static str)> = vec![];
+    for entry in entries {
+        let said = |name: &str| entry.payload[name].as_str().unwrap_or_default().to_owned();
+        match (entry.name.as_str(), entry.stream.split('/').collect::<Vec<_>>().as_slice()) {
+            (_, ["stock", variant, ..]) => owed.push(((*variant).to_owned(), "quantity")),
+            ("product.priced", _) => owed.push((said("variant"), "price")),
+            ("listing.mapped", _) => owed.extend([(said("variant"), "quantity"), (said("variant"), "price")]),
+            _ => {}
+        }
+    }
+    let Some(first) = entries.iter().map(|entry| entry.recorded_at).min().filter(|_| !owed.is_empty()) else {
         return Ok(vec![]);
     };
+    let (variants, kinds): (Vec<String>, Vec<&str>) = owed.into_iter().unzip();
     sqlx::query_as(
         "select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position
-         from listings l join outbox o
-             on o.tenant_id = l.tenant_id and o.connection_id = l.connection_id and o.listing_id = l.id
-         where l.tenant_id = $1 and l.variant_id::text = any($2) and (o.finished_at is null or o.finished_at >= $3)
-         order by o.position limit $4",
+         from (select distinct m.* from unnest($2::text[], $3::text[]) as m (variant, kind)) as moved
+         join listings l on l.tenant_id = $1 and l.variant_id = moved.variant::uuid -- listings_variant_idx
+         join outbox o on o.tenant_id = l.tenant_id and o.connection_id = l.connection_id
+              and o.listing_id = l.id and o.kind = moved.kind
+         where o.finished_at is null or o.finished_at >= $4
+         order by o.position limit $5",
     )
     .bind(tenant.0)
     .bind(variants)
+    .bind(kinds)
     .bind(first)
     .bind(RESULTS_MAX)
     .fetch_all(pool)

@@ -83,14 +83,14 @@ async fn buyer(
         );
         let asked = Instant::now();
         stream.write_all(request.as_bytes()).await?;
-        answer(&mut stream, &mut buffer).await?;
+        answer(&mut stream, &mut buffer, "201").await?;
         latencies.record(asked.elapsed().as_micros() as u64)?;
     }
     Ok(latencies)
 }
 
-/// Reads one answer; anything but 201 ends the run.
-async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
+/// Reads one answer; another status than this ends the run.
+pub(super) async fn answer(stream: &mut TcpStream, buffer: &mut [u8], status: &str) -> anyhow::Result<()> {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await?;
@@ -102,7 +102,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()>
             continue;
         };
         let head = std::str::from_utf8(&buffer[..end])?;
-        if !head.starts_with("HTTP/1.1 201") {
+        if head.split(' ').nth(1) != Some(status) {
             bail!("{}", String::from_utf8_lossy(&buffer[..filled]));
         }
         let length: usize = head
@@ -117,7 +117,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()>
 }
 
 /// Processor time of this process so far, in seconds; 0 where that is not told.
-fn processor_seconds() -> f64 {
+pub(super) fn processor_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u64 =

@@ -7,6 +7,7 @@ mod report;
 mod states;
 mod steal;
 mod subject;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,9 @@ pub struct Options {
     /// Measure something else: how a stream of a million entries loads, and what a million shelves take in memory.
     #[arg(long)]
     states: bool,
+    /// Measure something else: signed webhooks through the front door, and what it costs to note how they fare.
+    #[arg(long)]
+    webhooks: bool,
     /// Leave the baseline out, to look at the candidate alone; there are no ratios then.
     #[arg(long)]
     candidate_only: bool,
@@ -96,6 +100,11 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         "{} rounds of {} s a measurement; HTTP over {} connections; the server does: {}\n",
         options.rounds, options.seconds, options.connections, options.roles
     );
+    if options.webhooks {
+        let outcome = webhooks::run(options, &server).await;
+        server.stop().await?;
+        return outcome;
+    }
     let outcome = measure(options, &server).await;
     server.stop().await?;
     outcome?.print();

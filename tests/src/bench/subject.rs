@@ -1,6 +1,9 @@
 //! What is measured: a server process with a tenant, a connection, and a thousand and one variants listed on it.
 
-use std::process::Stdio;
+use std::{
+    process::Stdio,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use anyhow::{Context as _, ensure};
 use onhand::{Onhand, compose::Parts};
@@ -40,6 +43,21 @@ pub(super) struct Subject {
     pub(super) cold: Vec<String>,
     /// One of them.
     pub(super) hot: Vec<String>,
+    /// The connection its products are listed on.
+    pub(super) connection: String,
+    /// Webhooks that were acknowledged.
+    pub(super) acknowledged: AtomicU64,
+}
+
+/// One of the products that are listed; by number, from 0.
+pub(super) fn product(number: usize) -> Value {
+    let sizes: Vec<String> = (0..VARIANTS).map(|n| n.to_string()).collect();
+    let sizes: Vec<(&str, &str)> = sizes.iter().map(|size| (size.as_str(), "100.00")).collect();
+    shop::product(&style(number), &sizes)
+}
+
+fn style(number: usize) -> String {
+    char::from(b'A' + number as u8).to_string()
 }
 
 impl Subject {
@@ -47,10 +65,11 @@ impl Subject {
     pub(super) async fn start(server: &LocalPostgres, roles: &str) -> anyhow::Result<Self> {
         super::fresh_database(server, DATABASE).await?;
         let pool = database::open(&server.connect_options(DATABASE), 4).await?;
-        let (tenant, key, cold) = fill(&pool).await?;
-        let (child, address) = serve(&server.url(DATABASE), roles).await?;
+        let (tenant, key, cold, connection) = fill(&pool).await?;
+        let (child, address) = serve(&server.url(DATABASE), roles, "on").await?;
         let hot = cold.iter().take(1).cloned().collect();
-        Ok(Self { child, pool, tenant, address, key, cold, hot })
+        let acknowledged = AtomicU64::default();
+        Ok(Self { child, pool, tenant, address, key, cold, hot, connection, acknowledged })
     }
 
     /// Where to ask.
@@ -64,7 +83,32 @@ impl Subject {
         server: &LocalPostgres,
         roles: &str,
     ) -> anyhow::Result<(Child, String)> {
-        serve(&server.url(DATABASE), roles).await
+        serve(&server.url(DATABASE), roles, "on").await
+    }
+
+    /// The same, but it does not note how webhooks fare.
+    pub(super) async fn without_traces(
+        &self,
+        server: &LocalPostgres,
+        roles: &str,
+    ) -> anyhow::Result<(Child, String)> {
+        serve(&server.url(DATABASE), roles, "off").await
+    }
+
+    /// Each webhook that was acknowledged must be there, once, and the chain must hold.
+    pub(super) async fn check_webhooks(&self, sent: u64) -> anyhow::Result<()> {
+        let (orders, deliveries): (i64, i64) = sqlx::query_as(
+            "select count(*) filter (where name = 'order.placed'),
+                    count(distinct stream) filter (where stream like 'delivery/%') from events",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let acknowledged = self.acknowledged.load(Ordering::Relaxed) as i64;
+        ensure!(orders == acknowledged, "{acknowledged} orders were acknowledged and {orders} are there");
+        let verdict = proof::verify(&self.pool, self.tenant, |_, _| {}).await?;
+        ensure!(matches!(verdict, proof::Verdict::Intact { .. }), "the chain does not hold: {verdict:?}");
+        println!("{orders} orders of at most {sent} in the ledger, {deliveries} deliveries, chain verified");
+        Ok(())
     }
 
     /// Where to ask when half of the load goes to a second process.
@@ -102,7 +146,7 @@ impl Subject {
     }
 }
 
-async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<String>)> {
+async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<String>, String)> {
     let parts = Parts {
         pool: pool.clone(),
         clock: Clock::default(),
@@ -129,12 +173,9 @@ async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<Stri
     let made = admin.post("/api/connections", connection).await.body;
     let id = made["id"].as_str().context("a connection")?.to_owned();
     admin.post(&format!("/api/connections/{id}/enable"), json!({})).await;
-    let sizes: Vec<String> = (0..VARIANTS).map(|n| n.to_string()).collect();
-    let sizes: Vec<(&str, &str)> = sizes.iter().map(|size| (size.as_str(), "100.00")).collect();
     let mut skus = Vec::new();
     for number in 0..PRODUCTS {
-        let style = char::from(b'A' + number as u8).to_string();
-        let product = shop::product(&style, &sizes);
+        let (style, product) = (style(number), product(number));
         let sent = shop::Webhook::new("products/create", &style, &product).send(&admin, &id).await;
         ensure!(sent.status.is_success(), "a product was not taken: {}", sent.body);
         skus.extend((0..VARIANTS).map(|size| format!("{style}-{size}")));
@@ -144,14 +185,16 @@ async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<Stri
             admin.post("/api/stock/restock", json!({ "sku": sku, "quantity": UNITS })).await.body;
         ensure!(restocked["position"].is_i64(), "a restock was not taken: {restocked}");
     }
-    Ok((tenant, key, skus))
+    Ok((tenant, key, skus, id))
 }
 
-async fn serve(url: &str, roles: &str) -> anyhow::Result<(Child, String)> {
+async fn serve(url: &str, roles: &str, traces: &str) -> anyhow::Result<(Child, String)> {
     let mut child = Command::new(std::env::current_exe()?)
         .args(["serve", "--listen", "127.0.0.1:0", "--roles", roles])
         .env("DATABASE_URL", url)
         .env("ONHAND_MASTER_KEYS", master_keys())
+        .env("ONHAND_WEBHOOK_RATE_PER_MINUTE", "10000000")
+        .env("ONHAND_WEBHOOK_TRACES", traces)
         .env("RUST_LOG", "error")
         .stdout(Stdio::piped())
         .kill_on_drop(true)

@@ -87,8 +87,9 @@ pub fn observe(
         claims: HashMap::new(),
         changes: vec![],
     };
-    sight.take_in()?;
-    sight.drop_missing(listed)?;
+    if sight.take_in()? {
+        sight.drop_missing(listed)?;
+    }
     Ok(sight.changes)
 }
 
@@ -104,7 +105,7 @@ pub fn makes_known(event: &Event) -> bool {
         event,
         Event::Listing(ListingEvent::Mapped(_))
             | Event::Sku(SkuEvent::Assigned { .. })
-            | Event::Product(ProductEvent::VariantAdded { .. })
+            | Event::Product(ProductEvent::VariantAdded { .. } | ProductEvent::VariantChanged { .. })
     )
 }
 
@@ -122,13 +123,14 @@ struct Sight<'a, 's> {
 }
 
 impl Sight<'_, '_> {
-    fn take_in(&mut self) -> Result<(), Refusal> {
+    /// False, and nothing follows, if a later sight is known already.
+    fn take_in(&mut self) -> Result<bool, Refusal> {
         let known: Vec<_> = self.observed.variants.iter().map(|variant| self.known(variant)).collect();
         let home = known.iter().flatten().map(|(product, _)| *product).next();
         let seen = home.and_then(|home| self.lookup.product(&home).observed.get(&self.id));
         // A part of a product says nothing about when the rest was seen.
         if self.observed.complete && seen.is_some_and(|seen| *seen > self.observed.at) {
-            return Ok(());
+            return Ok(false);
         }
         let product = home.unwrap_or(self.fresh);
         let described =
@@ -150,12 +152,11 @@ impl Sight<'_, '_> {
         if self.observed.complete {
             self.ask(product, ProductCommand::Observe { connection: self.id, at: self.observed.at })?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn drop_missing(&mut self, listed: &[ListingId]) -> Result<(), Refusal> {
-        // Nothing was taken in if this is an older sight than the known one; then nothing is dropped either.
-        if !self.observed.complete || self.changes.is_empty() {
+        if !self.observed.complete {
             return Ok(());
         }
         let shown: HashSet<ListingId> =

@@ -138,6 +138,8 @@ impl Delivery {
             {
                 vec![DeliveryEvent::Contradicted { received }]
             }
+            // Still unknown: that is no news.
+            DeliveryCommand::Replay { outcome: Outcome::Unmapped, .. } if self.unmapped => vec![],
             DeliveryCommand::Replay { received, outcome, notes } if self.unmapped => {
                 vec![DeliveryEvent::Completed { received, outcome, notes }]
             }
@@ -245,6 +247,12 @@ mod tests {
             DeliveryEvent::Completed { received: received(), outcome: Outcome::Unmapped, notes: vec![] };
         given::<Delivery>(D, [completed()]).when(replay()).then([]);
         given::<Delivery>(D, [failed("no id")]).when(replay()).then([completed()]);
+        let still = DeliveryCommand::Replay {
+            received: received(),
+            outcome: Outcome::Unmapped,
+            notes: vec!["x".into()],
+        };
+        given::<Delivery>(D, [unmapped.clone()]).when(still).then([]);
         given::<Delivery>(D, [unmapped]).when(replay()).then([completed()]);
     }
 

@@ -28,6 +28,16 @@ pub struct OrderLine {
     pub held: Quantity,
 }
 
+/// Units that left a shelf for an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sold {
+    /// Which shelf.
+    #[serde(flatten)]
+    pub stock: StockId,
+    /// How many.
+    pub quantity: Quantity,
+}
+
 /// What has happened to an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderEvent {
@@ -55,6 +65,9 @@ pub enum OrderEvent {
         lines: Vec<OrderLine>,
         /// The names they were kept under.
         found: Vec<String>,
+        /// What left the shelves with it, the order being paid.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sold: Vec<Sold>,
     },
     /// The customer has paid; the news may come before those of the order itself.
     #[serde(rename = "order.paid")]
@@ -63,6 +76,9 @@ pub enum OrderEvent {
         connection: ConnectionId,
         /// The platform's id.
         external_id: ExternalId,
+        /// What left the shelves with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sold: Vec<Sold>,
     },
     /// The platform cancelled the order; a cancellation may come before the order itself.
     #[serde(rename = "order.cancelled")]
@@ -98,6 +114,8 @@ pub enum OrderCommand {
         lines: Vec<OrderLine>,
         /// The names they were kept under.
         found: Vec<String>,
+        /// What leaves the shelves with it.
+        sold: Vec<Sold>,
     },
     /// Note that it was paid; nothing happens if that is known, or if it was cancelled.
     Pay {
@@ -105,6 +123,8 @@ pub enum OrderCommand {
         connection: ConnectionId,
         /// The platform's id.
         external_id: ExternalId,
+        /// What leaves the shelves with it.
+        sold: Vec<Sold>,
     },
     /// Note that it was cancelled; nothing happens if that is known.
     Cancel {
@@ -126,6 +146,9 @@ pub struct Order {
     /// True once paid: its units are sold, not only held.
     #[serde(default)]
     pub paid: bool,
+    /// What left the shelves for it; what comes back if it is cancelled after all.
+    #[serde(default)]
+    pub sold: Vec<Sold>,
     /// True once cancelled.
     pub cancelled: bool,
 }
@@ -140,12 +163,12 @@ impl Order {
                 vec![OrderEvent::Placed { connection, external_id, lines, unmapped }]
             }
             OrderCommand::FindLines { found, .. } if found.is_empty() => vec![],
-            OrderCommand::FindLines { connection, external_id, lines, found } => {
-                vec![OrderEvent::LinesFound { connection, external_id, lines, found }]
+            OrderCommand::FindLines { connection, external_id, lines, found, sold } => {
+                vec![OrderEvent::LinesFound { connection, external_id, lines, found, sold }]
             }
             OrderCommand::Pay { .. } if self.paid => vec![],
-            OrderCommand::Pay { connection, external_id } => {
-                vec![OrderEvent::Paid { connection, external_id }]
+            OrderCommand::Pay { connection, external_id, sold } => {
+                vec![OrderEvent::Paid { connection, external_id, sold }]
             }
             OrderCommand::Cancel { connection, external_id } => {
                 vec![OrderEvent::Cancelled { connection, external_id }]
@@ -161,11 +184,15 @@ impl Order {
                 self.lines = Some(lines);
                 self.unmapped = unmapped;
             }
-            OrderEvent::LinesFound { lines, found, .. } => {
+            OrderEvent::LinesFound { lines, found, sold, .. } => {
                 self.lines.get_or_insert_default().extend(lines);
+                self.sold.extend(sold);
                 self.unmapped.retain(|name| !found.contains(name));
             }
-            OrderEvent::Paid { .. } => self.paid = true,
+            OrderEvent::Paid { sold, .. } => {
+                self.paid = true;
+                self.sold.extend(sold);
+            }
             OrderEvent::Cancelled { .. } => self.cancelled = true,
         }
         self
@@ -218,6 +245,15 @@ pub fn sell<'s>(
     Ok(events)
 }
 
+/// What left the shelves with these events, shelf by shelf.
+pub fn sold(events: &Events) -> Vec<Sold> {
+    let committed = events.iter().filter_map(|(stock, event)| match event {
+        StockEvent::Committed { quantity, .. } => Some(Sold { stock: stock.clone(), quantity: *quantity }),
+        _ => None,
+    });
+    committed.collect()
+}
+
 /// Gives back whatever an order still holds, and takes back in what was sold to it.
 pub fn give_back<'s>(
     order: OrderId,
@@ -231,14 +267,13 @@ pub fn give_back<'s>(
     let mut events = Vec::new();
     for id in shelves(lines) {
         let shelf = stock(id);
-        let held = shelf.held_for(&reservation).map_or(Quantity::ZERO, |held| held.quantity);
-        if !held.is_zero() {
+        if shelf.held_for(&reservation).is_some() {
             let back = verdict(id, shelf, StockCommand::Release { reservation, quantity: None })?;
             events.extend(back.into_iter().map(|event| (id.clone(), event)));
         }
-        let taken: i64 = lines.iter().filter(|line| line.stock == *id).map(|line| line.held.units()).sum();
-        let sold = Quantity::new(taken)?.minus(held);
-        if state.paid && !sold.is_zero() {
+        let sold = state.sold.iter().filter(|sold| sold.stock == *id).map(|sold| sold.quantity.units()).sum();
+        let sold = Quantity::new(sold)?;
+        if !sold.is_zero() {
             let reference = Some(reference.to_owned());
             let command = StockCommand::Restock { quantity: sold, reference, occurred_at: now };
             let back = verdict(id, shelf, command)?;
@@ -314,11 +349,12 @@ mod tests {
         let (lines, events) = hold(O, [(shelf(), units(2))], false, at, |_| &stock).expect("never refused");
         let stock = apply(stock, events);
         let sold = sell(O, &lines, at, |_| &stock).expect("they are there");
+        let record = super::sold(&sold);
         let stock = apply(stock, sold);
         assert_eq!((stock.on_hand(), stock.reserved()), (units(1), units(0)));
         assert_eq!(sell(O, &lines, at, |_| &stock), Ok(vec![]), "once");
 
-        let order = Order { lines: Some(lines), paid: true, ..Order::default() };
+        let order = Order { lines: Some(lines), paid: true, sold: record, ..Order::default() };
         let back = give_back(O, &order, "order 9", at, |_| &stock).expect("it was sold");
         let stock = apply(stock, back);
         assert_eq!((stock.on_hand(), stock.reserved()), (units(3), units(0)));

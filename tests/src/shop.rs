@@ -131,6 +131,13 @@ pub fn order(id: u64, product: &Value, lines: &[(usize, i64)]) -> Value {
     json!({ "id": id, "created_at": "2026-11-01T12:00:00Z", "updated_at": "2026-11-01T12:00:00Z", "line_items": lines })
 }
 
+/// The same order, once it is cancelled.
+pub fn cancelled(mut order: Value) -> Value {
+    order["cancelled_at"] = "2026-11-01T12:05:00Z".into();
+    order["cancel_reason"] = "customer".into();
+    order
+}
+
 /// A price move in the market, as KicksDB sends it.
 pub async fn kicksdb(client: &Client, id: &str, timestamp: i64, body: &Value) -> Answer {
     let body = body.to_string().into_bytes();

@@ -62,11 +62,14 @@ pub struct ReplayBody {
     /// Deliveries that spoke of what nobody knew, instead of those that failed.
     #[serde(default)]
     unmapped: bool,
-    /// Let follow-ups that were given up be tried again, too.
+    /// Let follow-ups that were given up be tried again, too: all of them, or those of the connection.
     #[serde(default)]
     follow_ups: bool,
     #[serde(default)]
     dry_run: bool,
+    /// The `was_at` of the last one of the call before, to go on there.
+    #[serde(default)]
+    after: i64,
     /// At most 200, the oldest first.
     limit: Option<i64>,
 }
@@ -81,11 +84,11 @@ pub struct Outcome {
 
 /// `POST /api/dead-letters/replay`: looks again, from the bytes as they came.
 pub async fn replay(app: AppState, ask: Ask<ReplayBody>) -> Result<Json<Outcome>, Problem> {
-    let ReplayBody { ids, connection, platform, topic, before, unmapped, follow_ups, dry_run, limit } =
+    let ReplayBody { ids, connection, platform, topic, before, unmapped, follow_ups, dry_run, after, limit } =
         ask.body;
     let filter = ReplayFilter { ids, connection, platform, topic, before, unmapped };
     let caller = ask.caller;
-    let replay = Replay { filter, dry_run, limit: limit.unwrap_or(100) };
+    let replay = Replay { filter, dry_run, after, limit: limit.unwrap_or(100) };
     let replayed = app.onhand.operations.replay(&caller, &replay).await?;
     let mut follow_ups_revived = 0;
     if follow_ups && !dry_run {

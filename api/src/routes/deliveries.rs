@@ -76,7 +76,7 @@ pub async fn show(app: AppState, reader: Reader, Path(id): Path<Uuid>) -> Result
     };
     let mut entries = deliveries::entries(pool, reader.tenant, id, delivery.position).await?;
     entries.reverse();
-    let pushes = deliveries::pushes(pool, reader.tenant, &entries).await?;
+    let pushes = deliveries::pushes(pool, reader.tenant, reader.brand.as_deref(), &entries).await?;
     let stages = webhook_traces::stages(pool, reader.tenant, id).await?;
     Ok(Json(Shown { delivery, headers, body, body_base64, stages, entries, pushes }))
 }

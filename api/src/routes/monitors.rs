@@ -90,7 +90,7 @@ pub struct Status {
 /// `GET /api/kicks/monitor/status`
 pub async fn status(app: AppState, reader: Reader) -> Result<Json<Status>, Problem> {
     let (pool, until) = (app.onhand.pool(), app.onhand.ledger().clock().now());
-    let (monitors, monitors_enabled) = monitors::count(pool, reader.tenant).await?;
+    let (monitors, monitors_enabled) = monitors::count(pool, reader.tenant, reader.brand.as_deref()).await?;
     let from = until - chrono::TimeDelta::hours(1);
     let figures = webhook_traces::figures(pool, reader.tenant, reader.brand.as_deref(), from, until).await?;
     let last_hour = figures.into_iter().find(|figures| figures.platform == Platform::Kicksdb.name());

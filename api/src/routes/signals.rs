@@ -14,7 +14,7 @@ use crate::{app::AppState, extract::Reader, problem::Problem};
 #[derive(Debug, Deserialize)]
 pub struct From {
     connection: Uuid,
-    /// The position of the last one seen; 0 from the beginning.
+    /// The number of the last one seen; 0 from the beginning.
     #[serde(default)]
     after: i64,
     limit: Option<i64>,
@@ -38,6 +38,6 @@ pub async fn list(
     let brand = reader.brand.as_deref();
     let limit = limit.unwrap_or(100);
     let data = signals::after(app.onhand.pool(), reader.tenant, brand, connection, after, limit).await?;
-    let after = data.last().map_or(after, |last| last.position);
+    let after = data.last().map_or(after, |last| last.number);
     Ok(Json(Signals { data, after }))
 }

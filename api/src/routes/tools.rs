@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Query, rejection::QueryRejection},
 };
-use onhand_domain::values::ConnectionId;
+use onhand_domain::{connection::Platform, values::ConnectionId};
 use onhand_infrastructure::operations::deliveries::masked;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -54,6 +54,10 @@ pub async fn generate(
             }
             None => None,
         };
+    // These two show their secret to whoever reads the request; it is not for everybody to read here.
+    let shown = matches!(platform, Platform::Clover | Platform::Tradingview);
+    let known =
+        known.map(|(details, secret)| (details, if shown { made::SECRET.to_owned() } else { secret }));
     let (details, secret) = known.unwrap_or_else(|| (made::nobody(platform), made::SECRET.to_owned()));
     let delivery = made::delivery(&made::Wanted {
         topic: &topic,

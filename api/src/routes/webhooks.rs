@@ -121,6 +121,7 @@ pub(super) fn told(received: Result<Answer, ReceiveError>) -> Result<Value, Prob
             "detail": "another body came under this id before, and that one was acted on; this one was noted",
         }),
         Answer::DeadLetter => json!({ "status": "dead_letter" }),
+        Answer::Greeted => json!({ "status": "greeted" }),
         Answer::Failed { reason } => return Err(Problem::held(&reason)),
     })
 }

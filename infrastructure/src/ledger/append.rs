@@ -41,7 +41,7 @@ impl Batch {
     /// True if the append statement alone sees to everything.
     pub(super) fn is_plain(&self, tables: &[StateTable]) -> bool {
         !self.touched.beyond_stock()
-            && self.attachments.is_empty()
+            && !self.attachments.beyond_bodies()
             && !self.streams.keys().any(|stream| tables.iter().any(|table| (table.covers)(stream)))
     }
 }
@@ -111,7 +111,7 @@ pub(super) async fn write<'s>(
             (table.write)(conn, base.tenant, &rows).await?;
         }
     }
-    let Attachments { bodies, secrets, settlements, follow_ups, followed } = &batch.attachments;
+    let Attachments { secrets, settlements, follow_ups, followed, .. } = &batch.attachments;
     if !settlements.is_empty() {
         // Before new rows are derived: a row that goes back to pending must be there to coalesce with.
         outbox::settle(conn, base.tenant, base.now, settlements).await?;
@@ -119,9 +119,6 @@ pub(super) async fn write<'s>(
     if batch.touched.beyond_stock() {
         let position = base.head.position + batch.entries.len() as i64;
         outbox::derive(conn, base.tenant, position, base.now, &batch.touched).await?;
-    }
-    if !bodies.is_empty() {
-        keep_bodies(conn, base, bodies).await?;
     }
     if !secrets.is_empty() {
         keep_secrets(conn, base.tenant, secrets).await?;
@@ -144,6 +141,10 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
     let hash = entries.last().map_or(base.head.hash.as_slice(), |entry| entry.hash.as_slice());
     let (variants, locations): (Vec<Uuid>, Vec<&str>) =
         batch.touched.shelves.iter().map(|(variant, location)| (*variant, location.as_str())).unzip();
+    // One batch may hold two attempts of one delivery; one statement may not touch a row twice.
+    let bodies: BTreeMap<Uuid, &DeliveryBody> =
+        batch.attachments.bodies.iter().map(|body| (body.delivery, body)).collect();
+    let bodies: Vec<&DeliveryBody> = bodies.into_values().collect();
     let moved = sqlx::query(include_str!("append.sql"))
         .bind(base.tenant.0)
         .bind(base.head.position)
@@ -166,34 +167,12 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
         .bind(variants)
         .bind(locations)
         .bind(base.head.recorded_at)
+        .bind(bodies.iter().map(|b| b.delivery).collect::<Vec<_>>())
+        .bind(bodies.iter().map(|b| b.headers.as_str()).collect::<Vec<_>>())
+        .bind(bodies.iter().map(|b| &*b.body).collect::<Vec<_>>())
         .fetch_optional(conn)
         .await?;
     Ok(moved.is_some())
-}
-
-async fn keep_bodies(
-    conn: &mut PgConnection,
-    base: &Base,
-    bodies: &[DeliveryBody],
-) -> Result<(), sqlx::Error> {
-    // One batch may hold two attempts of one delivery; one statement may not touch a row twice.
-    let last: BTreeMap<Uuid, &DeliveryBody> = bodies.iter().map(|body| (body.delivery, body)).collect();
-    let bodies: Vec<&DeliveryBody> = last.into_values().collect();
-    sqlx::query(
-        "insert into delivery_bodies (tenant_id, delivery_id, received_at, headers, body)
-         select $1, b.delivery_id, $2, b.headers::json, b.body
-         from unnest($3::uuid[], $4::text[], $5::bytea[]) as b (delivery_id, headers, body)
-         on conflict (tenant_id, delivery_id) do update -- a failed delivery that was sent again: the last bytes count
-             set received_at = excluded.received_at, headers = excluded.headers, body = excluded.body",
-    )
-    .bind(base.tenant.0)
-    .bind(base.now)
-    .bind(bodies.iter().map(|b| b.delivery).collect::<Vec<_>>())
-    .bind(bodies.iter().map(|b| b.headers.as_str()).collect::<Vec<_>>())
-    .bind(bodies.iter().map(|b| &*b.body).collect::<Vec<_>>())
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 async fn keep_secrets(

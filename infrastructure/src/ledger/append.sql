@@ -21,6 +21,14 @@ answers as (
     cross join unnest($15::uuid[], $16::bytea[], $17::bigint[], $18::text[])
         as a (key_digest, fingerprint, position, answer)
 ),
+bodies as (
+    insert into delivery_bodies (tenant_id, delivery_id, received_at, headers, body)
+    select $1, b.delivery_id, $5, b.headers::json, b.body
+    from head
+    cross join unnest($22::uuid[], $23::text[], $24::bytea[]) as b (delivery_id, headers, body)
+    on conflict (tenant_id, delivery_id) do update -- a failed delivery that was sent again: the last bytes count
+        set received_at = excluded.received_at, headers = excluded.headers, body = excluded.body
+),
 commands as (
     insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
     select $1, gen_random_uuid(), t.connection_id, t.listing_id, 'quantity', 'pending', $3, $5, $5

@@ -51,6 +51,7 @@ pub(super) async fn run(
         tail,
         head: None,
         others_wrote: None,
+        doubtful: false,
         queue,
         waiting: Vec::with_capacity(BATCH_MAX),
         states: States::default(),
@@ -93,6 +94,8 @@ struct Sequencer {
     head: Option<Head>,
     /// When another process was last seen to have written.
     others_wrote: Option<Instant>,
+    /// True while streams that are new as a rule are looked up all the same, because one of them was not.
+    doubtful: bool,
     states: States,
     recent: Recent,
     queue: mpsc::Receiver<Ticket>,
@@ -116,6 +119,8 @@ enum Setback {
     Moved,
     /// A key in the batch was used before.
     KeyUsed,
+    /// A stream that was taken for new is not.
+    NotNew,
     Failed(LedgerError),
 }
 
@@ -125,6 +130,9 @@ impl<E: Into<LedgerError>> From<E> for Setback {
         if let LedgerError::Database(sqlx::Error::Database(db)) = &error {
             if db.constraint() == Some("idempotency_keys_pkey") {
                 return Self::KeyUsed;
+            }
+            if db.constraint() == Some("events_tenant_id_stream_version_key") {
+                return Self::NotNew;
             }
             // 40: the database chose us to give way; nothing was written.
             if db.code().is_some_and(|code| code.starts_with("40")) {
@@ -175,12 +183,13 @@ impl Sequencer {
     async fn settle(&mut self, mut open: Vec<Ticket>) {
         for _ in 0..ROUNDS_MAX {
             if open.is_empty() {
-                return;
+                break;
             }
             if let Err(setback) = self.round(&mut open, Company::Welcome).await {
                 self.cope(&mut open, setback).await;
             }
         }
+        self.doubtful = false;
         refuse_all(open, &LedgerError::Busy);
     }
 
@@ -188,6 +197,7 @@ impl Sequencer {
     async fn cope(&mut self, open: &mut Vec<Ticket>, setback: Setback) {
         match setback {
             Setback::Moved => self.others_wrote = Some(Instant::now()),
+            Setback::NotNew => self.doubtful = true,
             Setback::KeyUsed => {
                 if let Err(error) = self.answer_used_keys(open).await {
                     refuse_all(mem::take(open), &error);
@@ -218,6 +228,7 @@ impl Sequencer {
                 match self.round(&mut alone, Company::Unwelcome).await {
                     Ok(()) => break,
                     Err(Setback::Moved) => self.others_wrote = Some(Instant::now()),
+                    Err(Setback::NotNew) => self.doubtful = true,
                     Err(Setback::KeyUsed) => {
                         if self.answer_used_keys(&mut alone).await.is_err() {
                             break;
@@ -233,6 +244,7 @@ impl Sequencer {
             }
             refuse_all(alone, &LedgerError::Busy);
         }
+        self.doubtful = false;
     }
 
     async fn connection(&mut self) -> Result<PoolConnection<Postgres>, sqlx::Error> {

@@ -80,6 +80,16 @@ impl States {
         missing.into_iter().cloned().collect()
     }
 
+    /// Takes streams for new that are not in memory. Says which; they are to be forgotten unless they get entries.
+    pub(super) fn suppose<'a>(&mut self, ids: impl IntoIterator<Item = &'a StreamId>) -> Vec<StreamId> {
+        let unknown = self.missing(ids);
+        for id in &unknown {
+            let state = State::initial(id);
+            self.insert(id.clone(), Cached { state, version: 0, snapshot_version: 0 });
+        }
+        unknown
+    }
+
     /// Takes a new entry of a stream in memory; gives its version.
     pub(super) fn evolve(&mut self, id: &StreamId, event: Event) -> Option<Result<i64, LedgerError>> {
         let young = self.young.contains_key(id);

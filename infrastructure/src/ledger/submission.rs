@@ -23,6 +23,9 @@ pub struct Submission {
     pub idempotency: Option<Idempotency>,
     /// Streams the decision will look at. A hint: what is missing is loaded when it is looked at.
     pub reads: Vec<StreamId>,
+    /// Streams that are new unless this process knows better, and to which the decision adds an entry in any case. They
+    /// are not looked up: that they are not new the append itself finds out, and then they are.
+    pub fresh: Vec<StreamId>,
     /// The decision.
     pub decide: Decide,
 }
@@ -129,16 +132,22 @@ pub struct Followed {
     pub external: String,
     /// The lease.
     pub token: Uuid,
+    /// It speaks of what nobody knows here, and is not done but waits to be woken.
+    pub parked: bool,
 }
 
 impl Attachments {
     /// True if there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bodies.is_empty()
-            && self.secrets.is_empty()
+        self.bodies.is_empty() && !self.beyond_bodies()
+    }
+
+    /// True if there is more than the append statement sees to itself.
+    pub(crate) fn beyond_bodies(&self) -> bool {
+        !(self.secrets.is_empty()
             && self.settlements.is_empty()
             && self.follow_ups.is_empty()
-            && self.followed.is_empty()
+            && self.followed.is_empty())
     }
 
     /// Adds those of another decision of the same batch.

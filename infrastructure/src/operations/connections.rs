@@ -149,6 +149,7 @@ impl Operations {
             })
             .await?;
         self.connections.forget(&id);
+        self.candidates.forget(&connection.details.platform);
         Ok(receipt)
     }
 

@@ -85,6 +85,8 @@ pub enum Answer {
         /// True if its body is not the one that was acted on.
         contradicted: bool,
     },
+    /// The platform has only tried the address; there is nothing to keep.
+    Greeted,
     /// It failed again as before; it is held, and sending it again is of no use.
     DeadLetter,
     /// It failed; it is held, and may be sent again.
@@ -201,9 +203,6 @@ impl Operations {
         stages: &Arc<Stages>,
     ) -> Result<Answer, ReceiveError> {
         let address = request.source_address.map(Counted::Address);
-        if let Some(wait) = address.and_then(|address| self.rates.spent(address, seen.at)) {
-            return Err(ReceiveError::Limited(wait));
-        }
         let genuine = match id {
             Some(id) => self.genuine_for(platform, id, request, seen).await,
             None => self.genuine_for_any(platform, request, seen).await,
@@ -211,22 +210,22 @@ impl Operations {
         if let (Err(ReceiveError::Rejected(_) | ReceiveError::UnknownConnection), Some(address)) =
             (&genuine, address)
         {
-            // Counted, and answered as what it is; once all are used up, the address is told to wait.
-            let _ = self.rates.admit(self.ledger().pool(), address, seen.at).await;
+            // Counted by address, and only now: behind one address may be genuine senders, too.
+            self.rates.admit(self.ledger().pool(), address, seen.at).await.map_err(ReceiveError::Limited)?;
         }
-        let connection = genuine?;
+        let Some(connection) = genuine? else { return Ok(Answer::Greeted) };
         stages.end(&stages.verified);
         self.take_in(&connection, request, seen, stages).await
     }
 
-    /// The connection, if the request is within its rate and genuine.
+    /// The connection, if the request is within its rate and genuine; none if it is but a greeting.
     async fn genuine_for(
         &self,
         platform: Platform,
         id: ConnectionId,
         request: &Request,
         seen: &mut Seen,
-    ) -> Result<Arc<Connected>, ReceiveError> {
+    ) -> Result<Option<Arc<Connected>>, ReceiveError> {
         let pool = self.ledger().pool();
         let known = self
             .connections
@@ -234,11 +233,14 @@ impl Operations {
             .await?
             .filter(|connection| connection.details.platform == platform)
             .ok_or(ReceiveError::UnknownConnection)?;
+        if adapter_of(platform).is_greeting(&inbound(&known, request, &[], seen.at)) {
+            return Ok(None);
+        }
         seen.connection = Some(Arc::clone(&known));
         let counted = Counted::Connection(id);
         self.rates.admit(pool, counted, seen.at).await.map_err(ReceiveError::Limited)?;
         self.verify(&known, request, seen.at).inspect_err(|_| self.rates.give_back(counted))?;
-        Ok(known)
+        Ok(Some(known))
     }
 
     /// The connection whose secret signed the request.
@@ -247,7 +249,7 @@ impl Operations {
         platform: Platform,
         request: &Request,
         seen: &mut Seen,
-    ) -> Result<Arc<Connected>, ReceiveError> {
+    ) -> Result<Option<Arc<Connected>>, ReceiveError> {
         let pool = self.ledger().pool();
         let candidates = self
             .candidates
@@ -264,7 +266,7 @@ impl Operations {
                     seen.connection = Some(Arc::clone(connection));
                     let counted = Counted::Connection(connection.id);
                     self.rates.admit(pool, counted, seen.at).await.map_err(ReceiveError::Limited)?;
-                    return Ok(Arc::clone(connection));
+                    return Ok(Some(Arc::clone(connection)));
                 }
                 Err(why) => rejection = why.into(),
             }
@@ -302,7 +304,12 @@ impl Operations {
         }
         let platform = connection.details.platform;
         let siblings = connected_accounts(self.ledger().pool(), connection.tenant, platform, &others).await?;
-        for sibling in siblings.into_iter().filter(|sibling| sibling.id != connection.id) {
+        // Each by its own secret: whoever may speak for one account may not speak for another by naming it.
+        let genuine = |sibling: &Connected| {
+            sibling.id != connection.id && self.verify(sibling, request, seen.at).is_ok()
+        };
+        let siblings: Vec<Connected> = siblings.into_iter().filter(genuine).collect();
+        for sibling in siblings {
             let answer = self.arrive(&Arc::new(sibling), request, &identity, at, seen, stages).await?;
             if matches!(answer, Answer::Failed { .. }) {
                 worst = answer;
@@ -327,7 +334,7 @@ impl Operations {
         seen.delivery.get_or_insert(delivery);
         let body = DeliveryBody {
             delivery: delivery.0,
-            headers: masked(&request.headers),
+            headers: self.kept_headers(connection, request),
             body: self.kept_body(connection, request),
         };
         let arrived = Arrived {
@@ -335,6 +342,7 @@ impl Operations {
             delivery,
             received: received(connection, request, &identity),
             at,
+            sent_at: identity.sent_at,
             caller: Caller::new(context(connection, request, delivery)),
             attachments: Attachments { bodies: vec![body], ..Attachments::default() },
             door: Door::Front,
@@ -349,16 +357,25 @@ impl Operations {
         }
         let mut body = request.body.to_vec();
         for secret in self.webhook_secrets(connection) {
-            let secret = secret.reveal().as_bytes();
-            let mut from = 0;
-            while !secret.is_empty()
-                && let Some(found) = body[from..].windows(secret.len()).position(|part| part == secret)
-            {
-                body[from + found..from + found + secret.len()].fill(b'*');
-                from += found + secret.len();
+            let secret = secret.reveal();
+            let escaped = serde_json::to_string(secret).unwrap_or_default();
+            let escaped = escaped.trim_matches('"');
+            for spelt in [secret, escaped, &escaped.replace('/', "\\/")] {
+                blot(&mut body, spelt.as_bytes());
             }
         }
         body.into()
+    }
+
+    /// The headers that are kept, without what a thief could use: a proxy may repeat an address that ends with a secret.
+    fn kept_headers(&self, connection: &Connected, request: &Request) -> String {
+        let headers = masked(&request.headers);
+        if connection.details.platform != Platform::Tradingview {
+            return headers;
+        }
+        let mut headers = headers.into_bytes();
+        self.webhook_secrets(connection).iter().for_each(|it| blot(&mut headers, it.reveal().as_bytes()));
+        String::from_utf8_lossy(&headers).into_owned()
     }
 
     fn observe(
@@ -373,6 +390,7 @@ impl Operations {
             Ok(Answer::Processed { .. }) => "processed",
             Ok(Answer::Duplicate { .. }) => "duplicate",
             Ok(Answer::DeadLetter) => "dead_letter",
+            Ok(Answer::Greeted) => "greeted",
             Ok(Answer::Failed { .. }) => "failed",
             Err(ReceiveError::Rejected(_)) => "rejected",
             Err(ReceiveError::Limited(_)) => "limited",
@@ -408,6 +426,17 @@ impl Operations {
             executing_us: (total - decided).max(0),
             total_us: total,
         });
+    }
+}
+
+/// Writes over every place where a text stands.
+fn blot(bytes: &mut [u8], text: &[u8]) {
+    let mut from = 0;
+    while !text.is_empty()
+        && let Some(found) = bytes[from..].windows(text.len()).position(|part| part == text)
+    {
+        bytes[from + found..from + found + text.len()].fill(b'*');
+        from += found + text.len();
     }
 }
 

@@ -1,9 +1,9 @@
 //! Follow-ups: what deliveries have left to do, done step by step: looked at, applied when its time has come, tried again.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use onhand_domain::{
     connection::Platform,
     delivery::Outcome,
@@ -41,8 +41,6 @@ const ANSWER_BYTES_MAX: usize = 4 * 1_048_576;
 enum Setback {
     /// It waits for something else, which is no failure.
     NotYet,
-    /// It speaks of what nobody knows here, and waits until somebody does.
-    Unknown(String),
     /// It may go better later, at this time if the platform said so.
     Again(String, Option<TimeDelta>),
     /// It will not go better.
@@ -69,33 +67,40 @@ impl Operations {
     pub async fn follow_up(&self) -> Result<usize, LedgerError> {
         let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
         let leased = follow_ups::claim(pool, now, LEASE, STEP_MAX).await?;
-        let done = join_all(leased.iter().map(|leased| self.follow(leased))).await;
-        for (leased, done) in leased.iter().zip(done) {
-            let (at, why, counts) = match done {
-                Ok(()) => continue,
-                Err(Setback::NotYet) => {
-                    (Some(now + A_MOMENT), "a read model has not come far enough".into(), false)
-                }
-                Err(Setback::Unknown(why)) => (Some(follow_ups::SOME_DAY), why, false),
-                Err(Setback::Never(why)) => (None, why, true),
-                Err(Setback::Again(why, _)) if leased.attempt >= policy::ATTEMPTS_MAX => {
-                    (None, format!("given up after {} attempts; the last: {why}", leased.attempt), true)
-                }
-                Err(Setback::Again(why, after)) => {
-                    let delay = || TimeDelta::from_std(policy::delay(leased.attempt)).unwrap_or(LEASE);
-                    (Some(self.ledger().clock().now() + after.unwrap_or_else(delay)), why, true)
-                }
-            };
-            tracing::debug!(
-                kind = leased.followed.kind,
-                external = leased.followed.external,
-                why,
-                "not done yet"
-            );
-            let why: String = why.chars().filter(|c| !c.is_control()).take(1_000).collect();
-            follow_ups::postpone(pool, leased, at, &why, counts).await?;
-        }
+        let ended = join_all(leased.iter().map(|leased| self.follow_safely(leased))).await;
+        ended.into_iter().collect::<Result<(), _>>()?;
         Ok(leased.len())
+    }
+
+    /// One of them, to its end: done, again later, or never. An answer that makes us panic is given up, not met again.
+    async fn follow_safely(&self, leased: &Leased) -> Result<(), LedgerError> {
+        let done = AssertUnwindSafe(self.follow(leased)).catch_unwind().await;
+        let done =
+            done.unwrap_or_else(|_| Err(Setback::Never("it made the program panic; a defect".to_owned())));
+        let now = self.ledger().clock().now();
+        let (at, why, counts) = match done {
+            Ok(()) => return Ok(()),
+            Err(Setback::NotYet) => {
+                (Some(now + A_MOMENT), "a read model has not come far enough".into(), false)
+            }
+            Err(Setback::Never(why)) => (None, why, true),
+            Err(Setback::Again(why, _)) if leased.attempt >= policy::ATTEMPTS_MAX => {
+                (None, format!("given up after {} attempts; the last: {why}", leased.attempt), true)
+            }
+            Err(Setback::Again(why, after)) => {
+                let delay = || TimeDelta::from_std(policy::delay(leased.attempt)).unwrap_or(LEASE);
+                (Some(now + after.unwrap_or_else(delay)), why, true)
+            }
+        };
+        tracing::debug!(
+            kind = leased.followed.kind,
+            external = leased.followed.external,
+            why,
+            "not done yet"
+        );
+        let why: String = why.chars().filter(|c| !c.is_control()).take(1_000).collect();
+        follow_ups::postpone(self.ledger().pool(), leased, at, &why, counts).await?;
+        Ok(())
     }
 
     async fn follow(&self, leased: &Leased) -> Result<(), Setback> {
@@ -115,7 +120,7 @@ impl Operations {
             Effects::prepare_price(self.ledger().pool(), &connection, news).await?
         } else {
             let (facts, at) = self.look(leased, &connection).await?;
-            Effects::prepare(self.ledger().pool(), &connection, Some(facts), at).await?
+            Effects::prepare(self.ledger().pool(), &connection, Some(facts), (at, at)).await?
         };
         self.take_effect(leased, effects).await
     }
@@ -129,7 +134,7 @@ impl Operations {
         let submitted = self
             .submit(self.caller_of(leased), reads, move |lookup, now| {
                 let effected = effects.decide(lookup, now)?;
-                let unknown = effected.outcome == Outcome::Unmapped;
+                let followed = Followed { parked: effected.outcome == Outcome::Unmapped, ..followed.clone() };
                 let further = effected.follow_ups.into_iter().map(|it| FollowUp {
                     delivery,
                     correlation_id: correlation_id.clone(),
@@ -137,22 +142,19 @@ impl Operations {
                 });
                 let attachments = Attachments {
                     follow_ups: further.collect(),
-                    followed: if unknown { vec![] } else { vec![followed.clone()] },
+                    followed: vec![followed],
                     ..Attachments::default()
                 };
                 Ok(Decision {
                     changes: effected.changes,
-                    answer: json!({ "unknown": unknown, "notes": effected.notes }).into(),
+                    answer: json!({ "outcome": effected.outcome }).into(),
                     attachments,
                     ..Decision::default()
                 })
             })
             .await;
-        let answer = submitted?.answer.value();
+        submitted?;
         self.directory.forget();
-        if answer["unknown"] == true {
-            return Err(Setback::Unknown(answer["notes"].to_string()));
-        }
         tracing::debug!(%tenant, kind = leased.followed.kind, "followed up");
         Ok(())
     }
@@ -185,7 +187,8 @@ impl Operations {
         if after == 0 {
             follow_ups::wake(pool, leased.tenant, self.ledger().clock().now()).await?;
         }
-        let next = self.replay_unmapped(leased.tenant, &caller, after).await?;
+        // Only what had spoken by the time something became known: what is replayed moves to the end.
+        let next = self.replay_unmapped(leased.tenant, &caller, (after, leased.position)).await?;
         let attachments = Attachments {
             followed: vec![leased.followed.clone()],
             follow_ups: next
@@ -224,26 +227,26 @@ impl Operations {
             app_secret: app_secret.as_ref(),
             now: at,
         };
+        let again = |why: String| Setback::Again(why, None);
         let call = adapter.look(&hint, &access).ok_or_else(|| {
-            never("the connection lacks what it takes to look at the platform: its access_token, app or account")
+            again(
+                "the connection lacks what it takes to look: its access_token, app, account or app_secret"
+                    .to_owned(),
+            )
         })?;
         let endpoint = connection.details.endpoint.as_deref().or_else(|| adapter.endpoint());
-        let body = self.call(call, endpoint).await?;
-        let Some(body) = body else {
-            // It is gone by the time it is looked at; only a WooCommerce site answers the same when its API is switched
-            // off.
-            let sure = hint.resource == "product" && connection.details.platform != Platform::Woocommerce;
-            let gone = sure.then_some(Fact::ProductRemoved { external: hint.external });
-            return gone
-                .map(|fact| (vec![fact], at))
-                .ok_or_else(|| never("the platform does not know it any more (404)"));
-        };
-        let facts = adapter.seen(&hint, &body, at, &connection.details);
-        Ok((facts.map_err(|error| Setback::Never(error.to_string()))?, at))
+        let (status, body) = self.call(call, endpoint).await?;
+        let seen = adapter.seen(&hint, &body, at, &connection.details);
+        match seen {
+            // What the platform says in words it may say otherwise in a moment: too many calls, not there yet.
+            Err(error) if status == 200 => Err(again(error.to_string())),
+            Ok(facts) if status == 200 || !facts.is_empty() => Ok((facts, at)),
+            _ => Err(again(format!("the platform answered {status}"))),
+        }
     }
 
-    /// One call. None: the platform says that there is no such thing.
-    async fn call(&self, call: Call, endpoint: Option<&str>) -> Result<Option<Vec<u8>>, Setback> {
+    /// One call. Gives 200 and what is shown, or 404 or 410 and what is said about it.
+    async fn call(&self, call: Call, endpoint: Option<&str>) -> Result<(u16, Vec<u8>), Setback> {
         let address = if call.target.starts_with('/') {
             let endpoint =
                 endpoint.ok_or_else(|| Setback::Never("the connection has no endpoint".to_owned()))?;
@@ -268,8 +271,7 @@ impl Operations {
         let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let wait = wait.map(|seconds: u32| TimeDelta::seconds(i64::from(seconds.min(3_600))));
         match status {
-            200..=299 => {}
-            404 | 410 => return Ok(None),
+            200..=299 | 404 | 410 => {}
             408 | 425 | 429 | 500.. => {
                 return Err(Setback::Again(format!("the platform answered {status}"), wait));
             }
@@ -290,7 +292,7 @@ impl Operations {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Some(body))
+        Ok((if status < 300 { 200 } else { status }, body))
     }
 
     fn secret(&self, connection: &Connected, name: &str) -> Option<Secret> {
@@ -315,7 +317,8 @@ fn again(leased: &Leased, after: i64, due: DateTime<Utc>) -> FollowUp {
     FollowUp {
         connection: leased.followed.connection,
         kind: UNMAPPED,
-        external: leased.followed.external.clone(),
+        // A row of its own: that something else has become known meanwhile begins from the front again.
+        external: format!("from {after}"),
         payload: Some(json!({ "after": after })),
         delivery: leased.delivery,
         correlation_id: leased.correlation_id.clone(),
@@ -326,7 +329,6 @@ fn again(leased: &Leased, after: i64, due: DateTime<Utc>) -> FollowUp {
 /// Does what is due until told to stop.
 pub async fn run(operations: Operations, mut stop: tokio::sync::watch::Receiver<bool>) {
     const IDLE: std::time::Duration = std::time::Duration::from_millis(100);
-    let committed: Arc<tokio::sync::Notify> = operations.ledger().committed();
     while !*stop.borrow() {
         match operations.follow_up().await {
             Ok(0) => {}
@@ -336,7 +338,6 @@ pub async fn run(operations: Operations, mut stop: tokio::sync::watch::Receiver<
         tokio::select! {
             _ = stop.changed() => break,
             () = tokio::time::sleep(IDLE) => {}
-            () = committed.notified() => tokio::time::sleep(IDLE / 10).await,
         }
     }
 }

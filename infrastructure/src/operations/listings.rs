@@ -3,6 +3,7 @@
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
+    catalog,
     listing::{ListingCommand, Mapping},
     values::{ConnectionId, ExternalId, ListingId, Sku},
 };
@@ -45,9 +46,15 @@ impl Operations {
         self.submit(caller, reads, move |lookup, now| {
             let connection = lookup.connection(&mapping.connection).details.as_ref();
             let own = connection.filter(|it| brand.as_ref().is_none_or(|brand| *brand == it.brand));
-            if own.is_none() {
+            let Some(own) = own else {
                 let detail = format!("there is no connection {}", mapping.connection);
                 return Err(Refusal::missing("connection.unknown", detail));
+            };
+            if !catalog::of_brand(lookup, mapping.product, &own.brand) {
+                return Err(Refusal::forbidden(
+                    "brand.forbidden",
+                    "the SKU belongs to another brand than the connection",
+                ));
             }
             let events = verdict(&id, lookup.listing(&id), ListingCommand::Map(mapping.clone()))?;
             let follow_ups = match events.is_empty() {

@@ -141,7 +141,21 @@ impl Operations {
         + Sync
         + 'static,
     ) -> Result<Receipt, LedgerError> {
+        self.submit_fresh(caller, reads, vec![], decide).await
+    }
+
+    /// The same, for a decision about streams that are new as a rule; see [`Submission::fresh`].
+    pub(crate) async fn submit_fresh(
+        &self,
+        caller: Caller,
+        reads: Vec<StreamId>,
+        fresh: Vec<StreamId>,
+        decide: impl Fn(&Lookup<'_>, chrono::DateTime<chrono::Utc>) -> Result<Decision, Refusal>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Receipt, LedgerError> {
         let Caller { context, idempotency, .. } = caller;
-        self.ledger.submit(Submission { context, idempotency, reads, decide: Arc::new(decide) }).await
+        self.ledger.submit(Submission { context, idempotency, reads, fresh, decide: Arc::new(decide) }).await
     }
 }

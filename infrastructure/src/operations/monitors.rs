@@ -48,8 +48,13 @@ impl Operations {
             let connection = lookup.connection(&details.connection).details.as_ref();
             let own = connection.filter(|it| brand.as_ref().is_none_or(|brand| *brand == it.brand));
             if own.is_none_or(|connection| connection.platform != Platform::Kicksdb) {
-                let detail = format!("there is no KicksDB connection {}", details.connection);
-                return Err(Refusal::missing("connection.unknown", detail));
+                return Err(match &command {
+                    MonitorCommand::Set(_) => {
+                        let detail = format!("there is no KicksDB connection {}", details.connection);
+                        Refusal::missing("connection.unknown", detail)
+                    }
+                    _ => Refusal::missing("monitor.unknown", "there is no such monitor"),
+                });
             }
             let style_code = details.style_code.clone();
             let events = verdict(&id, monitor, command.clone())?;

@@ -1,7 +1,7 @@
 //! Rates: how many requests of one connection, and how many bad ones of one address, are let in each minute.
 //!
 //! All processes share one allowance. Each takes a part of it at a time, so that a request costs no query; what a process
-//! has taken and not used is lost with the minute, a twentieth at most.
+//! has taken and not used is lost with the minute, a twentieth of it for each process at most.
 
 use std::{
     collections::HashMap,
@@ -130,14 +130,6 @@ impl Rates {
         if let Some(entry) = left.get_mut(&whose) {
             entry.units += 1;
         }
-    }
-
-    /// Says when to come back, if this process knows that all are used.
-    pub(crate) fn spent(&self, whose: Counted, now: DateTime<Utc>) -> Option<Wait> {
-        let minute = now.timestamp().div_euclid(60);
-        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = left.get(&whose).filter(|entry| entry.minute == minute)?;
-        (entry.spent && entry.units == 0).then(|| wait(now))
     }
 }
 

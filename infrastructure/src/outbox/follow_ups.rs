@@ -13,12 +13,15 @@ use uuid::Uuid;
 use crate::ledger::{FollowUp, Followed};
 
 /// The kinds there are; what platforms hint at, and what waits here.
-pub const KINDS: [&str; 9] =
-    ["product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, "inventory"];
+pub const KINDS: [&str; 8] =
+    ["product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED];
 /// A market price whose monitor lets it count later.
 pub const PRICE: &str = "price";
 /// Deliveries that spoke of what nobody knew, to be looked at again.
 pub const UNMAPPED: &str = "unmapped";
+
+/// Follow-ups of one account that are taken at a time.
+const EACH_MAX: i64 = 4;
 
 /// When something is done that waits for somebody to know what it speaks of: not before it is woken.
 pub(crate) const SOME_DAY: DateTime<Utc> =
@@ -63,7 +66,11 @@ pub(crate) async fn note(
               as f (connection_id, kind, external, payload, delivery_id, correlation_id, due)
          -- Once more: whoever is at it finds its lease gone, and leaves the row for another round.
          on conflict (tenant_id, connection_id, kind, external) do update
-             set payload = excluded.payload, status = 'pending', position = excluded.position,
+             set payload = case -- of two prices that wait the newer stays, in whatever order they came
+                     when excluded.kind = 'price'
+                          and (follow_ups.payload->>'at')::timestamptz > (excluded.payload->>'at')::timestamptz
+                     then follow_ups.payload else excluded.payload end,
+                 status = 'pending', position = excluded.position,
                  delivery_id = excluded.delivery_id, correlation_id = excluded.correlation_id, attempts = 0,
                  next_attempt_at = excluded.next_attempt_at, token = null, leased_until = null, last_error = null",
     )
@@ -81,23 +88,37 @@ pub(crate) async fn note(
     Ok(())
 }
 
-/// Removes what is done, in the caller's transaction; what has been asked for again meanwhile stays.
+/// Removes what is done, in the caller's transaction, and lets wait what speaks of things nobody knows. What has been
+/// asked for again meanwhile stays as it is.
 pub(crate) async fn finish(
     conn: &mut PgConnection,
     tenant: TenantId,
     followed: &[Followed],
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "delete from follow_ups f
-         using unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) as done (connection_id, kind, external, token)
-         where f.tenant_id = $1 and f.connection_id = done.connection_id and f.kind = done.kind
-           and f.external = done.external and f.token = done.token",
+        "with ended as (
+             select * from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::boolean[])
+                  as e (connection_id, kind, external, token, parked)
+         ),
+         parked as (
+             update follow_ups f
+             set status = 'pending', next_attempt_at = $7, token = null, leased_until = null,
+                 attempts = f.attempts - 1, last_error = 'nobody here knows what it speaks of'
+             from ended e
+             where e.parked and f.tenant_id = $1 and f.connection_id = e.connection_id and f.kind = e.kind
+               and f.external = e.external and f.token = e.token
+         )
+         delete from follow_ups f using ended e
+         where not e.parked and f.tenant_id = $1 and f.connection_id = e.connection_id and f.kind = e.kind
+           and f.external = e.external and f.token = e.token",
     )
     .bind(tenant.0)
     .bind(followed.iter().map(|it| it.connection).collect::<Vec<_>>())
     .bind(followed.iter().map(|it| it.kind).collect::<Vec<_>>())
     .bind(followed.iter().map(|it| it.external.as_str()).collect::<Vec<_>>())
     .bind(followed.iter().map(|it| it.token).collect::<Vec<_>>())
+    .bind(followed.iter().map(|it| it.parked).collect::<Vec<_>>())
+    .bind(SOME_DAY)
     .execute(conn)
     .await?;
     Ok(())
@@ -121,11 +142,19 @@ pub async fn claim(
     .await?;
     let token = Uuid::now_v7();
     let rows: Vec<Row> = sqlx::query_as(
-        "with due as (
-             select tenant_id, connection_id, kind, external from follow_ups
-             where status = 'pending' and next_attempt_at <= $1 -- follow_ups_due_idx
-             order by next_attempt_at limit $2
-             for update skip locked -- what another is taking is not waited for
+        "with near as (
+             select f.*, row_number() over (partition by tenant_id, connection_id order by next_attempt_at) as place
+             from (select tenant_id, connection_id, kind, external, next_attempt_at from follow_ups
+                   where status = 'pending' and next_attempt_at <= $1 -- follow_ups_due_idx
+                   order by next_attempt_at limit 2000) as f
+         ),
+         due as (
+             select f.tenant_id, f.connection_id, f.kind, f.external
+             from follow_ups f join near using (tenant_id, connection_id, kind, external)
+             -- A few of each account: one whose platform is slow keeps nobody else waiting.
+             where near.place <= $5 and f.status = 'pending'
+             order by f.next_attempt_at limit $2
+             for update of f skip locked -- what another is taking is not waited for
          )
          update follow_ups f
          set status = 'leased', token = $3, leased_until = $4, attempts = f.attempts + 1
@@ -139,6 +168,7 @@ pub async fn claim(
     .bind(limit)
     .bind(token)
     .bind(now + lease)
+    .bind(EACH_MAX)
     .fetch_all(pool)
     .await?;
     Ok(rows.into_iter().filter_map(|row| leased(row, token)).collect())
@@ -150,7 +180,7 @@ fn leased(row: Row, token: Uuid) -> Option<Leased> {
     let kind = KINDS.into_iter().find(|known| *known == kind)?;
     Some(Leased {
         tenant: TenantId(tenant),
-        followed: Followed { connection, kind, external, token },
+        followed: Followed { connection, kind, external, token, parked: false },
         payload,
         position,
         delivery,
@@ -167,7 +197,7 @@ pub async fn postpone(
     error: &str,
     counts: bool,
 ) -> Result<(), sqlx::Error> {
-    let Followed { connection, kind, external, token } = &leased.followed;
+    let Followed { connection, kind, external, token, .. } = &leased.followed;
     sqlx::query(
         "update follow_ups
          set status = case when $6::timestamptz is null then 'dead' else 'pending' end,

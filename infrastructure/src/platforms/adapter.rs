@@ -11,7 +11,7 @@ use super::fact::{Decoded, Fact, Identity, Rejection, Undecodable};
 use crate::secrets::Secret;
 
 /// A request as it came, and what it takes to judge it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Inbound<'r> {
     /// All of them.
     pub headers: &'r HeaderMap,
@@ -43,7 +43,7 @@ pub struct Genuine<'r> {
 /// Something the platform has hinted at and that must be looked at there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hint {
-    /// What sort of thing: `product`, `order`, `catalog`, `document`.
+    /// What sort of thing: `product`, `order`, `catalog`, `models`, `document`, `download`.
     pub resource: &'static str,
     /// Which one, in the platform's words.
     pub external: ExternalId,
@@ -62,8 +62,8 @@ pub struct Access<'r> {
     pub now: DateTime<Utc>,
 }
 
-/// One read call to a platform's API.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One read call to a platform's API. It shows itself nowhere, for its headers carry secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     /// GET, or POST where the platform searches by POST.
     pub method: Method,
@@ -75,8 +75,15 @@ pub struct Call {
     pub body: Option<String>,
 }
 
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.target.split('?').next().unwrap_or_default();
+        f.debug_struct("Call").field("method", &self.method).field("path", &path).finish_non_exhaustive()
+    }
+}
+
 /// What a made-up delivery is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Sample<'r> {
     /// Sets this delivery, and the things in it, apart from others.
     pub id: Uuid,
@@ -97,6 +104,12 @@ pub type Made = (Vec<(&'static str, String)>, Vec<u8>);
 
 /// A platform's side of the front door. All of it is pure.
 pub trait Adapter: Sync {
+    /// Whether the platform has only tried the address, in words that anybody may send and that say nothing: it is answered,
+    /// and nothing is kept.
+    fn is_greeting(&self, _request: &Inbound<'_>) -> bool {
+        false
+    }
+
     /// Checks that the request is recent, where the platform says when it was sent, and then that one of the secrets
     /// signed the raw body.
     fn verify(&self, request: &Inbound<'_>) -> Result<(), Rejection>;

@@ -73,10 +73,17 @@ pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> 
     headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// All values of a header that have a text; a sender or a proxy may repeat it.
+/// Values of one header that are looked at: each may cost a hash over the whole body, before anybody is known.
+const VALUES_MAX: usize = 4;
+
+/// The values of a header that have a text, a few of them; a sender or a proxy may repeat it.
 pub(super) fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     let values = headers.get_all(name).into_iter();
-    values.filter_map(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
+    values
+        .filter_map(|value| value.to_str().ok())
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .take(VALUES_MAX)
 }
 
 /// A text from outside, unless it is too long to be kept.

@@ -209,9 +209,19 @@ mod tests {
                 all.iter().enumerate().filter(|(n, _)| *n != left_out).map(|(_, it)| *it).collect();
             assert!(matches!(verdict(&headers(&rest), &[SECRET]), Err(Rejection::MissingHeader(_))));
         }
-        for seconds in ["-1772366400", "+1772366400", "1772366400.0", "soon", "99999999999999999999"] {
-            let odd = [("svix-id", ID), ("svix-timestamp", seconds), ("svix-signature", SIGNATURE)];
-            assert!(matches!(verdict(&headers(&odd), &[SECRET]), Err(Rejection::Malformed(_))), "{seconds}");
+        let sent = |seconds: &str| {
+            let pairs = [("svix-id", ID), ("svix-timestamp", seconds), ("svix-signature", SIGNATURE)];
+            verdict(&headers(&pairs), &[SECRET])
+        };
+        for seconds in
+            ["+1772366400", "1772366400.0", "soon", "99999999999999999999", "-", "--1", "-soon", "1 2", "0x1"]
+        {
+            assert!(matches!(sent(seconds), Err(Rejection::Malformed(_))), "{seconds}");
+        }
+        for seconds in
+            ["-1772366400", "-1", "0", "1772366400000", "9223372036854775807", "-9223372036854775808"]
+        {
+            assert_eq!(sent(seconds), Err(Rejection::Stale), "{seconds}");
         }
         for odd in ["msg.1", &"x".repeat(256)] {
             let given = headers(&[("svix-id", odd), ("svix-timestamp", SENT), ("svix-signature", SIGNATURE)]);

@@ -187,6 +187,7 @@ pub async fn entries(
 pub async fn pushes(
     pool: &PgPool,
     tenant: TenantId,
+    brand: Option<&str>,
     entries: &[ResultingEntry],
 ) -> Result<Vec<ResultingPush>, sqlx::Error> {
     let mut owed: Vec<(String, &'static str)> = vec![];
@@ -209,7 +210,9 @@ pub async fn pushes(
          join listings l on l.tenant_id = $1 and l.variant_id = moved.variant::uuid -- listings_variant_idx
          join outbox o on o.tenant_id = l.tenant_id and o.connection_id = l.connection_id
               and o.listing_id = l.id and o.kind = moved.kind
-         where o.finished_at is null or o.finished_at >= $4
+         where (o.finished_at is null or o.finished_at >= $4)
+           and ($6::text is null or exists (select from connections c
+                where c.tenant_id = $1 and c.id = o.connection_id and c.brand = $6))
          order by o.position limit $5",
     )
     .bind(tenant.0)
@@ -217,11 +220,12 @@ pub async fn pushes(
     .bind(kinds)
     .bind(first)
     .bind(RESULTS_MAX)
+    .bind(brand)
     .fetch_all(pool)
     .await
 }
 
-/// A delivery with what it takes to look at it again.
+/// A delivery with what it takes to look at it again, but for its bytes.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Kept {
     pub(crate) id: Uuid,
@@ -232,10 +236,8 @@ pub(crate) struct Kept {
     body_bytes: i64,
     source_address: Option<String>,
     user_agent: Option<String>,
-    pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) platform: String,
     pub(crate) position: i64,
-    pub(crate) received_at: Option<DateTime<Utc>>,
-    pub(crate) body: Option<Vec<u8>>,
 }
 
 impl Kept {
@@ -254,20 +256,24 @@ impl Kept {
     }
 }
 
-/// Deliveries that failed, or that spoke of what nobody knew, after a position, the oldest first.
+/// Deliveries that failed, or that spoke of what nobody knew, after a position and up to another, the oldest first.
 pub(crate) async fn kept(
     pool: &PgPool,
     tenant: TenantId,
     brand: Option<&str>,
     filter: &ReplayFilter,
-    after: i64,
+    (after, until): (i64, i64),
     limit: i64,
 ) -> Result<Vec<Kept>, sqlx::Error> {
-    sqlx::query_as(include_str!("deliveries_kept.sql"))
+    let sql = match filter.unmapped {
+        true => include_str!("deliveries_unmapped.sql"),
+        false => include_str!("deliveries_failed.sql"),
+    };
+    sqlx::query_as(sql)
         .bind(tenant.0)
         .bind(brand)
         .bind(after)
-        .bind(filter.unmapped)
+        .bind(until)
         .bind((!filter.ids.is_empty()).then_some(&filter.ids))
         .bind(filter.connection)
         .bind(&filter.platform)
@@ -311,7 +317,7 @@ pub async fn dead_follow_ups(
     .await
 }
 
-/// Lets follow-ups that were given up be tried again. Says how many.
+/// Lets follow-ups that were given up be tried again, all of them or those of one connection. Says how many.
 pub async fn revive_follow_ups(
     pool: &PgPool,
     tenant: TenantId,
@@ -319,7 +325,7 @@ pub async fn revive_follow_ups(
     connection: Option<Uuid>,
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
-        "update follow_ups f set status = 'pending', attempts = 0, next_attempt_at = '-infinity'
+        "update follow_ups f set status = 'pending', attempts = 0, next_attempt_at = 'epoch'
          where f.tenant_id = $1 and f.status = 'dead' and ($2::uuid is null or f.connection_id = $2)
            and ($3::text is null or exists (select from connections c
                 where c.tenant_id = $1 and c.id = f.connection_id and c.brand = $3))",

@@ -46,10 +46,15 @@ pub async fn list(
     Ok(window.page(rows, |row: &MonitorView| row.id))
 }
 
-/// How many monitors a tenant has, and how many of them are on.
-pub async fn count(pool: &PgPool, tenant: TenantId) -> Result<(i64, i64), sqlx::Error> {
-    sqlx::query_as("select count(*), count(*) filter (where enabled) from monitors where tenant_id = $1")
-        .bind(tenant.0)
-        .fetch_one(pool)
-        .await
+/// How many monitors a tenant has, or one of its brands, and how many of them are on.
+pub async fn count(pool: &PgPool, tenant: TenantId, brand: Option<&str>) -> Result<(i64, i64), sqlx::Error> {
+    sqlx::query_as(
+        "select count(*), count(*) filter (where m.enabled) from monitors m
+         where m.tenant_id = $1 and ($2::text is null or exists (select from connections c
+               where c.tenant_id = $1 and c.id = m.connection_id and c.brand = $2))",
+    )
+    .bind(tenant.0)
+    .bind(brand)
+    .fetch_one(pool)
+    .await
 }

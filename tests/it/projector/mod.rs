@@ -61,7 +61,11 @@ async fn random_history(world: &World, twin: &World, seed: u64) {
         }
         if dice.roll(3) == 0 {
             let order = shop::order(round, &product, &[(dice.roll(3) as usize, 1 + dice.roll(2) as i64)]);
-            let topic = if dice.roll(4) == 0 { "orders/cancelled" } else { "orders/create" };
+            let (topic, order) = match dice.roll(4) {
+                0 => ("orders/cancelled", shop::cancelled(order)),
+                1 => ("orders/paid", order),
+                _ => ("orders/create", order),
+            };
             Webhook::new(topic, &format!("o-{round}-{topic}"), &order)
                 .send(&world.admin, &connection)
                 .await

@@ -62,7 +62,8 @@ async fn the_cancellation_of_an_order_that_never_held_anything_changes_nothing()
     let world = World::new().await;
     let connection = world.connect(None, json!({})).await;
     world.stocked(&[("X", 2)]).await;
-    let cancelled = shop::Webhook::new("orders/cancelled", "c-1", &shop::order(77, &json!({}), &[]));
+    let cancelled =
+        shop::Webhook::new("orders/cancelled", "c-1", &shop::cancelled(shop::order(77, &json!({}), &[])));
     assert_eq!(cancelled.send(&world.admin, &connection).await.status, 200);
     assert_eq!(world.levels().await["X"], (2, 0, 2));
     assert!(world.history().await.contains(&"order.cancelled".to_owned()), "it is on record");

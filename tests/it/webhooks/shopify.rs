@@ -128,8 +128,13 @@ async fn a_cancelled_order_gives_its_units_back_even_if_the_news_come_in_the_wro
     let (world, connection, product) = connected().await;
     let placed =
         |id: u64| Webhook::new("orders/create", &format!("c-{id}"), &shop::order(id, &product, &[(0, 3)]));
-    let cancelled =
-        |id: u64| Webhook::new("orders/cancelled", &format!("x-{id}"), &shop::order(id, &product, &[(0, 3)]));
+    let cancelled = |id: u64| {
+        Webhook::new(
+            "orders/cancelled",
+            &format!("x-{id}"),
+            &shop::cancelled(shop::order(id, &product, &[(0, 3)])),
+        )
+    };
 
     placed(1).send(&world.admin, &connection).await.expect(200);
     assert_eq!(world.levels().await["DUNK-42"], (10, 3, 7));

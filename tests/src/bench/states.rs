@@ -117,6 +117,7 @@ fn restock(tenant: TenantId, shelves: Vec<StockId>) -> Submission {
         context: Context::internal(tenant, "bench"),
         idempotency: None,
         reads,
+        fresh: vec![],
         decide: Arc::new(move |lookup: &Lookup<'_>, now| {
             let mut decision = Decision::default();
             for id in &shelves {
@@ -137,6 +138,7 @@ fn reserve(tenant: TenantId, id: StockId) -> Submission {
         context: Context::internal(tenant, "bench"),
         idempotency: None,
         reads: vec![StreamId::Stock(id.clone())],
+        fresh: vec![],
         decide: Arc::new(move |lookup: &Lookup<'_>, now| {
             let quantity = Quantity::new(1).unwrap_or(Quantity::ZERO);
             let command = StockCommand::Reserve { reservation, quantity, expires_at: None, now };

@@ -236,11 +236,11 @@ impl Sequencer {
 
     /// Folds what others have written since into the states. True if there was anything.
     async fn catch_up(&mut self, conn: &mut PgConnection, head: &Head) -> Result<bool, LedgerError> {
-        let Some((seen, hash)) = self.head.as_ref().map(|head| (head.position, &head.hash)) else {
+        let Some((seen, before)) = self.head.as_ref().map(|head| (head.position, head.hash.clone())) else {
             self.states.clear();
             return Ok(false);
         };
-        if head.position == seen && head.hash == *hash {
+        if head.position == seen && head.hash == before {
             return Ok(false);
         }
         let others = head.position - seen;
@@ -256,6 +256,14 @@ impl Sequencer {
         } else {
             read::after(conn, self.tenant, seen, CATCH_UP_MAX).await?
         };
+        if let Some(first) = tail.first()
+            && first.chained(self.tenant, &before) != *first.hash
+        {
+            tracing::error!(tenant = %self.tenant, seen, "the ledger has lost entries, and others have taken their place");
+            self.forget();
+            self.recent = Recent::default();
+            return Ok(true);
+        }
         for entry in tail {
             let stream: StreamId = entry.stream_id()?;
             if self.states.get(&stream).is_some() {

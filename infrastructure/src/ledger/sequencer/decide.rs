@@ -37,6 +37,22 @@ impl Sequencer {
     /// What is not in memory is read over `conn`; without one, it is an error.
     pub(super) async fn decide(
         &mut self,
+        conn: Option<&mut PgConnection>,
+        open: &[Ticket],
+        base: &Base,
+        batch: &mut Batch,
+    ) -> Result<Vec<Verdict>, LedgerError> {
+        // Unless one of them turned out not to be new a moment ago: then all of this batch is looked up.
+        let fresh = open.iter().flat_map(|ticket| &ticket.submission.fresh);
+        let supposed = if self.doubtful { vec![] } else { self.states.suppose(fresh) };
+        let verdicts = self.decide_each(conn, open, base, batch).await;
+        // What got no entry was not put to the proof.
+        self.states.forget(supposed.iter().filter(|id| !batch.streams.contains_key(id)));
+        verdicts
+    }
+
+    async fn decide_each(
+        &mut self,
         mut conn: Option<&mut PgConnection>,
         open: &[Ticket],
         base: &Base,

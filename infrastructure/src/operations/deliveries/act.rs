@@ -40,8 +40,10 @@ pub(in super::super) struct Arrived {
     pub(in super::super) connection: Arc<Connected>,
     pub(in super::super) delivery: DeliveryId,
     pub(in super::super) received: Received,
-    /// When it was sent.
+    /// When it was sent, or else came.
     pub(in super::super) at: DateTime<Utc>,
+    /// When it was sent, where anybody says so.
+    pub(in super::super) sent_at: Option<DateTime<Utc>>,
     pub(in super::super) caller: Caller,
     pub(in super::super) attachments: Attachments,
     pub(in super::super) door: Door,
@@ -81,13 +83,30 @@ impl Operations {
             Ok(Decoded::Facts(facts)) => Some(facts),
         };
         let changes_products = facts.iter().flatten().any(|fact| matches!(fact, Fact::Product(_)));
-        let effects = Effects::prepare(self.ledger().pool(), &arrived.connection, facts, arrived.at).await?;
+        let times = (arrived.at, self.ledger().clock().now());
+        let prepared = Effects::prepare(self.ledger().pool(), &arrived.connection, facts, times).await;
+        let effects = match prepared {
+            Ok(effects) if arrived.door == Door::Front => effects.sent(arrived.sent_at),
+            Ok(effects) => effects.again(),
+            // 22: a value that no text can have, such as one with U+0000. That is the body's fault.
+            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code.starts_with("22")) => {
+                return self.fail(arrived, error.to_string()).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
         stages.end(&stages.enriched);
         let mut reads = effects.reads();
-        reads.push(StreamId::Delivery(arrived.delivery));
+        // Most deliveries, and most orders, are told of once; a dry run adds no entry that would show it if not.
+        let mut fresh = vec![];
+        if arrived.door == Door::Front {
+            fresh = effects.new_orders();
+            fresh.push(StreamId::Delivery(arrived.delivery));
+        } else {
+            reads.push(StreamId::Delivery(arrived.delivery));
+        }
         let (again, timing) = (arrived.clone(), Arc::clone(stages));
         let submitted = self
-            .submit(arrived.caller.clone(), reads, move |lookup, now| {
+            .submit_fresh(arrived.caller.clone(), reads, fresh, move |lookup, now| {
                 let decision = decide(&arrived, &effects, lookup, now);
                 timing.end(&timing.decided);
                 decision
@@ -157,9 +176,7 @@ fn decide(
     let effected = effects.decide(lookup, now)?;
     let (outcome, notes) = (effected.outcome, effected.notes);
     if *door == Door::DryRun {
-        let names: Vec<String> = effected.changes.iter().map(|(_, event)| event.name()).collect();
-        let answer = json!({ "outcome": outcome, "notes": notes, "would_append": names });
-        return Ok(Decision { answer: answer.into(), ..Decision::default() });
+        return Ok(Decision { answer: json!({ "outcome": outcome }).into(), ..Decision::default() });
     }
     let (received, answer) = (received.clone(), json!({ "outcome": outcome }));
     let command = match door {

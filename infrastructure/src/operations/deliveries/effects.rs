@@ -40,6 +40,10 @@ pub(in super::super) struct Effects {
     steps: Vec<Step>,
     /// When the facts were true that do not say so themselves.
     at: DateTime<Utc>,
+    /// When the delivery was sent, where anybody says so.
+    sent_at: Option<DateTime<Utc>>,
+    /// They are looked at again, and may have been true some time ago.
+    again: bool,
     /// No topic of ours.
     ignored: bool,
 }
@@ -63,17 +67,27 @@ struct Tally {
 }
 
 impl Effects {
-    /// Makes the look-ups. No facts: the topic is none of ours.
+    /// Makes the look-ups, for facts of a time, at a time. No facts: the topic is none of ours.
     pub(in super::super) async fn prepare(
         pool: &PgPool,
         connection: &Connected,
         facts: Option<Vec<Fact>>,
-        at: DateTime<Utc>,
+        (at, now): (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<Self, sqlx::Error> {
         let ignored = facts.is_none();
-        let steps = steps::prepare(pool, connection, facts.unwrap_or_default(), at).await?;
+        let steps = steps::prepare(pool, connection, facts.unwrap_or_default(), at, now).await?;
         let (id, platform) = (connection.id, connection.details.platform);
-        Ok(Self { connection: id, platform, steps, at, ignored })
+        Ok(Self { connection: id, platform, steps, at, sent_at: None, again: false, ignored })
+    }
+
+    /// The same, sent at a time that somebody has said.
+    pub(in super::super) fn sent(self, sent_at: Option<DateTime<Utc>>) -> Self {
+        Self { sent_at, ..self }
+    }
+
+    /// The same, looked at again.
+    pub(in super::super) fn again(self) -> Self {
+        Self { again: true, ..self }
     }
 
     /// The same for a price that was kept until its time.
@@ -86,7 +100,15 @@ impl Effects {
         let found = variants_of_style(pool, connection.tenant, &connection.details.brand, &styles).await?;
         let (at, platform) = (news.at, connection.details.platform);
         let steps = vec![steps::priced(news, &found)];
-        Ok(Self { connection: connection.id, platform, steps, at, ignored: false })
+        Ok(Self {
+            connection: connection.id,
+            platform,
+            steps,
+            at,
+            sent_at: None,
+            again: false,
+            ignored: false,
+        })
     }
 
     /// The streams that will be looked at, as far as can be told.
@@ -101,9 +123,11 @@ impl Effects {
                 | Step::Adjusted { listings, .. } => {
                     reads.extend(listings.iter().copied().map(StreamId::Listing));
                 }
-                Step::Order { external, lines, .. } => {
+                Step::Order { external, lines, paid } => {
                     reads.push(StreamId::Flag(FlagName::FeatureOrdersMoveStock));
-                    reads.push(StreamId::Order(OrderId::of(id, external)));
+                    if !is_new_as_a_rule(lines, *paid) {
+                        reads.push(StreamId::Order(OrderId::of(id, external)));
+                    }
                     let variants = lines.iter().filter_map(|line| line.external_variant.as_ref());
                     reads.extend(variants.map(|variant| StreamId::Listing(ListingId::of(id, variant))));
                 }
@@ -118,6 +142,17 @@ impl Effects {
             }
         }
         reads
+    }
+
+    /// The orders that are new as a rule, and to which an entry is added if they are.
+    pub(in super::super) fn new_orders(&self) -> Vec<StreamId> {
+        let placed = self.steps.iter().filter_map(|step| match step {
+            Step::Order { external, lines, paid } if is_new_as_a_rule(lines, *paid) => {
+                Some(StreamId::Order(OrderId::of(self.connection, external)))
+            }
+            _ => None,
+        });
+        placed.collect()
     }
 
     /// What the facts lead to, on these states.
@@ -158,7 +193,7 @@ impl Effects {
             }
             Step::Removed { listings } => {
                 for id in listings {
-                    list(tally, *id, lookup.listing(id), ListingCommand::Remove { at: Some(self.at) })?;
+                    self.remove(*id, lookup, tally)?;
                 }
             }
             Step::Stock { .. } | Step::Adjusted { .. } if self.platform == Platform::Kicksdb => {
@@ -194,6 +229,18 @@ impl Effects {
             }
         }
         Ok(())
+    }
+
+    /// A listing that is gone, unless it was seen later than that.
+    fn remove(&self, id: ListingId, lookup: &Lookup<'_>, tally: &mut Tally) -> Result<(), Refusal> {
+        let listing = lookup.listing(&id);
+        let product = listing.mapping.as_ref().map(|mapping| lookup.product(&mapping.product));
+        let seen = product.and_then(|product| product.observed.get(&self.connection));
+        if self.sent_at.is_some_and(|sent| seen.is_some_and(|seen| *seen > sent)) {
+            tally.notes.push("it was seen later than that".to_owned());
+            return Ok(());
+        }
+        list(tally, id, listing, ListingCommand::Remove { at: self.sent_at }).map(|_| ())
     }
 
     fn follow_up(
@@ -244,16 +291,21 @@ impl Effects {
             let known = lookup.product(product).variants.get(variant);
             let present = known.and_then(|known| known.prices.get(&news.market));
             let last = known.and_then(|known| known.priced_at.get(&news.market));
+            if last.is_some_and(|last| news.at < *last) {
+                tally.notes.push(format!("{} is older news than what is known", news.price));
+                continue;
+            }
             if let (Some(monitor), Some(present)) = (watched, present) {
-                if !monitor.counts(*present, news.price) {
-                    tally.notes.push(format!("{present} to {} is below the threshold", news.price));
-                    continue;
-                }
+                // First the time: the newest price waits, also one that goes back to what is shown.
                 if let Some(due) = last.map(|last| monitor.due(*last)).filter(|due| *due > now) {
                     let what =
                         format!("{}|{}|{}", news.style_code, news.size.as_deref().unwrap_or(""), news.market);
                     tally.follow_ups.push(self.follow_up(PRICE, what, Some(json!(news)), due));
                     tally.notes.push(format!("{} counts from {due} on", news.price));
+                    continue;
+                }
+                if !monitor.counts(*present, news.price) {
+                    tally.notes.push(format!("{present} to {} is below the threshold", news.price));
                     continue;
                 }
             }
@@ -341,6 +393,13 @@ impl Effects {
             tally.notes.push(format!("the platform shows {available}; the rules do not let it change stock"));
             return Ok(());
         }
+        if self.again && !stock.reserved().is_zero() {
+            // What was held when the platform counted is not known any more, and what is held now may be counted in it.
+            tally
+                .notes
+                .push(format!("{available} was shown before what is held now; count, or wait for news"));
+            return Ok(());
+        }
         let published = available.saturating_add(buffer.units());
         let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
         let stream = StreamId::Stock(shelf.clone());
@@ -378,30 +437,40 @@ impl Effects {
             return Ok(());
         }
         let known = order.lines.is_some();
+        if !known && lines.is_empty() {
+            tally.notes.push("the order has no lines yet".to_owned());
+            return Ok(());
+        }
         let open = |line: &&SoldLine| !known || order.unmapped.contains(&line_name(line));
         let (wanted, found, unmapped) = self.shelves(lines.iter().filter(open), lookup)?;
-        let (held, events) = order::hold(id, wanted, paid || order.paid, now, |shelf| lookup.stock(shelf))?;
+        // What is held already is sold by its payment; both at once would count one shelf twice.
+        let at_once = order.paid || (paid && !known);
+        let (held, events) = order::hold(id, wanted, at_once, now, |shelf| lookup.stock(shelf))?;
         for line in held.iter().filter(|line| line.held < line.quantity) {
             tally
                 .notes
                 .push(format!("sold {} of {}, but only {} were there", line.quantity, line.stock, line.held));
         }
-        tally.unmapped += unmapped.len();
+        let nameless =
+            |name: &&String| !lines.iter().any(|line| line_name(line) == **name && can_be_known(line));
+        tally.unmapped += unmapped.len() - unmapped.iter().filter(nameless).count();
         tally.notes.extend(unmapped.iter().map(|name| format!("nothing here is {name}")));
-        let (connection, external_id) = (self.connection, external.clone());
-        let command = if known {
-            OrderCommand::FindLines { connection, external_id, lines: held, found }
-        } else {
-            OrderCommand::Place { connection, external_id, lines: held, unmapped }
-        };
         let before = tally.changes.len();
-        tally.changes.extend(ordered(id, order, command)?);
-        if paid && !order.paid {
-            let command = OrderCommand::Pay { connection, external_id: external.clone() };
+        let (connection, external_id, sold) = (self.connection, external.clone(), order::sold(&events));
+        if known {
+            let command = OrderCommand::FindLines { connection, external_id, lines: held, found, sold };
             tally.changes.extend(ordered(id, order, command)?);
-            let sold =
-                order::sell(id, order.lines.as_deref().unwrap_or_default(), now, |id| lookup.stock(id))?;
-            tally.changes.extend(on_shelves(sold));
+        } else {
+            let command = OrderCommand::Place { connection, external_id, lines: held, unmapped };
+            tally.changes.extend(ordered(id, order, command)?);
+        }
+        if paid && !order.paid {
+            let lines = order.lines.as_deref().unwrap_or_default();
+            let now_sold = order::sell(id, lines, now, |id| lookup.stock(id))?;
+            let sold = if known { order::sold(&now_sold) } else { order::sold(&events) };
+            let command = OrderCommand::Pay { connection, external_id: external.clone(), sold };
+            tally.changes.extend(ordered(id, order, command)?);
+            tally.changes.extend(on_shelves(now_sold));
         }
         tally.changes.extend(on_shelves(events));
         if tally.changes.len() == before {
@@ -494,6 +563,16 @@ fn list(
     let count = events.len();
     tally.changes.extend(events.into_iter().map(|event| (StreamId::Listing(id), event.into())));
     Ok(count)
+}
+
+/// Whether an order is told of for the first time, as a rule, and will then have an entry of its own.
+fn is_new_as_a_rule(lines: &[SoldLine], paid: bool) -> bool {
+    !paid && !lines.is_empty()
+}
+
+/// Whether somebody can ever say what the line is: a tip or a gift wrap has neither variant nor SKU.
+fn can_be_known(line: &SoldLine) -> bool {
+    line.external_variant.is_some() || line.sku.is_some()
 }
 
 fn line_name(line: &SoldLine) -> String {

@@ -5,13 +5,16 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::values::{ConnectionId, DeliveryId, TenantId};
+use onhand_domain::{
+    connection::Platform,
+    values::{ConnectionId, DeliveryId, TenantId},
+};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Answer, Arrived, Door, ReceiveError, Stages};
 use crate::{
-    ledger::{Attachments, LedgerError},
+    ledger::{Attachments, LedgerError, is_passing},
     operations::{Caller, Operations},
     platforms::{Genuine, adapter_of},
     queries::{
@@ -47,6 +50,8 @@ pub struct Replay {
     pub filter: ReplayFilter,
     /// See what would come of it and write nothing.
     pub dry_run: bool,
+    /// Those after this position, to go on where an earlier call has ended.
+    pub after: i64,
     /// How many at most.
     pub limit: i64,
 }
@@ -56,6 +61,8 @@ pub struct Replay {
 pub struct Replayed {
     /// The delivery.
     pub id: Uuid,
+    /// Its position before; pass the last one as `after` to go on.
+    pub was_at: i64,
     /// `processed`, `duplicate`, `failed`; with a dry run `would_process` or `would_fail`.
     pub result: &'static str,
     /// Why it failed, if it did.
@@ -70,47 +77,58 @@ impl Operations {
     /// Looks at dead letters again, the oldest first. Says what came of each; one's trouble is not another's.
     pub async fn replay(&self, caller: &Caller, ask: &Replay) -> Result<Vec<Replayed>, LedgerError> {
         let limit = ask.limit.clamp(1, REPLAY_MAX);
-        let brand = caller.brand.as_deref();
-        let kept =
-            deliveries::kept(self.ledger().pool(), caller.context.tenant, brand, &ask.filter, 0, limit)
-                .await?;
+        let (tenant, brand) = (caller.context.tenant, caller.brand.as_deref());
+        let pages = (ask.after, i64::MAX);
+        let kept = deliveries::kept(self.ledger().pool(), tenant, brand, &ask.filter, pages, limit).await?;
         let door = if ask.dry_run { Door::DryRun } else { Door::Replay };
         let mut replayed = Vec::with_capacity(kept.len());
         for delivery in kept {
-            replayed.push(self.look_again(caller, delivery, door).await?);
+            let (id, was_at) = (delivery.id, delivery.position);
+            replayed.push(self.look_again(caller, delivery, door).await.unwrap_or_else(|error| {
+                let reason = Some(error.to_string());
+                Replayed { id, was_at, result: "failed", reason, position: None }
+            }));
         }
         Ok(replayed)
     }
 
-    /// Looks again at deliveries of a tenant that spoke of what nobody knew, from a position on. Gives the position to
-    /// go on from, if there may be more.
+    /// Looks again at deliveries of a tenant that spoke of what nobody knew, between two positions. Gives the position
+    /// to go on from, if there may be more. Prices are left out: the market tells them again.
     pub(in super::super) async fn replay_unmapped(
         &self,
         tenant: TenantId,
         caller: &Caller,
-        after: i64,
+        (after, until): (i64, i64),
     ) -> Result<Option<i64>, LedgerError> {
         let filter = ReplayFilter { unmapped: true, ..ReplayFilter::default() };
-        let kept = deliveries::kept(self.ledger().pool(), tenant, None, &filter, after, REPLAY_MAX).await?;
+        let pool = self.ledger().pool();
+        let kept = deliveries::kept(pool, tenant, None, &filter, (after, until), REPLAY_MAX).await?;
         let last = kept.last().map(|delivery| delivery.position).filter(|_| kept.len() as i64 == REPLAY_MAX);
-        for delivery in kept {
-            self.look_again(caller, delivery, Door::Replay).await?;
+        for delivery in kept.into_iter().filter(|kept| kept.platform != Platform::Kicksdb.name()) {
+            let id = delivery.id;
+            match self.look_again(caller, delivery, Door::Replay).await {
+                Err(error) if is_outage(&error) => return Err(error),
+                Err(error) => tracing::warn!(%id, %error, "a delivery could not be looked at again"),
+                Ok(_) => {}
+            }
         }
         Ok(last)
     }
 
     async fn look_again(&self, caller: &Caller, kept: Kept, door: Door) -> Result<Replayed, LedgerError> {
-        let replayed = |result, reason, position| Replayed { id: kept.id, result, reason, position };
+        let was_at = kept.position;
+        let replayed = |result, reason, position| Replayed { id: kept.id, was_at, result, reason, position };
         let tenant = caller.context.tenant;
         let connection = connected(self.ledger().pool(), ConnectionId(kept.connection)).await?;
         let Some(connection) = connection.filter(|connection| connection.tenant == tenant) else {
             return Ok(replayed("failed", Some("its connection is gone".to_owned()), None));
         };
-        let Some(body) = kept.body.clone() else {
+        // One at a time: two hundred of them might not fit into memory.
+        let Some(bytes) = deliveries::bytes(self.ledger().pool(), tenant, kept.id).await? else {
             return Ok(replayed("failed", Some("its bytes were removed by retention".to_owned()), None));
         };
-        let at = kept.received_at.unwrap_or(kept.recorded_at);
-        let genuine = Genuine { topic: &kept.topic, body: &body, at, details: &connection.details };
+        let at = bytes.received_at;
+        let genuine = Genuine { topic: &kept.topic, body: &bytes.body, at, details: &connection.details };
         let decoded = adapter_of(connection.details.platform).decode(&genuine);
         let mut caller = caller.clone();
         caller.idempotency = None;
@@ -120,6 +138,7 @@ impl Operations {
             connection: Arc::new(connection),
             delivery: DeliveryId(kept.id),
             at,
+            sent_at: None,
             caller,
             attachments: Attachments::default(),
             door,
@@ -128,12 +147,21 @@ impl Operations {
         match self.act(arrived, decoded, &Stages::begin()).await {
             Ok(Answer::Processed { .. }) if dry => Ok(replayed("would_process", None, None)),
             Ok(Answer::Processed { position }) => Ok(replayed("processed", None, Some(position))),
-            Ok(Answer::Duplicate { .. }) => Ok(replayed("duplicate", None, None)),
+            Ok(Answer::Duplicate { .. } | Answer::Greeted) => Ok(replayed("duplicate", None, None)),
             Ok(Answer::Failed { reason }) if dry => Ok(replayed("would_fail", Some(reason), None)),
             Ok(Answer::Failed { reason }) => Ok(replayed("failed", Some(reason), None)),
             Ok(Answer::DeadLetter) => Ok(replayed("failed", Some("as before".to_owned()), None)),
             Err(ReceiveError::Ledger(error)) => Err(error),
             Err(error) => Ok(replayed("failed", Some(error.to_string()), None)),
         }
+    }
+}
+
+/// Whether nothing else fares better for the moment.
+fn is_outage(error: &LedgerError) -> bool {
+    match error {
+        LedgerError::Database(error) => is_passing(error),
+        LedgerError::Unavailable(_) | LedgerError::Unknown | LedgerError::Busy | LedgerError::Stopped => true,
+        _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     catalog::ObservedProduct,
     values::{ExternalId, ListingId, Market, Money, ProductId, VariantId},
@@ -82,15 +82,17 @@ struct Found {
     of_inventory: HashMap<String, Vec<ListingId>>,
 }
 
-/// Makes the look-ups. `at` is the time of facts that have none of their own.
+/// Makes the look-ups. `at` is the time of facts that have none of their own, and none is later: a clock that is ahead
+/// must not outdate the news of tomorrow.
 pub(super) async fn prepare(
     pool: &PgPool,
     connection: &Connected,
     facts: Vec<Fact>,
     at: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Step>, sqlx::Error> {
     let found = look_up(pool, connection, &facts).await?;
-    Ok(last_prices(facts).into_iter().map(|fact| step(connection, fact, at, &found)).collect())
+    Ok(last_prices(facts).into_iter().map(|fact| step(connection, fact, (at, now), &found)).collect())
 }
 
 async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Result<Found, sqlx::Error> {
@@ -144,10 +146,16 @@ fn last_prices(facts: Vec<Fact>) -> Vec<Fact> {
     kept
 }
 
-fn step(connection: &Connected, fact: Fact, at: DateTime<Utc>, found: &Found) -> Step {
+fn step(
+    connection: &Connected,
+    fact: Fact,
+    (at, now): (DateTime<Utc>, DateTime<Utc>),
+    found: &Found,
+) -> Step {
     let listed = |external: &ExternalId| found.of_product.get(external.as_str()).cloned().unwrap_or_default();
     match fact {
-        Fact::Product(observed) => {
+        Fact::Product(mut observed) => {
+            observed.at = observed.at.min(latest(now));
             Step::Product { listed: listed(&observed.external), observed, fresh: ProductId(Uuid::now_v7()) }
         }
         Fact::ProductRemoved { external } => Step::Removed { listings: listed(&external) },
@@ -159,9 +167,11 @@ fn step(connection: &Connected, fact: Fact, at: DateTime<Utc>, found: &Found) ->
                 return nothing(format!("the platform does not track inventory item {inventory}"), false);
             };
             match found.of_inventory.get(inventory.as_str()) {
-                Some(listings) => {
-                    Step::Stock { listings: listings.clone(), available, at: said.unwrap_or(at) }
-                }
+                Some(listings) => Step::Stock {
+                    listings: listings.clone(),
+                    available,
+                    at: said.unwrap_or(at).min(latest(now)),
+                },
                 None => nothing(format!("no listing has inventory item {inventory}"), true),
             }
         }
@@ -192,6 +202,12 @@ pub(super) fn priced(news: PriceNews, found: &HashMap<String, Vec<StyledVariant>
         .filter(|variant| variant.is(&news.style_code, news.size.as_deref()))
         .map(|variant| (variant.product, variant.variant))
         .collect();
+    if news.size.is_none() && targets.len() > 1 {
+        return nothing(
+            format!("{} is the cheapest size of {}, which has several here", news.price, news.style_code),
+            false,
+        );
+    }
     if targets.is_empty() {
         let size = news.size.as_deref().unwrap_or("any size");
         return nothing(format!("nothing here is {} in {size}", news.style_code), true);
@@ -211,6 +227,11 @@ fn elsewhere(connection: &Connected, place: Option<&ExternalId>) -> Option<Step>
             false,
         )),
     }
+}
+
+/// The latest time that news of this moment can have.
+fn latest(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::minutes(5)
 }
 
 fn nothing(note: String, unmapped: bool) -> Step {

@@ -69,6 +69,8 @@ fn no_record(hint: &Hint, message: &str) -> Result<Vec<Fact>, Undecodable> {
     if !message.to_lowercase().contains("not found") {
         return Err(Undecodable(format!("Clover answers: {}", read::word(message))));
     }
-    let removed = Fact::ProductRemoved { external: hint.external.clone() };
-    Ok(if hint.resource == "product" { vec![removed] } else { vec![] })
+    match hint.resource {
+        "product" => Ok(vec![Fact::ProductRemoved { external: hint.external.clone() }]),
+        _ => Err(Undecodable("Clover does not show the order, yet or any more".into())),
+    }
 }

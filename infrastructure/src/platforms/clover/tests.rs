@@ -129,7 +129,7 @@ fn another_code_or_none_is_refused() {
 #[test]
 fn the_handshake_is_let_in_before_there_is_a_code_and_tells_nothing() {
     assert_eq!(verdict(&[], HANDSHAKE, &[]), Ok(()));
-    assert_eq!(verdict(&["other"], HANDSHAKE, &["code-1"]), Ok(()));
+    assert_eq!(verdict(&["other"], HANDSHAKE, &[]), Ok(()));
     assert_eq!(decoded(HANDSHAKE, Some("M1")), Ok(Decoded::UnknownTopic));
     assert_eq!(identity(HANDSHAKE).topic, "verification");
     let long = json!({ "verificationCode": "x".repeat(2_000) }).to_string();
@@ -144,9 +144,21 @@ fn the_handshake_is_let_in_before_there_is_a_code_and_tells_nothing() {
         b"",
         long.as_bytes(),
     ] {
-        let verdict = verdict(&[], body, &["code-1"]);
-        assert_eq!(verdict, Err(Rejection::MissingHeader(AUTH)), "{}", String::from_utf8_lossy(body));
+        for secrets in [&[][..], &["code-1"]] {
+            let verdict = verdict(&[], body, secrets);
+            assert_eq!(verdict, Err(Rejection::MissingHeader(AUTH)), "{}", String::from_utf8_lossy(body));
+        }
     }
+}
+
+#[test]
+fn once_there_is_a_code_a_handshake_needs_it_too() {
+    for secrets in [&["code-1"][..], &["code-2", "code-1"], &[""]] {
+        assert_eq!(verdict(&[], HANDSHAKE, secrets), Err(Rejection::MissingHeader(AUTH)), "{secrets:?}");
+        assert_eq!(verdict(&["other"], HANDSHAKE, secrets), Err(Rejection::BadSignature), "{secrets:?}");
+    }
+    assert_eq!(verdict(&["code-1"], HANDSHAKE, &["code-1"]), Ok(()));
+    assert_eq!(verdict(&[], &post(&[("I:1", "UPDATE")]), &[]), Err(Rejection::MissingHeader(AUTH)));
 }
 
 #[test]
@@ -326,7 +338,7 @@ fn what_merely_describes_an_item_may_be_missing_and_its_stock_may_not_be_wrong()
 #[test]
 fn the_units_of_an_order_are_added_up_by_item() {
     let unit = |item: &str, parts: Value| json!({ "item": { "id": item }, "name": item, "unitQty": parts });
-    let order = json!({ "id": "O1", "state": "open", "paymentState": "OPEN", "lineItems": { "elements": [
+    let order = json!({ "id": "O1", "state": "locked", "paymentState": "PAID", "lineItems": { "elements": [
         unit("A", json!(null)), unit("B", json!(250)), { "name": "Gift wrap" }, unit("A", json!(null)),
         unit("B", json!(900)), unit("C", json!(0)), { "item": null, "name": "Gift wrap" },
         unit("A", json!("1000")),
@@ -343,8 +355,8 @@ fn the_units_of_an_order_are_added_up_by_item() {
         line(None, 1, "Gift wrap"),
         line(None, 1, "Gift wrap"),
     ];
-    let placed = Fact::OrderPlaced { external: id("O1"), lines };
-    assert_eq!(seen(&hint("order", "O1"), &order), Ok(vec![placed]));
+    let paid = Fact::OrderPaid { external: id("O1"), lines };
+    assert_eq!(seen(&hint("order", "O1"), &order), Ok(vec![paid]));
 }
 
 #[test]
@@ -357,26 +369,87 @@ fn an_order_is_what_its_states_and_payments_say() {
             "payments": { "elements": payments },
         });
         match &seen(&look, &order).expect("an order")[..] {
-            [Fact::OrderPlaced { .. }] => "placed",
-            [Fact::OrderPaid { .. }] => "paid",
-            [Fact::OrderCancelled { .. }] => "cancelled",
+            [] => "nothing",
+            [Fact::OrderPaid { lines, .. }] if lines.len() == 1 => "paid",
             other => panic!("{other:?}"),
         }
     };
     let (none, success) = (json!([]), json!([{ "id": "P1", "result": "SUCCESS" }]));
-    assert_eq!(order(json!("open"), json!("OPEN"), none.clone()), "placed");
-    assert_eq!(order(json!(null), json!(null), json!(null)), "placed");
-    assert_eq!(order(json!("open"), json!("OPEN"), json!([{ "result": "FAIL" }])), "placed");
+    assert_eq!(order(json!("open"), json!("OPEN"), none.clone()), "nothing", "a tab");
+    assert_eq!(order(json!(null), json!(null), json!(null)), "nothing");
+    for result in ["FAIL", "INITIATED", "VOIDED", "VOIDING"] {
+        let payments = json!([{ "result": result }]);
+        assert_eq!(order(json!("open"), json!("OPEN"), payments), "nothing", "{result}");
+    }
     assert_eq!(order(json!("locked"), json!("OPEN"), none.clone()), "paid");
+    assert_eq!(order(json!("LOCKED"), json!(null), json!(null)), "paid");
     assert_eq!(order(json!("open"), json!("PAID"), none.clone()), "paid");
     assert_eq!(order(json!("open"), json!("OPEN"), success.clone()), "paid");
     assert_eq!(order(json!("locked"), json!("PARTIALLY_REFUNDED"), success.clone()), "paid");
-    assert_eq!(order(json!("locked"), json!("REFUNDED"), success.clone()), "cancelled");
-    assert_eq!(order(json!("locked"), json!("CREDITED"), success), "cancelled");
-    let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1") }]);
-    assert_eq!(seen(&look, &json!({ "id": "O1", "deleted": true })), cancelled);
-    assert_eq!(seen(&look, &json!({ "id": "O1", "state": "open" })), Ok(vec![]), "nothing was bought yet");
-    assert_eq!(seen(&look, &json!({ "message": "not found" })), Ok(vec![]));
+    assert_eq!(order(json!("locked"), json!("REFUNDED"), success.clone()), "nothing", "it may have left");
+    assert_eq!(order(json!("locked"), json!("CREDITED"), success), "nothing");
+    let lines = json!({ "elements": [{ "item": { "id": "A" }, "name": "Runner" }] });
+    for deleted in [
+        json!({ "id": "O1", "deleted": true }),
+        json!({ "id": "O1", "deleted": true, "state": "open", "lineItems": lines }),
+        json!({ "id": "O1", "deleted": true, "state": "locked", "paymentState": "PAID", "lineItems": lines }),
+        json!({ "id": "O1", "deleted": true, "state": "locked", "paymentState": "REFUNDED" }),
+    ] {
+        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1") }]);
+        assert_eq!(seen(&look, &deleted), cancelled, "{deleted}");
+    }
+}
+
+#[test]
+fn an_order_of_nothing_says_nothing() {
+    let look = hint("order", "O1");
+    for state in ["open", "locked"] {
+        for lines in
+            [json!(null), json!({}), json!({ "elements": [] }), json!({ "elements": [{ "unitQty": 0 }] })]
+        {
+            let order = json!({ "id": "O1", "state": state, "lineItems": lines });
+            assert_eq!(seen(&look, &order), Ok(vec![]), "{order}");
+        }
+    }
+}
+
+#[test]
+fn an_order_that_may_have_more_lines_than_are_shown_is_refused() {
+    let look = hint("order", "O1");
+    let order = |state: &str, lines: usize| {
+        let lines = vec![json!({ "item": { "id": "A" }, "name": "Runner" }); lines];
+        json!({ "id": "O1", "state": state, "lineItems": { "elements": lines } })
+    };
+    let told = seen(&look, &order("locked", 99)).expect("an order");
+    let [Fact::OrderPaid { lines, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(lines.iter().map(|line| line.quantity.units()).collect::<Vec<_>>(), [99]);
+    assert_eq!(seen(&look, &order("open", 99)), Ok(vec![]));
+    for lines in [100, 101, 499] {
+        for state in ["open", "locked"] {
+            assert!(seen(&look, &order(state, lines)).is_err(), "{state} {lines}");
+        }
+    }
+    let mut over = order("locked", 100);
+    over["paymentState"] = json!("REFUNDED");
+    assert_eq!(seen(&look, &over), Ok(vec![]), "its lines do not matter");
+    over["deleted"] = json!(true);
+    assert_eq!(seen(&look, &over), Ok(vec![Fact::OrderCancelled { external: id("O1") }]));
+}
+
+#[test]
+fn an_order_that_is_not_shown_may_be_too_new_and_an_item_is_gone() {
+    for message in ["not found", "Not Found", "404 Not Found", "Order O1 not found"] {
+        let answer = json!({ "message": message });
+        assert!(seen(&hint("order", "X1"), &answer).is_err(), "{message}");
+        let removed = Ok(vec![Fact::ProductRemoved { external: id("X1") }]);
+        assert_eq!(seen(&hint("product", "X1"), &answer), removed, "{message}");
+    }
+    for resource in ["order", "product"] {
+        assert!(
+            seen(&hint(resource, "X1"), &json!({ "message": "401 Unauthorized" })).is_err(),
+            "{resource}"
+        );
+    }
 }
 
 #[test]
@@ -386,6 +459,7 @@ fn an_answer_that_shows_something_else_is_refused() {
         json!({}),
         json!({ "id": "O2" }),
         json!({ "message": "401 Unauthorized" }),
+        json!({ "message": "Not Found" }),
         order(json!({ "unitQty": -1 })),
         order(json!({ "unitQty": 1.5 })),
         order(json!({ "unitQty": i64::MAX })),

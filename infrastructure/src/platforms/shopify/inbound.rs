@@ -76,7 +76,7 @@ pub(super) fn decode(
             let (external, lines) = read::json::<bodies::Order>(body)?.sold()?;
             Fact::OrderPaid { external, lines }
         }
-        "orders/cancelled" => Fact::OrderCancelled { external: read::json::<bodies::Named>(body)?.id },
+        "orders/cancelled" => Fact::OrderCancelled { external: read::json::<bodies::Cancelled>(body)?.id()? },
         _ => return Ok(Decoded::UnknownTopic),
     };
     Ok(Decoded::Facts(vec![fact]))

@@ -121,9 +121,6 @@ pub(super) fn seen(
     let answer: Answer = read::json(body)?;
     if let Some(Problem { code, detail }) = answer.errors.as_deref().and_then(<[_]>::first) {
         let (code, detail) = (code.as_deref().unwrap_or_default(), detail.as_deref().unwrap_or_default());
-        if code == "NOT_FOUND" {
-            return Ok(vec![]);
-        }
         let (code, detail) = (read::word(code), read::word(detail));
         return Err(Undecodable(format!("Square answers with the error {code:?}: {detail}")));
     }
@@ -131,7 +128,7 @@ pub(super) fn seen(
         "catalog" => catalog(hint, answer, at, details),
         "order" => {
             let order = answer.order.ok_or_else(|| Undecodable("the answer shows no order".into()))?;
-            order.observed(&hint.external)
+            order.observed(&hint.external, details.platform_location.as_ref())
         }
         _ => Ok(vec![]),
     }

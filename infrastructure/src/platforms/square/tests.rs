@@ -397,6 +397,65 @@ fn an_order_is_what_its_state_and_what_is_due_say() {
 }
 
 #[test]
+fn an_order_at_another_location_is_not_this_ones() {
+    let hint = Hint { resource: "order", external: id("O1") };
+    let told = |own: Option<&str>, told: &Value| {
+        let details = ConnectionDetails { platform_location: own.map(id), ..shop() };
+        let answer = json!({ "order": told }).to_string();
+        Square.seen(&hint, answer.as_bytes(), noon(), &details)
+    };
+    let order = |state: &str, location: Value| {
+        json!({
+            "id": "O1", "state": state, "location_id": location,
+            "line_items": [{ "catalog_object_id": "V1", "quantity": "2", "name": "Runner" }],
+        })
+    };
+    let quantity = Quantity::new(2).expect("a quantity");
+    let line = SoldLine { external_variant: Some(id("V1")), sku: None, quantity, title: "Runner".into() };
+    let (external, lines) = (id("O1"), vec![line]);
+    for (state, fact) in [
+        ("OPEN", Fact::OrderPlaced { external: external.clone(), lines: lines.clone() }),
+        ("COMPLETED", Fact::OrderPaid { external: external.clone(), lines }),
+        ("CANCELED", Fact::OrderCancelled { external }),
+    ] {
+        let expected = Ok(vec![fact]);
+        assert_eq!(told(Some("L1"), &order(state, json!("L1"))), expected, "{state}: its own");
+        assert_eq!(told(Some("L1"), &order(state, json!(null))), expected, "{state}: none is told");
+        assert_eq!(told(None, &order(state, json!("L2"))), expected, "{state}: the connection has all");
+        assert_eq!(told(None, &order(state, json!(null))), expected, "{state}");
+        let mut nowhere = order(state, json!(null));
+        nowhere.as_object_mut().expect("an object").remove("location_id");
+        assert_eq!(told(Some("L1"), &nowhere), expected, "{state}: none is told");
+        for other in ["L2", "l1", "L", "L11"] {
+            assert_eq!(told(Some("L1"), &order(state, json!(other))), Ok(vec![]), "{state}: {other}");
+        }
+    }
+    assert_eq!(told(Some("L1"), &order("DRAFT", json!("L1"))), Ok(vec![]));
+    let mut another = order("OPEN", json!("L2"));
+    another["id"] = json!("O2");
+    assert!(told(Some("L1"), &another).is_err(), "it was not asked for");
+}
+
+#[test]
+fn an_order_of_nothing_is_still_being_made() {
+    let hint = Hint { resource: "order", external: id("O1") };
+    let nothing = json!([{ "catalog_object_id": "V1", "quantity": "0", "name": "Runner" }]);
+    for lines in [json!(null), json!([]), nothing] {
+        let told = |state: &str, due: i64| {
+            let due = json!({ "amount": due, "currency": "EUR" });
+            let order =
+                json!({ "id": "O1", "state": state, "net_amount_due_money": due, "line_items": lines });
+            seen(&hint, &json!({ "order": order }))
+        };
+        for (state, due) in [("OPEN", 100), ("OPEN", 0), ("COMPLETED", 0), ("DRAFT", 0)] {
+            assert_eq!(told(state, due), Ok(vec![]), "{state} {due} {lines}");
+        }
+        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1") }]);
+        assert_eq!(told("CANCELED", 100), cancelled, "{lines}");
+    }
+}
+
+#[test]
 fn an_answer_that_shows_something_else_is_refused() {
     let hint = Hint { resource: "order", external: id("O1") };
     let line = |quantity: Value| json!({ "order": { "id": "O1", "line_items": [{ "quantity": quantity }] } });
@@ -406,6 +465,9 @@ fn an_answer_that_shows_something_else_is_refused() {
         json!({ "order": { "id": "O2", "state": "OPEN" } }),
         json!({ "order": { "id": "O1", "state": "BAKED" } }),
         json!({ "errors": [{ "code": "UNAUTHORIZED", "detail": "no" }] }),
+        json!({ "errors": [{ "code": "NOT_FOUND" }] }),
+        json!({ "errors": [{ "category": "INVALID_REQUEST_ERROR", "code": "NOT_FOUND", "detail": "none" }] }),
+        json!({ "errors": [{}] }),
         line(json!(null)),
         line(json!("-1")),
         line(json!("two")),
@@ -414,7 +476,8 @@ fn an_answer_that_shows_something_else_is_refused() {
     ] {
         assert!(seen(&hint, &answer).is_err(), "{answer}");
     }
-    assert_eq!(seen(&hint, &json!({ "errors": [{ "code": "NOT_FOUND" }] })), Ok(vec![]));
+    let page = catalog("2026-03-01T12:00:00Z");
+    assert!(seen(&page, &json!({ "errors": [{ "code": "NOT_FOUND" }] })).is_err());
     assert_eq!(seen(&hint, &json!({ "order": { "id": "O1", "state": "DRAFT" } })), Ok(vec![]));
     assert!(Square.seen(&hint, b"<html>", noon(), &shop()).is_err());
 }

@@ -18,6 +18,9 @@ use super::{
     inbound::bodies::Kind,
 };
 
+/// Where the API is, for connections that name no other.
+pub(super) const ENDPOINT: &str = "https://production.trackstarhq.com";
+
 /// A hint at an address: `document` is Trackstar's own, `download` is where the body lies for twenty minutes.
 pub(super) fn hint(resource: &'static str, topic: &str, url: &str) -> Result<Fact, Undecodable> {
     let external = ExternalId::new(&format!("{topic}|{url}"));
@@ -30,11 +33,11 @@ pub(super) fn call(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     let (_, url) = hint.external.as_str().split_once('|')?;
     let host = host(url)?;
     let headers = match hint.resource {
-        "document" if host == "trackstarhq.com" || host.ends_with(".trackstarhq.com") => vec![
+        "document" if ours(&host, access) => vec![
             ("x-trackstar-api-key", access.app_secret?.reveal().to_owned()),
             ("x-trackstar-access-token", access.token?.reveal().to_owned()),
         ],
-        "download" => vec![],
+        "download" if is_public(&host) => vec![],
         _ => return None,
     };
     Some(Call { method: Method::GET, target: url.to_owned(), headers, body: None })
@@ -72,6 +75,21 @@ fn record(body: &[u8]) -> Result<&[u8], Undecodable> {
     }
     let wrapped: Wrapped<'_> = read::json(body)?;
     Ok(wrapped.data.map_or(body, |data| data.get().as_bytes()))
+}
+
+/// Whether a host is the one that the API is called at.
+fn ours(host: &str, access: &Access<'_>) -> bool {
+    let endpoint = access.details.endpoint.as_deref().unwrap_or(ENDPOINT);
+    self::host(endpoint).is_some_and(|known| known == host)
+}
+
+/// Whether a name can be one of the public net's: not an address in figures, not a machine nearby.
+fn is_public(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.contains('.')
+        && last.len() > 1
+        && last.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && !["local", "localhost", "internal", "intranet", "lan", "home"].contains(&last)
 }
 
 /// The host of an address that has nothing but a host before its path.

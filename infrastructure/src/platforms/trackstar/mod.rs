@@ -40,7 +40,7 @@ impl Adapter for Trackstar {
     }
 
     fn endpoint(&self) -> Option<&'static str> {
-        Some("https://production.trackstarhq.com")
+        Some(look::ENDPOINT)
     }
 
     fn look(&self, hint: &Hint, access: &Access<'_>) -> Option<Call> {

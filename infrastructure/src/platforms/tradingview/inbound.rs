@@ -53,7 +53,7 @@ fn percent_decoded(text: &str) -> String {
 /// themselves, the minute they came in is made part of the id.
 pub(super) fn identify(request: &Inbound<'_>) -> Identity {
     let alert = Alert::read(request.body);
-    let external_id = if alert.time(&["timenow", "timestamp", "time"]).is_some() {
+    let external_id = if alert.time(&["timenow", "timestamp"]).is_some() {
         signature::content_id(&[TOPIC.as_bytes(), request.body])
     } else {
         let minute = request.now.timestamp().div_euclid(60).to_be_bytes();

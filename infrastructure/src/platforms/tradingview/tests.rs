@@ -1,6 +1,6 @@
 //! Alerts as authors type them: what lets them in, what tells them apart, and that no secret is handed on.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use axum::http::HeaderMap;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -131,6 +131,11 @@ fn equal_alerts_at_different_times_are_different_alerts() {
         &b"Runner crossed 129"[..],
         br#"{"ticker":"RUN"}"#,
         br#"{"ticker":"RUN","time":"","timestamp":null}"#,
+        br#"{"time":"2026-03-01T11:00:00Z"}"#,
+        br#"{"ticker":"RUN","time":1772362800}"#,
+        br#"{"ticker":"RUN","time":"1772362800000","timenow":""}"#,
+        br#"{"price":,"time":"2026-03-01T11:00:00Z"}"#,
+        b"Runner up, time=2026-03-01T11:00:00Z",
         b"at time: 14:30 each day",
         b"",
     ] {
@@ -150,7 +155,7 @@ fn an_alert_that_tells_its_time_is_the_same_alert_whenever_it_comes() {
         (r#"{"timestamp":"1772366400000"}"#, Some(noon())),
         ("Runner up, timenow=2026-03-01T12:00:00Z", Some(noon())),
         (r#"{"price":,"timenow":"2026-03-01T12:00:00Z"}"#, Some(noon())),
-        (r#"{"time":"2026-03-01T11:00:00Z"}"#, None),
+        (r#"{"timenow":"soon","timestamp":1772366400,"time":1772362800}"#, Some(noon())),
     ] {
         let first = identity(body.as_bytes(), noon());
         assert_eq!(first, identity(body.as_bytes(), later), "{body}");
@@ -158,6 +163,16 @@ fn an_alert_that_tells_its_time_is_the_same_alert_whenever_it_comes() {
     }
     let at = |minute: &str| identity(format!("timenow=2026-03-01T12:0{minute}:00Z").as_bytes(), noon());
     assert_ne!(at("1").external_id, at("2").external_id);
+}
+
+#[test]
+fn two_alerts_of_one_bar_are_two_alerts() {
+    // The time is when the bar of the chart began; it is the same for all that is seen within the bar.
+    let hourly = br#"{"ticker":"RUN","interval":"60","time":"2026-03-01T11:00:00Z"}"#;
+    let at = |minutes: i64| identity(hourly, noon() + TimeDelta::minutes(minutes));
+    let ids: BTreeSet<_> = [0, 1, 30, 59].into_iter().map(|minutes| at(minutes).external_id).collect();
+    assert_eq!(ids.len(), 4);
+    assert_eq!(at(0).sent_at, None, "nobody says when it was sent");
 }
 
 #[test]

@@ -21,6 +21,10 @@ use super::{
 pub(super) struct Woocommerce;
 
 impl Adapter for Woocommerce {
+    fn is_greeting(&self, request: &Inbound<'_>) -> bool {
+        inbound::is_ping(request.body)
+    }
+
     fn verify(&self, request: &Inbound<'_>) -> Result<(), Rejection> {
         inbound::verify(request)
     }

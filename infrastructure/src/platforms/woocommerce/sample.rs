@@ -8,7 +8,7 @@ use super::super::{
     signature::hmac_sha256,
 };
 
-pub(super) const TOPICS: [&str; 8] = [
+pub(super) const TOPICS: [&str; 7] = [
     "product.created",
     "product.updated",
     "product.restored",
@@ -16,7 +16,6 @@ pub(super) const TOPICS: [&str; 8] = [
     "order.created",
     "order.updated",
     "order.restored",
-    "order.deleted",
 ];
 
 /// A delivery about a runner. What it speaks of is the same for all topics with one sample id.
@@ -59,7 +58,6 @@ fn body(topic: &str, sample: &Sample<'_>) -> Option<Value> {
             }],
         }),
         "product.deleted" => json!({ "id": id }),
-        "order.deleted" => json!({ "id": id + 1 }),
         _ => return None,
     })
 }

@@ -12,7 +12,10 @@ use onhand_domain::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{super::fact::SoldLine, *};
+use super::{
+    super::{fact::SoldLine, signature},
+    *,
+};
 use crate::secrets::Secret;
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -52,6 +55,10 @@ fn asked<T>(headers: &HeaderMap, body: &[u8], secrets: &[&str], ask: impl Fn(&In
 
 fn verdict(headers: &HeaderMap, body: &[u8], secrets: &[&str]) -> Result<(), Rejection> {
     asked(headers, body, secrets, |request| Woocommerce.verify(request))
+}
+
+fn greeted(headers: &HeaderMap, body: &[u8]) -> bool {
+    asked(headers, body, &["shop secret"], |request| Woocommerce.is_greeting(request))
 }
 
 fn identity(headers: &HeaderMap, body: &[u8]) -> Result<Identity, Rejection> {
@@ -105,32 +112,77 @@ fn a_changed_byte_or_another_secret_is_refused() {
 }
 
 #[test]
-fn a_ping_is_accepted_and_is_nothing_but_a_ping() {
+fn a_ping_is_a_greeting_and_no_delivery() {
     let odd = headers(&[("x-wc-webhook-topic", "order.deleted"), ("x-wc-webhook-delivery-id", "b5")]);
+    let missing = Err(Rejection::MissingHeader("X-WC-Webhook-Signature"));
     for given in [headers(&[]), odd] {
-        assert_eq!(verdict(&given, b"webhook_id=12", &["shop secret"]), Ok(()));
-        let ping = identity(&given, b"webhook_id=12").expect("an identity");
-        assert_eq!((ping.topic.as_str(), ping.signed), ("ping", true));
-        assert!(ping.external_id.starts_with("sha256:"));
+        for ping in ["webhook_id=1", "webhook_id=12", "webhook_id=12345678901234567890"] {
+            assert!(greeted(&given, ping.as_bytes()), "{ping}");
+            assert_eq!(verdict(&given, ping.as_bytes(), &["shop secret"]), missing, "{ping}");
+        }
     }
+    let signed = headers(&[(SIGNATURE, SIGNED)]);
+    assert!(greeted(&signed, b"webhook_id=12"), "whatever its headers say");
+    assert_eq!(verdict(&signed, b"webhook_id=12", &["shop secret"]), Err(Rejection::BadSignature));
+    let nameless = Err(Rejection::MissingHeader("X-WC-Webhook-Topic"));
+    assert_eq!(identity(&headers(&[]), b"webhook_id=12"), nameless);
     assert_eq!(decoded("ping", b"webhook_id=12"), Ok(Decoded::UnknownTopic));
-    for body in ["webhook_id=", "webhook_id=1x", "webhook_id=1\n", "webhook_id=1&a=b", "{}", ""] {
-        assert!(verdict(&headers(&[]), body.as_bytes(), &["shop secret"]).is_err(), "{body}");
-    }
-    let endless = format!("webhook_id={}", "1".repeat(21));
-    assert!(verdict(&headers(&[]), endless.as_bytes(), &["shop secret"]).is_err());
 }
 
 #[test]
-fn a_delivery_is_known_by_its_id_or_else_by_its_content() {
+fn what_is_more_or_less_than_a_ping_is_no_greeting() {
+    let endless = format!("webhook_id={}", "1".repeat(21));
+    for body in [
+        "webhook_id=",
+        "webhook_id=1x",
+        "webhook_id=1\n",
+        "webhook_id=1&a=b",
+        "webhook_id= 1",
+        "webhook_id=-1",
+        "webhook_id=+1",
+        "webhook_id=1.0",
+        "webhook_id=\u{661}",
+        "webhook_id=1webhook_id=1",
+        "webhook_id%3D1",
+        "Webhook_id=1",
+        " webhook_id=1",
+        "\u{feff}webhook_id=1",
+        "webhook_id",
+        "12",
+        "{\"webhook_id\":1}",
+        "{}",
+        "",
+        &endless,
+    ] {
+        assert!(!greeted(&headers(&[]), body.as_bytes()), "{body}");
+        assert!(verdict(&headers(&[]), body.as_bytes(), &["shop secret"]).is_err(), "{body}");
+    }
+    assert!(!greeted(&headers(&[(SIGNATURE, SIGNED)]), BODY));
+}
+
+#[test]
+fn a_delivery_is_known_by_its_content_and_by_its_id_where_it_has_one() {
     let topic = ("x-wc-webhook-topic", "product.updated");
-    let given = identity(&headers(&[topic, ("x-wc-webhook-delivery-id", "b5")]), b"1").expect("an identity");
-    assert_eq!((given.topic.as_str(), given.external_id.as_str()), ("product.updated", "b5"));
-    assert!(!given.signed);
+    let with = |topic: (&str, &str), id: &str, body: &[u8]| {
+        identity(&headers(&[topic, ("x-wc-webhook-delivery-id", id)]), body).expect("an identity")
+    };
+    let given = with(topic, "b5", b"1");
+    let content = signature::content_id(&["product.updated".as_bytes(), "b5".as_bytes(), "1".as_bytes()]);
+    assert_eq!((given.topic.as_str(), given.external_id), ("product.updated", content));
+    assert_eq!((given.signed, given.sent_at), (false, None));
+    let told = |id: &str, body: &[u8]| with(topic, id, body).external_id;
+    assert_eq!(with(topic, "b5", b"1"), with(topic, "b5", b"1"), "sent again");
+    assert_ne!(told("b5", b"1"), told("b5", b"2"), "two orders of one second have the same id");
+    assert_ne!(told("b5", b"1"), told("b6", b"1"));
+    assert_ne!(told("b5", b"1"), told("b", b"51"), "an id does not run into a body");
+    let other = with(("x-wc-webhook-topic", "product.created"), "b5", b"1");
+    assert_ne!(other.external_id, told("b5", b"1"));
     let made = |body: &[u8]| identity(&headers(&[topic]), body).expect("an identity");
     assert!(made(b"1").signed);
     assert_eq!(made(b"1"), made(b"1"));
     assert_ne!(made(b"1").external_id, made(b"2").external_id);
+    assert_ne!(made(b"1").external_id, told("b5", b"1"));
+    assert_eq!(made(b"1"), with(topic, " ", b"1"), "a blank id is none");
     assert_eq!(identity(&headers(&[]), b"1"), Err(Rejection::MissingHeader("X-WC-Webhook-Topic")));
     let endless = "x".repeat(256);
     assert!(identity(&headers(&[topic, ("x-wc-webhook-delivery-id", &endless)]), b"1").is_err());
@@ -241,15 +293,30 @@ fn an_order_is_what_its_status_says() {
         let paid = Fact::OrderPaid { external: id("3"), lines: lines() };
         assert_eq!(facts("order.updated", &order(status)), [paid], "{status}");
     }
-    for status in ["cancelled", "failed", "refunded", "trash"] {
-        let cancelled = Fact::OrderCancelled { external: id("3") };
-        assert_eq!(facts("order.updated", &order(status)), [cancelled], "{status}");
+    let cancelled = [Fact::OrderCancelled { external: id("3") }];
+    for topic in ["order.created", "order.updated", "order.restored"] {
+        assert_eq!(facts(topic, &order("cancelled")), cancelled, "{topic}");
+        assert_eq!(facts(topic, &json!({ "id": 3, "status": "cancelled" })), cancelled, "{topic}");
+        for status in ["failed", "refunded", "trash", "draft", "auto-draft", "checkout-draft"] {
+            assert!(facts(topic, &order(status)).is_empty(), "{topic} {status}");
+            let mut once_paid = order(status);
+            once_paid["date_paid_gmt"] = json!("2026-02-01T07:00:00");
+            assert!(facts(topic, &once_paid).is_empty(), "{topic} {status}");
+            assert!(facts(topic, &json!({ "id": 3, "status": status })).is_empty(), "{topic} {status}");
+        }
     }
-    assert!(facts("order.created", &order("checkout-draft")).is_empty());
-    assert_eq!(facts("order.deleted", &json!({ "id": 3 })), [Fact::OrderCancelled { external: id("3") }]);
     let mut sent = order("sent-by-boat");
     sent["date_paid_gmt"] = json!("2026-02-01T07:00:00");
     assert!(matches!(facts("order.updated", &sent).as_slice(), [Fact::OrderPaid { .. }]));
+}
+
+#[test]
+fn an_order_that_is_deleted_moves_nothing() {
+    for body in
+        [&br#"{"id":3}"#[..], b"{}", br#"{"id":null}"#, b"null", b"[", b"\xff\xfe", b"webhook_id=12", b""]
+    {
+        assert_eq!(decoded("order.deleted", body), Ok(Decoded::Facts(vec![])));
+    }
 }
 
 #[test]
@@ -273,7 +340,9 @@ fn what_identifies_or_counts_may_not_be_wrong() {
         ("order.created", line(json!(null))),
         ("order.created", line(json!(5_000_000_000_i64))),
         ("order.created", json!({ "id": 1, "status": "pending", "line_items": endless })),
-        ("order.deleted", json!({})),
+        ("order.updated", json!({ "status": "cancelled" })),
+        ("order.updated", json!({ "id": null, "status": "cancelled" })),
+        ("order.updated", json!({ "status": "refunded" })),
     ] {
         assert!(decoded(topic, body.to_string().as_bytes()).is_err(), "{topic}");
     }
@@ -382,7 +451,9 @@ fn each_sample_verifies_and_tells_something() {
         let decoded = decoded(topic, &body).expect("a body that can be understood");
         assert!(matches!(&decoded, Decoded::Facts(facts) if !facts.is_empty()), "{topic}: {decoded:?}");
     }
-    assert_eq!(Woocommerce.sample("coupon.created", &made), None);
+    for other in ["coupon.created", "order.deleted"] {
+        assert_eq!(Woocommerce.sample(other, &made), None, "{other}");
+    }
 }
 
 #[test]
@@ -413,7 +484,9 @@ fn recorded_deliveries_are_understood() {
         let given = headers(&pairs);
         let identity = identity(&given, b"").expect("an identity");
         assert_eq!(Some(identity.topic.as_str()), recorded["x-wc-webhook-topic"].as_str());
-        assert_eq!(Some(identity.external_id.as_str()), recorded["x-wc-webhook-delivery-id"].as_str());
+        let delivery = recorded["x-wc-webhook-delivery-id"].as_str().expect("an id");
+        let content = signature::content_id(&[identity.topic.as_bytes(), delivery.as_bytes(), "".as_bytes()]);
+        assert_eq!(identity.external_id, content);
         assert_eq!(verdict(&given, b"", &["no shop's secret"]), Err(Rejection::BadSignature));
     }
     assert!(understood >= 4);

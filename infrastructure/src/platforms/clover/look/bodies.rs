@@ -138,6 +138,9 @@ pub(super) struct Order {
     payments: Option<Expanded<Payment>>,
 }
 
+/// Lines that are shown with their order; of more nobody is told.
+const EXPANDED_MAX: usize = 100;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
@@ -161,18 +164,23 @@ impl Order {
     /// What has become of the order that was asked for; nothing, while it has no lines.
     pub(super) fn observed(self, asked: &ExternalId) -> Result<Vec<Fact>, Undecodable> {
         same(asked, &self.id)?;
-        if self.deleted == Some(true) || self.is("REFUNDED") || self.is("CREDITED") {
+        if self.deleted == Some(true) {
             return Ok(vec![Fact::OrderCancelled { external: self.id }]);
+        }
+        // What was refunded may have left the shop.
+        if self.is("REFUNDED") || self.is("CREDITED") {
+            return Ok(vec![]);
         }
         let paid =
             self.is("LOCKED") || self.is("PAID") || self.payments.as_ref().is_some_and(Expanded::has_paid);
         let external = self.id;
-        let lines = sold(self.line_items.and_then(|lines| lines.elements).unwrap_or_default())?;
-        Ok(match (lines.is_empty(), paid) {
-            (true, _) => vec![],
-            (false, true) => vec![Fact::OrderPaid { external, lines }],
-            (false, false) => vec![Fact::OrderPlaced { external, lines }],
-        })
+        let lines = self.line_items.and_then(|lines| lines.elements).unwrap_or_default();
+        if lines.len() >= EXPANDED_MAX {
+            return Err(Undecodable(format!("the order shows {EXPANDED_MAX} lines, and may have more")));
+        }
+        let lines = sold(lines)?;
+        // An open order is a tab: lines come and go until it is locked or paid, and an order's lines are taken once.
+        Ok(if paid && !lines.is_empty() { vec![Fact::OrderPaid { external, lines }] } else { vec![] })
     }
 
     /// Clover writes states in small letters and payment states in capitals.

@@ -20,10 +20,34 @@ use super::super::super::{
     read::{LINES_MAX, filled, money, sku, time, title, units, within, word},
 };
 
-/// A body of which only the id counts.
+/// Variants of which a body may have more than it shows, where it does not name them all besides.
+const WHOLE_MAX: usize = 100;
+/// Tags that are kept.
+const TAGS_MAX: usize = 250;
+
+/// `products/delete`: nothing but an id. The topic is not signed; a product shown earlier must not pass for its end.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Named {
     pub(super) id: ExternalId,
+}
+
+/// `orders/cancelled`: it says since when, for the same reason.
+#[derive(Deserialize)]
+pub(super) struct Cancelled {
+    pub(super) id: ExternalId,
+    cancelled_at: Option<String>,
+}
+
+impl Cancelled {
+    pub(super) fn id(self) -> Result<ExternalId, Undecodable> {
+        match self.cancelled_at {
+            Some(_) => Ok(self.id),
+            None => Err(Undecodable(
+                "the order has no cancelled_at; subscribe to the topic with all fields".into(),
+            )),
+        }
+    }
 }
 
 /// `products/create`, `products/update`.
@@ -83,12 +107,15 @@ impl Product {
         Ok(Fact::Product(ObservedProduct {
             details: ProductDetails {
                 title: title(&name),
-                vendor: filled(self.vendor),
-                category: filled(self.product_type),
+                vendor: filled(self.vendor).map(|it| word(&it)),
+                category: filled(self.product_type).map(|it| word(&it)),
                 tags: words(self.tags.as_deref().unwrap_or_default()),
                 ..ProductDetails::default()
             },
-            complete: self.variant_gids.is_none_or(|all| all.len() <= variants.len()),
+            complete: match &self.variant_gids {
+                Some(all) => all.len() <= variants.len(),
+                None => variants.len() < WHOLE_MAX,
+            },
             variants: variants.into_iter().map(|it| it.observed(&options, details.currency)).collect(),
             at: self.updated_at.as_deref().and_then(time).unwrap_or(fallback),
             external: self.id,
@@ -182,5 +209,5 @@ impl Order {
 }
 
 fn words(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    list.split(',').map(str::trim).filter(|it| !it.is_empty()).map(word).take(TAGS_MAX).collect()
 }

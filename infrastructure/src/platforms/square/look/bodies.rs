@@ -124,6 +124,7 @@ impl Variation {
 pub(super) struct Order {
     id: ExternalId,
     state: Option<String>,
+    location_id: Option<ExternalId>,
     line_items: Option<Vec<Line>>,
     tenders: Option<Vec<IgnoredAny>>,
     net_amount_due_money: Option<Amount>,
@@ -138,9 +139,20 @@ struct Line {
 
 impl Order {
     /// What has become of the order that was asked for.
-    pub(super) fn observed(self, asked: &ExternalId) -> Result<Vec<Fact>, Undecodable> {
+    ///
+    /// What is sold at another of the seller's locations is nothing of this connection's.
+    pub(super) fn observed(
+        self,
+        asked: &ExternalId,
+        place: Option<&ExternalId>,
+    ) -> Result<Vec<Fact>, Undecodable> {
         if self.id != *asked {
             return Err(Undecodable(format!("order {asked} was asked for, and {} is shown", self.id)));
+        }
+        if let (Some(ours), Some(theirs)) = (place, &self.location_id)
+            && ours != theirs
+        {
+            return Ok(vec![]);
         }
         let paid = match self.state.as_deref().unwrap_or("OPEN") {
             "CANCELED" => return Ok(vec![Fact::OrderCancelled { external: self.id }]),
@@ -156,6 +168,10 @@ impl Order {
         };
         let external = self.id;
         let lines = sold(self.line_items.unwrap_or_default())?;
+        if lines.is_empty() {
+            // It is still being made.
+            return Ok(vec![]);
+        }
         Ok(vec![if paid {
             Fact::OrderPaid { external, lines }
         } else {

@@ -178,10 +178,9 @@ impl Order {
     pub(in super::super) fn fact(self) -> Result<Option<Fact>, Undecodable> {
         let external = self.id;
         let paid = match self.status.as_str() {
-            "draft" | "auto-draft" | "checkout-draft" => return Ok(None),
-            "cancelled" | "failed" | "refunded" | "trash" => {
-                return Ok(Some(Fact::OrderCancelled { external }));
-            }
+            // A failed payment may be tried again, and what was refunded or thrown away may have left the house.
+            "draft" | "auto-draft" | "checkout-draft" | "failed" | "refunded" | "trash" => return Ok(None),
+            "cancelled" => return Ok(Some(Fact::OrderCancelled { external })),
             "pending" | "on-hold" => false,
             "processing" | "completed" => true,
             _ => read::filled(self.date_paid_gmt).is_some(),

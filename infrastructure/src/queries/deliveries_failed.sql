@@ -1,11 +1,8 @@
--- Dead letters, or deliveries that spoke of what nobody knew: a few among many, each by an index of its own.
+-- Dead letters: a few among many, by an index of their own.
 select d.id, d.connection_id as connection, d.topic, d.external_id, d.body_sha256, d.body_bytes, d.source_address,
-       d.user_agent, d.recorded_at, d.position, b.received_at, b.body
+       d.user_agent, d.platform, d.position
 from deliveries d
-left join delivery_bodies b on b.tenant_id = d.tenant_id and b.delivery_id = d.id
-where d.tenant_id = $1 and d.position > $3
-  and case when $4 then d.outcome = 'unmapped' else d.status = 'failed' end
-  and (d.outcome = 'unmapped' or d.status = 'failed')
+where d.tenant_id = $1 and d.status = 'failed' and d.position > $3 and d.position <= $4 -- deliveries_failed_idx
   and ($2::text is null or exists (select from connections c
        where c.tenant_id = $1 and c.id = d.connection_id and c.brand = $2))
   and ($5::uuid[] is null or d.id = any($5)) and ($6::uuid is null or d.connection_id = $6)

@@ -56,6 +56,32 @@ impl Database {
         self.options.to_url_lossy().to_string()
     }
 
+    /// Lets nobody in any more, and cuts off those who are.
+    pub async fn close(&self) {
+        self.let_in(false).await;
+        let mut admin = PgConnection::connect_with(&self.options.clone().database("postgres"))
+            .await
+            .expect("the server has another database");
+        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+            .bind(&self.name)
+            .execute(&mut admin)
+            .await
+            .expect("a superuser may cut connections");
+    }
+
+    /// Lets everybody in again.
+    pub async fn open(&self) {
+        self.let_in(true).await;
+    }
+
+    async fn let_in(&self, whether: bool) {
+        let mut admin = PgConnection::connect_with(&self.options.clone().database("postgres"))
+            .await
+            .expect("the server has another database");
+        let sql = format!("alter database {} allow_connections {whether}", self.name);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await.expect("the owner may");
+    }
+
     /// A connection as the owner of everything: what an intruder with the superuser's password has.
     pub async fn owner(&self) -> PgConnection {
         PgConnection::connect_with(&self.options).await.expect("the server answers")

@@ -5,7 +5,7 @@
 
 mod hard;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use chrono::{DateTime, Utc};
 use onhand_domain::{
     connection::{ConnectionDetails, Platform},
@@ -21,6 +21,7 @@ use super::{
     fact::{Decoded, Rejection},
 };
 use crate::secrets::Secret;
+use hard::Answer;
 
 /// Fit for every platform: a text for most of them, base64 of 32 bytes for those that want that.
 const SECRET: &str = "whsec_dGhpcnR5LXR3byBieXRlcyBhcmUgYSBnb29kIGtleSE=";
@@ -28,7 +29,16 @@ const OTHER: &str = "whsec_YW5vdGhlciBzZWNyZXQsIG9mIHR3ZW50eS1mb3VyLi4=";
 const URL: &str = "https://onhand.example/webhook/any/0198c0de";
 const ID: u128 = 0x0198_c0de_7000_8000_8123_4567_89ab_cdef;
 const OTHER_ID: u128 = 0x0198_c0df_7000_8000_fedc_ba98_7654_3210;
-const RESOURCES: [&str; 4] = ["product", "order", "catalog", "document"];
+const RESOURCES: [&str; 6] = ["product", "order", "catalog", "models", "document", "download"];
+/// Ids that say more than a number does: since when, or what lies where.
+const TELLING: [(&str, &str); 6] = [
+    ("catalog", "2026-03-01T12:00:00Z"),
+    ("document", "inventory.updated|https://x.example/y"),
+    ("download", "inventory.updated|https://x.example/y"),
+    ("download", "product.updated|https://x.example/y"),
+    ("download", "cart-product.updated|https://x.example/y"),
+    ("download", "cart-order.updated|https://x.example/y"),
+];
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_772_366_400, 0).expect("a time")
@@ -47,6 +57,16 @@ fn connection(platform: Platform) -> ConnectionDetails {
         market: Market::default(),
         currency: Currency::new("USD").expect("a currency"),
     }
+}
+
+fn hint(resource: &'static str, external: &str) -> Hint {
+    Hint { resource, external: ExternalId::new(external).expect("an id") }
+}
+
+/// Whatever an answer may be an answer to.
+fn hints() -> impl Iterator<Item = Hint> {
+    let numbered = RESOURCES.into_iter().map(|resource| hint(resource, "1"));
+    numbered.chain(TELLING.into_iter().map(|(resource, external)| hint(resource, external)))
 }
 
 fn secrets(texts: &[&str]) -> Vec<Secret> {
@@ -89,6 +109,32 @@ fn deliveries_of(platform: Platform, id: u128) -> Vec<Delivery> {
 
 fn deliveries() -> Vec<Delivery> {
     Platform::ALL.into_iter().flat_map(|platform| deliveries_of(platform, ID)).collect()
+}
+
+/// What each platform's API answers, each beside a delivery of that platform.
+fn answers() -> Vec<(Delivery, Answer)> {
+    let mut answers = vec![];
+    for platform in Platform::ALL {
+        for answer in hard::answers(platform) {
+            let delivery = deliveries_of(platform, ID).into_iter().next();
+            answers.push((delivery.expect("there is a sample for every platform"), answer));
+        }
+    }
+    answers
+}
+
+/// Hands on a text once for each of its values and each odd one that takes its place.
+fn changed(text: &Value, mut take: impl FnMut(&[u8])) {
+    let odd = hard::values();
+    let mut found = vec![];
+    hard::places(text, "", &mut found);
+    for place in found {
+        for value in &odd {
+            let mut body = text.clone();
+            *body.pointer_mut(&place).expect("a place of this very text") = value.clone();
+            take(body.to_string().as_bytes());
+        }
+    }
 }
 
 fn headers(pairs: &[(&'static str, String)], spelling: fn(&str) -> String) -> HeaderMap {
@@ -137,6 +183,7 @@ impl Delivery {
     fn survives(&self, headers: &HeaderMap, body: &[u8]) {
         let secrets = secrets(&[OTHER, SECRET]);
         let request = self.request(headers, body, &secrets);
+        let _ = self.adapter.is_greeting(&request);
         let _ = self.adapter.verify(&request);
         if let Ok(identity) = self.adapter.identify(&request) {
             let _ = self.adapter.decode(&Genuine { topic: &identity.topic, ..self.genuine(body) });
@@ -145,9 +192,9 @@ impl Delivery {
         let _ = self.adapter.other_accounts(&self.genuine(body));
     }
 
+    /// Takes the body for an answer to all that may be asked.
     fn survives_answer(&self, body: &[u8]) {
-        for resource in RESOURCES {
-            let hint = Hint { resource, external: ExternalId::from(1) };
+        for hint in hints() {
             let _ = self.adapter.seen(&hint, body, now(), &self.details);
         }
     }
@@ -180,6 +227,30 @@ fn without_its_secret_nothing_is_genuine() {
         let (headers, body) = (delivery.headers(), &delivery.body);
         for texts in [&[][..], &[OTHER], &[""], &["", OTHER], &["whsec_"]] {
             assert!(delivery.verdict(&headers, body, texts).is_err(), "{} {texts:?}", delivery.name());
+        }
+    }
+}
+
+#[test]
+fn what_tells_something_is_no_greeting() {
+    for delivery in deliveries() {
+        let (headers, bare, secrets) = (delivery.headers(), HeaderMap::new(), secrets(&[SECRET]));
+        for headers in [&headers, &bare] {
+            let request = delivery.request(headers, &delivery.body, &secrets);
+            assert!(!delivery.adapter.is_greeting(&request), "{}", delivery.name());
+        }
+    }
+}
+
+#[test]
+fn a_greeting_is_not_genuine() {
+    let (headers, secrets, bodies) = (HeaderMap::new(), secrets(&[SECRET]), hard::bodies());
+    for delivery in deliveries() {
+        for body in &bodies {
+            let request = delivery.request(&headers, body, &secrets);
+            if delivery.adapter.is_greeting(&request) {
+                assert!(delivery.adapter.verify(&request).is_err(), "{}", delivery.name());
+            }
         }
     }
 }
@@ -276,18 +347,46 @@ fn no_body_is_too_hard() {
 
 #[test]
 fn any_value_may_be_of_another_kind() {
-    let odd = hard::values();
     for delivery in deliveries() {
         let Ok(sample) = serde_json::from_slice::<Value>(&delivery.body) else { continue };
-        let mut found = vec![];
-        hard::places(&sample, "", &mut found);
         let headers = delivery.headers();
-        for place in found {
-            for value in &odd {
-                let mut body = sample.clone();
-                *body.pointer_mut(&place).expect("a place of this very text") = value.clone();
-                delivery.survives(&headers, body.to_string().as_bytes());
-            }
+        changed(&sample, |body| delivery.survives(&headers, body));
+    }
+}
+
+#[test]
+fn any_value_of_an_answer_may_be_of_another_kind() {
+    for (delivery, answer) in answers() {
+        changed(&answer.body, |body| delivery.survives_answer(body));
+    }
+}
+
+#[test]
+fn an_answer_to_each_sort_of_hint_tells_something() {
+    let answers = answers();
+    for (delivery, answer) in &answers {
+        let hint = hint(answer.resource, answer.external);
+        let body = answer.body.to_string();
+        let seen = delivery.adapter.seen(&hint, body.as_bytes(), now(), &delivery.details);
+        assert!(
+            seen.as_ref().is_ok_and(|facts| !facts.is_empty()),
+            "{}: {hint:?}: {seen:?}",
+            delivery.name()
+        );
+        assert!(
+            hints().any(|known| known == hint),
+            "{hint:?} is not among those that answers are tried with"
+        );
+    }
+    let (token, app_secret) = (Secret::new("ck_1:cs_1"), Secret::new("app secret"));
+    for platform in Platform::ALL {
+        let details = connection(platform);
+        let (token, app_secret) = (Some(&token), Some(&app_secret));
+        let access = Access { details: &details, token, app_secret, now: now() };
+        for hint in hints().filter(|hint| adapter_of(platform).look(hint, &access).is_some()) {
+            let mut known = answers.iter().filter(|(delivery, _)| delivery.details.platform == platform);
+            let known = known.any(|(_, answer)| answer.resource == hint.resource);
+            assert!(known, "{platform}: write an answer that shows a {}", hint.resource);
         }
     }
 }
@@ -307,14 +406,83 @@ fn an_id_does_not_lead_a_look_astray() {
                 for resource in RESOURCES {
                     let external = ExternalId::new("1/../é?evil=1&evil#evil").expect("an id");
                     let call = adapter.look(&Hint { resource, external }, &access);
-                    // A document is named by its whole address.
-                    let Some(call) = call.filter(|_| resource != "document") else { continue };
+                    let Some(call) = call else { continue };
                     for part in ["/../", "?evil", "&evil", "#evil"] {
                         assert!(!call.target.contains(part), "{platform} {resource}: {}", call.target);
                     }
                 }
             }
         }
+    }
+}
+
+/// Addresses that an id may name, and whether they are names in the public net.
+const ADDRESSES: [(&str, bool); 28] = [
+    ("https://production.trackstarhq.com/x", true),
+    ("https://PRODUCTION.trackstarhq.com/x", true),
+    ("https://files.example/x?a=b", true),
+    ("https://production.trackstarhq.com.evil.example/x", true),
+    ("https://evil.example/production.trackstarhq.com", true),
+    ("https://evil.example?.trackstarhq.com", true),
+    ("https://evil.example#production.trackstarhq.com", true),
+    ("https://evil.example/@production.trackstarhq.com", true),
+    ("https://evilproduction.trackstarhq.com/x", true),
+    ("https://trackstarhq.com/x", true),
+    ("https://169.254.169.254/x", false),
+    ("https://169.254.169.254./x", false),
+    ("https://127.1/x", false),
+    ("https://2852039166/x", false),
+    ("https://0xa9.0xfe.0xa9.0xfe/x", false),
+    ("https://[::1]/x", false),
+    ("https://localhost/x", false),
+    ("https://LOCALHOST/x", false),
+    ("https://onhand.localhost/x", false),
+    ("https://localhost./x", false),
+    ("https://metadata.google.internal/x", false),
+    ("https://printer.local/x", false),
+    ("https://database/x", false),
+    ("https://production.trackstarhq.com@evil.example/x", false),
+    ("https://production.trackstarhq.com:8443/x", false),
+    ("http://production.trackstarhq.com/x", false),
+    ("file:///etc/passwd", false),
+    ("//evil.example/x", false),
+];
+
+#[test]
+fn an_address_in_an_id_does_not_lead_a_look_astray() {
+    let (token, app_secret) = (Secret::new("token"), Secret::new("app secret"));
+    let mut looked = vec![];
+    for platform in Platform::ALL {
+        let details = connection(platform);
+        for (token, app_secret) in [(Some(&token), Some(&app_secret)), (Some(&token), None), (None, None)] {
+            let access = Access { details: &details, token, app_secret, now: now() };
+            for (address, public) in ADDRESSES {
+                let external = format!("inventory.updated|{address}");
+                for resource in ["document", "download"] {
+                    let Some(call) = adapter_of(platform).look(&hint(resource, &external), &access) else {
+                        continue;
+                    };
+                    assert!(
+                        public && call.target.starts_with("https://"),
+                        "{platform} {resource}: {address}"
+                    );
+                    if resource == "document" {
+                        let target: Uri = call.target.parse().expect("an address");
+                        let host = target.host().unwrap_or_default().to_lowercase();
+                        assert_eq!(host, "production.trackstarhq.com", "{platform}: {address}");
+                    } else {
+                        // Whoever made the address up: no secret goes there.
+                        assert!(call.headers.is_empty() && call.body.is_none(), "{platform}: {address}");
+                    }
+                    looked.push((platform, resource, address));
+                }
+            }
+        }
+    }
+    for (resource, address) in
+        [("document", "https://production.trackstarhq.com/x"), ("download", "https://files.example/x?a=b")]
+    {
+        assert!(looked.contains(&(Platform::Trackstar, resource, address)), "{resource}: {address}");
     }
 }
 
@@ -359,6 +527,18 @@ proptest! {
             let mut body = delivery.body.clone();
             *place.get_mut(&mut body) = byte;
             delivery.survives(&delivery.headers(), &body);
+            delivery.survives_answer(&body);
+        }
+    }
+
+    #[test]
+    fn no_changed_byte_of_an_answer_makes_an_adapter_panic(
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        for (delivery, answer) in answers() {
+            let mut body = answer.body.to_string().into_bytes();
+            *place.get_mut(&mut body) = byte;
             delivery.survives_answer(&body);
         }
     }

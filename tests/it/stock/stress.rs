@@ -7,7 +7,6 @@ use futures_util::future::join_all;
 use onhand_infrastructure::ledger::prune_keys;
 use onhand_tests::{World, process::until};
 use serde_json::json;
-use sqlx::Connection;
 
 #[tokio::test]
 async fn a_refusal_is_an_answer_like_any_other_to_a_request_with_a_key() {
@@ -111,27 +110,13 @@ async fn a_database_that_goes_away_is_said_to_be_away_and_found_again_when_it_is
     let restock = json!({ "sku": "X", "quantity": 1 });
     // Connections of all kinds lie about, as after a busy hour.
     join_all((0..50).map(|_| world.admin.post("/api/stock/restock", restock.clone()))).await;
-    let mut admin = sqlx::PgConnection::connect_with(&world.database.options.clone().database("postgres"))
-        .await
-        .expect("the server has another database");
-    let name = world.database.options.get_database().expect("a database has a name").to_owned();
-    let closed = format!("alter database \"{name}\" allow_connections false");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(closed)).execute(&mut admin).await.expect("the owner may");
-    sqlx::query(
-        "select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = $1",
-    )
-    .bind(&name)
-    .execute(&mut admin)
-    .await
-    .expect("a superuser may cut connections");
+    world.database.close().await;
 
     for answer in join_all((0..20).map(|_| world.reserve(&[("X", 1)]))).await {
         assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
         assert_eq!(answer.problem(503), "database.unavailable");
     }
-    let open = format!("alter database \"{name}\" allow_connections true");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(open)).execute(&mut admin).await.expect("the owner may");
+    world.database.open().await;
     // Nobody is turned away for the sake of connections that died meanwhile.
     for answer in join_all((0..20).map(|_| world.reserve(&[("X", 1)]))).await {
         answer.expect(201);

@@ -5,6 +5,7 @@ mod limits;
 mod looks;
 mod monitors;
 mod order_of_facts;
+mod outage;
 mod platforms;
 mod replay;
 mod shopify;

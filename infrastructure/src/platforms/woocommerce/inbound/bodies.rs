@@ -21,7 +21,7 @@ use super::super::super::{
 /// The most tags that are kept; the catalogue takes no more.
 const TAGS_MAX: usize = 250;
 
-/// A body of which only the id counts: `product.deleted`, `order.deleted`.
+/// A body of which only the id counts: `product.deleted`.
 #[derive(Deserialize)]
 pub(in super::super) struct Named {
     pub(in super::super) id: ExternalId,

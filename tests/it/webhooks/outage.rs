@@ -1,0 +1,80 @@
+//! The database goes away in the middle of the traffic: what was answered 2xx is there once, the rest comes again.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use onhand_domain::connection::Platform;
+use onhand_tests::{World, sample::Delivery};
+use serde_json::json;
+use uuid::Uuid;
+
+const SENDERS: u128 = 24;
+const MIXED: [(Platform, &str); 4] = [
+    (Platform::Shopify, "orders/create"),
+    (Platform::Woocommerce, "order.created"),
+    (Platform::Standard, "order.placed"),
+    (Platform::Kicksdb, "goat.price.updated.usd"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mixed_traffic_survives_an_outage_with_each_delivery_acted_on_once() {
+    let world = World::new().await;
+    let twin = world.twin().await;
+    world.stocked(&[("SAMPLE-42", 100_000)]).await;
+    let mut connections = vec![];
+    for (platform, _) in MIXED {
+        connections.push(world.connect_to(platform, json!({})).await);
+    }
+    let (answered, away, over) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
+    let orders = AtomicUsize::new(0);
+    let senders = join_all((0..SENDERS).map(async |sender| {
+        // Until the outage has come and gone, and one round of all platforms beyond it.
+        let mut left = MIXED.len();
+        for number in 0_u128.. {
+            left -= usize::from(over.load(Ordering::Relaxed));
+            if left == 0 {
+                break;
+            }
+            let which = (sender + number) as usize % MIXED.len();
+            let (platform, topic) = MIXED[which];
+            let id = Uuid::from_u128(Uuid::now_v7().as_u128() ^ (sender << 32) ^ number);
+            let made = Delivery::new(&world, platform, &connections[which], topic, "SAMPLE-42", id);
+            let client = if sender % 2 == 0 { &world.admin } else { &twin.admin };
+            // As a platform does: until it is taken. What is not taken says so, and says when to come back.
+            loop {
+                let answer = made.send(client).await;
+                if answer.status.is_success() {
+                    break;
+                }
+                assert!([503, 429].contains(&answer.status.as_u16()), "{}: {}", answer.status, answer.body);
+                assert!(answer.headers.contains_key("retry-after"), "{}", answer.body);
+                away.store(true, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+            answered.fetch_add(1, Ordering::Relaxed);
+            orders.fetch_add(usize::from(platform != Platform::Kicksdb), Ordering::Relaxed);
+        }
+    }));
+    let outage = async {
+        onhand_tests::process::until("a part is answered", async || answered.load(Ordering::Relaxed) > 100)
+            .await;
+        world.database.close().await;
+        onhand_tests::process::until("somebody was turned away", async || away.load(Ordering::Relaxed)).await;
+        world.database.open().await;
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(senders, outage);
+
+    let (deliveries, placed, reserved): (i64, i64, i64) = sqlx::query_as(
+        "select count(*) filter (where name = 'delivery.completed'), count(*) filter (where name = 'order.placed'),
+                count(*) filter (where name = 'stock.reserved') from events",
+    )
+    .fetch_one(world.onhand.pool())
+    .await
+    .expect("history can be read");
+    assert_eq!(deliveries, answered.load(Ordering::Relaxed) as i64);
+    let orders = orders.load(Ordering::Relaxed) as i64;
+    assert_eq!((placed, reserved), (orders, orders), "each order holds its unit once");
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}

@@ -1,4 +1,4 @@
-//! The front door: a request in, checked in order, the cheap checks first; what is genuine goes on to [`act`].
+//! The front door: a request in, checked in order, the cheap checks first; what is genuine goes on to the act of taking it in.
 
 mod act;
 mod effects;

@@ -497,8 +497,13 @@ fn header_value() -> impl Strategy<Value = HeaderValue> {
         .prop_map(|bytes| HeaderValue::from_bytes(&bytes).expect("none of them is a control character"))
 }
 
+/// Bodies that are drawn for each property: few in every run of the tests, many where somebody has the time.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn no_bytes_and_no_header_make_an_adapter_panic(

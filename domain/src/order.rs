@@ -3,7 +3,7 @@
 //! A buyer's reservation may be refused; a platform's order is a fact. So an order takes what its
 //! lines can get, one by one, and the shortage is written down for a person to settle.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -201,19 +201,19 @@ impl Order {
 
 aggregate!(Order, OrderId, OrderEvent, OrderCommand, Refusal);
 
-/// Holds what the shelves can give for an order's lines, which the caller has added up per shelf; sells it at once if
-/// the order is paid.
+/// Holds what the shelves can give for an order's lines, which the caller has added up per shelf; sells it at once where
+/// `sold` says so.
 pub fn hold<'s>(
     order: OrderId,
     wanted: impl IntoIterator<Item = (StockId, Quantity)>,
-    paid: bool,
+    sold: impl Fn(&StockId) -> bool,
     now: DateTime<Utc>,
     stock: impl Fn(&StockId) -> &'s Stock,
 ) -> Result<(Vec<OrderLine>, Events), Refusal> {
     let mut lines = Vec::new();
     let mut events = Vec::new();
     for (id, quantity) in wanted {
-        let command = StockCommand::Take { reservation: order.into(), quantity, sold: paid, now };
+        let command = StockCommand::Take { reservation: order.into(), quantity, sold: sold(&id), now };
         let taken = verdict(&id, stock(&id), command)?;
         let held = taken.iter().find_map(|event| match event {
             StockEvent::Reserved { quantity, .. } => Some(*quantity),
@@ -236,8 +236,10 @@ pub fn sell<'s>(
     let mut events = Vec::new();
     for id in shelves(lines) {
         let shelf = stock(id);
-        if shelf.held_for(&reservation).is_some_and(|held| held.quantity <= shelf.on_hand()) {
-            let command = StockCommand::Commit { reservation, quantity: None, reference: None, now };
+        let held = shelf.held_for(&reservation).map_or(Quantity::ZERO, |held| held.quantity);
+        let there = held.min(shelf.on_hand());
+        if !there.is_zero() {
+            let command = StockCommand::Commit { reservation, quantity: Some(there), reference: None, now };
             let sold = verdict(id, shelf, command)?;
             events.extend(sold.into_iter().map(|event| (id.clone(), event)));
         }
@@ -266,9 +268,10 @@ pub fn give_back<'s>(
     let lines = state.lines.as_deref().unwrap_or_default();
     let mut events = Vec::new();
     for id in shelves(lines) {
-        let shelf = stock(id);
+        let mut shelf = Cow::Borrowed(stock(id));
         if shelf.held_for(&reservation).is_some() {
-            let back = verdict(id, shelf, StockCommand::Release { reservation, quantity: None })?;
+            let back = verdict(id, &*shelf, StockCommand::Release { reservation, quantity: None })?;
+            shelf = Cow::Owned(back.iter().cloned().fold(shelf.into_owned(), Stock::evolve));
             events.extend(back.into_iter().map(|event| (id.clone(), event)));
         }
         let sold = state.sold.iter().filter(|sold| sold.stock == *id).map(|sold| sold.quantity.units()).sum();
@@ -276,7 +279,7 @@ pub fn give_back<'s>(
         if !sold.is_zero() {
             let reference = Some(reference.to_owned());
             let command = StockCommand::Restock { quantity: sold, reference, occurred_at: now };
-            let back = verdict(id, shelf, command)?;
+            let back = verdict(id, &*shelf, command)?;
             events.extend(back.into_iter().map(|event| (id.clone(), event)));
         }
     }
@@ -328,7 +331,7 @@ mod tests {
             reference: None,
             occurred_at: None,
         });
-        let (lines, events) = hold(O, [(shelf(), units(5))], false, DateTime::UNIX_EPOCH, |_| &stock)
+        let (lines, events) = hold(O, [(shelf(), units(5))], |_| false, DateTime::UNIX_EPOCH, |_| &stock)
             .expect("orders are not refused");
         assert_eq!((lines[0].quantity, lines[0].held), (units(5), units(2)));
         let stock = events.into_iter().fold(stock, |stock, (_, event)| stock.evolve(event));
@@ -346,7 +349,8 @@ mod tests {
         let three = StockEvent::Restocked { quantity: units(3), reference: None, occurred_at: None };
         let stock = Stock::default().evolve(three);
         let apply = |stock: Stock, events: Events| events.into_iter().fold(stock, |s, (_, e)| s.evolve(e));
-        let (lines, events) = hold(O, [(shelf(), units(2))], false, at, |_| &stock).expect("never refused");
+        let (lines, events) =
+            hold(O, [(shelf(), units(2))], |_| false, at, |_| &stock).expect("never refused");
         let stock = apply(stock, events);
         let sold = sell(O, &lines, at, |_| &stock).expect("they are there");
         let record = super::sold(&sold);
@@ -364,8 +368,8 @@ mod tests {
     fn what_is_paid_before_it_is_heard_of_is_sold_at_once() {
         let three = StockEvent::Restocked { quantity: units(3), reference: None, occurred_at: None };
         let stock = Stock::default().evolve(three);
-        let (lines, events) =
-            hold(O, [(shelf(), units(5))], true, DateTime::UNIX_EPOCH, |_| &stock).expect("never refused");
+        let (lines, events) = hold(O, [(shelf(), units(5))], |_| true, DateTime::UNIX_EPOCH, |_| &stock)
+            .expect("never refused");
         let stock = events.into_iter().fold(stock, |stock, (_, event)| stock.evolve(event));
         assert_eq!((stock.on_hand(), stock.reserved(), lines[0].held), (units(0), units(0), units(3)));
     }
@@ -380,7 +384,7 @@ mod tests {
                 quantity: units(1),
                 expires_at: Some(DateTime::UNIX_EPOCH),
             });
-        let (lines, events) = hold(O, [(shelf(), units(1))], false, DateTime::UNIX_EPOCH, |_| &stock)
+        let (lines, events) = hold(O, [(shelf(), units(1))], |_| false, DateTime::UNIX_EPOCH, |_| &stock)
             .expect("orders are not refused");
         assert_eq!((lines[0].held, events.len()), (units(1), 2));
     }

@@ -342,7 +342,6 @@ impl Operations {
             delivery,
             received: received(connection, request, &identity),
             at,
-            sent_at: identity.sent_at,
             caller: Caller::new(context(connection, request, delivery)),
             attachments: Attachments { bodies: vec![body], ..Attachments::default() },
             door: Door::Front,

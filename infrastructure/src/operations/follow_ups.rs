@@ -89,7 +89,7 @@ impl Operations {
             }
             Err(Setback::Again(why, after)) => {
                 let delay = || TimeDelta::from_std(policy::delay(leased.attempt)).unwrap_or(LEASE);
-                (Some(now + after.unwrap_or_else(delay)), why, true)
+                (Some(now + after.map_or_else(delay, |after| after.max(delay()))), why, true)
             }
         };
         tracing::debug!(
@@ -182,18 +182,19 @@ impl Operations {
         if seen < leased.position {
             return Err(Setback::NotYet);
         }
-        let after = leased.payload.as_ref().and_then(|payload| payload["after"].as_i64()).unwrap_or(0);
-        let caller = self.caller_of(leased);
+        let page = |name: &str| leased.payload.as_ref().and_then(|payload| payload[name].as_i64());
+        let (after, caller) = (page("after").unwrap_or(0), self.caller_of(leased));
+        // What has spoken by now: what is replayed moves to the end, and is not met again by the pages that follow.
+        let until = page("until").unwrap_or(seen);
         if after == 0 {
             follow_ups::wake(pool, leased.tenant, self.ledger().clock().now()).await?;
         }
-        // Only what had spoken by the time something became known: what is replayed moves to the end.
-        let next = self.replay_unmapped(leased.tenant, &caller, (after, leased.position)).await?;
+        let next = self.replay_unmapped(leased.tenant, &caller, (after, until)).await?;
         let attachments = Attachments {
             followed: vec![leased.followed.clone()],
             follow_ups: next
                 .into_iter()
-                .map(|after| again(leased, after, self.ledger().clock().now()))
+                .map(|after| again(leased, (after, until), self.ledger().clock().now()))
                 .collect(),
             ..Attachments::default()
         };
@@ -313,13 +314,13 @@ impl Operations {
     }
 }
 
-fn again(leased: &Leased, after: i64, due: DateTime<Utc>) -> FollowUp {
+fn again(leased: &Leased, (after, until): (i64, i64), due: DateTime<Utc>) -> FollowUp {
     FollowUp {
         connection: leased.followed.connection,
         kind: UNMAPPED,
         // A row of its own: that something else has become known meanwhile begins from the front again.
         external: format!("from {after}"),
-        payload: Some(json!({ "after": after })),
+        payload: Some(json!({ "after": after, "until": until })),
         delivery: leased.delivery,
         correlation_id: leased.correlation_id.clone(),
         due,

@@ -101,7 +101,7 @@ impl Rates {
             }
         }
         let entry = left.entry(whose).or_insert(Left { minute, units: 0, spent: false });
-        if entry.minute != minute {
+        if entry.minute < minute {
             *entry = Left { minute, units: 0, spent: false };
         }
         entry.units += taken;

@@ -152,7 +152,7 @@ pub async fn claim(
              select f.tenant_id, f.connection_id, f.kind, f.external
              from follow_ups f join near using (tenant_id, connection_id, kind, external)
              -- A few of each account: one whose platform is slow keeps nobody else waiting.
-             where near.place <= $5 and f.status = 'pending'
+             where near.place <= $5 and f.status = 'pending' and f.next_attempt_at <= $1
              order by f.next_attempt_at limit $2
              for update of f skip locked -- what another is taking is not waited for
          )
@@ -221,8 +221,11 @@ pub async fn postpone(
 /// Wakes what waits for somebody to know what it speaks of: something has become known.
 pub(crate) async fn wake(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update follow_ups set next_attempt_at = $2
-         where tenant_id = $1 and status = 'pending' and next_attempt_at = $3",
+        "update follow_ups set status = 'pending', next_attempt_at = $2, token = null, leased_until = null
+         where tenant_id = $1
+           and (status = 'pending' and next_attempt_at = $3
+                -- One that is being looked at in this moment may not have seen it, and is looked at once more.
+                or status = 'leased' and kind <> 'price' and kind <> 'unmapped')",
     )
     .bind(tenant.0)
     .bind(now)

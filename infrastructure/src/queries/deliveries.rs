@@ -236,7 +236,6 @@ pub(crate) struct Kept {
     body_bytes: i64,
     source_address: Option<String>,
     user_agent: Option<String>,
-    pub(crate) platform: String,
     pub(crate) position: i64,
 }
 

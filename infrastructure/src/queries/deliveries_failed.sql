@@ -1,6 +1,6 @@
 -- Dead letters: a few among many, by an index of their own.
 select d.id, d.connection_id as connection, d.topic, d.external_id, d.body_sha256, d.body_bytes, d.source_address,
-       d.user_agent, d.platform, d.position
+       d.user_agent, d.position
 from deliveries d
 where d.tenant_id = $1 and d.status = 'failed' and d.position > $3 and d.position <= $4 -- deliveries_failed_idx
   and ($2::text is null or exists (select from connections c

@@ -13,17 +13,19 @@ pub async fn take(
     let (got,): (i64,) = sqlx::query_as(
         "with before as (select minute, used from webhook_rates where name = $1 for update),
          taken as (
-             select coalesce((select least($4, greatest($3 - used, 0)) from before where minute >= $2),
+             select coalesce((select least($4, greatest($3 - used, 0)) from before where minute between $2 and $2 + 1),
                              least($3, $4)) as units
          ),
          kept as (
              insert into webhook_rates (name, minute, used) select $1, $2, units from taken
              -- Two that begin a minute at the same instant both count.
              on conflict (name) do update
-                 set used = case when webhook_rates.minute >= excluded.minute
+                 -- A clock that is a little behind counts against the minute that has begun; what a clock far ahead has
+                 -- written is of no account.
+                 set used = case when webhook_rates.minute between excluded.minute and excluded.minute + 1
                                  then webhook_rates.used + excluded.used else excluded.used end,
-                     -- A clock that is behind counts against the minute that has begun.
-                     minute = greatest(webhook_rates.minute, excluded.minute)
+                     minute = case when webhook_rates.minute = excluded.minute + 1
+                                   then webhook_rates.minute else excluded.minute end
          )
          select units from taken",
     )

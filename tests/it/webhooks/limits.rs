@@ -122,6 +122,14 @@ async fn another_body_under_the_same_id_is_flagged_and_has_no_effect() {
     assert_eq!(world.levels().await["X"], (10, 2, 8));
     let shown = world.admin.get("/api/deliveries?topic=orders/create").await.expect(200);
     assert_eq!(shown["data"][0]["contradicted"], true);
+    // A process that knows nothing of it takes it for new, finds out that it is not, and says the same.
+    let twin = world.twin().await;
+    let other = Webhook::new("orders/create", "one-id", &order(3, 3));
+    assert!(other.send(&twin.admin, &connection).await.expect(200)["detail"].is_string());
+    let refused = json!({ "id": 4, "line_items": [] });
+    let (another, empty) = (world.twin().await, Webhook::new("orders/create", "one-id", &refused));
+    assert_eq!(empty.send(&another.admin, &connection).await.expect(200)["status"], "duplicate");
+    assert_eq!(world.levels().await["X"], (10, 2, 8));
     let noted = world.history().await;
     assert_eq!(noted.iter().filter(|name| *name == "delivery.contradicted").count(), 1);
     world.expect_rebuilt_equals_live().await;

@@ -113,6 +113,43 @@ async fn what_speaks_of_a_variant_nobody_knows_is_kept_and_applied_once_it_is_ma
 }
 
 #[tokio::test]
+async fn lines_that_are_found_with_the_news_of_the_payment_are_sold_with_the_others() {
+    let world = World::new().await;
+    world.stocked(&[("X", 10), ("Y", 10)]).await;
+    let connection = world.connect_to(Platform::Standard, json!({})).await;
+    let lines = json!([{ "sku": "X", "quantity": 1 }, { "variant": "V-8", "quantity": 2 }]);
+    let order = json!({ "id": "o", "lines": lines });
+    standard(&world, &connection, "o-1", "order.placed", order.clone()).await;
+    let listing =
+        json!({ "connection": connection, "external_product": "P", "external_variant": "V-8", "sku": "Y" });
+    world.admin.post("/api/listings", listing).await.expect(200);
+    standard(&world, &connection, "o-2", "order.paid", order).await;
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((9, 0, 9), (8, 0, 8)));
+    world.follow_up().await;
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((9, 0, 9), (8, 0, 8)));
+    standard(&world, &connection, "o-3", "order.cancelled", json!({ "id": "o" })).await;
+    let levels = world.levels().await;
+    assert_eq!((levels["X"], levels["Y"]), ((10, 0, 10), (10, 0, 10)));
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn hundreds_of_deliveries_that_nobody_will_ever_understand_are_looked_at_once_and_left_alone() {
+    let world = World::new().await;
+    let connection = world.connect_to(Platform::Standard, json!({})).await;
+    for number in 0..230 {
+        let order = json!({ "id": format!("o-{number}"), "lines": [{ "sku": "NEVER", "quantity": 1 }] });
+        standard(&world, &connection, &format!("d-{number}"), "order.placed", order).await;
+    }
+    world.stocked(&[("X", 1)]).await;
+    let before = world.history().await.len();
+    world.follow_up().await;
+    assert_eq!(world.history().await.len(), before, "nothing new is known of them");
+}
+
+#[tokio::test]
 async fn units_a_platform_moves_count_only_where_the_rules_say_so() {
     let world = World::new().await;
     world.stocked(&[("X", 10)]).await;

@@ -1,6 +1,6 @@
 //! Decisions: every ticket of a batch in order, each on states that include the effects of the ones before.
 
-use std::{cell::RefCell, collections::HashMap, panic::AssertUnwindSafe};
+use std::{cell::RefCell, collections::HashMap, mem, panic::AssertUnwindSafe};
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{Refusal, State, StreamId, stock::Stock, stream::Lookup};
@@ -37,7 +37,7 @@ impl Sequencer {
     /// What is not in memory is read over `conn`; without one, it is an error.
     pub(super) async fn decide(
         &mut self,
-        conn: Option<&mut PgConnection>,
+        mut conn: Option<&mut PgConnection>,
         open: &[Ticket],
         base: &Base,
         batch: &mut Batch,
@@ -45,9 +45,19 @@ impl Sequencer {
         // Unless one of them turned out not to be new a moment ago: then all of this batch is looked up.
         let fresh = open.iter().flat_map(|ticket| &ticket.submission.fresh);
         let supposed = if self.doubtful { vec![] } else { self.states.suppose(fresh) };
-        let verdicts = self.decide_each(conn, open, base, batch).await;
-        // What got no entry was not put to the proof.
+        let verdicts = self.decide_each(conn.as_deref_mut(), open, base, batch).await;
+        let proven = supposed.iter().all(|id| batch.streams.contains_key(id));
+        if verdicts.is_ok() && proven {
+            return verdicts;
+        }
         self.states.forget(supposed.iter().filter(|id| !batch.streams.contains_key(id)));
+        verdicts?;
+        // What got no entry is not put to the proof by the append, and an answer may rest on it: it is looked up after all.
+        self.states.forget(batch.streams.keys());
+        *batch = Batch::default();
+        let doubtful = mem::replace(&mut self.doubtful, true);
+        let verdicts = self.decide_each(conn, open, base, batch).await;
+        self.doubtful = doubtful;
         verdicts
     }
 
@@ -58,7 +68,11 @@ impl Sequencer {
         base: &Base,
         batch: &mut Batch,
     ) -> Result<Vec<Verdict>, LedgerError> {
-        let missing = self.states.missing(open.iter().flat_map(|ticket| &ticket.submission.reads));
+        let doubtful = self.doubtful;
+        let reads = open.iter().map(|ticket| &ticket.submission).flat_map(|submission| {
+            submission.reads.iter().chain(submission.fresh.iter().filter(move |_| doubtful))
+        });
+        let missing = self.states.missing(reads);
         if !missing.is_empty() {
             self.load(conn.as_deref_mut(), base, missing).await?;
         }

@@ -42,8 +42,6 @@ pub(in super::super) struct Arrived {
     pub(in super::super) received: Received,
     /// When it was sent, or else came.
     pub(in super::super) at: DateTime<Utc>,
-    /// When it was sent, where anybody says so.
-    pub(in super::super) sent_at: Option<DateTime<Utc>>,
     pub(in super::super) caller: Caller,
     pub(in super::super) attachments: Attachments,
     pub(in super::super) door: Door,
@@ -86,7 +84,7 @@ impl Operations {
         let times = (arrived.at, self.ledger().clock().now());
         let prepared = Effects::prepare(self.ledger().pool(), &arrived.connection, facts, times).await;
         let effects = match prepared {
-            Ok(effects) if arrived.door == Door::Front => effects.sent(arrived.sent_at),
+            Ok(effects) if arrived.door == Door::Front => effects,
             Ok(effects) => effects.again(),
             // 22: a value that no text can have, such as one with U+0000. That is the body's fault.
             Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code.starts_with("22")) => {

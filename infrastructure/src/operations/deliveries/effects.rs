@@ -40,8 +40,6 @@ pub(in super::super) struct Effects {
     steps: Vec<Step>,
     /// When the facts were true that do not say so themselves.
     at: DateTime<Utc>,
-    /// When the delivery was sent, where anybody says so.
-    sent_at: Option<DateTime<Utc>>,
     /// They are looked at again, and may have been true some time ago.
     again: bool,
     /// No topic of ours.
@@ -77,12 +75,7 @@ impl Effects {
         let ignored = facts.is_none();
         let steps = steps::prepare(pool, connection, facts.unwrap_or_default(), at, now).await?;
         let (id, platform) = (connection.id, connection.details.platform);
-        Ok(Self { connection: id, platform, steps, at, sent_at: None, again: false, ignored })
-    }
-
-    /// The same, sent at a time that somebody has said.
-    pub(in super::super) fn sent(self, sent_at: Option<DateTime<Utc>>) -> Self {
-        Self { sent_at, ..self }
+        Ok(Self { connection: id, platform, steps, at, again: false, ignored })
     }
 
     /// The same, looked at again.
@@ -100,15 +93,7 @@ impl Effects {
         let found = variants_of_style(pool, connection.tenant, &connection.details.brand, &styles).await?;
         let (at, platform) = (news.at, connection.details.platform);
         let steps = vec![steps::priced(news, &found)];
-        Ok(Self {
-            connection: connection.id,
-            platform,
-            steps,
-            at,
-            sent_at: None,
-            again: false,
-            ignored: false,
-        })
+        Ok(Self { connection: connection.id, platform, steps, at, again: false, ignored: false })
     }
 
     /// The streams that will be looked at, as far as can be told.
@@ -236,11 +221,11 @@ impl Effects {
         let listing = lookup.listing(&id);
         let product = listing.mapping.as_ref().map(|mapping| lookup.product(&mapping.product));
         let seen = product.and_then(|product| product.observed.get(&self.connection));
-        if self.sent_at.is_some_and(|sent| seen.is_some_and(|seen| *seen > sent)) {
+        if seen.is_some_and(|seen| *seen > self.at) {
             tally.notes.push("it was seen later than that".to_owned());
             return Ok(());
         }
-        list(tally, id, listing, ListingCommand::Remove { at: self.sent_at }).map(|_| ())
+        list(tally, id, listing, ListingCommand::Remove { at: Some(self.at) }).map(|_| ())
     }
 
     fn follow_up(
@@ -443,8 +428,9 @@ impl Effects {
         }
         let open = |line: &&SoldLine| !known || order.unmapped.contains(&line_name(line));
         let (wanted, found, unmapped) = self.shelves(lines.iter().filter(open), lookup)?;
-        // What is held already is sold by its payment; both at once would count one shelf twice.
-        let at_once = order.paid || (paid && !known);
+        // What is held already is sold by its payment, below; both at once would count one shelf twice.
+        let holds = |shelf: &StockId| order.lines.iter().flatten().any(|line| line.stock == *shelf);
+        let at_once = |shelf: &StockId| order.paid || (paid && !holds(shelf));
         let (held, events) = order::hold(id, wanted, at_once, now, |shelf| lookup.stock(shelf))?;
         for line in held.iter().filter(|line| line.held < line.quantity) {
             tally

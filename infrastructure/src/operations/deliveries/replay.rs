@@ -5,10 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{
-    connection::Platform,
-    values::{ConnectionId, DeliveryId, TenantId},
-};
+use onhand_domain::values::{ConnectionId, DeliveryId, TenantId};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -104,7 +101,7 @@ impl Operations {
         let pool = self.ledger().pool();
         let kept = deliveries::kept(pool, tenant, None, &filter, (after, until), REPLAY_MAX).await?;
         let last = kept.last().map(|delivery| delivery.position).filter(|_| kept.len() as i64 == REPLAY_MAX);
-        for delivery in kept.into_iter().filter(|kept| kept.platform != Platform::Kicksdb.name()) {
+        for delivery in kept {
             let id = delivery.id;
             match self.look_again(caller, delivery, Door::Replay).await {
                 Err(error) if is_outage(&error) => return Err(error),
@@ -138,7 +135,6 @@ impl Operations {
             connection: Arc::new(connection),
             delivery: DeliveryId(kept.id),
             at,
-            sent_at: None,
             caller,
             attachments: Attachments::default(),
             door,

@@ -19,6 +19,8 @@ use crate::shop;
 
 /// Bytes of a body.
 const BODY_BYTES: usize = 2_048;
+/// What is not measured: the two processes take turns, and each first reads what the other has written.
+const WARM_UP: Duration = Duration::from_secs(2);
 
 /// What a load saw; times in milliseconds.
 struct Seen {
@@ -86,24 +88,11 @@ async fn full(
     pace: Option<f64>,
     options: &Options,
 ) -> anyhow::Result<Seen> {
-    let (used, begun) = (processor_seconds(), Instant::now());
-    let until = begun + Duration::from_secs(options.seconds);
     let each = pace.map(|rate| Duration::from_secs_f64(options.connections as f64 / rate));
-    let first = *sent;
-    let loops = (0..options.connections as u64).map(|lane| {
-        // Order ids of a lane are its own, and never used twice.
-        let ids = (first + lane..).step_by(options.connections);
-        sender(subject, address, ids, until, each)
-    });
-    let histograms = try_join_all(loops).await?;
+    load(subject, address, sent, (WARM_UP, each), options).await?;
+    let (used, begun) = (processor_seconds(), Instant::now());
+    let all = load(subject, address, sent, (Duration::from_secs(options.seconds), each), options).await?;
     let elapsed = begun.elapsed().as_secs_f64();
-    let mut all = Histogram::<u64>::new(3)?;
-    let most = histograms.iter().map(Histogram::len).max().unwrap_or(0);
-    for histogram in histograms {
-        all.add(histogram)?;
-    }
-    *sent += most * options.connections as u64;
-    subject.acknowledged.fetch_add(all.len(), std::sync::atomic::Ordering::Relaxed);
     let at = |quantile| all.value_at_quantile(quantile) as f64 / 1_000.0;
     Ok(Seen {
         rate: all.len() as f64 / elapsed,
@@ -112,6 +101,32 @@ async fn full(
         p99: at(0.99),
         generator: (processor_seconds() - used) / elapsed,
     })
+}
+
+/// Sends for a while over all connections; gives the latencies in microseconds.
+async fn load(
+    subject: &Subject,
+    address: &str,
+    sent: &mut u64,
+    (during, each): (Duration, Option<Duration>),
+    options: &Options,
+) -> anyhow::Result<Histogram<u64>> {
+    let until = Instant::now() + during;
+    let first = *sent;
+    let loops = (0..options.connections as u64).map(|lane| {
+        // Order ids of a lane are its own, and never used twice.
+        let ids = (first + lane..).step_by(options.connections);
+        sender(subject, address, ids, until, each)
+    });
+    let histograms = try_join_all(loops).await?;
+    let mut all = Histogram::<u64>::new(3)?;
+    let most = histograms.iter().map(Histogram::len).max().unwrap_or(0);
+    for histogram in histograms {
+        all.add(histogram)?;
+    }
+    *sent += most * options.connections as u64;
+    subject.acknowledged.fetch_add(all.len(), std::sync::atomic::Ordering::Relaxed);
+    Ok(all)
 }
 
 async fn sender(

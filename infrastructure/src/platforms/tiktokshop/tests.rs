@@ -127,10 +127,10 @@ fn a_changed_byte_or_another_secret_or_app_is_refused() {
 fn a_notice_is_known_by_its_id_or_else_by_its_content() {
     let made = |body: &Value| inbound::identify(body.to_string().as_bytes());
     let notice =
-        json!({"type": "27", "tts_notification_id": "7380066284010030890", "timestamp": "1772366400"});
+        json!({"type": "27", "tts_notification_id": "7300000000000000919", "timestamp": "1772366400"});
     let known = Identity {
         topic: "inventory_status_change".into(),
-        external_id: "7380066284010030890".into(),
+        external_id: "7300000000000000919".into(),
         signed: true,
         sent_at: Some(noon()),
     };
@@ -197,8 +197,8 @@ fn notices_about_a_product_are_hints_with_every_digit_of_its_id() {
             assert_eq!(facts(&body), [Fact::Hint(hint("product", "9007199254740993"))], "{kind}");
         }
     }
-    let beyond = json!({"type": 27, "data": {"product_id": "732357708734418520388", "status": 3}});
-    assert_eq!(facts(&beyond), [Fact::Hint(hint("product", "732357708734418520388"))]);
+    let beyond = json!({"type": 27, "data": {"product_id": "700000000000000000717", "status": 3}});
+    assert_eq!(facts(&beyond), [Fact::Hint(hint("product", "700000000000000000717"))]);
     let bare = json!({"product_id": "12", "quantity_snapshot_after_change": {"in_shop_quantity": 7}});
     assert_eq!(facts(&bare), [Fact::Hint(hint("product", "12"))]);
     let deleted = json!({"type": 5, "data": {"product_id": 12, "status": "DELETED"}});
@@ -269,12 +269,12 @@ fn units_of_one_sku_are_one_line() {
             "id": id, "sku_id": sku, "seller_sku": seller, "product_name": title, "display_status": status,
         })
     };
-    let mut called_back = unit(json!("1729507467923261408"), "RUN-42", "Runner");
+    let mut called_back = unit(json!("1690000000000000808"), "RUN-42", "Runner");
     called_back["display_status"] = json!("CANCELLED");
     let lines = json!([
-        unit(json!("1729507467923261408"), "RUN-42", "Runner"),
+        unit(json!("1690000000000000808"), "RUN-42", "Runner"),
         unit(json!(9_007_199_254_740_993_u64), "", "Mole"),
-        unit(json!(1_729_507_467_923_261_408_u64), "RUN-42", "Runner"),
+        unit(json!(1_690_000_000_000_000_808_u64), "RUN-42", "Runner"),
         called_back,
         {"sku_id": null, "seller_sku": null}
     ]);
@@ -285,7 +285,7 @@ fn units_of_one_sku_are_one_line() {
         title: title.to_owned(),
     };
     let sold = vec![
-        line(Some("1729507467923261408"), Some("RUN-42"), 2, "Runner"),
+        line(Some("1690000000000000808"), Some("RUN-42"), 2, "Runner"),
         line(Some("9007199254740993"), None, 1, "Mole"),
         line(None, None, 1, ""),
     ];
@@ -336,7 +336,7 @@ fn a_product_is_seen_with_its_skus_and_their_stock() {
         "update_time": 1_772_280_000, "brand": {"id": "1", "name": "Quay"},
         "skus": [
             {
-                "id": "1729592969712207013", "seller_sku": "RUN-42",
+                "id": "1690000000000000717", "seller_sku": "RUN-42",
                 "price": {"sale_price": "129.90", "tax_exclusive_price": "108.25", "currency": "GBP"},
                 "sales_attributes": [
                     {"name": "Size", "value_name": "42"}, {"name": "", "value_name": "Sand"}
@@ -359,7 +359,7 @@ fn a_product_is_seen_with_its_skus_and_their_stock() {
     let [sized, bare, foreign] = product.variants.as_slice() else { panic!("{product:?}") };
     assert_eq!(
         (sized.external.as_str(), sized.inventory.as_ref()),
-        ("1729592969712207013", Some(&sized.external))
+        ("1690000000000000717", Some(&sized.external))
     );
     assert_eq!(sized.sku.as_ref().map(Sku::as_str), Some("RUN-42"));
     assert_eq!(sized.price.map(|price| price.to_string()).as_deref(), Some("129.90 GBP"));
@@ -369,7 +369,7 @@ fn a_product_is_seen_with_its_skus_and_their_stock() {
     assert_eq!(bare.price.map(|price| price.minor), Some(700), "the price before taxes");
     assert_eq!(foreign.price, None, "a price in another currency");
     let stock = |place: Option<&str>, available| Fact::StockObserved {
-        inventory: id("1729592969712207013"),
+        inventory: id("1690000000000000717"),
         platform_location: place.map(id),
         available: Some(available),
         at: Some(noon()),

@@ -75,6 +75,30 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
     fraction.bytes().all(|digit| digit == b'0').then(|| whole.parse().ok()).flatten()
 }
 
+/// The whole units in a decimal: `"12.50000"` has 12, and `"-0.5"`, which is oversold, -1. Part of a unit cannot be sold
+/// here, so it is not counted as one.
+pub(super) fn floor(value: &Value) -> Option<i64> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text.as_str(), ""));
+    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: i64 = whole.parse().ok()?;
+    let below = whole.starts_with('-') && fraction.bytes().any(|digit| digit != b'0');
+    if below { number.checked_sub(1) } else { Some(number) }
+}
+
+/// A text as one step of a path, or as a value in a query: nothing in it can lead elsewhere.
+pub(super) fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
 /// Refuses what no shop sends and nobody could take in at once.
 pub(super) fn within(found: usize, most: usize, what: &str) -> Result<(), Undecodable> {
     if found > most {

@@ -18,8 +18,8 @@ use super::super::{
 /// The call that shows what was hinted at.
 pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     let token = access.token?;
-    let merchant = escaped(access.details.account.as_deref()?);
-    let id = escaped(hint.external.as_str());
+    let merchant = read::escaped(access.details.account.as_deref()?);
+    let id = read::escaped(hint.external.as_str());
     let target = match hint.resource {
         "product" => format!("/v3/merchants/{merchant}/items/{id}?expand=itemStock"),
         "order" => format!("/v3/merchants/{merchant}/orders/{id}?expand=lineItems,payments"),
@@ -27,16 +27,6 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     };
     let headers = vec![("authorization", format!("Bearer {}", token.reveal()))];
     Some(Call { method: Method::GET, target, headers, body: None })
-}
-
-/// An id as one step of a path. Clover's own consist of capital letters and digits.
-fn escaped(id: &str) -> String {
-    id.bytes()
-        .map(|byte| match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 /// What Clover answers with where it shows no record.

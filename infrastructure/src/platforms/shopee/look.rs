@@ -37,7 +37,7 @@ struct Answer {
 
 /// The call that shows an order, an item or the models of an item.
 pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
-    let external = encoded(hint.external.as_str());
+    let external = read::escaped(hint.external.as_str());
     let (path, asked) = match hint.resource {
         "order" => (
             "/api/v2/order/get_order_detail",
@@ -54,7 +54,7 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     let time = access.now.timestamp();
     let signed = format!("{partner}{path}{time}{token}{shop}");
     let sign = hex::encode(signature::hmac_sha256(key, signed.as_bytes()));
-    let (partner, shop, token) = (encoded(partner), encoded(shop), encoded(token));
+    let (partner, shop, token) = (read::escaped(partner), read::escaped(shop), read::escaped(token));
     let who =
         format!("partner_id={partner}&timestamp={time}&access_token={token}&shop_id={shop}&sign={sign}");
     Some(Call { method: Method::GET, target: format!("{path}?{who}&{asked}"), headers: vec![], body: None })
@@ -83,11 +83,4 @@ pub(super) fn seen(
         MODELS => serde_json::from_value::<models::Models>(response)?.facts(hint, at, details),
         _ => Ok(vec![]),
     }
-}
-
-/// A text as a query can hold it.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(one).collect()
 }

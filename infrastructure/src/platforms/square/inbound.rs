@@ -19,9 +19,6 @@ use super::super::{
 /// The header that carries the signature.
 pub(super) const SIGNATURE: &str = "x-square-hmacsha256-signature";
 
-/// The most signatures that are tried: each costs a hash of the whole body, and Square sends one.
-const SIGNATURES_MAX: usize = 4;
-
 /// The signature header's value for a body that is sent to this very address. The key is text, not base64.
 pub(super) fn sign(secret: &str, url: &str, body: &[u8]) -> String {
     STANDARD.encode(signature::hmac_sha256(secret, &signed(url, body)))
@@ -33,7 +30,7 @@ fn signed(url: &str, body: &[u8]) -> Vec<u8> {
 
 /// Checks that one of the secrets signed the notification URL and the raw body.
 pub(super) fn verify(request: &Inbound<'_>) -> Result<(), Rejection> {
-    let given: Vec<&str> = signature::values(request.headers, SIGNATURE).take(SIGNATURES_MAX).collect();
+    let given: Vec<&str> = signature::values(request.headers, SIGNATURE).collect();
     if given.is_empty() {
         return Err(Rejection::MissingHeader(SIGNATURE));
     }
@@ -102,22 +99,4 @@ pub(super) fn decode(delivery: &Genuine<'_>) -> Result<Decoded, Undecodable> {
 pub(super) fn other_accounts(delivery: &Genuine<'_>) -> Vec<String> {
     let envelope: Envelope = read::json(delivery.body).unwrap_or_default();
     envelope.stranger(delivery.details).map(str::to_owned).into_iter().collect()
-}
-
-/// The whole units in a decimal: `"12.50000"` has 12, and `"-0.5"`, which is oversold, -1.
-///
-/// Square counts with up to five decimals; part of a unit cannot be sold here, so it is not counted as one.
-pub(super) fn floor(value: &Value) -> Option<i64> {
-    let text = match value {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    let (whole, fraction) = text.split_once('.').unwrap_or((text.as_str(), ""));
-    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let number: i64 = whole.parse().ok()?;
-    let below = whole.starts_with('-') && fraction.bytes().any(|digit| digit != b'0');
-    if below { number.checked_sub(1) } else { Some(number) }
 }

@@ -34,7 +34,7 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     let external = hint.external.as_str();
     let (method, target, body) = match hint.resource {
         "catalog" => (Method::POST, "/v2/catalog/search".to_owned(), Some(search(external)?)),
-        "order" => (Method::GET, format!("/v2/orders/{}", escaped(external)), None),
+        "order" => (Method::GET, format!("/v2/orders/{}", read::escaped(external)), None),
         _ => return None,
     };
     let headers = vec![
@@ -84,16 +84,6 @@ fn next_page(hint: &Hint, cursor: &str) -> Result<Fact, Undecodable> {
         return Err(Undecodable("the page names itself as the next one".into()));
     }
     Ok(Fact::Hint(Hint { resource: "catalog", external }))
-}
-
-/// An id as one step of a path. Square's own consist of letters, digits, `-` and `_`.
-fn escaped(id: &str) -> String {
-    id.bytes()
-        .map(|byte| match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 /// An answer of Square's: `errors`, or what was asked for.

@@ -44,12 +44,13 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
             query.push(("ids", hint.external.as_str()));
             "/order/202309/orders".to_owned()
         }
-        "product" => format!("/product/202309/products/{}", encoded(hint.external.as_str())),
+        "product" => format!("/product/202309/products/{}", read::escaped(hint.external.as_str())),
         _ => return None,
     };
     let sign = sign(access.app_secret?.reveal(), &path, &query);
     query.push(("sign", sign.as_str()));
-    let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let query: Vec<String> =
+        query.iter().map(|(name, value)| format!("{name}={}", read::escaped(value))).collect();
     Some(Call {
         method: Method::GET,
         target: format!("{path}?{}", query.join("&")),
@@ -87,11 +88,4 @@ pub(super) fn seen(
         "product" => serde_json::from_value::<products::Product>(answer.data)?.facts(at, details),
         _ => Ok(vec![]),
     }
-}
-
-/// A text as a path or a query can hold it.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(one).collect()
 }

@@ -94,7 +94,7 @@ impl ItemStock {
     fn observed(&self, item: &ExternalId, at: DateTime<Utc>) -> Result<Fact, Undecodable> {
         let wrong = || Undecodable(format!("the stock of item {item} is not a decimal number"));
         let quantity = self.quantity.as_ref().or(self.stock_count.as_ref());
-        let available = quantity.map(|quantity| floor(quantity).ok_or_else(wrong)).transpose()?;
+        let available = quantity.map(|quantity| read::floor(quantity).ok_or_else(wrong)).transpose()?;
         Ok(Fact::StockObserved {
             inventory: item.clone(),
             platform_location: None,
@@ -102,22 +102,6 @@ impl ItemStock {
             at: Some(time(self.modified_time.as_ref()).unwrap_or(at)),
         })
     }
-}
-
-/// The whole units in a decimal: part of a unit cannot be sold here, so it is not counted as one.
-fn floor(value: &Value) -> Option<i64> {
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.trim().to_owned(),
-        _ => return None,
-    };
-    let (whole, fraction) = text.split_once('.').unwrap_or((text.as_str(), ""));
-    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let number: i64 = whole.parse().ok()?;
-    let below = whole.starts_with('-') && fraction.bytes().any(|digit| digit != b'0');
-    if below { number.checked_sub(1) } else { Some(number) }
 }
 
 /// A list that was asked for with `expand`.

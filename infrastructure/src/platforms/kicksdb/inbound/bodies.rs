@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    super::super::fact::{Decoded, Fact, Undecodable},
+    super::super::{
+        fact::{Decoded, Fact, Undecodable},
+        read::{FACTS_MAX, within},
+    },
     prices::{Decimal, bare_size, market_of},
 };
-
-/// The most prices one delivery may tell.
-const PRICES_MAX: usize = 2_000;
 
 /// Either generation: an event has a name, a monitor has none.
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ impl Delivery<'_> {
             Some(event) => {
                 let Some(currency) = currency_of(event) else { return Ok(Decoded::UnknownTopic) };
                 let prices: Vec<Price> = serde_json::from_str(self.data.get())?;
-                within_limit(prices.len())?;
+                within(prices.len(), FACTS_MAX, "prices")?;
                 let facts = prices.into_iter().map(|price| price.fact(currency, at));
                 facts.filter_map(Result::transpose).collect::<Result<_, _>>()?
             }
@@ -50,13 +50,6 @@ fn currency_of(event: &str) -> Option<Currency> {
         && parts.next() == Some("updated");
     let currency = parts.next().filter(|_| known && parts.next().is_none())?;
     Currency::new(&currency.to_uppercase()).ok()
-}
-
-fn within_limit(prices: usize) -> Result<(), Undecodable> {
-    if prices > PRICES_MAX {
-        return Err(Undecodable(format!("{prices} prices came at once, and {PRICES_MAX} are the most")));
-    }
-    Ok(())
 }
 
 fn currency(code: &str) -> Result<Currency, Undecodable> {
@@ -142,7 +135,7 @@ struct Variant {
 
 impl Monitor {
     fn facts(self, at: DateTime<Utc>) -> Result<Vec<Fact>, Undecodable> {
-        within_limit(self.product.variants.len())?;
+        within(self.product.variants.len(), FACTS_MAX, "prices")?;
         let currency = currency(&self.currency)?;
         let market = market(self.market.as_deref(), currency)?;
         let Some(style_code) = code(self.product.sku) else { return Ok(vec![]) };

@@ -6,13 +6,10 @@ use onhand_domain::values::ExternalId;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    super::super::{
-        adapter::Hint,
-        fact::{Fact, Undecodable},
-        read,
-    },
-    floor,
+use super::super::super::{
+    adapter::Hint,
+    fact::{Fact, Undecodable},
+    read,
 };
 
 #[derive(Deserialize)]
@@ -63,7 +60,7 @@ impl Count {
         let missing = |what: &str| Undecodable(format!("a count has no {what}"));
         let inventory = self.catalog_object_id.ok_or_else(|| missing("catalog_object_id"))?;
         let location = self.location_id.ok_or_else(|| missing("location_id"))?;
-        let available = self.quantity.as_ref().and_then(floor);
+        let available = self.quantity.as_ref().and_then(read::floor);
         let available = available.ok_or_else(|| {
             Undecodable(format!("the count of {inventory} has no quantity that is a decimal number"))
         })?;

@@ -11,12 +11,9 @@ use onhand_domain::{
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
-use super::super::{
-    super::{
-        fact::{Fact, SoldLine, Undecodable},
-        read,
-    },
-    inbound::floor,
+use super::super::super::{
+    fact::{Fact, SoldLine, Undecodable},
+    read,
 };
 
 /// Anything in the catalogue; of the many types only `ITEM` is a product.
@@ -207,7 +204,7 @@ fn sold(items: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
 /// Units of something sold. Square sells by weight and length too: whoever buys half a unit leaves none that
 /// is whole, so parts are counted as units.
 fn units(quantity: &Value) -> Result<Quantity, Undecodable> {
-    let Some(whole) = read::whole(quantity).or_else(|| floor(quantity)?.checked_add(1)) else {
+    let Some(whole) = read::whole(quantity).or_else(|| read::floor(quantity)?.checked_add(1)) else {
         return read::units(quantity);
     };
     Quantity::new(whole).map_err(|wrong| Undecodable(wrong.to_string()))

@@ -40,6 +40,14 @@ impl Turns {
     }
 }
 
+/// A question for which no connection came free in time is one too many; it says nothing about the database.
+pub(crate) fn busy(error: LedgerError) -> LedgerError {
+    match error {
+        LedgerError::Database(sqlx::Error::PoolTimedOut) => LedgerError::Busy,
+        other => other,
+    }
+}
+
 /// What was looked up lately, by key. An answer that is older than its time is asked for again.
 pub struct Believed<K, V> {
     entries: Mutex<HashMap<K, (Instant, V)>>,
@@ -73,7 +81,7 @@ impl<K: Eq + Hash, V: Clone> Believed<K, V> {
         if let Some(value) = self.find(&key) {
             return Ok(Some(value));
         }
-        let found = ask(&key).await?;
+        let found = ask(&key).await.map_err(busy)?;
         if let Some(value) = &found {
             let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             if entries.len() >= self.entries_max {

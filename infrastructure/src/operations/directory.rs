@@ -12,7 +12,11 @@ use onhand_domain::{
 };
 
 use super::{Caller, Operations};
-use crate::{believed::Turns, ledger::LedgerError, queries};
+use crate::{
+    believed::{Turns, busy},
+    ledger::LedgerError,
+    queries,
+};
 
 /// How long a SKU is believed to name the same variant. Renaming is rare; other processes rename too.
 const BELIEVED: Duration = Duration::from_secs(3);
@@ -159,7 +163,7 @@ impl Operations {
             aged.iter().chain(unknown.iter().copied()).map(|sku| (sku.as_str(), sku)).collect();
         let names: Vec<&str> = asked.keys().copied().collect();
         let answer = queries::products::of_skus(self.ledger().pool(), tenant, &names).await;
-        let answer = answer.inspect_err(|_| self.directory.forget())?;
+        let answer = answer.inspect_err(|_| self.directory.forget()).map_err(|error| busy(error.into()))?;
         let gone = |sku: &&Sku| !answer.iter().any(|found| found.sku == sku.as_str());
         aged.iter().filter(gone).for_each(|sku| self.directory.remove(tenant, sku));
         let mut known = HashMap::with_capacity(answer.len());

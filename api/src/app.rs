@@ -105,6 +105,8 @@ pub fn router(app: App) -> Router {
         .route("/api/connections/{id}/secrets", put(connections::rotate_secrets))
         .route("/api/connections/{id}/enable", post(connections::enable))
         .route("/api/connections/{id}/disable", post(connections::disable))
+        .route("/api/connections/{id}/pause", post(connections::pause))
+        .route("/api/connections/{id}/resume", post(connections::resume))
         .route("/api/listings", get(listings::list).post(listings::map))
         .route("/api/audit", get(audit_log::list))
         .route("/api/deliveries", get(deliveries::list))

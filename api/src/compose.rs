@@ -6,7 +6,7 @@ use onhand_infrastructure::{
     clock::Clock,
     ledger::Ledger,
     operations::{OperationSettings, Operations},
-    platforms::shopify::outbound::http_client,
+    platforms::outbound::http_client,
     relay::Relay,
     secrets::KeyRing,
 };

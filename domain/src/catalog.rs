@@ -12,7 +12,7 @@ use crate::{
     Event, Refusal, StreamId,
     aggregate::verdict,
     connection::{Connection, ConnectionDetails},
-    listing::{ListingCommand, ListingEvent, Mapping},
+    listing::{Conflict, Figure, ListingCommand, ListingEvent, Mapping},
     product::{Product, ProductCommand, ProductDetails, ProductEvent, VariantDetails},
     sku_claim::{SkuCommand, SkuEvent},
     stream::Lookup,
@@ -276,8 +276,13 @@ impl Sight<'_, '_> {
         let market = self.details.market.clone();
         let priced =
             self.product(product).variants.get(&ours).is_some_and(|v| v.prices.contains_key(&market));
-        if is_new || !priced || (news && self.connection.rules.accept_prices) {
+        let owed = self.product(product).variants.get(&ours).and_then(|v| v.prices.get(&market).copied());
+        let rules = &self.connection.rules;
+        if is_new || !priced || (news && rules.accept_prices) {
             self.ask(product, ProductCommand::Price { variant: ours, market, price, at: None })?;
+        } else if news && rules.hold_conflicts && owed != Some(price) {
+            let conflict = Conflict { shows: Figure::Price { price }, at: self.observed.at };
+            self.ask_listing(listing, ListingCommand::OpenConflict(conflict))?;
         }
         Ok(())
     }

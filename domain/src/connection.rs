@@ -4,6 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+mod conditions;
+
+pub use conditions::{Conditions, Subject};
+
 use crate::{
     Refusal,
     aggregate::aggregate,
@@ -86,7 +90,7 @@ impl FromStr for Platform {
 }
 
 /// What may flow between a connection and the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct SyncRules {
     /// Nothing is pushed while this is off.
@@ -103,6 +107,13 @@ pub struct SyncRules {
     pub accept_inventory: bool,
     /// The platform's own prices change the ledger. Off: only the price a product is first seen with counts.
     pub accept_prices: bool,
+    /// A quantity or a price that was changed over there, and that may not change the ledger, is left as it is until somebody
+    /// has said which one counts. Off: it is put right.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hold_conflicts: bool,
+    /// What is pushed at all; everything, where nothing is said.
+    #[serde(skip_serializing_if = "Conditions::is_empty")]
+    pub conditions: Conditions,
     /// Units kept back from what is published here.
     pub safety_buffer: Quantity,
 }
@@ -118,6 +129,8 @@ impl Default for SyncRules {
             propagate_inventory: true,
             accept_inventory: false,
             accept_prices: false,
+            hold_conflicts: false,
+            conditions: Conditions::default(),
             safety_buffer: Quantity::ZERO,
         }
     }
@@ -184,6 +197,27 @@ pub enum ConnectionEvent {
     /// The connection was switched off: nothing is pushed there. What it has sold is still taken in.
     #[serde(rename = "connection.disabled")]
     Disabled {},
+    /// The connection was given a rest: what is owed to it is kept until it goes on.
+    #[serde(rename = "connection.paused")]
+    Paused {},
+    /// The connection went on after a rest.
+    #[serde(rename = "connection.resumed")]
+    Resumed {},
+    /// The platform was in trouble, or lets us in no longer, and is left alone for a while.
+    #[serde(rename = "connection.tripped")]
+    Tripped {
+        /// What stood in the way.
+        reason: String,
+    },
+    /// The platform answered again.
+    #[serde(rename = "connection.recovered")]
+    Recovered {},
+    /// Four fifths of the calls that the platform grants a day were used.
+    #[serde(rename = "connection.budget_low")]
+    BudgetLow {
+        /// Calls a day.
+        limit: i64,
+    },
 }
 
 /// What one may ask of a connection.
@@ -207,6 +241,22 @@ pub enum ConnectionCommand {
     Enable,
     /// Switch it off.
     Disable,
+    /// Give it a rest.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Note that the platform is left alone.
+    Trip {
+        /// Why.
+        reason: String,
+    },
+    /// Note that the platform answers again.
+    Recover,
+    /// Note that four fifths of a day's calls are used.
+    NoteBudget {
+        /// Calls a day.
+        limit: i64,
+    },
 }
 
 /// A connection as it stands.
@@ -218,6 +268,12 @@ pub struct Connection {
     pub rules: SyncRules,
     /// True while it is switched on.
     pub enabled: bool,
+    /// True while it is given a rest.
+    #[serde(default)]
+    pub paused: bool,
+    /// True while its platform is left alone.
+    #[serde(default)]
+    pub tripped: bool,
 }
 
 impl Connection {
@@ -226,6 +282,7 @@ impl Connection {
             ConnectionCommand::Create { details, rules } => self.create(details, rules),
             ConnectionCommand::ChangeRules(rules) => {
                 self.existing()?;
+                rules.conditions.check()?;
                 Ok(if self.rules == rules { vec![] } else { vec![ConnectionEvent::RulesChanged { rules }] })
             }
             ConnectionCommand::RotateSecrets { names } if names.is_empty() => Err(Refusal::invalid(
@@ -236,21 +293,31 @@ impl Connection {
                 self.existing()?;
                 Ok(vec![ConnectionEvent::SecretsRotated { names }])
             }
-            ConnectionCommand::Enable => {
-                self.existing()?;
-                Ok(if self.enabled { vec![] } else { vec![ConnectionEvent::Enabled {}] })
+            ConnectionCommand::Enable => self.unless(self.enabled, ConnectionEvent::Enabled {}),
+            ConnectionCommand::Disable => self.unless(!self.enabled, ConnectionEvent::Disabled {}),
+            ConnectionCommand::Pause => self.unless(self.paused, ConnectionEvent::Paused {}),
+            ConnectionCommand::Resume => self.unless(!self.paused, ConnectionEvent::Resumed {}),
+            ConnectionCommand::Trip { reason } => {
+                self.unless(self.tripped, ConnectionEvent::Tripped { reason })
             }
-            ConnectionCommand::Disable => {
-                self.existing()?;
-                Ok(if self.enabled { vec![ConnectionEvent::Disabled {}] } else { vec![] })
+            ConnectionCommand::Recover => self.unless(!self.tripped, ConnectionEvent::Recovered {}),
+            ConnectionCommand::NoteBudget { limit } => {
+                self.unless(false, ConnectionEvent::BudgetLow { limit })
             }
         }
+    }
+
+    /// The event, unless what it says is so already.
+    fn unless(&self, so_already: bool, event: ConnectionEvent) -> Result<Vec<ConnectionEvent>, Refusal> {
+        self.existing()?;
+        Ok(if so_already { vec![] } else { vec![event] })
     }
 
     fn create(&self, details: ConnectionDetails, rules: SyncRules) -> Result<Vec<ConnectionEvent>, Refusal> {
         if self.details.is_some() {
             return Err(Refusal::conflict("connection.exists", "there is a connection with this id already"));
         }
+        rules.conditions.check()?;
         for (what, text) in [("name", &details.name), ("brand", &details.brand)] {
             if text.trim().is_empty() || text.len() > 200 {
                 return Err(Refusal::invalid(
@@ -292,9 +359,13 @@ impl Connection {
                 self.rules = rules;
             }
             ConnectionEvent::RulesChanged { rules } => self.rules = rules,
-            ConnectionEvent::SecretsRotated { .. } => {}
+            ConnectionEvent::SecretsRotated { .. } | ConnectionEvent::BudgetLow { .. } => {}
             ConnectionEvent::Enabled {} => self.enabled = true,
             ConnectionEvent::Disabled {} => self.enabled = false,
+            ConnectionEvent::Paused {} => self.paused = true,
+            ConnectionEvent::Resumed {} => self.paused = false,
+            ConnectionEvent::Tripped { .. } => self.tripped = true,
+            ConnectionEvent::Recovered {} => self.tripped = false,
         }
         self
     }
@@ -379,6 +450,29 @@ mod tests {
         given::<Connection>(C, [created(), ConnectionEvent::Enabled {}])
             .when(ConnectionCommand::Enable)
             .then([]);
+    }
+
+    #[test]
+    fn a_rest_begins_and_ends_once() {
+        given::<Connection>(C, [created()]).when(ConnectionCommand::Resume).then([]);
+        given::<Connection>(C, [created()])
+            .when(ConnectionCommand::Pause)
+            .then([ConnectionEvent::Paused {}])
+            .then_state(|connection| assert!(connection.paused));
+        given::<Connection>(C, [created(), ConnectionEvent::Paused {}])
+            .when(ConnectionCommand::Pause)
+            .then([]);
+    }
+
+    #[test]
+    fn a_platform_in_trouble_is_noted_once_until_it_has_recovered() {
+        let tripped = || ConnectionEvent::Tripped { reason: "503".into() };
+        let trip = || ConnectionCommand::Trip { reason: "503".into() };
+        given::<Connection>(C, [created()]).when(trip()).then([tripped()]);
+        given::<Connection>(C, [created(), tripped()]).when(trip()).then([]);
+        given::<Connection>(C, [created(), tripped(), ConnectionEvent::Recovered {}])
+            .when(trip())
+            .then([tripped()]);
     }
 
     #[test]

@@ -32,6 +32,63 @@ pub struct Mapping {
     pub external_inventory: Option<ExternalId>,
 }
 
+/// Something a listing shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Figure {
+    /// Units for sale.
+    Quantity {
+        /// How many.
+        quantity: i64,
+    },
+    /// What it costs.
+    Price {
+        /// How much.
+        price: Money,
+    },
+}
+
+impl Figure {
+    /// What sort of figure it is.
+    pub fn kind(self) -> FigureKind {
+        match self {
+            Self::Quantity { .. } => FigureKind::Quantity,
+            Self::Price { .. } => FigureKind::Price,
+        }
+    }
+}
+
+/// The sorts of figures a listing shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FigureKind {
+    /// Units for sale.
+    Quantity,
+    /// What it costs.
+    Price,
+}
+
+/// A figure that was changed over there, to be judged by somebody. Nothing of its kind is pushed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// What the platform shows.
+    pub shows: Figure,
+    /// Since when, by the platform's own clock where it gives one.
+    pub at: DateTime<Utc>,
+}
+
+/// How a conflict ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// The ledger's figure is shown there.
+    UseMaster,
+    /// The platform's figure becomes the ledger's.
+    UsePlatform,
+    /// A third figure becomes both's.
+    Manual,
+}
+
 /// What has happened to a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListingEvent {
@@ -79,6 +136,17 @@ pub enum ListingEvent {
         /// When, by the platform's own clock where it gives one.
         at: DateTime<Utc>,
     },
+    /// The platform showed a figure of its own, and somebody has to say which one counts.
+    #[serde(rename = "listing.conflict_opened")]
+    ConflictOpened(Conflict),
+    /// Somebody said which figure counts.
+    #[serde(rename = "listing.conflict_resolved")]
+    ConflictResolved {
+        /// Which figure it was about.
+        kind: FigureKind,
+        /// What was said.
+        resolution: Resolution,
+    },
     /// The platform would not take a quantity or a price, and we have stopped trying.
     #[serde(rename = "listing.push_failed")]
     PushFailed {
@@ -118,6 +186,15 @@ pub enum ListingCommand {
         /// When, by the platform's own clock.
         at: DateTime<Utc>,
     },
+    /// Let somebody judge a figure that was changed there. One that is in question already is only noted if it is another.
+    OpenConflict(Conflict),
+    /// End a conflict.
+    ResolveConflict {
+        /// Which figure it is about.
+        kind: FigureKind,
+        /// How.
+        resolution: Resolution,
+    },
 }
 
 /// What the platform is believed to show.
@@ -151,6 +228,12 @@ pub struct Listing {
     pub quantity: Shown<i64>,
     /// The price shown.
     pub price: Shown<Money>,
+    /// A quantity in question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity_conflict: Option<Conflict>,
+    /// A price in question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_conflict: Option<Conflict>,
     /// Quantities we pushed and have not heard of again.
     awaited: VecDeque<i64>,
 }
@@ -170,7 +253,29 @@ impl Listing {
                 Ok(self.observe_quantity(quantity, owed, at))
             }
             ListingCommand::ObservePrice { price, at } => Ok(self.observe_price(price, at)),
+            ListingCommand::OpenConflict(conflict) => Ok(self.open_conflict(conflict)),
+            ListingCommand::ResolveConflict { kind, resolution } => {
+                self.conflict(kind)?;
+                Ok(vec![ListingEvent::ConflictResolved { kind, resolution }])
+            }
         }
+    }
+
+    fn open_conflict(&self, conflict: Conflict) -> Vec<ListingEvent> {
+        let known = self.conflict(conflict.shows.kind());
+        let same = known.is_ok_and(|known| known.shows == conflict.shows);
+        if same || self.mapping.is_none() { vec![] } else { vec![ListingEvent::ConflictOpened(conflict)] }
+    }
+
+    /// The figure of this kind that is in question.
+    pub fn conflict(&self, kind: FigureKind) -> Result<&Conflict, Refusal> {
+        let conflict = match kind {
+            FigureKind::Quantity => self.quantity_conflict.as_ref(),
+            FigureKind::Price => self.price_conflict.as_ref(),
+        };
+        conflict.ok_or_else(|| {
+            Refusal::missing("conflict.unknown", "no figure of this kind is in question on this listing")
+        })
     }
 
     fn observe_quantity(&self, quantity: i64, owed: Option<i64>, at: DateTime<Utc>) -> Vec<ListingEvent> {
@@ -190,6 +295,13 @@ impl Listing {
             return vec![];
         }
         vec![ListingEvent::PriceObserved { price, at }]
+    }
+
+    fn conflict_mut(&mut self, kind: FigureKind) -> &mut Option<Conflict> {
+        match kind {
+            FigureKind::Quantity => &mut self.quantity_conflict,
+            FigureKind::Price => &mut self.price_conflict,
+        }
     }
 
     /// Takes a fact.
@@ -246,6 +358,10 @@ impl Listing {
                 self.price.value = Some(price);
                 self.price.observed_at = self.price.observed_at.max(Some(at));
             }
+            ListingEvent::ConflictOpened(conflict) => {
+                *self.conflict_mut(conflict.shows.kind()) = Some(conflict)
+            }
+            ListingEvent::ConflictResolved { kind, .. } => *self.conflict_mut(kind) = None,
             ListingEvent::PushFailed { .. } => {}
         }
         self
@@ -310,6 +426,35 @@ mod tests {
         given::<Listing>(L, [pushed(5, 10), pushed(4, 11), observed(5, 1, true)])
             .when(observe(5, 2))
             .then([observed(5, 2, false)]);
+    }
+
+    #[test]
+    fn a_figure_in_question_is_noted_once_and_ends_with_a_resolution() {
+        let mapping = Mapping {
+            connection: ConnectionId(Uuid::from_u128(2)),
+            product: ProductId(Uuid::from_u128(3)),
+            variant: VariantId(Uuid::from_u128(4)),
+            external_product: ExternalId::from(1),
+            external_variant: ExternalId::from(2),
+            external_inventory: None,
+        };
+        let mapped = || ListingEvent::Mapped(mapping.clone());
+        let conflict = |quantity| Conflict { shows: Figure::Quantity { quantity }, at: at(1) };
+        let opened = |quantity| ListingEvent::ConflictOpened(conflict(quantity));
+        let open = |quantity| ListingCommand::OpenConflict(conflict(quantity));
+        let resolve = |kind| ListingCommand::ResolveConflict { kind, resolution: Resolution::UseMaster };
+        given::<Listing>(L, []).when(open(3)).then([]);
+        given::<Listing>(L, [mapped()]).when(open(3)).then([opened(3)]);
+        given::<Listing>(L, [mapped(), opened(3)]).when(open(3)).then([]);
+        given::<Listing>(L, [mapped(), opened(3)]).when(open(2)).then([opened(2)]);
+        given::<Listing>(L, [mapped(), opened(3)])
+            .when(resolve(FigureKind::Price))
+            .then_refused("conflict.unknown");
+        let (kind, resolution) = (FigureKind::Quantity, Resolution::UseMaster);
+        given::<Listing>(L, [mapped(), opened(3)])
+            .when(resolve(kind))
+            .then([ListingEvent::ConflictResolved { kind, resolution }])
+            .then_state(|listing| assert!(listing.quantity_conflict.is_none()));
     }
 
     #[test]

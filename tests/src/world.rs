@@ -162,7 +162,8 @@ impl World {
     /// How long until the next pending command is due; none if none is pending.
     async fn next_due(&self) -> Option<TimeDelta> {
         let (next,): (Option<chrono::DateTime<chrono::Utc>>,) = sqlx::query_as(
-            "select min(coalesce(o.leased_until, o.next_attempt_at)) from outbox o
+            "select min(greatest(coalesce(o.leased_until, o.next_attempt_at), b.held_until, b.retry_at)) from outbox o
+             left join breakers b on b.tenant_id = o.tenant_id and b.connection_id = o.connection_id
              where o.status = 'leased' or (o.status = 'pending' and not exists (
                  select from outbox l where l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased'))",
         )

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, ensure};
-use onhand_infrastructure::{config::Config, platforms::shopify::outbound::http_client};
+use onhand_infrastructure::{config::Config, platforms::outbound::http_client};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -8,7 +8,7 @@ use onhand_domain::{
     connection::{ConnectionDetails, Platform},
     values::ConnectionId,
 };
-use onhand_infrastructure::{config::Config, platforms::shopify::outbound::http_client};
+use onhand_infrastructure::{config::Config, platforms::outbound::http_client};
 use uuid::Uuid;
 
 use super::session::Session;

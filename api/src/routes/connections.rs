@@ -39,6 +39,7 @@ pub struct ConnectionBody {
 pub struct Secrets {
     webhook_secret: Option<String>,
     access_token: Option<String>,
+    refresh_token: Option<String>,
     app_secret: Option<String>,
 }
 
@@ -47,6 +48,7 @@ impl From<Secrets> for Credentials {
         Self {
             webhook_secret: secrets.webhook_secret.map(Secret::new),
             access_token: secrets.access_token.map(Secret::new),
+            refresh_token: secrets.refresh_token.map(Secret::new),
             app_secret: secrets.app_secret.map(Secret::new),
         }
     }
@@ -95,4 +97,14 @@ pub async fn enable(app: AppState, Path(id): Path<Uuid>, ask: AdminAsk<Empty>) -
 /// `POST /api/connections/{id}/disable`
 pub async fn disable(app: AppState, Path(id): Path<Uuid>, ask: AdminAsk<Empty>) -> Result<Written, Problem> {
     Ok(Written::done(app.onhand.operations.disable_connection(ask.caller, ConnectionId(id)).await?))
+}
+
+/// `POST /api/connections/{id}/pause`: what is owed to it is kept until it goes on.
+pub async fn pause(app: AppState, Path(id): Path<Uuid>, ask: AdminAsk<Empty>) -> Result<Written, Problem> {
+    Ok(Written::done(app.onhand.operations.pause_connection(ask.caller, ConnectionId(id)).await?))
+}
+
+/// `POST /api/connections/{id}/resume`
+pub async fn resume(app: AppState, Path(id): Path<Uuid>, ask: AdminAsk<Empty>) -> Result<Written, Problem> {
+    Ok(Written::done(app.onhand.operations.resume_connection(ask.caller, ConnectionId(id)).await?))
 }

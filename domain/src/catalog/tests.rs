@@ -47,10 +47,10 @@ fn dunk(variants: Vec<ObservedVariant>) -> ObservedProduct {
 struct World(HashMap<StreamId, State>);
 
 impl World {
-    fn connected(rules: SyncRules) -> Self {
+    fn connected(rules: &SyncRules) -> Self {
         let mut world = Self::default();
         for id in [ONE, TWO] {
-            world.record(vec![(StreamId::Connection(id), connected(rules))]);
+            world.record(vec![(StreamId::Connection(id), connected(rules.clone()))]);
         }
         world
     }
@@ -102,7 +102,7 @@ impl World {
 
 #[test]
 fn a_product_nobody_knows_is_taken_in_with_its_price_and_listed() {
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     let events = world.sees(ONE, &dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 50);
     assert_eq!(
         events,
@@ -120,7 +120,7 @@ fn a_product_nobody_knows_is_taken_in_with_its_price_and_listed() {
 
 #[test]
 fn the_same_product_shown_again_changes_nothing() {
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     let product = dunk(vec![variant(1, Some(sku("D-42")), 11_000), variant(2, None, 9_000)]);
     world.sees(ONE, &product, 50);
     assert_eq!(world.sees(ONE, &product, 51), Vec::<String>::new());
@@ -128,7 +128,7 @@ fn the_same_product_shown_again_changes_nothing() {
 
 #[test]
 fn two_shops_with_one_sku_share_one_variant() {
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     world.sees(ONE, &dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 50);
     let events = world.sees(TWO, &dunk(vec![variant(9, Some(sku("D-42")), 11_000)]), 51);
     assert_eq!(events, ["listing.mapped", "listing.price_observed", "product.observed"]);
@@ -142,11 +142,11 @@ fn a_shops_new_price_is_noted_but_changes_ours_only_where_the_rules_say_so() {
     let mut later = dunk(vec![variant(1, Some(sku("D-42")), 12_000)]);
     later.at += chrono::TimeDelta::seconds(1);
 
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     world.sees(ONE, &seen, 50);
     assert_eq!(world.sees(ONE, &later, 51), ["listing.price_observed", "product.observed"]);
 
-    let mut world = World::connected(SyncRules { accept_prices: true, ..SyncRules::default() });
+    let mut world = World::connected(&SyncRules { accept_prices: true, ..SyncRules::default() });
     world.sees(ONE, &seen, 50);
     assert_eq!(world.sees(ONE, &later, 51), ["listing.price_observed", "product.priced", "product.observed"]);
 }
@@ -158,7 +158,7 @@ fn at(mut product: ObservedProduct, seconds: i64) -> ObservedProduct {
 
 #[test]
 fn an_older_sight_never_overwrites_a_newer_one() {
-    let mut world = World::connected(SyncRules { accept_prices: true, ..SyncRules::default() });
+    let mut world = World::connected(&SyncRules { accept_prices: true, ..SyncRules::default() });
     let mut old = at(dunk(vec![variant(1, Some(sku("D-42")), 9_000), variant(2, None, 9_000)]), 10);
     old.details.title = "Dunk".into();
     // "updated" before "created": all of it is in either.
@@ -171,7 +171,7 @@ fn an_older_sight_never_overwrites_a_newer_one() {
 
 #[test]
 fn a_variant_that_a_shop_shows_no_longer_is_no_longer_listed() {
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     let both = dunk(vec![variant(1, Some(sku("A")), 1), variant(2, Some(sku("B")), 1)]);
     world.sees(ONE, &both, 50);
     let part = ObservedProduct { complete: false, ..at(dunk(vec![variant(1, Some(sku("A")), 1)]), 1) };
@@ -187,7 +187,7 @@ fn a_variant_that_a_shop_shows_no_longer_is_no_longer_listed() {
 
 #[test]
 fn a_renamed_sku_stays_the_same_variant() {
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     world.sees(ONE, &dunk(vec![variant(1, Some(sku("D-42")), 11_000)]), 50);
     let before = world.listing(ONE, 1).mapping.clone();
     let events = world.sees(ONE, &dunk(vec![variant(1, Some(sku("DUNK-42")), 11_000)]), 51);
@@ -197,7 +197,7 @@ fn a_renamed_sku_stays_the_same_variant() {
 
 #[test]
 fn a_sku_taken_by_another_variant_is_not_taken_from_it() {
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     world.sees(ONE, &dunk(vec![variant(1, Some(sku("A")), 1), variant(2, Some(sku("B")), 1)]), 50);
     assert_eq!(
         world.sees(ONE, &dunk(vec![variant(1, Some(sku("A")), 1), variant(2, Some(sku("A")), 1)]), 51),
@@ -207,14 +207,14 @@ fn a_sku_taken_by_another_variant_is_not_taken_from_it() {
 
 #[test]
 fn two_variants_without_a_sku_are_two_variants() {
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     let events = world.sees(ONE, &dunk(vec![variant(1, None, 1), variant(2, None, 1)]), 50);
     assert_eq!(events.iter().filter(|name| *name == "product.variant_added").count(), 2);
 }
 
 #[test]
 fn two_listings_of_one_sku_in_one_product_share_a_variant() {
-    let mut world = World::connected(SyncRules::default());
+    let mut world = World::connected(&SyncRules::default());
     let twice = dunk(vec![variant(1, Some(sku("A")), 1), variant(3, Some(sku("A")), 1)]);
     let events = world.sees(ONE, &twice, 50);
     assert_eq!(events.iter().filter(|name| *name == "product.variant_added").count(), 1);

@@ -2,9 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
@@ -16,30 +18,64 @@ use uuid::Uuid;
 
 use super::{Caller, Operations};
 use crate::{
-    ledger::{Attachments, Decision, LedgerError, Receipt, SealedSecret},
-    platforms::shopify::outbound::{CallError, Shop},
-    queries::connections::{Connected, connected},
+    ledger::{Attachments, Context, Decision, LedgerError, Receipt, SealedSecret},
+    outbox::{
+        self, breakers,
+        budgets::{self, Taken},
+    },
+    platforms::{
+        adapter_of,
+        outbound::{Account, Api, CallError, Limit, Permits, outbound_of},
+    },
+    queries::connections::{Connected, SECRET_NAMES, connected},
+    relay::breaker::Turn,
     secrets::Secret,
 };
 
-/// Topics a Shopify connection listens to.
-pub const SHOPIFY_TOPICS: [&str; 7] = [
-    "products/create",
-    "products/update",
-    "products/delete",
-    "inventory_levels/update",
-    "orders/create",
-    "orders/paid",
-    "orders/cancelled",
-];
-
 /// Clients that are kept; beyond it all are made anew.
-const SHOPS_MAX: usize = 1_000;
+const APIS_MAX: usize = 1_000;
 
-/// Clients by connection, each with the nonce of the token it holds: a rotated token makes a new client.
+/// Clients by connection, each with the nonces of the secrets it holds: rotated secrets make a new client.
 #[derive(Default)]
-pub(crate) struct Shops {
-    clients: Mutex<HashMap<ConnectionId, (Vec<u8>, Shop)>>,
+pub(crate) struct Apis {
+    clients: Mutex<HashMap<ConnectionId, (Nonces, Api)>>,
+}
+
+type Nonces = Vec<Vec<u8>>;
+
+/// Leave to call one account, from the allowance that all processes share.
+struct SharedPermits {
+    operations: Operations,
+    tenant: TenantId,
+    connection: ConnectionId,
+    limits: &'static [Limit],
+}
+
+impl Permits for SharedPermits {
+    fn take(&self) -> BoxFuture<'_, Result<(), CallError>> {
+        Box::pin(async move {
+            let ledger = self.operations.ledger();
+            for limit in self.limits {
+                let account = (self.tenant, self.connection);
+                match budgets::take(ledger.pool(), account, *limit, ledger.clock().now()).await {
+                    Ok(Taken::Granted { low: false }) => {}
+                    Ok(Taken::Granted { low: true }) => {
+                        let limit = i64::from(limit.calls);
+                        self.operations.note_budget(self.tenant, self.connection, limit).await;
+                    }
+                    Ok(Taken::Wait(after)) => {
+                        return Err(CallError::wait(after, "the calls that the platform grants are used up"));
+                    }
+                    // Not the platform's failure, and nothing was called.
+                    Err(_) => {
+                        let why = "the shared allowance of calls cannot be asked for the moment";
+                        return Err(CallError::wait(Duration::from_secs(1), why));
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
 }
 
 /// The secrets of a connection, as its owner gives them.
@@ -49,16 +85,23 @@ pub struct Credentials {
     pub webhook_secret: Option<Secret>,
     /// What API calls are made with.
     pub access_token: Option<Secret>,
+    /// What a new access token is asked for with, where access tokens end.
+    pub refresh_token: Option<Secret>,
     /// The secret of the seller's app with the platform, where calls need one.
     pub app_secret: Option<Secret>,
 }
 
 impl Credentials {
     fn given(self) -> impl Iterator<Item = (&'static str, Secret)> {
-        let Self { webhook_secret, access_token, app_secret } = self;
-        [("webhook_secret", webhook_secret), ("access_token", access_token), ("app_secret", app_secret)]
-            .into_iter()
-            .filter_map(|(name, secret)| Some((name, secret?)))
+        let Self { webhook_secret, access_token, refresh_token, app_secret } = self;
+        [
+            ("webhook_secret", webhook_secret),
+            ("access_token", access_token),
+            ("refresh_token", refresh_token),
+            ("app_secret", app_secret),
+        ]
+        .into_iter()
+        .filter_map(|(name, secret)| Some((name, secret?)))
     }
 }
 
@@ -83,7 +126,7 @@ impl Operations {
         let attachments =
             Attachments { secrets: secrets.collect::<Result<_, _>>()?, ..Attachments::default() };
         self.submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
-            let command = ConnectionCommand::Create { details: details.clone(), rules };
+            let command = ConnectionCommand::Create { details: details.clone(), rules: rules.clone() };
             let events = verdict(&id, lookup.connection(&id), command)?;
             Ok(Decision {
                 changes: events.into_iter().map(|event| (StreamId::Connection(id), event.into())).collect(),
@@ -117,10 +160,7 @@ impl Operations {
         credentials: Credentials,
     ) -> Result<Receipt, LedgerError> {
         let tenant = caller.context.tenant;
-        let connection = connected(self.ledger().pool(), id).await?;
-        let connection =
-            connection.filter(|c| c.tenant == tenant && caller.may_touch(Some(&c.details.brand)));
-        let connection = connection.ok_or_else(|| unknown(id))?;
+        let connection = self.own_connection(&caller, id).await?;
         let before = credentials.webhook_secret.as_ref().and_then(|new| {
             let known = self.webhook_secrets(&connection);
             known.into_iter().find(|old| old != new)
@@ -150,6 +190,9 @@ impl Operations {
             .await?;
         self.connections.forget(&id);
         self.candidates.forget(&connection.details.platform);
+        // What its platform had against the old ones is of no account.
+        breakers::forget(self.ledger().pool(), tenant, id).await?;
+        outbox::hurry(self.ledger().pool(), tenant, id, self.ledger().clock().now()).await?;
         Ok(receipt)
     }
 
@@ -160,13 +203,8 @@ impl Operations {
         id: ConnectionId,
         rules: SyncRules,
     ) -> Result<Receipt, LedgerError> {
-        self.command_connection(
-            caller,
-            id,
-            ConnectionCommand::ChangeRules(rules),
-            json!({ "id": id, "rules": rules }),
-        )
-        .await
+        let answer = json!({ "id": id, "rules": rules });
+        self.command_connection(caller, id, ConnectionCommand::ChangeRules(rules), answer).await
     }
 
     /// Switches a connection on: subscribes to its webhooks at `public_url`, if given, and pushes everything.
@@ -180,6 +218,18 @@ impl Operations {
             self.subscribe(&caller, id, public_url).await?;
         }
         self.command_connection(caller, id, ConnectionCommand::Enable, json!({ "id": id, "enabled": true }))
+            .await
+    }
+
+    /// Gives a connection a rest: what is owed to it is kept, and pushed when it goes on.
+    pub async fn pause_connection(&self, caller: Caller, id: ConnectionId) -> Result<Receipt, LedgerError> {
+        self.command_connection(caller, id, ConnectionCommand::Pause, json!({ "id": id, "paused": true }))
+            .await
+    }
+
+    /// Lets a connection go on after a rest.
+    pub async fn resume_connection(&self, caller: Caller, id: ConnectionId) -> Result<Receipt, LedgerError> {
+        self.command_connection(caller, id, ConnectionCommand::Resume, json!({ "id": id, "paused": false }))
             .await
     }
 
@@ -221,68 +271,135 @@ impl Operations {
         submitted
     }
 
+    /// Has the platform send its webhooks to us, where it can be asked to.
     async fn subscribe(
         &self,
         caller: &Caller,
         id: ConnectionId,
         public_url: &str,
     ) -> Result<(), LedgerError> {
-        let connection = connected(self.ledger().pool(), id).await?;
-        let connection =
-            connection.filter(|c| c.tenant == caller.context.tenant).ok_or_else(|| unknown(id))?;
-        if !caller.may_touch(Some(&connection.details.brand)) {
-            return Err(unknown(id).into());
-        }
-        if connection.details.platform != Platform::Shopify {
+        let connection = self.own_connection(caller, id).await?;
+        let platform = connection.details.platform;
+        let Some(outbound) = outbound_of(platform).filter(|outbound| outbound.subscribes()) else {
             return Ok(());
+        };
+        let unreachable = |error: CallError| {
+            Refusal::conflict(
+                "connection.unreachable",
+                format!("the platform did not take the subscription: {error}"),
+            )
+        };
+        if connection.secret("access_token").is_none() {
+            return Ok(()); // It only tells us things; somebody has entered our address over there.
         }
-        let Some(shop) = self.shop(&connection)? else { return Ok(()) };
-        let uri = format!("{}/webhook/shopify/{id}", public_url.trim_end_matches('/'));
-        for topic in SHOPIFY_TOPICS {
-            shop.subscribe(topic, &uri).await.map_err(|error| {
-                let why = match error {
-                    CallError::Again { why, .. }
-                    | CallError::Never { why }
-                    | CallError::NeedsPerson { why } => why,
-                };
-                Refusal::conflict(
-                    "connection.unreachable",
-                    format!("the shop did not take the subscription: {why}"),
-                )
-            })?;
+        let api = self.api(&connection).map_err(unreachable)?;
+        let address = format!("{}/webhook/{platform}/{id}", public_url.trim_end_matches('/'));
+        let secret = self.secret(&connection, "webhook_secret");
+        let chosen = outbound.subscribe(&api, &address, secret.as_ref()).await.map_err(unreachable)?;
+        if let Some(chosen) = chosen.filter(|chosen| secret.as_ref() != Some(chosen)) {
+            let credentials = Credentials { webhook_secret: Some(chosen), ..Credentials::default() };
+            self.rotate_secrets(caller.clone(), id, credentials).await?;
         }
         Ok(())
     }
 
-    /// The client for a connection's shop; none if it has no endpoint or no access token.
-    ///
-    /// One and the same for each connection, so that what is known of its rate limit is known to all calls.
-    pub(crate) fn shop(&self, connection: &Connected) -> Result<Option<Shop>, Refusal> {
-        let details = &connection.details;
-        let endpoint =
-            details.endpoint.clone().or_else(|| Some(format!("https://{}", details.account.as_ref()?)));
-        let (Some(endpoint), Some(location), Some(sealed)) =
-            (endpoint, details.platform_location.clone(), connection.secret("access_token"))
-        else {
-            return Ok(None);
+    /// A connection that is the caller's to touch.
+    pub(crate) async fn own_connection(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+    ) -> Result<Connected, LedgerError> {
+        let connection = connected(self.ledger().pool(), id).await?;
+        let own = |connection: &Connected| {
+            connection.tenant == caller.context.tenant && caller.may_touch(Some(&connection.details.brand))
         };
-        let mut shops = self.shops.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((nonce, shop)) = shops.get(&connection.id)
-            && *nonce == sealed.nonce
+        Ok(connection.filter(own).ok_or_else(|| unknown(id))?)
+    }
+
+    /// The API of a connection's account.
+    ///
+    /// One and the same for each connection, so that what is known of its limits is known to all calls.
+    pub(crate) fn api(&self, connection: &Connected) -> Result<Api, CallError> {
+        let nonces: Nonces =
+            SECRET_NAMES.iter().filter_map(|name| Some(connection.secret(name)?.nonce.clone())).collect();
+        let mut clients = self.apis.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, api)) = clients.get(&connection.id)
+            && *known == nonces
         {
-            return Ok(Some(shop.clone()));
+            return Ok(api.clone());
         }
-        let token = self
-            .keys
-            .open(connection.tenant, sealed)
-            .map_err(|error| Refusal::conflict("connection.secret", error.to_string()))?;
-        let version = self.shopify_api_version.clone();
-        let shop = Shop::new(self.http.clone(), endpoint, version, token, location);
-        if shops.len() >= SHOPS_MAX {
-            shops.clear();
+        let limits = outbound_of(connection.details.platform).map_or(&[][..], |outbound| outbound.limits());
+        let permits = SharedPermits {
+            operations: self.clone(),
+            tenant: connection.tenant,
+            connection: connection.id,
+            limits,
+        };
+        let permits = (!limits.is_empty()).then(|| Arc::new(permits) as Arc<dyn Permits>);
+        let api =
+            Api::new(self.http.clone(), self.ledger().clock().clone(), self.account(connection)?, permits);
+        if clients.len() >= APIS_MAX {
+            clients.clear();
         }
-        shops.insert(connection.id, (sealed.nonce.clone(), shop.clone()));
-        Ok(Some(shop))
+        clients.insert(connection.id, (nonces, api.clone()));
+        Ok(api)
+    }
+
+    fn account(&self, connection: &Connected) -> Result<Account, CallError> {
+        let details = &connection.details;
+        let of_account =
+            || (details.platform == Platform::Shopify).then(|| details.account.clone()).flatten();
+        let endpoint = details
+            .endpoint
+            .clone()
+            .or_else(|| adapter_of(details.platform).endpoint().map(str::to_owned))
+            .or_else(|| of_account().map(|account| format!("https://{account}")))
+            .ok_or_else(|| CallError::person("the connection has no endpoint; enter one"))?;
+        let secret = |name: &str| {
+            let opened = connection.secret(name).map(|sealed| self.keys.open(connection.tenant, sealed));
+            opened.transpose().map_err(|error| CallError::person(error.to_string()))
+        };
+        // Where one key signs both ways, it need not be given twice.
+        let one_key = matches!(details.platform, Platform::Shopee | Platform::TiktokShop);
+        let app_secret = match secret("app_secret")? {
+            None if one_key => secret("webhook_secret")?,
+            given => given,
+        };
+        Ok(Account {
+            connection: connection.id,
+            details: details.clone(),
+            endpoint,
+            access_token: secret("access_token")?,
+            refresh_token: secret("refresh_token")?,
+            app_secret,
+            api_version: self.shopify_api_version.clone(),
+        })
+    }
+
+    /// Puts on record that a platform is left alone, or answers again.
+    pub(crate) async fn note_turn(
+        &self,
+        tenant: TenantId,
+        id: ConnectionId,
+        turn: Turn,
+    ) -> Result<(), LedgerError> {
+        let command = match turn {
+            Turn::Tripped { reason } => ConnectionCommand::Trip { reason },
+            Turn::Recovered => ConnectionCommand::Recover,
+        };
+        let caller = Caller::new(Context::internal(tenant, "relay"));
+        self.command_connection(caller, id, command, json!({})).await?;
+        Ok(())
+    }
+
+    /// Puts on record that a day's calls come to an end. A failure of this keeps nobody from calling.
+    async fn note_budget(&self, tenant: TenantId, id: ConnectionId, limit: i64) {
+        let caller = Caller::new(Context::internal(tenant, "relay"));
+        let noted =
+            self.command_connection(caller, id, ConnectionCommand::NoteBudget { limit }, json!({})).await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, connection = %id, "four fifths of a day's calls are used, and it is not on record");
+        }
     }
 }
 

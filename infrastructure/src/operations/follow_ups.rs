@@ -1,15 +1,13 @@
 //! Follow-ups: what deliveries have left to do, done step by step: looked at, applied when its time has come, tried again.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{FutureExt, future::join_all};
 use onhand_domain::{
-    connection::Platform,
     delivery::Outcome,
     values::{ConnectionId, ExternalId},
 };
-use reqwest::Url;
 use serde_json::json;
 
 use super::{
@@ -19,7 +17,7 @@ use super::{
 use crate::{
     ledger::{Attachments, Context, Decision, FollowUp, Followed, LedgerError},
     outbox::follow_ups::{self, Leased, PRICE, UNMAPPED},
-    platforms::{Access, Call, Fact, Hint, adapter_of},
+    platforms::{Fact, Hint, adapter_of, outbound::CallError},
     queries::{
         checkpoints,
         connections::{Connected, connected},
@@ -34,8 +32,6 @@ const STEP_MAX: i64 = 16;
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// How long to wait for a read model that has not come far enough.
 const A_MOMENT: TimeDelta = TimeDelta::milliseconds(200);
-/// The largest answer of a platform that is read.
-const ANSWER_BYTES_MAX: usize = 4 * 1_048_576;
 
 /// Why a follow-up is not done.
 enum Setback {
@@ -43,6 +39,8 @@ enum Setback {
     NotYet,
     /// It may go better later, at this time if the platform said so.
     Again(String, Option<TimeDelta>),
+    /// The platform has asked to wait, or its calls are used up: no failure either.
+    Wait(String, TimeDelta),
     /// It will not go better.
     Never(String),
 }
@@ -52,6 +50,20 @@ impl From<LedgerError> for Setback {
         match error {
             LedgerError::Refused(refusal) => Self::Never(refusal.to_string()),
             error => Self::Again(error.to_string(), None),
+        }
+    }
+}
+
+impl From<CallError> for Setback {
+    fn from(error: CallError) -> Self {
+        let later = |after: Option<Duration>| after.and_then(|after| TimeDelta::from_std(after).ok());
+        match error {
+            CallError::Again { after, why, counts: false } => {
+                Self::Wait(why, later(after).unwrap_or(A_MOMENT))
+            }
+            CallError::Again { after, why, counts: true } => Self::Again(why, later(after)),
+            CallError::NeedsPerson { why } => Self::Again(why, None),
+            CallError::Never { why } => Self::Never(why),
         }
     }
 }
@@ -83,6 +95,7 @@ impl Operations {
             Err(Setback::NotYet) => {
                 (Some(now + A_MOMENT), "a read model has not come far enough".into(), false)
             }
+            Err(Setback::Wait(why, after)) => (Some(now + after.max(A_MOMENT)), why, false),
             Err(Setback::Never(why)) => (None, why, true),
             Err(Setback::Again(why, _)) if leased.attempt >= policy::ATTEMPTS_MAX => {
                 (None, format!("given up after {} attempts; the last: {why}", leased.attempt), true)
@@ -217,26 +230,20 @@ impl Operations {
         let hint = Hint { resource: leased.followed.kind, external };
         let adapter = adapter_of(connection.details.platform);
         let at = self.ledger().clock().now();
-        let secret = |name| self.secret(connection, name);
-        let token = secret("access_token");
-        // Where one key signs both ways, it need not be given twice.
-        let one_key = matches!(connection.details.platform, Platform::Shopee | Platform::TiktokShop);
-        let app_secret = secret("app_secret").or_else(|| one_key.then(|| secret("webhook_secret")).flatten());
-        let access = Access {
-            details: &connection.details,
-            token: token.as_ref(),
-            app_secret: app_secret.as_ref(),
-            now: at,
-        };
+        let api = self.api(connection)?;
         let again = |why: String| Setback::Again(why, None);
-        let call = adapter.look(&hint, &access).ok_or_else(|| {
+        let call = adapter.look(&hint, &api.access()).ok_or_else(|| {
             again(
                 "the connection lacks what it takes to look: its access_token, app, account or app_secret"
                     .to_owned(),
             )
         })?;
-        let endpoint = connection.details.endpoint.as_deref().or_else(|| adapter.endpoint());
-        let (status, body) = self.call(call, endpoint).await?;
+        let answer = api.read(call).await?;
+        let (status, body) = match answer.status.as_u16() {
+            200..=299 => (200, answer.body),
+            status @ (404 | 410) => (status, answer.body),
+            status => return Err(never(&format!("the platform answered {status}"))),
+        };
         let seen = adapter.seen(&hint, &body, at, &connection.details);
         match seen {
             // What the platform says in words it may say otherwise in a moment: too many calls, not there yet.
@@ -246,57 +253,7 @@ impl Operations {
         }
     }
 
-    /// One call. Gives 200 and what is shown, or 404 or 410 and what is said about it.
-    async fn call(&self, call: Call, endpoint: Option<&str>) -> Result<(u16, Vec<u8>), Setback> {
-        let address = if call.target.starts_with('/') {
-            let endpoint =
-                endpoint.ok_or_else(|| Setback::Never("the connection has no endpoint".to_owned()))?;
-            format!("{}{}", endpoint.trim_end_matches('/'), call.target)
-        } else {
-            call.target
-        };
-        let url = Url::parse(&address).map_err(|error| Setback::Never(format!("no address: {error}")))?;
-        let mut request = self.http.request(call.method, url);
-        for (name, value) in call.headers {
-            request = request.header(name, value);
-        }
-        if let Some(body) = call.body {
-            request = request.body(body);
-        }
-        // The error of a request may carry its address, and that a secret.
-        let mut response = request
-            .send()
-            .await
-            .map_err(|error| Setback::Again(format!("no answer: {}", error.without_url()), None))?;
-        let status = response.status().as_u16();
-        let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let wait = wait.map(|seconds: u32| TimeDelta::seconds(i64::from(seconds.min(3_600))));
-        match status {
-            200..=299 | 404 | 410 => {}
-            408 | 425 | 429 | 500.. => {
-                return Err(Setback::Again(format!("the platform answered {status}"), wait));
-            }
-            401 | 403 => {
-                let why = format!("the platform answered {status}; look at the connection's access_token");
-                return Err(Setback::Again(why, None));
-            }
-            _ => return Err(Setback::Never(format!("the platform answered {status}"))),
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| Setback::Again(format!("the answer broke off: {}", error.without_url()), None))?
-        {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(Setback::Never(format!("the answer has more than {ANSWER_BYTES_MAX} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((if status < 300 { 200 } else { status }, body))
-    }
-
-    fn secret(&self, connection: &Connected, name: &str) -> Option<Secret> {
+    pub(crate) fn secret(&self, connection: &Connected, name: &str) -> Option<Secret> {
         let opened = self.keys.open(connection.tenant, connection.secret(name)?);
         opened
             .inspect_err(

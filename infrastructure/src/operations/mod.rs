@@ -1,5 +1,6 @@
 //! Operations: a command in, a receipt out. What a caller may ask for is checked here, what is true is decided in the domain.
 
+pub mod conflicts;
 pub mod connections;
 pub mod deliveries;
 mod directory;
@@ -20,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use onhand_domain::{Refusal, StreamId, stream::Lookup};
 
 use self::{
-    connections::Shops,
+    connections::Apis,
     deliveries::{Candidates, Connections},
     directory::Directory,
     locations::Locations,
@@ -73,7 +74,7 @@ pub struct Operations {
     directory: Arc<Directory>,
     shelves: Arc<ReservationIndex>,
     locations: Arc<Locations>,
-    shops: Arc<Shops>,
+    apis: Arc<Apis>,
     connections: Arc<Connections>,
     candidates: Arc<Candidates>,
     rates: Arc<Rates>,
@@ -112,7 +113,7 @@ impl Operations {
             directory: Arc::default(),
             shelves: Arc::default(),
             locations: Arc::new(locations::unknown()),
-            shops: Arc::default(),
+            apis: Arc::default(),
             connections: Arc::new(deliveries::no_connections()),
             candidates: Arc::new(deliveries::no_candidates()),
             rates: Arc::new(Rates::new(settings.webhook_rate)),

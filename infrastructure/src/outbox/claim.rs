@@ -41,50 +41,37 @@ pub struct Command {
     pub kind: CommandKind,
     /// This one included, from 1.
     pub attempt: i32,
+    /// The account's breaker is not closed; this shows how its platform fares.
+    pub probe: bool,
 }
 
-type Row = (Uuid, Uuid, Uuid, Uuid, String, i32);
+type Row = (Uuid, Uuid, Uuid, Uuid, String, i32, bool);
 
-/// Leases up to `limit` commands that are due at `now`, oldest first, until `now + lease`; none of `busy` connections.
+/// Leases what is due at `now`, until `now + lease`.
+///
+/// Of each account up to `each` commands of a kind, oldest first; of one whose breaker is not closed a single one, to see
+/// how it fares. Nothing of `busy` connections, of those at rest, and of those that have asked to wait.
 ///
 /// One statement, hence one short transaction: nothing is held while a platform is called.
 pub async fn claim(
     pool: &PgPool,
     now: DateTime<Utc>,
     lease: TimeDelta,
-    limit: i64,
+    each: i64,
     busy: &[Uuid],
 ) -> Result<Vec<Command>, sqlx::Error> {
     let token = Uuid::now_v7();
-    let rows: Vec<Row> = sqlx::query_as(
-        "with due as (
-             select o.tenant_id, o.id from outbox o
-             where o.status = 'pending' and o.next_attempt_at <= $1 -- outbox_due_idx
-               and o.connection_id <> all($5)
-               and not exists ( -- order: not while an older command for the same is under way
-                   select from outbox l
-                   where l.tenant_id = o.tenant_id and l.connection_id = o.connection_id
-                     and l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased')
-             order by o.next_attempt_at
-             limit $2
-             for update skip locked -- what another relay is taking is not waited for
-         )
-         update outbox o
-         set status = 'leased', token = $3, leased_until = $4, attempts = o.attempts + 1
-         from due
-         where o.tenant_id = due.tenant_id and o.id = due.id
-         returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.attempts",
-    )
-    .bind(now)
-    .bind(limit)
-    .bind(token)
-    .bind(now + lease)
-    .bind(busy)
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
+    let rows: Vec<Row> = sqlx::query_as(include_str!("claim.sql"))
+        .bind(now)
+        .bind(each)
+        .bind(token)
+        .bind(now + lease)
+        .bind(busy)
+        .fetch_all(pool)
+        .await?;
+    let mut commands: Vec<Command> = rows
         .into_iter()
-        .map(|(tenant, row, connection, listing, kind, attempt)| Command {
+        .map(|(tenant, row, connection, listing, kind, attempt, probe)| Command {
             tenant: TenantId(tenant),
             row,
             token,
@@ -92,8 +79,12 @@ pub async fn claim(
             listing: ListingId(listing),
             kind: if kind == "price" { CommandKind::Price } else { CommandKind::Quantity },
             attempt,
+            probe,
         })
-        .collect())
+        .collect();
+    // The same commands make the same calls: a repeated attempt comes under the same key.
+    commands.sort_unstable_by_key(|command| (command.connection, command.kind, command.row));
+    Ok(commands)
 }
 
 /// Returns commands whose relay has vanished to the queue. Says how many.

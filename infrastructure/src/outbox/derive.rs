@@ -7,11 +7,16 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
-    Event, StreamId, connection::ConnectionEvent, listing::ListingEvent, product::ProductEvent,
+    Event, StreamId,
+    connection::ConnectionEvent,
+    listing::{FigureKind, ListingEvent},
+    product::ProductEvent,
     values::TenantId,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+use super::CommandKind;
 
 /// How long a platform's own change is left alone before it is put right: the order that explains it is
 /// often a moment behind.
@@ -28,6 +33,8 @@ pub(crate) struct Touched {
     listings: BTreeSet<Uuid>,
     /// Listings whose platform shows something that is not from us.
     strayed: BTreeSet<(Uuid, &'static str)>,
+    /// Listings whose figure was in question and is so no more.
+    settled: BTreeSet<(Uuid, &'static str)>,
     /// Connections whose every listing is to show everything.
     connections: BTreeSet<Uuid>,
 }
@@ -52,6 +59,12 @@ impl Touched {
                 ListingEvent::PriceObserved { .. } => {
                     self.strayed.insert((id.0, "price"));
                 }
+                ListingEvent::ConflictOpened(conflict) => {
+                    self.strayed.remove(&(id.0, kind(conflict.shows.kind())));
+                }
+                ListingEvent::ConflictResolved { kind: of, .. } => {
+                    self.settled.insert((id.0, kind(*of)));
+                }
                 ListingEvent::QuantityObserved { echo: true, .. }
                 | ListingEvent::Removed { .. }
                 | ListingEvent::QuantityPushed { .. }
@@ -73,7 +86,15 @@ impl Touched {
         !(self.prices.is_empty()
             && self.listings.is_empty()
             && self.strayed.is_empty()
+            && self.settled.is_empty()
             && self.connections.is_empty())
+    }
+}
+
+fn kind(kind: FigureKind) -> &'static str {
+    match kind {
+        FigureKind::Quantity => CommandKind::Quantity.name(),
+        FigureKind::Price => CommandKind::Price.name(),
     }
 }
 
@@ -87,6 +108,7 @@ pub(crate) async fn derive(
 ) -> Result<(), sqlx::Error> {
     let (price_variants, price_markets): (Vec<_>, Vec<_>) = touched.prices.iter().cloned().unzip();
     let (strayed, strayed_kinds): (Vec<_>, Vec<_>) = touched.strayed.iter().copied().unzip();
+    let (settled, settled_kinds): (Vec<_>, Vec<_>) = touched.settled.iter().copied().unzip();
     sqlx::query(include_str!("derive.sql"))
         .bind(tenant.0)
         .bind(position)
@@ -98,6 +120,8 @@ pub(crate) async fn derive(
         .bind(touched.connections.iter().copied().collect::<Vec<_>>())
         .bind(strayed)
         .bind(strayed_kinds)
+        .bind(settled)
+        .bind(settled_kinds)
         .execute(conn)
         .await?;
     Ok(())

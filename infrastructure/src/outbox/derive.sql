@@ -1,24 +1,27 @@
 -- The listings a batch concerns beyond moved stock. Several reasons may name one listing and kind: the
 -- earliest time counts, and the row is written once.
 with owed as (
-    select t.connection_id, t.listing_id, 'price' as kind, $3 as due
+    select t.connection_id, t.listing_id, 'price' as kind, $3 as due, t.pushes_quantity, t.pushes_price
     from unnest($5::uuid[], $6::text[]) as priced (variant_id, market)
     join outbox_targets t on t.tenant_id = $1 and t.variant_id = priced.variant_id and t.market = priced.market
     union all
-    select t.connection_id, t.listing_id, k.kind, $3
+    select t.connection_id, t.listing_id, k.kind, $3, t.pushes_quantity, t.pushes_price
     from outbox_targets t
     cross join (values ('quantity'), ('price')) as k (kind)
     where t.tenant_id = $1 and (t.listing_id = any($7) or t.connection_id = any($8))
     union all
-    select t.connection_id, t.listing_id, s.kind, $4
+    select t.connection_id, t.listing_id, s.kind, $4, t.pushes_quantity, t.pushes_price
     from unnest($9::uuid[], $10::text[]) as s (listing_id, kind)
+    join outbox_targets t on t.tenant_id = $1 and t.listing_id = s.listing_id
+    union all
+    select t.connection_id, t.listing_id, s.kind, $3, t.pushes_quantity, t.pushes_price
+    from unnest($11::uuid[], $12::text[]) as s (listing_id, kind)
     join outbox_targets t on t.tenant_id = $1 and t.listing_id = s.listing_id
 )
 insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
 select $1, gen_random_uuid(), o.connection_id, o.listing_id, o.kind, 'pending', $2, min(o.due), $3
 from owed o
-join connections c on c.tenant_id = $1 and c.id = o.connection_id
-where (o.kind = 'quantity' and c.pushes_quantity) or (o.kind = 'price' and c.pushes_price)
+where (o.kind = 'quantity' and o.pushes_quantity) or (o.kind = 'price' and o.pushes_price)
 group by o.connection_id, o.listing_id, o.kind
 on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
     do update set position = excluded.position,

@@ -1,5 +1,7 @@
 //! The outbox: what platforms are still to be told, written by the very commit that made it true.
 
+pub mod breakers;
+pub mod budgets;
 mod claim;
 mod derive;
 pub mod follow_ups;
@@ -7,5 +9,5 @@ mod settle;
 
 pub use claim::{Command, CommandKind, claim, give_back_expired};
 pub(crate) use derive::{Touched, derive};
-pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};
+pub(crate) use settle::{hurry, settle};

@@ -4,6 +4,7 @@
 //! it panic. The tests know the platforms by their port alone.
 
 mod hard;
+mod outbound;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use chrono::{DateTime, Utc};

@@ -12,8 +12,8 @@ use super::{Page, QueryError, Window};
 use crate::ledger::SealedSecret;
 
 /// What secrets of a connection are called.
-pub const SECRET_NAMES: [&str; 4] =
-    ["webhook_secret", "previous_webhook_secret", "access_token", "app_secret"];
+pub const SECRET_NAMES: [&str; 5] =
+    ["webhook_secret", "previous_webhook_secret", "access_token", "refresh_token", "app_secret"];
 
 /// The most connections one unaddressed webhook is tried against.
 const CANDIDATES_MAX: i64 = 64;
@@ -64,6 +64,7 @@ pub struct ConnectionView {
     pub market: String,
     pub currency: String,
     pub enabled: bool,
+    pub paused: bool,
     pub rules: Json<SyncRules>,
 }
 
@@ -79,7 +80,7 @@ struct ConnectedRow {
 }
 
 const CONNECTED: &str = "select c.tenant_id, c.id, c.platform, c.name, c.brand, c.account, c.app, c.endpoint, \
-     c.platform_location, c.location, c.market, c.currency, c.enabled, c.rules, \
+     c.platform_location, c.location, c.market, c.currency, c.enabled, c.paused, c.rules, \
      s.name as secret_name, s.key_id, s.nonce, s.sealed \
      from connections c \
      left join connection_secrets s on s.tenant_id = c.tenant_id and s.connection_id = c.id";
@@ -128,7 +129,7 @@ pub async fn connected_to(pool: &PgPool, platform: Platform) -> Result<Vec<Conne
 pub async fn list(pool: &PgPool, window: &Window) -> Result<Page<ConnectionView>, QueryError> {
     let rows = sqlx::query_as(
         "select id, platform, name, brand, account, app, endpoint, platform_location, location, market, currency,
-                enabled, rules
+                enabled, paused, rules
          from connections
          where tenant_id = $1 and ($2::text is null or brand = $2) and ($3::uuid is null or id > $3)
          order by id limit $4",
@@ -150,7 +151,7 @@ fn gather(rows: Vec<ConnectedRow>) -> Result<Vec<Connected>, sqlx::Error> {
         match gathered.last_mut().filter(|last| last.id == id && last.tenant == tenant) {
             Some(last) => last.secrets.extend(secret),
             None => {
-                let rules = row.view.rules.0;
+                let rules = row.view.rules.0.clone();
                 let details = details(row.view).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
                 gathered.push(Connected {
                     tenant,

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
-use onhand_domain::values::{ConnectionId, ExternalId, ListingId, Money, TenantId};
+use onhand_domain::{
+    connection::{Subject, SyncRules},
+    values::{ConnectionId, ExternalId, ListingId, Money, Sku, TenantId},
+};
 use serde::Serialize;
 use sqlx::{FromRow, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{Page, QueryError, Window};
+use crate::platforms::outbound::Handle;
 
 /// A listing as a reader sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -105,12 +109,12 @@ fn gathered(rows: Vec<(String, Uuid)>) -> HashMap<String, Vec<ListingId>> {
 /// What a listing is to show, and what it is believed to show.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Their product.
-    pub external_product: ExternalId,
-    /// Their variant.
-    pub external_variant: ExternalId,
-    /// Their handle on its stock.
-    pub external_inventory: Option<ExternalId>,
+    /// Which connection's.
+    pub connection: ConnectionId,
+    /// As the platform knows it.
+    pub handle: Handle,
+    /// As the seller knows it.
+    pub sku: Sku,
     /// Available units, less the connection's safety buffer; never below 0. None if the shelf has no history:
     /// unknown is not zero, and a shop that is connected with its own stock is not emptied.
     pub quantity: Option<i64>,
@@ -124,7 +128,8 @@ pub struct Target {
     pub price_as_of: i64,
     /// The price it is believed to show.
     pub shown_price: Option<Money>,
-    /// Whether the rules and the switch allow quantities to be pushed, and the platform still offers it.
+    /// Whether the rules, their conditions and the switch allow quantities to be pushed, the platform still offers it, and nobody
+    /// has to judge a foreign change first.
     pub pushes_quantity: bool,
     /// The same, for prices.
     pub pushes_price: bool,
@@ -133,6 +138,7 @@ pub struct Target {
 #[derive(FromRow)]
 struct TargetRow {
     id: Uuid,
+    connection_id: Uuid,
     external_product: String,
     external_variant: String,
     external_inventory: Option<String>,
@@ -144,6 +150,11 @@ struct TargetRow {
     shown_price: Option<Json<Money>>,
     pushes_quantity: bool,
     pushes_price: bool,
+    sku: String,
+    brand: Option<String>,
+    category: Option<String>,
+    tags: Vec<String>,
+    rules: Json<SyncRules>,
 }
 
 /// The present truth for some listings, all as of one moment: one statement, one snapshot.
@@ -153,7 +164,7 @@ pub async fn targets(
     listings: &[ListingId],
 ) -> Result<HashMap<ListingId, Target>, sqlx::Error> {
     let rows: Vec<TargetRow> = sqlx::query_as(
-        "select l.id, l.external_product, l.external_variant, l.external_inventory,
+        "select l.id, l.connection_id, l.external_product, l.external_variant, l.external_inventory,
                 case when s.variant_id is not null then
                     greatest(s.on_hand - s.reserved - (c.rules->>'safetyBuffer')::bigint, 0) end as quantity,
                 coalesce((select position from checkpoints
@@ -163,11 +174,13 @@ pub async fn targets(
                 case when v.prices->c.market->>'currency' = c.currency then v.prices->c.market end as price,
                 (select position from ledger_heads where tenant_id = $1) as price_as_of,
                 l.shown_price,
-                not l.removed and c.enabled and c.pushes_quantity as pushes_quantity,
-                not l.removed and c.enabled and c.pushes_price as pushes_price
+                not l.removed and c.enabled and c.pushes_quantity and l.quantity_conflict is null as pushes_quantity,
+                not l.removed and c.enabled and c.pushes_price and l.price_conflict is null as pushes_price,
+                v.sku, p.brand, p.category, coalesce(p.tags, '{}') as tags, c.rules
          from listings l
          join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
          join variants v on v.tenant_id = l.tenant_id and v.id = l.variant_id
+         left join products p on p.tenant_id = v.tenant_id and p.id = v.product_id
          left join stock_levels s
              on s.tenant_id = l.tenant_id and s.variant_id = l.variant_id and s.location = c.location
          where l.tenant_id = $1 and l.id = any($2)",
@@ -181,17 +194,30 @@ pub async fn targets(
 
 fn target(row: &TargetRow) -> Result<Target, sqlx::Error> {
     let id = |text: &str| ExternalId::new(text).map_err(|error| sqlx::Error::Decode(Box::new(error)));
+    let sku = Sku::new(&row.sku).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let price = row.price.as_ref().map(|price| price.0);
+    let fits = row.rules.conditions.fit(&Subject {
+        sku: &sku,
+        brand: row.brand.as_deref(),
+        category: row.category.as_deref(),
+        tags: &row.tags,
+        price,
+    });
     Ok(Target {
-        external_product: id(&row.external_product)?,
-        external_variant: id(&row.external_variant)?,
-        external_inventory: row.external_inventory.as_deref().map(id).transpose()?,
+        connection: ConnectionId(row.connection_id),
+        handle: Handle {
+            product: id(&row.external_product)?,
+            variant: id(&row.external_variant)?,
+            inventory: row.external_inventory.as_deref().map(id).transpose()?,
+        },
         quantity: row.quantity,
         quantity_as_of: row.quantity_as_of,
         shown_quantity: row.shown_quantity,
-        price: row.price.as_ref().map(|price| price.0),
+        price,
         price_as_of: row.price_as_of,
         shown_price: row.shown_price.as_ref().map(|price| price.0),
-        pushes_quantity: row.pushes_quantity,
-        pushes_price: row.pushes_price,
+        pushes_quantity: row.pushes_quantity && fits,
+        pushes_price: row.pushes_price && fits,
+        sku,
     })
 }

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod audit_log;
 pub mod checkpoints;
+pub mod conflicts;
 pub mod connections;
 pub mod deliveries;
 pub mod flags;

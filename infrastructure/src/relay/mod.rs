@@ -3,6 +3,7 @@
 //! Claim under a lease, read the newest truth, call, then record and settle in one commit. No transaction
 //! is held while a platform is called; whoever dies in between leaves a lease that runs out.
 
+pub mod breaker;
 pub mod policy;
 mod push;
 
@@ -21,19 +22,19 @@ use uuid::Uuid;
 use crate::{
     ledger::LedgerError,
     operations::Operations,
-    outbox::{self, Command, CommandKind},
+    outbox::{self, Command},
 };
 
-/// Commands leased in one step.
+/// Commands of one kind leased for one account at a time.
 const CLAIM_MAX: i64 = 200;
 /// Longer than a call may take, retries within it included.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// Groups under way at the same time, over all platforms.
-const CALLS_MAX: usize = 16;
+/// Accounts that are called at the same time.
+const ACCOUNTS_MAX: usize = 32;
 /// How long an idle relay waits before it looks again.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// Commands for one account and kind, oldest first.
+/// Commands for one account, quantities before prices.
 type Group = Vec<Command>;
 
 /// Takes commands to platforms. Several may run, in one process or many.
@@ -62,11 +63,11 @@ impl Relay {
     /// Works until told to stop, then waits for the calls under way.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut calls = JoinSet::new();
-        let busy: Arc<Mutex<HashSet<(ConnectionId, CommandKind)>>> = Arc::default();
+        let busy: Arc<Mutex<HashSet<ConnectionId>>> = Arc::default();
         while !*stop.borrow() {
             while calls.try_join_next().is_some() {}
             let begun = Instant::now();
-            let room = calls.len() < CALLS_MAX;
+            let room = calls.len() < ACCOUNTS_MAX;
             let claimed = if room { self.claim(&busy_connections(&busy)).await } else { Ok(vec![]) };
             let groups = match claimed {
                 Ok(groups) => groups,
@@ -84,9 +85,7 @@ impl Relay {
                 }
             }
             for group in groups {
-                let Some(key) = group.first().map(|command| (command.connection, command.kind)) else {
-                    continue;
-                };
+                let Some(key) = group.first().map(|command| command.connection) else { continue };
                 busy.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
                 let (relay, busy) = (self.clone(), Arc::clone(&busy));
                 calls.spawn(async move {
@@ -107,14 +106,14 @@ impl Relay {
         if let Err(error) = outbox::give_back_expired(pool, now).await {
             tracing::warn!(%error, "expired leases stay for now; they are given back next time");
         }
-        let mut groups: BTreeMap<(TenantId, ConnectionId, CommandKind), Group> = BTreeMap::new();
+        let mut groups: BTreeMap<(TenantId, ConnectionId), Group> = BTreeMap::new();
         for command in outbox::claim(pool, now, LEASE, CLAIM_MAX, busy).await? {
-            groups.entry((command.tenant, command.connection, command.kind)).or_default().push(command);
+            groups.entry((command.tenant, command.connection)).or_default().push(command);
         }
         Ok(groups.into_values().collect())
     }
 }
 
-fn busy_connections(busy: &Mutex<HashSet<(ConnectionId, CommandKind)>>) -> Vec<Uuid> {
-    busy.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(connection, _)| connection.0).collect()
+fn busy_connections(busy: &Mutex<HashSet<ConnectionId>>) -> Vec<Uuid> {
+    busy.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|connection| connection.0).collect()
 }

@@ -5,17 +5,23 @@ use std::time::Duration;
 use backoff::{ExponentialBackoffBuilder, backoff::Backoff};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{outbox::Verdict, platforms::shopify::outbound::CallError};
+use crate::{outbox::Verdict, platforms::outbound::CallError};
 
 /// Attempts that count, before a command is given up: with the delays below, about half an hour.
 pub const ATTEMPTS_MAX: i32 = 12;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const DELAY_MAX: Duration = Duration::from_secs(300);
+/// When what a person has to see to is looked at again.
+const PERSON_DELAY: TimeDelta = TimeDelta::minutes(5);
 
 /// What follows from a failed attempt, the `attempt`th that counts.
 pub fn next(attempt: i32, error: &CallError, now: DateTime<Utc>) -> Verdict {
     match error {
-        CallError::Never { why } | CallError::NeedsPerson { why } => Verdict::Dead { error: why.clone() },
+        CallError::Never { why } => Verdict::Dead { error: why.clone() },
+        // It is about the account, not about this: everything is kept until somebody has seen to it.
+        CallError::NeedsPerson { why } => {
+            Verdict::Again { at: now + PERSON_DELAY, error: why.clone(), counts: false }
+        }
         CallError::Again { why, counts: true, .. } if attempt >= ATTEMPTS_MAX => {
             Verdict::Dead { error: format!("given up after {attempt} attempts; the last: {why}") }
         }
@@ -77,6 +83,12 @@ mod tests {
     fn the_last_attempt_is_the_last_unless_it_does_not_count() {
         assert_eq!(delay_ms(ATTEMPTS_MAX, &again(None, true)), None);
         assert!(delay_ms(ATTEMPTS_MAX, &again(Some(Duration::ZERO), false)).is_some());
+    }
+
+    #[test]
+    fn what_a_person_has_to_see_to_is_kept_however_often_it_was_tried() {
+        let error = CallError::NeedsPerson { why: "401".into() };
+        assert!(matches!(next(99, &error, DateTime::UNIX_EPOCH), Verdict::Again { counts: false, .. }));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One account, one kind: from leased commands to recorded results.
+//! One account: from leased commands to recorded results.
 
 use std::{
     collections::HashMap,
@@ -6,16 +6,21 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{Event, StreamId, catalog::Changes, listing::ListingEvent, values::ListingId};
+use onhand_domain::{
+    Event, StreamId,
+    catalog::Changes,
+    listing::ListingEvent,
+    values::{ListingId, Money, TenantId},
+};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Group, Relay, policy};
+use super::{Group, Relay, breaker::Report, policy};
 use crate::{
     ledger::{Attachments, Context, Decision, Head, LedgerError},
     operations::Caller,
-    outbox::{Command, CommandKind, Settlement, Verdict},
-    platforms::shopify::outbound::{CallError, Outcome, PriceAsk, QUANTITIES_MAX, QuantityAsk, Shop},
+    outbox::{Command, CommandKind, Settlement, Verdict, breakers},
+    platforms::outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
     queries::{
         checkpoints,
         connections::connected,
@@ -29,11 +34,23 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(15);
 /// How long the read model is waited for, and when a command that is still ahead of it is looked at again.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
-/// Results of one group: entries for the ledger, and what becomes of the rows.
+/// Names of calls are derived from this and from the first command that they serve.
+const CALLS: Uuid = Uuid::from_u128(0x6f6e_6861_6e64_2f70_7573_6865_732f_6361);
+
+/// What is true for all commands of a group.
+struct Attempt {
+    now: DateTime<Utc>,
+    /// Everything up to here was owed when the commands were leased.
+    owed: i64,
+    targets: HashMap<ListingId, Target>,
+}
+
+/// Results of one group: entries for the ledger, what becomes of the rows, and how the platform fares.
 #[derive(Default)]
 struct Results {
     changes: Changes,
     settlements: Vec<Settlement>,
+    report: Report,
 }
 
 impl Relay {
@@ -42,36 +59,51 @@ impl Relay {
     /// `begun` is when the lease began; calls that would outlast it are not made.
     pub(super) async fn deliver(&self, group: Group, begun: Instant) -> Result<(), LedgerError> {
         let Some(first) = group.first() else { return Ok(()) };
-        let (tenant, connection, kind) = (first.tenant, first.connection, first.kind);
-        let now = self.operations.ledger().clock().now();
+        let (tenant, connection, probe) = (first.tenant, first.connection, first.probe);
+        let pool = self.operations.ledger().pool();
+        let attempt = self.attempt(tenant, &group).await?;
+        let mut results = Results::default();
+        match connected(pool, connection).await? {
+            None => give_up(&mut results, &group, &attempt, &CallError::never("the connection is gone")),
+            Some(connected) => {
+                match (outbound_of(connected.details.platform), self.operations.api(&connected)) {
+                    (Some(outbound), Ok(api)) => {
+                        let api = api.until(begun + BEGIN_WITHIN);
+                        push(&mut results, outbound, &api, (&group, &attempt)).await;
+                    }
+                    (None, _) => {
+                        let error = CallError::never("nothing can be pushed to this platform");
+                        give_up(&mut results, &group, &attempt, &error);
+                    }
+                    (_, Err(error)) => give_up(&mut results, &group, &attempt, &error),
+                }
+            }
+        }
+        let report = std::mem::take(&mut results.report);
+        self.record(tenant, results).await?;
+        if report.is_trouble() || probe {
+            let now = self.operations.ledger().clock().now();
+            let turn = breakers::note(pool, (tenant, connection), &report, now).await?;
+            if let Some(turn) = turn {
+                self.operations.note_turn(tenant, connection, turn).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, tenant: TenantId, group: &Group) -> Result<Attempt, LedgerError> {
         let pool = self.operations.ledger().pool();
         let listings: Vec<ListingId> = group.iter().map(|command| command.listing).collect();
         // Everything that was owed when these commands were leased is to be in what is read now.
         let owed = Head::settled(&mut *pool.acquire().await?, tenant).await?;
-        if kind == CommandKind::Quantity {
+        if group.iter().any(|command| command.kind == CommandKind::Quantity) {
             checkpoints::reached(pool, tenant, "stock_levels", owed, CATCH_UP).await?;
         }
         let targets = targets(pool, tenant, &listings).await?;
-        let shop = match connected(pool, connection).await? {
-            Some(connected) => self.operations.shop(&connected).map_err(|refusal| refusal.to_string()),
-            None => Ok(None),
-        };
-        let results = match shop {
-            Ok(Some(shop)) => match kind {
-                CommandKind::Quantity => push_quantities(&shop, &group, &targets, (begun, now, owed)).await,
-                CommandKind::Price => push_prices(&shop, &group, &targets, (begun, now)).await,
-            },
-            Ok(None) => give_up(&group, "the connection has no endpoint or no access token", now),
-            Err(why) => give_up(&group, why.as_str(), now),
-        };
-        self.record(tenant, results).await
+        Ok(Attempt { now: self.operations.ledger().clock().now(), owed, targets })
     }
 
-    async fn record(
-        &self,
-        tenant: onhand_domain::values::TenantId,
-        results: Results,
-    ) -> Result<(), LedgerError> {
+    async fn record(&self, tenant: TenantId, results: Results) -> Result<(), LedgerError> {
         let reads: Vec<StreamId> = results.changes.iter().map(|(stream, _)| stream.clone()).collect();
         let caller = Caller::new(Context::internal(tenant, "relay"));
         for settlement in &results.settlements {
@@ -99,6 +131,131 @@ impl Relay {
     }
 }
 
+/// Quantities first: what is sold twice costs more than what is sold too cheaply.
+async fn push(
+    results: &mut Results,
+    outbound: &dyn Outbound,
+    api: &Api,
+    (group, attempt): (&Group, &Attempt),
+) {
+    let of_kind = |kind| group.iter().filter(move |command| command.kind == kind);
+    push_quantities(results, outbound, api, (of_kind(CommandKind::Quantity).collect(), attempt)).await;
+    push_prices(results, outbound, api, (of_kind(CommandKind::Price).collect(), attempt)).await;
+}
+
+async fn push_quantities(
+    results: &mut Results,
+    outbound: &dyn Outbound,
+    api: &Api,
+    (group, attempt): (Vec<&Command>, &Attempt),
+) {
+    let (mut commands, mut asks) = (vec![], vec![]);
+    for command in group {
+        let Some(target) = attempt.target(command).filter(|target| target.pushes_quantity) else {
+            results.settle(command, Verdict::Done); // Nothing is owed: the listing is gone, or the rules have changed.
+            continue;
+        };
+        match target.quantity.filter(|quantity| target.shown_quantity != Some(*quantity)) {
+            Some(quantity) => {
+                commands.push((command, target));
+                asks.push(QuantityAsk {
+                    handle: target.handle.clone(),
+                    quantity,
+                    believed: target.shown_quantity,
+                });
+            }
+            // It is shown; or the shelf has no history, or the read model has not seen its first entry yet.
+            None => results.shown(command, target, attempt),
+        }
+    }
+    let Some((first, _)) = commands.first() else { return };
+    let outcomes = outbound.set_quantities(api, &asks, call_key(first)).await;
+    for ((command, target), outcome) in commands.iter().zip(outcomes) {
+        results.report.of(&outcome);
+        match outcome {
+            Outcome::Shown(quantity) => {
+                let as_of = target.quantity_as_of;
+                results.note(command, ListingEvent::QuantityPushed { quantity, as_of });
+                results.shown(command, target, attempt);
+            }
+            Outcome::Stale { observed } => {
+                let event =
+                    ListingEvent::QuantityObserved { quantity: observed, at: attempt.now, echo: false };
+                results.stale(command, event, attempt);
+            }
+            Outcome::Failed(error) => results.failed(command, &error, attempt),
+        }
+    }
+}
+
+async fn push_prices(
+    results: &mut Results,
+    outbound: &dyn Outbound,
+    api: &Api,
+    (group, attempt): (Vec<&Command>, &Attempt),
+) {
+    let (mut commands, mut asks) = (vec![], vec![]);
+    for command in group {
+        let target = attempt.target(command).filter(|target| target.pushes_price);
+        let owed = target.and_then(|target| Some((target, target.price?)));
+        match owed.filter(|(target, price)| target.shown_price != Some(*price)) {
+            Some((target, price)) => {
+                commands.push((command, target));
+                asks.push(PriceAsk { handle: target.handle.clone(), price });
+            }
+            // No listing, no price in its market, or it is shown already: nothing is owed.
+            None => results.settle(command, Verdict::Done),
+        }
+    }
+    let Some((first, _)) = commands.first() else { return };
+    let outcomes: Vec<Outcome<Money>> = outbound.set_prices(api, &asks, call_key(first)).await;
+    for ((command, target), outcome) in commands.iter().zip(outcomes) {
+        results.report.of(&outcome);
+        match outcome {
+            Outcome::Shown(price) => {
+                results.note(command, ListingEvent::PricePushed { price, as_of: target.price_as_of });
+                results.settle(command, Verdict::Done);
+            }
+            Outcome::Stale { observed } => {
+                let event = ListingEvent::PriceObserved { price: observed, at: attempt.now };
+                results.stale(command, event, attempt);
+            }
+            Outcome::Failed(error) => results.failed(command, &error, attempt),
+        }
+    }
+}
+
+fn give_up(results: &mut Results, group: &Group, attempt: &Attempt, error: &CallError) {
+    results.report.of(&Outcome::<()>::Failed(error.clone()));
+    group.iter().for_each(|command| results.failed(command, error, attempt));
+}
+
+impl Attempt {
+    fn target(&self, command: &Command) -> Option<&Target> {
+        self.targets.get(&command.listing)
+    }
+}
+
+impl Report {
+    /// Takes in how one thing asked has fared.
+    fn of<T>(&mut self, outcome: &Outcome<T>) {
+        match outcome {
+            Outcome::Shown(_) | Outcome::Stale { .. } | Outcome::Failed(CallError::Never { .. }) => {
+                self.answered = true;
+            }
+            Outcome::Failed(CallError::NeedsPerson { why }) => {
+                self.needs_person = true;
+                self.reason = Some(why.clone());
+            }
+            Outcome::Failed(CallError::Again { after, why, counts }) => {
+                self.failed |= *counts;
+                self.hold = self.hold.max(after.filter(|after| !counts && !after.is_zero()));
+                self.reason = Some(why.clone());
+            }
+        }
+    }
+}
+
 impl Results {
     fn settle(&mut self, command: &Command, verdict: Verdict) {
         self.settlements.push(Settlement { row: command.row, token: command.token, verdict });
@@ -108,32 +265,25 @@ impl Results {
         self.changes.push((StreamId::Listing(command.listing), Event::Listing(event)));
     }
 
-    /// The platform shows what is true as of `as_of`. If something newer was `owed`, which the read model did not
+    /// The platform shows what is true as of the target's position. If something newer was owed, which the read model did not
     /// know yet, the command stays open: a variant that sells all the time is still told about all the time.
-    fn shown(&mut self, command: &Command, as_of: i64, owed: i64, now: DateTime<Utc>) {
-        if as_of >= owed {
+    fn shown(&mut self, command: &Command, target: &Target, attempt: &Attempt) {
+        if target.quantity_as_of >= attempt.owed {
             return self.settle(command, Verdict::Done);
         }
-        let behind = CallError::Again {
-            after: Some(CATCH_UP),
-            why: "the stock levels are behind this command".to_owned(),
-            counts: false,
-        };
-        self.settle(command, policy::next(command.attempt, &behind, now));
+        let behind = CallError::wait(CATCH_UP, "the stock levels are behind this command");
+        self.settle(command, policy::next(command.attempt, &behind, attempt.now));
     }
 
-    /// Not this time: what came before has taken too long.
-    fn later(&mut self, command: &Command, now: DateTime<Utc>) {
-        let later = CallError::Again {
-            after: Some(Duration::ZERO),
-            why: "other calls took too long".to_owned(),
-            counts: false,
+    fn failed(&mut self, command: &Command, error: &CallError, attempt: &Attempt) {
+        let verdict = match error {
+            // How the platform fares says nothing against the one command that was to show it.
+            CallError::Again { after, why, counts: true } if command.probe => {
+                let error = CallError::Again { after: *after, why: why.clone(), counts: false };
+                policy::next(command.attempt, &error, attempt.now)
+            }
+            error => policy::next(command.attempt, error, attempt.now),
         };
-        self.settle(command, policy::next(command.attempt, &later, now));
-    }
-
-    fn failed(&mut self, command: &Command, error: &CallError, now: DateTime<Utc>) {
-        let verdict = policy::next(command.attempt, error, now);
         if let Verdict::Dead { error } = &verdict {
             let (kind, reason) = (command.kind.name().to_owned(), error.clone());
             self.note(command, ListingEvent::PushFailed { kind, reason, attempts: command.attempt });
@@ -141,142 +291,17 @@ impl Results {
         self.settle(command, verdict);
     }
 
-    fn stale(&mut self, command: &Command, event: ListingEvent, now: DateTime<Utc>) {
+    fn stale(&mut self, command: &Command, event: ListingEvent, attempt: &Attempt) {
         // Somebody changed it there, or our own last call was applied and its answer lost. What it shows is
         // noted; the next attempt starts from that, a moment later, when the order behind it may have come.
         self.note(command, event);
-        let stale = CallError::Again {
-            after: None,
-            why: "the platform shows something else than believed".to_owned(),
-            counts: true,
-        };
-        self.settle(command, policy::next(command.attempt, &stale, now));
+        let stale = CallError::failed("the platform shows something else than believed");
+        self.settle(command, policy::next(command.attempt, &stale, attempt.now));
     }
 }
 
-async fn push_quantities(
-    shop: &Shop,
-    group: &[Command],
-    targets: &HashMap<ListingId, Target>,
-    (begun, now, owed): (Instant, DateTime<Utc>, i64),
-) -> Results {
-    let mut results = Results::default();
-    let mut asks = Vec::new();
-    for command in group {
-        let Some(target) = targets.get(&command.listing).filter(|target| target.pushes_quantity) else {
-            results.settle(command, Verdict::Done); // Nothing is owed: the listing is gone, or the rules have changed.
-            continue;
-        };
-        let Some(quantity) = target.quantity else {
-            // The shelf has no history, or the read model has not seen its first entry yet.
-            results.shown(command, target.quantity_as_of, owed, now);
-            continue;
-        };
-        if target.shown_quantity == Some(quantity) {
-            results.shown(command, target.quantity_as_of, owed, now);
-            continue;
-        }
-        match &target.external_inventory {
-            Some(inventory) => asks.push((
-                command,
-                target,
-                QuantityAsk { inventory: inventory.clone(), quantity, believed: target.shown_quantity },
-            )),
-            None => {
-                let why = "the platform gave no inventory item for this listing".to_owned();
-                results.failed(command, &CallError::Never { why }, now);
-            }
-        }
-    }
-    for chunk in asks.chunks(QUANTITIES_MAX) {
-        if begun.elapsed() > BEGIN_WITHIN {
-            chunk.iter().for_each(|(command, _, _)| results.later(command, now));
-            continue;
-        }
-        let asks: Vec<QuantityAsk> = chunk.iter().map(|(_, _, ask)| ask.clone()).collect();
-        let (reference, key) = chunk.first().map_or_else(Default::default, |(command, target, _)| {
-            (format!("onhand://ledger/{}", target.quantity_as_of), call_key(command))
-        });
-        let outcomes = shop.set_quantities(&asks, &reference, key).await;
-        for ((command, target, _), outcome) in chunk.iter().zip(outcomes) {
-            match outcome {
-                Outcome::Shown(quantity) => {
-                    results.note(
-                        command,
-                        ListingEvent::QuantityPushed { quantity, as_of: target.quantity_as_of },
-                    );
-                    results.shown(command, target.quantity_as_of, owed, now);
-                }
-                Outcome::Stale { observed } => {
-                    let event = ListingEvent::QuantityObserved { quantity: observed, at: now, echo: false };
-                    results.stale(command, event, now);
-                }
-                Outcome::Failed(error) => results.failed(command, &error, now),
-            }
-        }
-    }
-    results
-}
-
-async fn push_prices(
-    shop: &Shop,
-    group: &[Command],
-    targets: &HashMap<ListingId, Target>,
-    (begun, now): (Instant, DateTime<Utc>),
-) -> Results {
-    let mut results = Results::default();
-    let mut asks: Vec<(&Command, &Target, PriceAsk)> = Vec::new();
-    for command in group {
-        let target = targets.get(&command.listing).filter(|target| target.pushes_price);
-        let Some((target, price)) = target.and_then(|target| Some((target, target.price?))) else {
-            results.settle(command, Verdict::Done); // No listing, or no price in its market: nothing is owed.
-            continue;
-        };
-        if target.shown_price == Some(price) {
-            results.settle(command, Verdict::Done);
-            continue;
-        }
-        let ask = PriceAsk {
-            product: target.external_product.clone(),
-            variant: target.external_variant.clone(),
-            price,
-        };
-        asks.push((command, target, ask));
-    }
-    // One call a product: the platform takes the variants of one product at a time.
-    asks.sort_by(|(_, _, a), (_, _, b)| a.product.cmp(&b.product));
-    for product in asks.chunk_by(|(_, _, a), (_, _, b)| a.product == b.product) {
-        if begun.elapsed() > BEGIN_WITHIN {
-            product.iter().for_each(|(command, _, _)| results.later(command, now));
-            continue;
-        }
-        let calls: Vec<PriceAsk> = product.iter().map(|(_, _, ask)| ask.clone()).collect();
-        for ((command, target, _), outcome) in product.iter().zip(shop.set_prices(&calls).await) {
-            match outcome {
-                Outcome::Shown(price) => {
-                    results.note(command, ListingEvent::PricePushed { price, as_of: target.price_as_of });
-                    results.settle(command, Verdict::Done);
-                }
-                Outcome::Stale { observed } => {
-                    results.stale(command, ListingEvent::PriceObserved { price: observed, at: now }, now);
-                }
-                Outcome::Failed(error) => results.failed(command, &error, now),
-            }
-        }
-    }
-    results
-}
-
-fn give_up(group: &[Command], why: &str, now: DateTime<Utc>) -> Results {
-    let mut results = Results::default();
-    for command in group {
-        results.failed(command, &CallError::NeedsPerson { why: why.to_owned() }, now);
-    }
-    results
-}
-
-/// Names one call: the platform answers a repeat of it as it answered the first. Each attempt is a call of
-/// its own; what makes a repeated attempt harmless is the compare, not the key.
-fn call_key(command: &Command) -> Uuid {
-    Uuid::new_v5(&command.row, format!("{}/{}", command.token, command.attempt).as_bytes())
+/// Names the calls of one attempt. Adapters add what each call says, so that the same words come under the same name, also
+/// after the process that said them first has died.
+fn call_key(first: &Command) -> Uuid {
+    Uuid::new_v5(&CALLS, first.row.as_bytes())
 }

@@ -3,10 +3,10 @@
 use futures_util::future::BoxFuture;
 use onhand_domain::{
     State, StreamId,
-    connection::{Connection, Platform},
+    connection::Connection,
     values::{ConnectionId, TenantId},
 };
-use onhand_infrastructure::ledger::StateTable;
+use onhand_infrastructure::{ledger::StateTable, platforms::outbound::outbound_of};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -29,18 +29,20 @@ fn write<'c>(
             .collect();
         sqlx::query(
             "insert into connections (tenant_id, id, platform, name, brand, account, app, endpoint, platform_location,
-                                      location, market, currency, rules, pushes_quantity, pushes_price, enabled)
+                                      location, market, currency, rules, pushes_quantity, pushes_price, enabled, paused)
              select $1, r.id, r.platform, r.name, r.brand, r.account, r.app, r.endpoint, r.platform_location,
-                    r.location, r.market, r.currency, r.rules, r.pushes_quantity, r.pushes_price, r.enabled
+                    r.location, r.market, r.currency, r.rules, r.pushes_quantity, r.pushes_price, r.enabled,
+                    r.paused
              from jsonb_to_recordset($2) as r (id uuid, platform text, name text, brand text, account text,
                  app text, endpoint text, platform_location text, location text, market text, currency text, rules jsonb,
-                 pushes_quantity boolean, pushes_price boolean, enabled boolean)
+                 pushes_quantity boolean, pushes_price boolean, enabled boolean, paused boolean)
              on conflict (tenant_id, id) do update
                  set name = excluded.name, brand = excluded.brand, account = excluded.account, app = excluded.app,
                      endpoint = excluded.endpoint, platform_location = excluded.platform_location,
                      location = excluded.location, market = excluded.market, currency = excluded.currency,
                      rules = excluded.rules, pushes_quantity = excluded.pushes_quantity,
-                     pushes_price = excluded.pushes_price, enabled = excluded.enabled",
+                     pushes_price = excluded.pushes_price, enabled = excluded.enabled,
+                     paused = excluded.paused",
         )
         .bind(tenant.0)
         .bind(Value::Array(rows))
@@ -52,14 +54,14 @@ fn write<'c>(
 
 fn row(id: ConnectionId, connection: &Connection) -> Option<Value> {
     let details = connection.details.as_ref()?;
-    let rules = connection.rules;
-    let pushes = details.platform == Platform::Shopify && rules.realtime_sync_enabled;
+    let rules = &connection.rules;
+    let pushes = outbound_of(details.platform).is_some() && rules.realtime_sync_enabled;
     Some(json!({
         "id": id, "platform": details.platform, "name": details.name, "brand": details.brand,
         "account": details.account, "app": details.app, "endpoint": details.endpoint, "platform_location": details.platform_location,
         "location": details.location, "market": details.market, "currency": details.currency, "rules": rules,
         "pushes_quantity": pushes && rules.propagate_inventory,
         "pushes_price": pushes && rules.propagate_updates,
-        "enabled": connection.enabled,
+        "enabled": connection.enabled, "paused": connection.paused,
     }))
 }

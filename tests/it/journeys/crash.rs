@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::join_all;
 use onhand_infrastructure::{
-    platforms::shopify::{outbound::http_client, sandbox::SandboxShop},
+    platforms::{outbound::http_client, shopify::sandbox::SandboxShop},
     queries,
 };
 use onhand_tests::{

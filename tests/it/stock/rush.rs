@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use onhand_infrastructure::platforms::shopify::outbound::http_client;
+use onhand_infrastructure::platforms::outbound::http_client;
 use onhand_tests::{
     World,
     process::{Process, until},

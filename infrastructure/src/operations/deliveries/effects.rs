@@ -10,7 +10,7 @@ use onhand_domain::{
     connection::{ConnectionDetails, Platform},
     delivery::Outcome,
     flag::FlagName,
-    listing::{Listing, ListingCommand},
+    listing::{Conflict, Figure, Listing, ListingCommand},
     monitor::Monitor,
     order::{self, Order, OrderCommand},
     product::ProductCommand,
@@ -376,6 +376,11 @@ impl Effects {
         }
         if !connection.rules.accept_inventory {
             tally.notes.push(format!("the platform shows {available}; the rules do not let it change stock"));
+            if connection.rules.hold_conflicts {
+                let conflict = Conflict { shows: Figure::Quantity { quantity: available }, at };
+                list(tally, id, listing, ListingCommand::OpenConflict(conflict))?;
+                tally.notes.push("somebody has to say which figure counts".to_owned());
+            }
             return Ok(());
         }
         if self.again && !stock.reserved().is_zero() {

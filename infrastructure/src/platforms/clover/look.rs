@@ -2,7 +2,7 @@
 //!
 //! Items are asked for with their stock and orders with their lines and payments, each in one call.
 
-mod bodies;
+pub(super) mod bodies;
 
 use axum::http::Method;
 use chrono::{DateTime, Utc};
@@ -17,22 +17,29 @@ use super::super::{
 
 /// The call that shows what was hinted at.
 pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
-    let token = access.token?;
-    let merchant = read::escaped(access.details.account.as_deref()?);
     let id = read::escaped(hint.external.as_str());
-    let target = match hint.resource {
-        "product" => format!("/v3/merchants/{merchant}/items/{id}?expand=itemStock"),
-        "order" => format!("/v3/merchants/{merchant}/orders/{id}?expand=lineItems,payments"),
+    let below = match hint.resource {
+        "product" => format!("items/{id}?expand=itemStock"),
+        "order" => format!("orders/{id}?expand=lineItems,payments"),
         _ => return None,
     };
+    call(Method::GET, &below, None, access)
+}
+
+/// A call to something of the merchant's; none where the connection lacks its account or its token.
+pub(super) fn call(method: Method, below: &str, body: Option<String>, access: &Access<'_>) -> Option<Call> {
+    let token = access.token?;
+    let merchant = read::escaped(access.details.account.as_deref()?);
+    let target = format!("/v3/merchants/{merchant}/{below}");
     let headers = vec![("authorization", format!("Bearer {}", token.reveal()))];
-    Some(Call { method: Method::GET, target, headers, body: None })
+    Some(Call { method, target, headers, body })
 }
 
 /// What Clover answers with where it shows no record.
 #[derive(Deserialize)]
-struct Problem {
-    message: Option<String>,
+pub(super) struct Problem {
+    /// In Clover's words.
+    pub(super) message: Option<String>,
 }
 
 /// Understands what a call has shown.

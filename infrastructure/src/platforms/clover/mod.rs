@@ -1,22 +1,28 @@
 //! Clover: webhooks that say which items and orders of a merchant have changed, and no more.
 //!
 //! What has changed is read from Clover's API. A webhook carries a code that never changes, and no signature.
+//! Quantities and prices are set through the same API, item by item. The stand-in shares no code with any of this.
 
 mod inbound;
 mod look;
+mod outbound;
 mod sample;
+pub(super) mod sandbox;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::connection::ConnectionDetails;
+use futures_util::future::BoxFuture;
+use onhand_domain::{connection::ConnectionDetails, values::Money};
+use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
+    outbound::{Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, QuantityAsk, Renewed, Shown},
 };
 
-/// Clover's webhooks, and the reading of what they hint at.
+/// Clover's webhooks, the reading of what they hint at, and what is pushed to its items.
 #[derive(Debug)]
 pub(super) struct Clover;
 
@@ -61,5 +67,42 @@ impl Adapter for Clover {
 
     fn sample(&self, topic: &str, sample: &Sample<'_>) -> Option<Made> {
         sample::sample(topic, sample)
+    }
+}
+
+impl Outbound for Clover {
+    fn limits(&self) -> &'static [Limit] {
+        outbound::LIMITS
+    }
+
+    fn set_quantities<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [QuantityAsk],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<i64>>> {
+        Box::pin(outbound::set_quantities(api, asks))
+    }
+
+    fn set_prices<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [PriceAsk],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<Money>>> {
+        Box::pin(outbound::set_prices(api, asks))
+    }
+
+    fn read<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+    ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
+        Box::pin(outbound::read(api, handles))
+    }
+
+    fn renew<'a>(&'a self, api: &'a Api) -> Option<BoxFuture<'a, Result<Renewed, CallError>>> {
+        let refresh_token = api.account().refresh_token.as_ref()?;
+        Some(Box::pin(outbound::renew(api, refresh_token)))
     }
 }

@@ -150,7 +150,8 @@ fn stranger(push: &Push, details: &ConnectionDetails) -> Option<ExternalId> {
     shop.and_then(id_of).filter(|shop| shop.as_str() != ours)
 }
 
-fn name(code: i64) -> String {
+/// What a kind of push is called here.
+pub(super) fn name(code: i64) -> String {
     let known = NAMES.iter().find(|(known, _)| *known == code);
     known.map_or_else(|| format!("code {code}"), |(_, name)| (*name).to_owned())
 }

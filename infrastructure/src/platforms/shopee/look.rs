@@ -19,6 +19,8 @@ use super::super::{
     read, signature,
 };
 
+pub(super) use self::items::price;
+
 /// Where the API is, unless a connection names another place, such as the one for tests.
 pub(super) const ENDPOINT: &str = "https://partner.shopeemobile.com";
 
@@ -47,17 +49,35 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
         MODELS => ("/api/v2/product/get_model_list", format!("item_id={external}")),
         _ => return None,
     };
-    let partner = access.details.app.as_deref()?;
+    let target = format!("{}&{asked}", of_shop(path, access)?);
+    Some(Call { method: Method::GET, target, headers: vec![], body: None })
+}
+
+/// The path of a call for a shop, with who makes it and the signature; none where the connection lacks what it takes.
+pub(super) fn of_shop(path: &str, access: &Access<'_>) -> Option<String> {
     let shop = access.details.account.as_deref()?;
     let token = access.token?.reveal();
+    let (partner, time, sign) = signed(path, &format!("{token}{shop}"), access)?;
+    let (shop, token) = (read::escaped(shop), read::escaped(token));
+    Some(format!(
+        "{path}?partner_id={partner}&timestamp={time}&access_token={token}&shop_id={shop}&sign={sign}"
+    ))
+}
+
+/// The same for a call that is about our app and no shop: neither a token nor a shop goes with it.
+pub(super) fn of_app(path: &str, access: &Access<'_>) -> Option<String> {
+    let (partner, time, sign) = signed(path, "", access)?;
+    Some(format!("{path}?partner_id={partner}&timestamp={time}&sign={sign}"))
+}
+
+/// The partner id as it goes into a query, the time, and the signature over both, the path and whose call it is.
+fn signed(path: &str, whose: &str, access: &Access<'_>) -> Option<(String, i64, String)> {
+    let partner = access.details.app.as_deref()?;
     let key = access.app_secret?.reveal();
     let time = access.now.timestamp();
-    let signed = format!("{partner}{path}{time}{token}{shop}");
-    let sign = hex::encode(signature::hmac_sha256(key, signed.as_bytes()));
-    let (partner, shop, token) = (read::escaped(partner), read::escaped(shop), read::escaped(token));
-    let who =
-        format!("partner_id={partner}&timestamp={time}&access_token={token}&shop_id={shop}&sign={sign}");
-    Some(Call { method: Method::GET, target: format!("{path}?{who}&{asked}"), headers: vec![], body: None })
+    let message = format!("{partner}{path}{time}{whose}");
+    let sign = hex::encode(signature::hmac_sha256(key, message.as_bytes()));
+    Some((read::escaped(partner), time, sign))
 }
 
 /// Understands what such a call has shown.

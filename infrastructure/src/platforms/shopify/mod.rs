@@ -3,14 +3,22 @@
 //! The adapter and the stand-in share no code, so that a misunderstanding in one is not repeated by the other.
 
 mod inbound;
-pub mod outbound;
+mod outbound;
 mod sample;
 pub mod sandbox;
 
+use futures_util::future::BoxFuture;
+use onhand_domain::values::Money;
+use uuid::Uuid;
+
+pub(super) use self::outbound::Points;
+use self::outbound::Shop;
 use super::{
     adapter::{Adapter, Genuine, Inbound, Made, Sample},
     fact::{Decoded, Identity, Rejection, Undecodable},
+    outbound::{Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Shown, Subscription},
 };
+use crate::secrets::Secret;
 
 /// Shopify's webhooks.
 #[derive(Debug)]
@@ -35,5 +43,61 @@ impl Adapter for Shopify {
 
     fn sample(&self, topic: &str, sample: &Sample<'_>) -> Option<Made> {
         sample::sample(topic, sample)
+    }
+}
+
+/// The Admin GraphQL API. Its limit is one of calculated cost, which each answer tells; see [`Points`].
+impl Outbound for Shopify {
+    fn set_quantities<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [QuantityAsk],
+        key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<i64>>> {
+        Box::pin(async move { Shop::new(api).set_quantities(asks, key).await })
+    }
+
+    /// Prices take no key: to repeat them does no harm.
+    fn set_prices<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [PriceAsk],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<Money>>> {
+        Box::pin(async move { Shop::new(api).set_prices(asks).await })
+    }
+
+    fn read<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+    ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
+        Box::pin(async move { Shop::new(api).read(handles).await })
+    }
+
+    fn subscribes(&self) -> bool {
+        true
+    }
+
+    /// The app's own secret signs, so none is chosen.
+    fn subscribe<'a>(
+        &'a self,
+        api: &'a Api,
+        address: &'a str,
+        _secret: Option<&'a Secret>,
+    ) -> BoxFuture<'a, Result<Option<Secret>, CallError>> {
+        Box::pin(async move { Shop::new(api).subscribe(address).await.map(|()| None) })
+    }
+
+    fn subscriptions<'a>(&'a self, api: &'a Api) -> BoxFuture<'a, Result<Vec<Subscription>, CallError>> {
+        Box::pin(async move { Shop::new(api).subscriptions().await })
+    }
+
+    fn unsubscribe<'a>(
+        &'a self,
+        api: &'a Api,
+        subscription: &'a Subscription,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(async move { Shop::new(api).unsubscribe(&subscription.id).await })
     }
 }

@@ -15,11 +15,12 @@ use super::super::{
     fact::{Fact, Undecodable},
     read,
 };
+use crate::secrets::Secret;
 
 /// The version of Square's API whose answers are understood here.
 ///
 /// Without this header Square answers in the version the seller's app was made with, which may be any.
-const VERSION: &str = "2025-08-20";
+pub(super) const VERSION: &str = "2025-08-20";
 
 /// How long before the time of a catalogue hint the search begins: changes that were written at about the
 /// same time become visible one after another.
@@ -37,12 +38,14 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
         "order" => (Method::GET, format!("/v2/orders/{}", read::escaped(external)), None),
         _ => return None,
     };
-    let headers = vec![
-        ("authorization", format!("Bearer {}", token.reveal())),
-        ("square-version", VERSION.to_owned()),
-        ("content-type", "application/json".to_owned()),
-    ];
+    let mut headers = headers(token);
+    headers.push(("content-type", "application/json".to_owned()));
     Some(Call { method, target, headers, body })
+}
+
+/// What each call says: who asks, and in which version of the API it is to be answered.
+pub(super) fn headers(token: &Secret) -> Vec<(&'static str, String)> {
+    vec![("authorization", format!("Bearer {}", token.reveal())), ("square-version", VERSION.to_owned())]
 }
 
 /// The search for what has changed. What was deleted is asked for as well, because nothing else tells of it.

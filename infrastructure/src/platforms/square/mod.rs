@@ -1,22 +1,31 @@
-//! Square: webhooks that tell stock counts, and hints at the catalogue and at orders.
+//! Square: webhooks that tell stock counts, and hints at the catalogue and at orders; counts and prices that are set.
 //!
-//! What was hinted at is read from Square's API, because its webhooks name it and say no more.
+//! What was hinted at is read from Square's API, because its webhooks name it and say no more. What is pushed there, and
+//! who is told of changes, is in `outbound`; `sandbox` stands in for Square.
 
 mod inbound;
 mod look;
+mod outbound;
 mod sample;
+pub(super) mod sandbox;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::connection::ConnectionDetails;
+use futures_util::future::BoxFuture;
+use onhand_domain::{connection::ConnectionDetails, values::Money};
+use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
+    outbound::{
+        Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Renewed, Shown, Subscription,
+    },
 };
+use crate::secrets::Secret;
 
-/// Square's webhooks, and the reading of what they hint at.
+/// Square's webhooks, the reading of what they hint at, and what is pushed there.
 #[derive(Debug)]
 pub(super) struct Square;
 
@@ -61,5 +70,63 @@ impl Adapter for Square {
 
     fn sample(&self, topic: &str, sample: &Sample<'_>) -> Option<Made> {
         sample::sample(topic, sample)
+    }
+}
+
+impl Outbound for Square {
+    fn set_quantities<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [QuantityAsk],
+        key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<i64>>> {
+        Box::pin(outbound::set_quantities(api, asks, key))
+    }
+
+    fn set_prices<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [PriceAsk],
+        key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<Money>>> {
+        Box::pin(outbound::set_prices(api, asks, key))
+    }
+
+    fn read<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+    ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
+        Box::pin(outbound::read(api, handles))
+    }
+
+    fn subscribes(&self) -> bool {
+        true
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        api: &'a Api,
+        address: &'a str,
+        secret: Option<&'a Secret>,
+    ) -> BoxFuture<'a, Result<Option<Secret>, CallError>> {
+        Box::pin(outbound::subscribe(api, address, secret))
+    }
+
+    fn subscriptions<'a>(&'a self, api: &'a Api) -> BoxFuture<'a, Result<Vec<Subscription>, CallError>> {
+        Box::pin(outbound::subscriptions(api))
+    }
+
+    fn unsubscribe<'a>(
+        &'a self,
+        api: &'a Api,
+        subscription: &'a Subscription,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(outbound::unsubscribe(api, subscription))
+    }
+
+    fn renew<'a>(&'a self, api: &'a Api) -> Option<BoxFuture<'a, Result<Renewed, CallError>>> {
+        let refresh = api.account().refresh_token.as_ref()?;
+        Some(Box::pin(outbound::renew(api, refresh)))
     }
 }

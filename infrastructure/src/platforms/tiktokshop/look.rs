@@ -1,14 +1,14 @@
 //! `TikTok` Shop's API: the signed calls that show an order or a product, and what their answers say.
 //!
-//! What is signed is the path and the query's names and values in the order of the names, all run together
-//! between two copies of the app secret; the access token goes into a header and is not signed.
+//! What is signed is the path, the query's names and values in the order of the names, and the body if there is one, all
+//! run together between two copies of the app secret; the access token goes into a header and is not signed.
 
 mod orders;
 mod products;
 
 use axum::http::Method;
 use chrono::{DateTime, Utc};
-use onhand_domain::connection::ConnectionDetails;
+use onhand_domain::{connection::ConnectionDetails, values::ExternalId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -33,41 +33,55 @@ struct Answer {
 
 /// The call that shows an order or a product.
 pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
+    match hint.resource {
+        "order" => {
+            let asked = [("ids", hint.external.as_str())];
+            signed(access, Method::GET, "/order/202309/orders", &asked, None)
+        }
+        "product" => signed(access, Method::GET, &product(&hint.external), &[], None),
+        _ => None,
+    }
+}
+
+/// Where a product is.
+pub(super) fn product(id: &ExternalId) -> String {
+    format!("/product/202309/products/{}", read::escaped(id.as_str()))
+}
+
+/// A call to the shop, signed; none where the connection lacks what it takes. `asked` is the query beyond what each call has.
+pub(super) fn signed(
+    access: &Access<'_>,
+    method: Method,
+    path: &str,
+    asked: &[(&str, &str)],
+    body: Option<String>,
+) -> Option<Call> {
     let time = access.now.timestamp().to_string();
     let mut query = vec![
         ("app_key", access.details.app.as_deref()?),
         ("shop_cipher", access.details.account.as_deref()?),
         ("timestamp", time.as_str()),
     ];
-    let path = match hint.resource {
-        "order" => {
-            query.push(("ids", hint.external.as_str()));
-            "/order/202309/orders".to_owned()
-        }
-        "product" => format!("/product/202309/products/{}", read::escaped(hint.external.as_str())),
-        _ => return None,
-    };
-    let sign = sign(access.app_secret?.reveal(), &path, &query);
+    query.extend_from_slice(asked);
+    let sign = sign(access.app_secret?.reveal(), path, &query, body.as_deref().unwrap_or_default());
     query.push(("sign", sign.as_str()));
     let query: Vec<String> =
         query.iter().map(|(name, value)| format!("{name}={}", read::escaped(value))).collect();
-    Some(Call {
-        method: Method::GET,
-        target: format!("{path}?{}", query.join("&")),
-        headers: vec![
-            ("x-tts-access-token", access.token?.reveal().to_owned()),
-            ("content-type", "application/json".to_owned()),
-        ],
-        body: None,
-    })
+    let mut headers = vec![("x-tts-access-token", access.token?.reveal().to_owned())];
+    // Whoever sends a body says what it is.
+    if body.is_none() {
+        headers.push(("content-type", "application/json".to_owned()));
+    }
+    Some(Call { method, target: format!("{path}?{}", query.join("&")), headers, body })
 }
 
-/// The signature of a call without a body.
-pub(super) fn sign(secret: &str, path: &str, query: &[(&str, &str)]) -> String {
+/// The signature of a call; a call that only reads has an empty body.
+pub(super) fn sign(secret: &str, path: &str, query: &[(&str, &str)], body: &str) -> String {
     let mut query = query.to_vec();
     query.sort_unstable();
     let query: String = query.into_iter().flat_map(|(name, value)| [name, value]).collect();
-    hex::encode(signature::hmac_sha256(secret, format!("{secret}{path}{query}{secret}").as_bytes()))
+    let message = format!("{secret}{path}{query}{body}{secret}");
+    hex::encode(signature::hmac_sha256(secret, message.as_bytes()))
 }
 
 /// Understands what such a call has shown.

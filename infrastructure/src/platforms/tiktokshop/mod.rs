@@ -1,22 +1,31 @@
-//! `TikTok` Shop: notices of a shop in, and a look at the order or the product they speak of.
+//! `TikTok` Shop: notices of a shop in, a look at what they speak of, quantities and prices out; and a stand-in.
 //!
-//! Its webhooks say that something has changed and leave it to the receiver to ask what.
+//! Its webhooks say that something has changed and leave it to the receiver to ask what. The stand-in shares no code with
+//! the rest, so that a misunderstanding in one is not repeated by the other.
 
 mod inbound;
 mod look;
+mod outbound;
 mod sample;
+pub(super) mod sandbox;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::connection::ConnectionDetails;
+use futures_util::future::BoxFuture;
+use onhand_domain::{connection::ConnectionDetails, values::Money};
+use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
+    outbound::{
+        Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, QuantityAsk, Renewed, Shown, Subscription,
+    },
 };
+use crate::secrets::Secret;
 
-/// `TikTok` Shop's webhooks, and the calls they lead to.
+/// `TikTok` Shop's webhooks, the calls they lead to, and what is pushed there.
 #[derive(Debug)]
 pub(super) struct TiktokShop;
 
@@ -57,5 +66,69 @@ impl Adapter for TiktokShop {
 
     fn sample(&self, topic: &str, sample: &Sample<'_>) -> Option<Made> {
         sample::sample(topic, sample)
+    }
+}
+
+/// `TikTok` Shop takes no idempotency keys for these calls; since values are whole, a repeated call does no harm.
+impl Outbound for TiktokShop {
+    fn limits(&self) -> &'static [Limit] {
+        &outbound::LIMITS
+    }
+
+    fn set_quantities<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [QuantityAsk],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<i64>>> {
+        Box::pin(outbound::set_quantities(api, asks))
+    }
+
+    fn set_prices<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [PriceAsk],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<Money>>> {
+        Box::pin(outbound::set_prices(api, asks))
+    }
+
+    fn read<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+    ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
+        Box::pin(outbound::read(api, handles))
+    }
+
+    fn subscribes(&self) -> bool {
+        true
+    }
+
+    /// The app secret signs, so no secret is chosen.
+    fn subscribe<'a>(
+        &'a self,
+        api: &'a Api,
+        address: &'a str,
+        _secret: Option<&'a Secret>,
+    ) -> BoxFuture<'a, Result<Option<Secret>, CallError>> {
+        Box::pin(async move { outbound::subscribe(api, address).await.map(|()| None) })
+    }
+
+    fn subscriptions<'a>(&'a self, api: &'a Api) -> BoxFuture<'a, Result<Vec<Subscription>, CallError>> {
+        Box::pin(outbound::subscriptions(api))
+    }
+
+    fn unsubscribe<'a>(
+        &'a self,
+        api: &'a Api,
+        subscription: &'a Subscription,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(outbound::unsubscribe(api, subscription))
+    }
+
+    fn renew<'a>(&'a self, api: &'a Api) -> Option<BoxFuture<'a, Result<Renewed, CallError>>> {
+        let refresh = api.account().refresh_token.as_ref()?;
+        Some(Box::pin(outbound::renew(api, refresh)))
     }
 }

@@ -17,6 +17,7 @@ use super::{
     },
     inbound::bodies::Kind,
 };
+use crate::secrets::Secret;
 
 /// Where the API is, for connections that name no other.
 pub(super) const ENDPOINT: &str = "https://production.trackstarhq.com";
@@ -33,14 +34,19 @@ pub(super) fn call(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     let (_, url) = hint.external.as_str().split_once('|')?;
     let host = host(url)?;
     let headers = match hint.resource {
-        "document" if ours(&host, access) => vec![
-            ("x-trackstar-api-key", access.app_secret?.reveal().to_owned()),
-            ("x-trackstar-access-token", access.token?.reveal().to_owned()),
-        ],
+        "document" if ours(&host, access) => credentials(access.app_secret?, access.token?),
         "download" if is_public(&host) => vec![],
         _ => return None,
     };
     Some(Call { method: Method::GET, target: url.to_owned(), headers, body: None })
+}
+
+/// What every call to the API carries: the key of the organisation, and the token of the one connection it is about.
+pub(super) fn credentials(key: &Secret, token: &Secret) -> Vec<(&'static str, String)> {
+    vec![
+        ("x-trackstar-api-key", key.reveal().to_owned()),
+        ("x-trackstar-access-token", token.reveal().to_owned()),
+    ]
 }
 
 /// What a call has shown: where to go on, or the body.

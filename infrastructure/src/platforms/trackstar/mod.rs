@@ -1,24 +1,29 @@
-//! Trackstar: one API in front of many warehouses and carts; stock, products and orders in, nothing out.
+//! Trackstar: one API in front of many warehouses and carts; stock, products and orders in, quantities out.
 //!
 //! A body that is too large to be sent is named by an address instead, and is fetched from there in two
-//! steps.
+//! steps. Prices are told and cannot be set. The stand-in shares no code with the adapter.
 
 mod inbound;
 mod look;
+mod outbound;
 mod sample;
+pub(super) mod sandbox;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::connection::ConnectionDetails;
+use futures_util::future::BoxFuture;
+use onhand_domain::{connection::ConnectionDetails, values::Money};
+use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
+    outbound::{Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, QuantityAsk, Shown},
     svix,
 };
 
-/// Trackstar's webhooks.
+/// Trackstar's webhooks, and its API.
 #[derive(Debug)]
 pub(super) struct Trackstar;
 
@@ -63,5 +68,39 @@ impl Adapter for Trackstar {
 
     fn sample(&self, topic: &str, sample: &Sample<'_>) -> Option<Made> {
         sample::sample(topic, sample)
+    }
+}
+
+/// Webhooks cannot be asked for through the API: somebody enters the address in the dashboard. Access tokens do not
+/// end.
+impl Outbound for Trackstar {
+    fn limits(&self) -> &'static [Limit] {
+        &outbound::LIMITS
+    }
+
+    fn set_quantities<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [QuantityAsk],
+        key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<i64>>> {
+        Box::pin(outbound::set_quantities(api, asks, key))
+    }
+
+    fn set_prices<'a>(
+        &'a self,
+        _api: &'a Api,
+        asks: &'a [PriceAsk],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<Money>>> {
+        Box::pin(async move { outbound::set_prices(asks) })
+    }
+
+    fn read<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+    ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
+        Box::pin(outbound::shown(api, handles))
     }
 }

@@ -33,14 +33,20 @@ const PAGES_MAX: usize = VARIANTS_MAX.div_ceil(PAGE);
 /// The token is the pair of keys that the shop gives out for its API, with a colon between them.
 pub(super) fn call(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     let (product, page) = place(hint)?;
-    let keys = access.token.map(Secret::reveal).filter(|keys| keys.contains(':'))?;
+    let authorization = authorization(access.token)?;
     let further = if page > 1 { format!("&page={page}") } else { String::new() };
     Some(Call {
         method: Method::GET,
         target: format!("/wp-json/wc/v3/products/{product}/variations?per_page={PAGE}{further}"),
-        headers: vec![("authorization", format!("Basic {}", STANDARD.encode(keys)))],
+        headers: vec![authorization],
         body: None,
     })
+}
+
+/// The header that lets a call in; none where the token is not a pair of keys.
+pub(super) fn authorization(token: Option<&Secret>) -> Option<(&'static str, String)> {
+    let keys = token.map(Secret::reveal).filter(|keys| keys.contains(':'))?;
+    Some(("authorization", format!("Basic {}", STANDARD.encode(keys))))
 }
 
 /// The product and the page that a hint means. The ids of the platform are numbers.

@@ -1,22 +1,29 @@
-//! `WooCommerce`: products, their stock and orders of a shop, in.
+//! `WooCommerce`: products, their stock and orders of a shop, in; quantities and prices, out.
 //!
-//! A product that has variations names no more than their ids, so the shop is asked for them.
+//! A product that has variations names no more than their ids, so the shop is asked for them. What is to be shown goes
+//! out in batches, and the shop is asked for the webhooks itself.
 
 mod inbound;
 mod look;
+mod outbound;
 mod sample;
+pub(super) mod sandbox;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::connection::ConnectionDetails;
+use futures_util::future::BoxFuture;
+use onhand_domain::{connection::ConnectionDetails, values::Money};
+use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
+    outbound::{Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Shown, Subscription},
 };
+use crate::secrets::Secret;
 
-/// `WooCommerce`'s webhooks.
+/// `WooCommerce`'s webhooks and its API.
 #[derive(Debug)]
 pub(super) struct Woocommerce;
 
@@ -57,5 +64,60 @@ impl Adapter for Woocommerce {
 
     fn sample(&self, topic: &str, sample: &Sample<'_>) -> Option<Made> {
         sample::sample(topic, sample)
+    }
+}
+
+/// There are no limits to keep to: the platform's core has none, and a host's own is told when it is met. Nor does it take
+/// keys; what is set twice is set once, because values are whole.
+impl Outbound for Woocommerce {
+    fn set_quantities<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [QuantityAsk],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<i64>>> {
+        Box::pin(outbound::set_quantities(api, asks))
+    }
+
+    fn set_prices<'a>(
+        &'a self,
+        api: &'a Api,
+        asks: &'a [PriceAsk],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Vec<Outcome<Money>>> {
+        Box::pin(outbound::set_prices(api, asks))
+    }
+
+    fn read<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+    ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
+        Box::pin(outbound::read(api, handles))
+    }
+
+    fn subscribes(&self) -> bool {
+        true
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        api: &'a Api,
+        address: &'a str,
+        secret: Option<&'a Secret>,
+    ) -> BoxFuture<'a, Result<Option<Secret>, CallError>> {
+        Box::pin(outbound::webhooks::subscribe(api, address, secret))
+    }
+
+    fn subscriptions<'a>(&'a self, api: &'a Api) -> BoxFuture<'a, Result<Vec<Subscription>, CallError>> {
+        Box::pin(outbound::webhooks::subscriptions(api))
+    }
+
+    fn unsubscribe<'a>(
+        &'a self,
+        api: &'a Api,
+        subscription: &'a Subscription,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(outbound::webhooks::unsubscribe(api, subscription))
     }
 }

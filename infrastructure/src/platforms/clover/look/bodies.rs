@@ -22,7 +22,7 @@ use super::super::super::{
 /// An item with its stock.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Item {
+pub(in super::super) struct Item {
     id: ExternalId,
     name: Option<String>,
     sku: Option<String>,
@@ -58,7 +58,7 @@ impl Item {
         currency: Currency,
     ) -> Result<Vec<Fact>, Undecodable> {
         same(asked, &self.id)?;
-        if self.hidden == Some(true) || self.deleted == Some(true) {
+        if self.is_gone() {
             return Ok(vec![Fact::ProductRemoved { external: self.id }]);
         }
         let stock = self.item_stock.as_ref().map(|stock| stock.observed(&self.id, at)).transpose()?;
@@ -67,11 +67,35 @@ impl Item {
         Ok(facts)
     }
 
+    /// Which one it is.
+    pub(in super::super) fn id(&self) -> &ExternalId {
+        &self.id
+    }
+
+    /// Whether nobody can buy it, or not any more.
+    pub(in super::super) fn is_gone(&self) -> bool {
+        self.hidden == Some(true) || self.deleted == Some(true)
+    }
+
+    /// Whether its price is entered when it is sold.
+    pub(in super::super) fn is_priced_at_the_till(&self) -> bool {
+        self.price_type.as_deref() == Some("VARIABLE")
+    }
+
+    /// What it costs; none for what is priced at the till, whose price is written as 0.
+    pub(in super::super) fn price(&self, currency: Currency) -> Option<Money> {
+        let price = self.price.as_ref().filter(|_| !self.is_priced_at_the_till())?;
+        Money::new(read::whole(price)?, currency).ok()
+    }
+
+    /// Units there are of it; none where nobody counts them.
+    pub(in super::super) fn available(&self) -> Result<Option<i64>, Undecodable> {
+        self.item_stock.as_ref().map_or(Ok(None), |stock| stock.available(&self.id))
+    }
+
     fn product(self, at: DateTime<Utc>, currency: Currency) -> Fact {
+        let price = self.price(currency);
         let title = read::filled(self.name).unwrap_or_else(|| self.id.to_string());
-        // The price of what is priced at the till is written as 0.
-        let price = self.price.filter(|_| self.price_type.as_deref() != Some("VARIABLE"));
-        let price = price.as_ref().and_then(read::whole).and_then(|minor| Money::new(minor, currency).ok());
         let variant = ObservedVariant {
             external: self.id.clone(),
             inventory: Some(self.id.clone()),
@@ -90,15 +114,18 @@ impl Item {
 }
 
 impl ItemStock {
-    /// What is there of an item; a merchant has one place. Clover counts what it shows a number for.
-    fn observed(&self, item: &ExternalId, at: DateTime<Utc>) -> Result<Fact, Undecodable> {
+    fn available(&self, item: &ExternalId) -> Result<Option<i64>, Undecodable> {
         let wrong = || Undecodable(format!("the stock of item {item} is not a decimal number"));
         let quantity = self.quantity.as_ref().or(self.stock_count.as_ref());
-        let available = quantity.map(|quantity| read::floor(quantity).ok_or_else(wrong)).transpose()?;
+        quantity.map(|quantity| read::floor(quantity).ok_or_else(wrong)).transpose()
+    }
+
+    /// What is there of an item; a merchant has one place. Clover counts what it shows a number for.
+    fn observed(&self, item: &ExternalId, at: DateTime<Utc>) -> Result<Fact, Undecodable> {
         Ok(Fact::StockObserved {
             inventory: item.clone(),
             platform_location: None,
-            available,
+            available: self.available(item)?,
             at: Some(time(self.modified_time.as_ref()).unwrap_or(at)),
         })
     }

@@ -147,7 +147,7 @@ fn units(stock: &Value) -> Result<i64, Undecodable> {
 
 /// What it costs outside of promotions, which come and go without any push. None in another currency than the
 /// connection's.
-pub(super) fn price(info: Option<&Value>, currency: Currency) -> Option<Money> {
+pub(in super::super) fn price(info: Option<&Value>, currency: Currency) -> Option<Money> {
     let first = info?.get(0)?;
     let named = first.get("currency").and_then(Value::as_str);
     if named.is_some_and(|named| named != currency.code()) {

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Outcome, Shop,
-    call::{CallError, UserError},
+    super::super::outbound::{CallError, Outcome, PriceAsk},
+    Shop,
+    call::UserError,
     gid,
 };
 
@@ -20,17 +21,6 @@ const SET: &str = "mutation OnhandSetPrices($product: ID!, $variants: [ProductVa
         userErrors { field message code }
     }
 }";
-
-/// One price to be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriceAsk {
-    /// The platform's id of the product.
-    pub product: ExternalId,
-    /// The platform's id of the variant.
-    pub variant: ExternalId,
-    /// What is to be shown, in the shop's currency.
-    pub price: Money,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,18 +34,25 @@ struct Payload {
     user_errors: Vec<UserError>,
 }
 
-impl Shop {
+impl Shop<'_> {
     /// Sets prices and answers for each ask, in order. To repeat it does no harm.
-    pub async fn set_prices(&self, asks: &[PriceAsk]) -> Vec<Outcome<Money>> {
+    pub(in super::super) async fn set_prices(&self, asks: &[PriceAsk]) -> Vec<Outcome<Money>> {
         let mut outcomes: Vec<_> = asks.iter().map(|ask| Outcome::Shown(ask.price)).collect();
         let mut products: BTreeMap<&ExternalId, Vec<usize>> = BTreeMap::new();
         for (at, ask) in asks.iter().enumerate() {
-            if gid("ProductVariant", &ask.variant).is_none() || gid("Product", &ask.product).is_none() {
-                let why =
-                    format!("{} and {} are no ids of a product and a variant", ask.product, ask.variant);
+            if gid("ProductVariant", &ask.handle.variant).is_none()
+                || gid("Product", &ask.handle.product).is_none()
+            {
+                let why = format!(
+                    "{} and {} are no ids of a product and a variant",
+                    ask.handle.product, ask.handle.variant
+                );
+                outcomes[at] = Outcome::Failed(CallError::never(why));
+            } else if ask.price.currency != self.0.details().currency {
+                let why = format!("the price is in {}, and the shop's are not", ask.price.currency);
                 outcomes[at] = Outcome::Failed(CallError::never(why));
             } else {
-                products.entry(&ask.product).or_default().push(at);
+                products.entry(&ask.handle.product).or_default().push(at);
             }
         }
         for (product, places) in products {
@@ -77,7 +74,7 @@ impl Shop {
         product: &ExternalId,
         asks: impl Iterator<Item = &PriceAsk>,
     ) -> Vec<Option<CallError>> {
-        let variant = |ask: &PriceAsk| json!({"id": gid("ProductVariant", &ask.variant), "price": ask.price.to_decimal()});
+        let variant = |ask: &PriceAsk| json!({"id": gid("ProductVariant", &ask.handle.variant), "price": ask.price.to_decimal()});
         let variants: Vec<Value> = asks.map(variant).collect();
         let mut found = vec![None; variants.len()];
         let cost = 10 + variants.len();

@@ -5,19 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use onhand_domain::values::ExternalId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Outcome, Shop,
-    call::{CallError, UserError},
+    super::super::outbound::{CallError, Outcome, QuantityAsk},
+    Shop,
+    call::UserError,
     gid,
 };
 
 /// The most quantities that go into one call.
-pub const QUANTITIES_MAX: usize = 100;
+pub(super) const QUANTITIES_MAX: usize = 100;
 
 /// The most units the platform takes, below nothing as above.
 const BOUND: u64 = 1_000_000_000;
@@ -38,20 +38,11 @@ const READ: &str = "query OnhandReadQuantities($ids: [ID!]!, $location: ID!) {
     }
 }";
 
-/// One quantity to be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuantityAsk {
-    /// The platform's handle on the stock.
-    pub inventory: ExternalId,
-    /// What is to be shown.
-    pub quantity: i64,
-    /// What is thought to be shown now; none to have it looked up.
-    pub believed: Option<i64>,
-}
-
 /// An ask on its way through one call.
 struct Item<'a> {
     ask: &'a QuantityAsk,
+    /// Empty if it has none, and then it is over.
+    gid: String,
     believed: i64,
     state: State,
 }
@@ -74,8 +65,11 @@ impl<'a> Item<'a> {
     fn new(ask: &'a QuantityAsk) -> Self {
         let within = |quantity: i64| quantity.unsigned_abs() <= BOUND;
         // The platform refuses the whole call for what it cannot even read.
-        let state = if gid("InventoryItem", &ask.inventory).is_none() {
-            CallError::never(format!("{} is no id of an inventory item", ask.inventory)).into()
+        let gid = ask.handle.inventory.as_ref().and_then(|inventory| gid("InventoryItem", inventory));
+        let state = if ask.handle.inventory.is_none() {
+            CallError::never("the platform gave no inventory item for this listing").into()
+        } else if gid.is_none() {
+            CallError::never("the listing's id of an inventory item is none").into()
         } else if !within(ask.quantity) || !ask.believed.is_none_or(within) {
             CallError::never("the quantity is beyond what the platform takes").into()
         } else if ask.believed.is_none() {
@@ -83,7 +77,7 @@ impl<'a> Item<'a> {
         } else {
             State::Open
         };
-        Self { ask, believed: ask.believed.unwrap_or_default(), state }
+        Self { ask, gid: gid.unwrap_or_default(), believed: ask.believed.unwrap_or_default(), state }
     }
 
     fn is_open(&self) -> bool {
@@ -154,15 +148,14 @@ struct Named {
     quantity: i64,
 }
 
-impl Shop {
+impl Shop<'_> {
     /// Sets available quantities and answers for each ask, in order.
     ///
-    /// `reference` is what the shop's history names as the cause. `key` is this attempt's: repeated with it, the same
+    /// `key` is this attempt's, and what the shop's history names as the cause: repeated with it, the same
     /// asks are applied once. An ask whose quantity is shown already is sent all the same.
-    pub async fn set_quantities(
+    pub(in super::super) async fn set_quantities(
         &self,
         asks: &[QuantityAsk],
-        reference: &str,
         key: Uuid,
     ) -> Vec<Outcome<i64>> {
         let mut outcomes = Vec::with_capacity(asks.len());
@@ -171,7 +164,7 @@ impl Shop {
             self.look_up(&mut items, |state| matches!(state, State::Unbelieved)).await;
             // Once with all, and once more without those that spoilt it for the others.
             for _ in 0..2 {
-                self.set_open(&mut items, reference, key).await;
+                self.set_open(&mut items, key).await;
             }
             self.look_up(&mut items, |state| matches!(state, State::Stale)).await;
             outcomes.extend(items.into_iter().map(Item::outcome));
@@ -180,30 +173,25 @@ impl Shop {
     }
 
     /// What the shop shows as available; what it does not keep at the location is missing from the answer.
-    pub async fn read_quantities(
-        &self,
-        inventory: &[ExternalId],
-    ) -> Result<BTreeMap<ExternalId, i64>, CallError> {
-        let by_gid: BTreeMap<_, _> =
-            inventory.iter().filter_map(|id| Some((gid("InventoryItem", id)?, id))).collect();
-        let ids: Vec<_> = by_gid.keys().collect();
+    async fn read_quantities(&self, ids: &[&str]) -> Result<BTreeMap<String, i64>, CallError> {
         let location = self.location()?;
         let mut shown = BTreeMap::new();
         for ids in ids.chunks(QUANTITIES_MAX) {
             let variables = json!({"ids": ids, "location": location});
             let read: Read = self.call(READ, variables, 2 * ids.len()).await?;
             for node in read.nodes.into_iter().flatten() {
-                let item = node.id.and_then(|id| by_gid.get(&id));
                 let levels = node.inventory_level.into_iter().flat_map(|level| level.quantities);
                 let available = levels.filter(|it| it.name == "available").map(|it| it.quantity).next();
-                shown.extend(item.zip(available).map(|(id, available)| ((*id).clone(), available)));
+                shown.extend(node.id.zip(available));
             }
         }
         Ok(shown)
     }
 
-    fn location(&self) -> Result<String, CallError> {
-        gid("Location", &self.location)
+    pub(super) fn location(&self) -> Result<String, CallError> {
+        let location = self.0.details().platform_location.as_ref();
+        location
+            .and_then(|location| gid("Location", location))
             .ok_or_else(|| CallError::person("the connection's platform location is no id of a location"))
     }
 
@@ -212,22 +200,22 @@ impl Shop {
         if items.is_empty() {
             return;
         }
-        let ids: Vec<_> = items.iter().map(|item| item.ask.inventory.clone()).collect();
+        let ids: Vec<_> = items.iter().map(|item| item.gid.as_str()).collect();
         let shown = self.read_quantities(&ids).await;
         for item in &mut items {
             match &shown {
-                Ok(shown) => item.see(shown.get(&item.ask.inventory).copied()),
+                Ok(shown) => item.see(shown.get(&item.gid).copied()),
                 Err(error) => item.state = error.clone().into(),
             }
         }
     }
 
-    async fn set_open(&self, items: &mut [Item<'_>], reference: &str, key: Uuid) {
+    async fn set_open(&self, items: &mut [Item<'_>], key: Uuid) {
         let mut open: Vec<_> = items.iter_mut().filter(|item| item.is_open()).collect();
         if open.is_empty() {
             return;
         }
-        let errors = match self.set_once(&open, reference, key).await {
+        let errors = match self.set_once(&open, key).await {
             Ok(errors) => errors,
             Err(error) => return open.iter_mut().for_each(|item| item.state = error.clone().into()),
         };
@@ -248,16 +236,11 @@ impl Shop {
         }
     }
 
-    async fn set_once(
-        &self,
-        open: &[&mut Item<'_>],
-        reference: &str,
-        key: Uuid,
-    ) -> Result<Vec<UserError>, CallError> {
+    async fn set_once(&self, open: &[&mut Item<'_>], key: Uuid) -> Result<Vec<UserError>, CallError> {
         let location = self.location()?;
         let quantity = |item: &&mut Item<'_>| {
             json!({
-                "inventoryItemId": gid("InventoryItem", &item.ask.inventory),
+                "inventoryItemId": item.gid,
                 "locationId": location,
                 "quantity": item.ask.quantity,
                 "changeFromQuantity": item.believed,
@@ -266,7 +249,7 @@ impl Shop {
         let input = json!({
             "name": "available",
             "reason": "correction",
-            "referenceDocumentUri": document_uri(reference),
+            "referenceDocumentUri": format!("onhand://push/{key}"),
             "quantities": open.iter().map(quantity).collect::<Vec<Value>>(),
         });
         // A key stands for one content: with fewer items, or from another belief, it has to be another one.
@@ -274,8 +257,4 @@ impl Shop {
         let set: Set = self.call(SET, json!({"input": input, "key": key}), 10 + open.len()).await?;
         Ok(set.inventory_set_quantities.user_errors)
     }
-}
-
-fn document_uri(reference: &str) -> String {
-    if reference.contains("://") { reference.to_owned() } else { format!("onhand://{reference}") }
 }

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
+    super::super::outbound::{CallError, Subscription},
     Shop,
-    call::{CallError, UserError},
+    call::UserError,
 };
 
 /// The subscriptions of one page.
@@ -15,6 +16,23 @@ const PAGE: usize = 50;
 
 /// The most pages that are read; the platform allows far fewer subscriptions.
 const PAGES_MAX: usize = 40;
+
+/// What a connection listens to: `products/update` and the like, as GraphQL spells them.
+pub(super) const TOPICS: [&str; 7] = [
+    "PRODUCTS_CREATE",
+    "PRODUCTS_UPDATE",
+    "PRODUCTS_DELETE",
+    "INVENTORY_LEVELS_UPDATE",
+    "ORDERS_CREATE",
+    "ORDERS_PAID",
+    "ORDERS_CANCELLED",
+];
+
+const UNSUBSCRIBE: &str = "mutation OnhandUnsubscribe($id: ID!) {
+    webhookSubscriptionDelete(id: $id) {
+        userErrors { field message }
+    }
+}";
 
 const SUBSCRIBE: &str = "mutation OnhandSubscribe($topic: WebhookSubscriptionTopic!, $uri: String!) {
     webhookSubscriptionCreate(topic: $topic, webhookSubscription: {uri: $uri, format: JSON}) {
@@ -34,6 +52,12 @@ const LIST: &str = "query OnhandSubscriptions($first: Int!, $after: String) {
 #[serde(rename_all = "camelCase")]
 struct Subscribed {
     webhook_subscription_create: Payload,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unsubscribed {
+    webhook_subscription_delete: Payload,
 }
 
 #[derive(Deserialize)]
@@ -69,39 +93,52 @@ struct PageInfo {
     end_cursor: Option<String>,
 }
 
-/// A topic as GraphQL spells it: `ORDERS_CREATE` for `orders/create`.
-fn constant(topic: &str) -> String {
-    topic.replace('/', "_").to_uppercase()
-}
+impl Shop<'_> {
+    /// Subscribes an address to everything of use; what it is subscribed to already is fine.
+    pub(in super::super) async fn subscribe(&self, uri: &str) -> Result<(), CallError> {
+        for topic in TOPICS {
+            self.subscribe_to(topic, uri).await?;
+        }
+        Ok(())
+    }
 
-impl Shop {
-    /// Subscribes an address to a topic such as `orders/create`; that it is subscribed already is fine.
-    pub async fn subscribe(&self, topic: &str, uri: &str) -> Result<(), CallError> {
-        let topic = constant(topic);
-        let variables = json!({"topic": topic, "uri": uri});
-        let subscribed: Subscribed = self.call(SUBSCRIBE, variables, 11).await?;
+    async fn subscribe_to(&self, topic: &str, uri: &str) -> Result<(), CallError> {
+        let subscribed: Subscribed = self.call(SUBSCRIBE, json!({"topic": topic, "uri": uri}), 11).await?;
         let Some(error) = subscribed.webhook_subscription_create.user_errors.first() else { return Ok(()) };
         // The refusal has no code that would tell a known address from a bad one.
         let known = self.subscriptions().await?;
-        if known.iter().any(|(its_topic, its_uri, _)| *its_topic == topic && its_uri == uri) {
+        if known.iter().any(|it| it.topic == topic && it.address == uri) {
             return Ok(());
         }
         Err(error.meaning())
     }
 
-    /// What the shop tells whom: topic (`ORDERS_CREATE`), address, and the subscription's id.
-    pub async fn subscriptions(&self) -> Result<Vec<(String, String, String)>, CallError> {
+    /// What the shop tells whom; topics in the API's spelling.
+    pub(in super::super) async fn subscriptions(&self) -> Result<Vec<Subscription>, CallError> {
         let mut known = Vec::new();
         let mut after = None;
         for _ in 0..PAGES_MAX {
             let variables = json!({"first": PAGE, "after": after});
             let page = self.call::<List>(LIST, variables, PAGE).await?.webhook_subscriptions;
-            known.extend(page.nodes.into_iter().map(|node| (node.topic, node.uri, node.id)));
+            known.extend(page.nodes.into_iter().map(|node| Subscription {
+                id: node.id,
+                topic: node.topic,
+                address: node.uri,
+            }));
             after = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
             if after.is_none() {
                 break;
             }
         }
         Ok(known)
+    }
+
+    /// Ends one. One that is not there is ended already, whatever the shop has against being asked.
+    pub(in super::super) async fn unsubscribe(&self, id: &str) -> Result<(), CallError> {
+        let ended: Unsubscribed = self.call(UNSUBSCRIBE, json!({"id": id}), 10).await?;
+        match ended.webhook_subscription_delete.user_errors.first() {
+            Some(error) if self.subscriptions().await?.iter().any(|it| it.id == id) => Err(error.meaning()),
+            _ => Ok(()),
+        }
     }
 }

@@ -4,17 +4,29 @@
 
 use std::time::Duration;
 
-use onhand_domain::values::{Currency, ExternalId, Money};
+use onhand_domain::{
+    connection::{ConnectionDetails, Platform},
+    values::{ConnectionId, Currency, ExternalId, LocationCode, Market, Money},
+};
 use uuid::Uuid;
 
-use super::{super::sandbox::*, *};
+use super::{
+    super::{
+        super::outbound::{Account, Api, CallError, Handle, Outcome, PriceAsk, QuantityAsk},
+        sandbox::{CostBucket, ProductIds, SandboxShop, SeedProduct, SeedVariant, ShopSettings},
+    },
+    quantities::QUANTITIES_MAX,
+    subscriptions::TOPICS,
+    *,
+};
+use crate::{clock::Clock, secrets::Secret};
 
 const KEY: Uuid = Uuid::from_u128(7);
 
 struct Place {
     sandbox: SandboxShop,
     ids: ProductIds,
-    shop: Shop,
+    api: Api,
 }
 
 fn client(timeout: Duration) -> reqwest::Client {
@@ -40,35 +52,60 @@ async fn open_with(bucket: CostBucket, timeout: Duration) -> Place {
     };
     let variants = ["40", "41", "42"].map(size).to_vec();
     let ids = sandbox.seed(SeedProduct { title: "Pier".to_owned(), variants, ..SeedProduct::default() });
-    let shop = shop(&sandbox, timeout, "token");
-    Place { sandbox, ids, shop }
+    let api = api(&sandbox.base_url(), "2026-04", timeout, "token");
+    Place { sandbox, ids, api }
 }
 
 async fn open() -> Place {
     open_with(CostBucket::default(), Duration::from_secs(5)).await
 }
 
-fn shop(sandbox: &SandboxShop, timeout: Duration, token: &str) -> Shop {
-    let location = ExternalId::from(31);
-    Shop::new(client(timeout), sandbox.base_url(), "2026-04".to_owned(), Secret::new(token), location)
+fn api(endpoint: &str, version: &str, timeout: Duration, token: &str) -> Api {
+    let details = ConnectionDetails {
+        platform: Platform::Shopify,
+        name: "Quay side".to_owned(),
+        brand: "kite".to_owned(),
+        account: None,
+        app: None,
+        endpoint: None,
+        platform_location: Some(ExternalId::from(31)),
+        location: LocationCode::default(),
+        market: Market::default(),
+        currency: Currency::new("USD").expect("a currency"),
+    };
+    let account = Account {
+        connection: ConnectionId(Uuid::from_u128(1)),
+        details,
+        endpoint: endpoint.to_owned(),
+        access_token: Some(Secret::new(token)),
+        refresh_token: None,
+        app_secret: None,
+        api_version: version.to_owned(),
+    };
+    Api::new(client(timeout), Clock::default(), account, None)
+}
+
+fn handle(variant: impl Into<ExternalId>, inventory: impl Into<ExternalId>) -> Handle {
+    Handle { product: 404.into(), variant: variant.into(), inventory: Some(inventory.into()) }
 }
 
 impl Place {
-    fn item(&self, index: usize) -> ExternalId {
-        self.ids.variants[index].inventory_item_id.into()
+    fn shop(&self) -> Shop<'_> {
+        Shop::new(&self.api)
+    }
+
+    fn handle(&self, index: usize) -> Handle {
+        let ids = &self.ids.variants[index];
+        Handle { product: self.ids.product_id.into(), ..handle(ids.variant_id, ids.inventory_item_id) }
     }
 
     fn ask(&self, index: usize, quantity: i64, believed: Option<i64>) -> QuantityAsk {
-        QuantityAsk { inventory: self.item(index), quantity, believed }
+        QuantityAsk { handle: self.handle(index), quantity, believed }
     }
 
     fn price(&self, index: usize, price: &str) -> PriceAsk {
         let usd = Currency::new("USD").expect("a currency");
-        PriceAsk {
-            product: self.ids.product_id.into(),
-            variant: self.ids.variants[index].variant_id.into(),
-            price: Money::parse(price, usd).expect("an amount"),
-        }
+        PriceAsk { handle: self.handle(index), price: Money::parse(price, usd).expect("an amount") }
     }
 
     fn shown(&self) -> Vec<i64> {
@@ -80,12 +117,12 @@ impl Place {
     }
 
     async fn set(&self, asks: &[QuantityAsk]) -> Vec<Outcome<i64>> {
-        self.shop.set_quantities(asks, "outbox/1", KEY).await
+        self.shop().set_quantities(asks, KEY).await
     }
 }
 
-fn nowhere() -> ExternalId {
-    ExternalId::from(404)
+fn nowhere() -> Handle {
+    handle(404, 404)
 }
 
 #[tokio::test]
@@ -94,15 +131,20 @@ async fn quantities_are_set_and_read_back() {
     let outcomes = place.set(&[place.ask(0, 9, Some(5)), place.ask(2, 0, Some(5))]).await;
     assert_eq!(outcomes, [Outcome::Shown(9), Outcome::Shown(0)]);
     assert_eq!(place.shown(), [9, 5, 0]);
-    let read = place.shop.read_quantities(&[place.item(0), place.item(1), nowhere()]).await;
-    let expected = [(place.item(0), 9), (place.item(1), 5)].into();
-    assert_eq!(read, Ok(expected));
+    let read = place.shop().read(&[place.handle(0), place.handle(1), nowhere()]).await;
+    let quantities: Vec<_> =
+        read.iter().map(|shown| shown.as_ref().ok().and_then(|it| it.quantity)).collect();
+    assert_eq!(quantities, [Some(9), Some(5), None]);
+    let usd = Currency::new("USD").expect("a currency");
+    let price = read[0].as_ref().ok().and_then(|shown| shown.price);
+    assert_eq!(price, Some(Money::parse("120", usd).expect("an amount")));
+    assert!(matches!(read[2], Err(CallError::Never { .. })), "{read:?}");
 }
 
 #[tokio::test]
 async fn what_nobody_remembers_is_looked_up_first_in_one_query() {
     let place = open().await;
-    let unknown = QuantityAsk { inventory: nowhere(), quantity: 1, believed: None };
+    let unknown = QuantityAsk { handle: nowhere(), quantity: 1, believed: None };
     let asks = [place.ask(0, 7, None), unknown, place.ask(1, 5, None)];
     let outcomes = place.set(&asks).await;
     assert_eq!((&outcomes[0], &outcomes[2]), (&Outcome::Shown(7), &Outcome::Shown(5)));
@@ -130,9 +172,9 @@ async fn a_stale_belief_reports_what_is_shown_and_changes_nothing() {
 async fn a_refused_item_spoils_nothing_for_the_others() {
     let place = open().await;
     assert!(place.sandbox.unstock_by_hand("PIER-42").await);
-    let unknown = QuantityAsk { inventory: nowhere(), quantity: 1, believed: Some(0) };
+    let unknown = QuantityAsk { handle: nowhere(), quantity: 1, believed: Some(0) };
     let nonsense = ExternalId::new("gid://shopify/Product/1").expect("an id");
-    let nonsense = QuantityAsk { inventory: nonsense, quantity: 1, believed: Some(0) };
+    let nonsense = QuantityAsk { handle: handle(1, nonsense), quantity: 1, believed: Some(0) };
     let asks = [
         unknown,
         place.ask(0, 9, Some(5)),
@@ -177,7 +219,7 @@ async fn a_call_that_would_be_throttled_is_not_made() {
     let place = open_with(bucket, Duration::from_secs(5)).await;
     let first = place.set(&[place.ask(0, 9, Some(5))]).await;
     let second = place.set(&[place.ask(0, 4, Some(9))]).await;
-    let third = place.shop.clone().set_quantities(&[place.ask(0, 3, Some(4))], "outbox/3", KEY).await;
+    let third = place.shop().set_quantities(&[place.ask(0, 3, Some(4))], KEY).await;
     assert_eq!((&first[0], &second[0]), (&Outcome::Shown(9), &Outcome::Shown(4)));
     let Outcome::Failed(CallError::Again { after: Some(after), counts: false, .. }) = &third[0] else {
         panic!("{third:?}");
@@ -195,9 +237,9 @@ async fn an_answer_lost_after_the_change_ends_in_the_right_value() {
     assert!(matches!(lost[0], Outcome::Failed(CallError::Again { counts: true, .. })), "{lost:?}");
     assert_eq!(place.shown()[0], 9);
     assert_eq!(place.set(&ask).await, [Outcome::Shown(9)], "under the same key");
-    let again = place.shop.set_quantities(&ask, "outbox/1", Uuid::from_u128(8)).await;
+    let again = place.shop().set_quantities(&ask, Uuid::from_u128(8)).await;
     assert_eq!(again, [Outcome::Shown(9)], "under another key");
-    let unsure = place.shop.set_quantities(&[place.ask(0, 9, None)], "outbox/1", KEY).await;
+    let unsure = place.shop().set_quantities(&[place.ask(0, 9, None)], KEY).await;
     assert_eq!((unsure, place.shown()[0]), (vec![Outcome::Shown(9)], 9));
 }
 
@@ -218,10 +260,10 @@ async fn a_repetition_waits_for_the_call_under_way() {
 async fn a_wrong_token_needs_a_person_and_is_not_told() {
     let place = open().await;
     for token in ["shpat_wrong", "shpat_wrong\n"] {
-        let shop = shop(&place.sandbox, Duration::from_secs(5), token);
-        let outcomes = shop.set_quantities(&[place.ask(0, 9, Some(5))], "outbox/1", KEY).await;
+        let api = api(&place.sandbox.base_url(), "2026-04", Duration::from_secs(5), token);
+        let outcomes = Shop::new(&api).set_quantities(&[place.ask(0, 9, Some(5))], KEY).await;
         assert!(matches!(outcomes[0], Outcome::Failed(CallError::NeedsPerson { .. })), "{outcomes:?}");
-        assert!(!format!("{outcomes:?}{shop:?}").contains("shpat"));
+        assert!(!format!("{outcomes:?}{api:?}").contains("shpat"));
     }
 }
 
@@ -229,10 +271,9 @@ async fn a_wrong_token_needs_a_person_and_is_not_told() {
 async fn a_wrong_address_needs_a_person() {
     let place = open().await;
     for (endpoint, version) in [("nonsense", "2026-04"), (&place.sandbox.base_url(), "1999-01")] {
-        let http = client(Duration::from_secs(5));
-        let shop = Shop::new(http, endpoint.to_owned(), version.to_owned(), Secret::new("token"), nowhere());
-        let read = shop.read_quantities(&[place.item(0)]).await;
-        assert!(matches!(read, Err(CallError::NeedsPerson { .. })), "{read:?}");
+        let api = api(endpoint, version, Duration::from_secs(5), "token");
+        let read = Shop::new(&api).read(&[place.handle(0)]).await;
+        assert!(matches!(read[0], Err(CallError::NeedsPerson { .. })), "{read:?}");
     }
 }
 
@@ -256,10 +297,11 @@ async fn a_shop_that_is_down_is_tried_again() {
 #[tokio::test]
 async fn a_bad_price_fails_alone() {
     let place = open().await;
-    let stranger = PriceAsk { variant: nowhere(), ..place.price(1, "80") };
-    let lost = PriceAsk { product: nowhere(), ..place.price(2, "70") };
+    let stranger =
+        PriceAsk { handle: Handle { variant: 404.into(), ..place.handle(1) }, ..place.price(1, "80") };
+    let lost = PriceAsk { handle: Handle { product: 404.into(), ..place.handle(2) }, ..place.price(2, "70") };
     let good = place.price(0, "99.9");
-    let outcomes = place.shop.set_prices(&[stranger, good.clone(), lost]).await;
+    let outcomes = place.shop().set_prices(&[stranger, good.clone(), lost]).await;
     assert_eq!(outcomes[1], Outcome::Shown(good.price));
     for place in [0, 2] {
         assert!(matches!(outcomes[place], Outcome::Failed(CallError::Never { .. })), "{outcomes:?}");
@@ -272,7 +314,7 @@ async fn a_bad_price_fails_alone() {
 async fn prices_of_one_product_go_in_one_call() {
     let place = open().await;
     let asks = [place.price(2, "10"), place.price(0, "11"), place.price(1, "12.5")];
-    let outcomes = place.shop.set_prices(&asks).await;
+    let outcomes = place.shop().set_prices(&asks).await;
     assert_eq!(outcomes, asks.map(|ask| Outcome::Shown(ask.price)));
     assert_eq!(place.prices(), ["11.00", "12.50", "10.00"]);
     assert_eq!(place.sandbox.calls().graphql["productVariantsBulkUpdate"], 1);
@@ -283,12 +325,16 @@ async fn a_second_subscription_is_as_good_as_the_first() {
     let place = open().await;
     let uri = "https://onhand.example/hooks";
     for _ in 0..2 {
-        assert_eq!(place.shop.subscribe("inventory_levels/update", uri).await, Ok(()));
+        assert_eq!(place.shop().subscribe(uri).await, Ok(()));
     }
-    let known = place.shop.subscriptions().await.expect("the shop answers");
-    assert_eq!(known.len(), 1);
-    assert_eq!((known[0].0.as_str(), known[0].1.as_str()), ("INVENTORY_LEVELS_UPDATE", uri));
-    let refused = place.shop.subscribe("orders/create", "ftp://onhand.example").await;
+    let known = place.shop().subscriptions().await.expect("the shop answers");
+    assert_eq!(known.len(), TOPICS.len());
+    assert!(known.iter().all(|it| it.address == uri && TOPICS.contains(&it.topic.as_str())), "{known:?}");
+    for _ in 0..2 {
+        assert_eq!(place.shop().unsubscribe(&known[0].id).await, Ok(()));
+    }
+    assert_eq!(place.shop().subscriptions().await.map(|known| known.len()), Ok(TOPICS.len() - 1));
+    let refused = place.shop().subscribe("ftp://onhand.example").await;
     assert!(matches!(refused, Err(CallError::Never { .. })), "{refused:?}");
 }
 
@@ -296,7 +342,7 @@ async fn a_second_subscription_is_as_good_as_the_first() {
 async fn more_than_a_call_takes_goes_in_several() {
     let place = open().await;
     let asks: Vec<_> = (0..=QUANTITIES_MAX as u64)
-        .map(|id| QuantityAsk { inventory: (900_000 + id).into(), quantity: 1, believed: None })
+        .map(|id| QuantityAsk { handle: handle(1, 900_000 + id), quantity: 1, believed: None })
         .collect();
     let outcomes = place.set(&asks).await;
     assert_eq!(outcomes.len(), asks.len());

@@ -12,11 +12,8 @@
 //! schema that stock and prices do not need. A field it does not know is refused as the platform refuses one.
 
 mod bucket;
-mod connection;
 mod control;
-mod delivery;
 mod document;
-mod faults;
 mod graphql;
 mod idempotency;
 mod money;
@@ -30,8 +27,8 @@ mod state;
 mod tests;
 mod webhooks;
 
+pub use super::super::sandbox::{FaultSettings, Faults};
 pub use bucket::CostBucket;
-pub use faults::{FaultSettings, Faults};
 pub use money::{Money, NotMoney};
 pub use shop::{CallCounts, SandboxShop, ShopSettings, ShownVariant};
 pub use state::{Order, OrderLine, Product, ProductIds, SeedProduct, SeedVariant, Variant, VariantIds};

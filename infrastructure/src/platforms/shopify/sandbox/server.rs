@@ -1,22 +1,24 @@
 //! The HTTP side of the API: who may ask, what goes wrong on purpose, what it costs, what is answered.
 //! Each refusal comes from the layer it comes from live: HTTP status, errors at the top, or errors of the user.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use axum::{Router, serve as serve_http};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::connection::{Cut, Door};
+use super::super::super::sandbox::door::{Cut, Door};
+use super::super::super::sandbox::faults::SILENCE_MAX;
 use super::control;
 use super::document::Document;
-use super::faults::SILENCE_MAX;
 use super::graphql::Request;
 use super::shop::{Core, lock};
 
@@ -88,6 +90,7 @@ async fn graphql(
         return refused;
     }
     let silent = faults.takes_silence();
+    let drops = faults.strikes(|faults| faults.drop_after_applying_rate);
     // A task of its own, because a caller that gives up does not stop the platform from applying what it was sent.
     let work = tokio::spawn(execute(
         core.clone(),
@@ -99,9 +102,26 @@ async fn graphql(
     };
     if silent {
         tokio::time::sleep(SILENCE_MAX).await;
+    }
+    if silent || drops {
         return hang_up(&line);
     }
-    Json(answer).into_response()
+    said(&answer, Duration::from_millis(settings.slow_body_ms).min(SILENCE_MAX))
+}
+
+/// The answer, all but its first byte as late as it is to be.
+fn said(answer: &Value, slow: Duration) -> Response {
+    if slow.is_zero() {
+        return Json(answer).into_response();
+    }
+    let text = answer.to_string();
+    let (first, rest) = (text[..1].to_owned(), text[1..].to_owned());
+    let first = stream::once(async move { Ok::<_, Infallible>(first) });
+    let rest = stream::once(async move {
+        tokio::time::sleep(slow).await;
+        Ok::<_, Infallible>(rest)
+    });
+    ([(CONTENT_TYPE, "application/json")], Body::from_stream(first.chain(rest))).into_response()
 }
 
 fn hang_up(line: &Cut) -> Response {

@@ -7,14 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
+use super::super::super::sandbox::deliveries::{Deliveries, Parcel};
+use super::super::super::sandbox::door::Door;
+use super::super::super::sandbox::faults::Faults;
 use super::bucket::{Bucket, CostBucket};
-use super::connection::Door;
-use super::delivery::Deliveries;
-use super::faults::Faults;
-use super::state::{ProductIds, SeedProduct, State};
+use super::state::{Event, ProductIds, SeedProduct, State, Subscription};
+use super::webhooks::{Notice, webhook_headers, wire_bytes};
 use super::{schema, server, webhooks};
 
 /// Who the shop is and what it wants to see.
@@ -118,9 +121,31 @@ impl Core {
         let mut state = lock(&self.state);
         let answer = work(&mut state);
         for event in std::mem::take(&mut state.events) {
-            self.deliveries.tell(&self.settings, &event, state.subscriptions.values());
+            self.tell(&event, state.subscriptions.values());
         }
         answer
+    }
+
+    /// Queues an event for each subscription to its topic.
+    fn tell<'a>(&self, event: &Event, subscriptions: impl Iterator<Item = &'a Subscription>) {
+        let event_id = Uuid::new_v4();
+        for subscription in subscriptions.filter(|it| it.topic == event.topic) {
+            let mut body = event.body.clone();
+            if let (Some(fields), false) = (body.as_object_mut(), subscription.include_fields.is_empty()) {
+                fields.retain(|name, _| subscription.include_fields.contains(name));
+            }
+            let notice = Notice {
+                topic: event.topic.to_owned(),
+                shop_domain: self.settings.domain.clone(),
+                api_version: self.settings.api_version.clone(),
+                webhook_id: Uuid::new_v4(),
+                event_id,
+                triggered_at: Utc::now(),
+                body: wire_bytes(&body),
+            };
+            let headers = webhook_headers(&notice, &self.settings.webhook_secret);
+            self.deliveries.enqueue(Parcel { address: subscription.uri.clone(), headers, body: notice.body });
+        }
     }
 
     pub(super) fn shows(&self) -> Vec<ShownVariant> {
@@ -166,7 +191,7 @@ impl SandboxShop {
         let core = Arc::new(Core {
             bucket: Mutex::new(Bucket::new(settings.bucket, Instant::now())),
             calls: Mutex::new(CallCounts::default()),
-            deliveries: Deliveries::new(settings.webhook_secret.clone(), faults.clone())?,
+            deliveries: Deliveries::new(faults.clone())?,
             state: Mutex::new(State::new(&settings.domain, settings.location_id)),
             faults,
             settings,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The longest delay and the longest silence, so that no fault holds a connection for ever.
-pub(super) const SILENCE_MAX: Duration = Duration::from_secs(60);
+pub(in super::super) const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// What is currently going wrong; counts are what is left of them, rates lie between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,6 +26,14 @@ pub struct FaultSettings {
     pub drop_connection_rate: f64,
     /// How many coming API requests are applied and then left without an answer.
     pub time_out_after_applying_next: u32,
+    /// The share of API requests that are applied and whose connection is then closed without an answer.
+    pub drop_after_applying_rate: f64,
+    /// The share of single items that are refused in requests for several, while the others are applied.
+    pub refuse_items_rate: f64,
+    /// How long each answer's body takes to arrive, after its first byte.
+    pub slow_body_ms: u64,
+    /// Whether throttling says how long to wait.
+    pub no_retry_after: bool,
     /// How many coming API requests are throttled whatever the bucket holds.
     pub throttle_next: u32,
     /// Whether throttling is told as HTTP 429 with `Retry-After` instead of HTTP 200 with an error code.
@@ -47,7 +55,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub(super) fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         Self { inner: Arc::new(Mutex::new((FaultSettings::default(), XorShift::seeded(1)))) }
     }
 
@@ -74,6 +82,26 @@ impl Faults {
     /// The next `count` API requests are applied but never answered; the line is cut after a minute.
     pub fn time_out_after_applying_next(&self, count: u32) {
         self.set(|faults| faults.time_out_after_applying_next = count);
+    }
+
+    /// This share of API requests is applied and its connection then closed without an answer.
+    pub fn drop_after_applying_rate(&self, share: f64) {
+        self.set(|faults| faults.drop_after_applying_rate = share);
+    }
+
+    /// This share of single items is refused in requests for several, while the others are applied.
+    pub fn refuse_items_rate(&self, share: f64) {
+        self.set(|faults| faults.refuse_items_rate = share);
+    }
+
+    /// Each answer's body takes this long to arrive, after its first byte; at most a minute.
+    pub fn slow_body(&self, milliseconds: u64) {
+        self.set(|faults| faults.slow_body_ms = milliseconds);
+    }
+
+    /// Throttling no longer says how long to wait.
+    pub fn no_retry_after(&self, on: bool) {
+        self.set(|faults| faults.no_retry_after = on);
     }
 
     /// The next `count` API requests are throttled; from now on, throttling is told as HTTP 429 when asked for.
@@ -117,7 +145,7 @@ impl Faults {
     }
 
     /// Overlays the named settings and leaves the others; an unknown name or a wrong type changes nothing.
-    pub(super) fn change(&self, changes: Map<String, Value>) -> Result<(), serde_json::Error> {
+    pub(in super::super) fn change(&self, changes: Map<String, Value>) -> Result<(), serde_json::Error> {
         let mut guard = self.lock();
         let mut settings = serde_json::to_value(&guard.0)?;
         if let Some(fields) = settings.as_object_mut() {
@@ -127,7 +155,7 @@ impl Faults {
         Ok(())
     }
 
-    pub(super) fn takes_failure(&self) -> Option<u16> {
+    pub(in super::super) fn takes_failure(&self) -> Option<u16> {
         let mut guard = self.lock();
         let (faults, dice) = &mut *guard;
         if take_one(&mut faults.fail_next) {
@@ -136,23 +164,23 @@ impl Faults {
         dice.hits(faults.fail_rate).then_some(500)
     }
 
-    pub(super) fn takes_throttle(&self) -> bool {
+    pub(in super::super) fn takes_throttle(&self) -> bool {
         take_one(&mut self.lock().0.throttle_next)
     }
 
-    pub(super) fn takes_silence(&self) -> bool {
+    pub(in super::super) fn takes_silence(&self) -> bool {
         take_one(&mut self.lock().0.time_out_after_applying_next)
     }
 
     /// Rolls the dice against one of the rates.
-    pub(super) fn strikes(&self, rate: impl FnOnce(&FaultSettings) -> f64) -> bool {
+    pub(in super::super) fn strikes(&self, rate: impl FnOnce(&FaultSettings) -> f64) -> bool {
         let mut guard = self.lock();
         let (faults, dice) = &mut *guard;
         dice.hits(rate(faults))
     }
 
     /// How long a webhook waits so that others may overtake it.
-    pub(super) fn shuffle(&self) -> Duration {
+    pub(in super::super) fn shuffle(&self) -> Duration {
         let mut guard = self.lock();
         let (faults, dice) = &mut *guard;
         if faults.reorder_webhooks { Duration::from_millis(dice.next() % 50) } else { Duration::ZERO }

@@ -5,21 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
-use uuid::Uuid;
 
 use super::faults::Faults;
-use super::shop::ShopSettings;
-use super::state::{Event, Subscription};
-use super::webhooks::{Notice, webhook_headers, wire_bytes};
 
 /// How many deliveries wait at most; what comes beyond is lost, and counted as such.
 const WAITING_MAX: usize = 10_000;
 
-pub(super) struct Deliveries {
-    secret: String,
+pub(in super::super) struct Deliveries {
     client: reqwest::Client,
     faults: Faults,
     waiting: Mutex<Waiting>,
@@ -29,11 +23,22 @@ pub(super) struct Deliveries {
 
 /// How deliveries fared; each attempt counts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct DeliveryCounts {
-    pub(super) sent: u64,
-    pub(super) failed: u64,
-    pub(super) given_up: u64,
-    pub(super) lost: u64,
+pub(in super::super) struct DeliveryCounts {
+    pub(in super::super) sent: u64,
+    pub(in super::super) failed: u64,
+    pub(in super::super) given_up: u64,
+    pub(in super::super) lost: u64,
+}
+
+/// A webhook ready to be sent, in these very bytes however often.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// Where to.
+    pub address: String,
+    /// In the platform's spelling, the signature among them.
+    pub headers: Vec<(&'static str, String)>,
+    /// The bytes that are signed.
+    pub body: Vec<u8>,
 }
 
 struct Waiting {
@@ -49,8 +54,7 @@ struct Waiting {
 
 #[derive(Clone)]
 struct Delivery {
-    notice: Arc<Notice>,
-    uri: String,
+    parcel: Arc<Parcel>,
     attempts: u32,
 }
 
@@ -61,7 +65,7 @@ enum Next {
 }
 
 impl Deliveries {
-    pub(super) fn new(secret: String, faults: Faults) -> std::io::Result<Self> {
+    pub(in super::super) fn new(faults: Faults) -> std::io::Result<Self> {
         // Whoever else in the process installed a provider first is welcome to.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -82,36 +86,12 @@ impl Deliveries {
             counts: DeliveryCounts::default(),
         };
         let (changed, idle) = (Notify::new(), Notify::new());
-        Ok(Self { secret, client, faults, waiting: Mutex::new(waiting), changed, idle })
+        Ok(Self { client, faults, waiting: Mutex::new(waiting), changed, idle })
     }
 
-    /// Queues an event for each subscription to its topic.
-    pub(super) fn tell<'a>(
-        &self,
-        settings: &ShopSettings,
-        event: &Event,
-        subscriptions: impl Iterator<Item = &'a Subscription>,
-    ) {
-        let event_id = Uuid::new_v4();
-        for subscription in subscriptions.filter(|it| it.topic == event.topic) {
-            let mut body = event.body.clone();
-            if let (Some(fields), false) = (body.as_object_mut(), subscription.include_fields.is_empty()) {
-                fields.retain(|name, _| subscription.include_fields.contains(name));
-            }
-            let notice = Arc::new(Notice {
-                topic: event.topic.to_owned(),
-                shop_domain: settings.domain.clone(),
-                api_version: settings.api_version.clone(),
-                webhook_id: Uuid::new_v4(),
-                event_id,
-                triggered_at: Utc::now(),
-                body: wire_bytes(&body),
-            });
-            self.enqueue(&Delivery { notice, uri: subscription.uri.clone(), attempts: 0 });
-        }
-    }
-
-    fn enqueue(&self, delivery: &Delivery) {
+    /// Queues a webhook; faults may lose it or double it.
+    pub(in super::super) fn enqueue(&self, parcel: Parcel) {
+        let delivery = Delivery { parcel: Arc::new(parcel), attempts: 0 };
         if self.faults.strikes(|faults| faults.lose_webhooks) {
             self.lock().counts.lost += 1;
             return;
@@ -129,7 +109,7 @@ impl Deliveries {
         self.changed.notify_one();
     }
 
-    pub(super) async fn deliver_forever(&self) {
+    pub(in super::super) async fn deliver_forever(&self) {
         loop {
             // A statement of its own, so that the lock is let go before anything is awaited.
             let next = self.lock().next(Instant::now());
@@ -148,14 +128,14 @@ impl Deliveries {
     }
 
     async fn send(&self, delivery: &Delivery) -> bool {
-        let mut request = self.client.post(&delivery.uri);
-        for (name, value) in webhook_headers(&delivery.notice, &self.secret) {
-            request = request.header(name, value);
+        let mut request = self.client.post(&delivery.parcel.address);
+        for (name, value) in &delivery.parcel.headers {
+            request = request.header(*name, value);
         }
-        match request.body(delivery.notice.body.clone()).send().await {
+        match request.body(delivery.parcel.body.clone()).send().await {
             Ok(response) => response.status().is_success(),
             Err(error) => {
-                tracing::debug!(%error, topic = %delivery.notice.topic, "a webhook was not delivered");
+                tracing::debug!(%error, "a webhook was not delivered");
                 false
             }
         }
@@ -181,7 +161,7 @@ impl Deliveries {
         }
     }
 
-    pub(super) async fn wait_until_idle(&self) {
+    pub(in super::super) async fn wait_until_idle(&self) {
         loop {
             let mut idle = std::pin::pin!(self.idle.notified());
             // Listen first and look second, or the last delivery may finish in between.
@@ -193,17 +173,17 @@ impl Deliveries {
         }
     }
 
-    pub(super) fn retry(&self, base: Duration, retries_max: u32) {
+    pub(in super::super) fn retry(&self, base: Duration, retries_max: u32) {
         let mut waiting = self.lock();
         (waiting.retry_base, waiting.retries_max) = (base, retries_max);
     }
 
-    pub(super) fn counts(&self) -> DeliveryCounts {
+    pub(in super::super) fn counts(&self) -> DeliveryCounts {
         self.lock().counts.clone()
     }
 
     /// Drops what waits, so that nobody waits for a shop that is gone.
-    pub(super) fn close(&self) {
+    pub(in super::super) fn close(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
         waiting.due.clear();

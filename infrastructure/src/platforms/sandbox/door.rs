@@ -15,13 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Accepts lines until the shop is closed, and lets none of them outlive it.
-pub(super) struct Door {
+pub(in super::super) struct Door {
     listener: TcpListener,
     closed: Arc<AtomicBool>,
 }
 
 impl Door {
-    pub(super) fn new(listener: TcpListener, closed: Arc<AtomicBool>) -> Self {
+    pub(in super::super) fn new(listener: TcpListener, closed: Arc<AtomicBool>) -> Self {
         Self { listener, closed }
     }
 }
@@ -53,11 +53,11 @@ impl Listener for Door {
 
 /// The switch of one line.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cut(Arc<AtomicBool>);
+pub(in super::super) struct Cut(Arc<AtomicBool>);
 
 impl Cut {
     /// Nothing more is written; whatever is answered after this only wakes the line so that it notices.
-    pub(super) fn cut(&self) {
+    pub(in super::super) fn cut(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
@@ -68,7 +68,7 @@ impl Connected<IncomingStream<'_, Door>> for Cut {
     }
 }
 
-pub(super) struct Line {
+pub(in super::super) struct Line {
     stream: TcpStream,
     closed: Arc<AtomicBool>,
     cut: Cut,

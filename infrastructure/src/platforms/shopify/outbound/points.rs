@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// The bucket, once an answer has told about it.
 #[derive(Debug, Default)]
-pub(super) struct Budget(Option<Level>);
+pub(in super::super::super) struct Points(Option<Level>);
 
 #[derive(Debug)]
 struct Level {
@@ -35,7 +35,7 @@ impl ThrottleStatus {
     }
 }
 
-impl Budget {
+impl Points {
     pub(super) fn note(&mut self, status: ThrottleStatus, now: Instant) {
         self.0 = Some(Level { status, at: now });
     }
@@ -60,41 +60,41 @@ impl Budget {
 mod tests {
     use super::*;
 
-    fn budget(available: f64, now: Instant) -> Budget {
-        let mut budget = Budget::default();
+    fn points(available: f64, now: Instant) -> Points {
+        let mut points = Points::default();
         let status =
             ThrottleStatus { maximum_available: 1000.0, currently_available: available, restore_rate: 50.0 };
-        budget.note(status, now);
-        budget
+        points.note(status, now);
+        points
     }
 
     #[test]
     fn before_the_first_answer_every_call_is_made() {
-        assert_eq!(Budget::default().spend(1e9, Instant::now()), Ok(()));
+        assert_eq!(Points::default().spend(1e9, Instant::now()), Ok(()));
     }
 
     #[test]
     fn a_call_waits_until_the_bucket_has_refilled() {
         let now = Instant::now();
-        let mut budget = budget(10.0, now);
-        assert_eq!(budget.spend(110.0, now), Err(Duration::from_secs(2)));
-        assert_eq!(budget.spend(110.0, now + Duration::from_secs(1)), Err(Duration::from_secs(1)));
-        assert_eq!(budget.spend(110.0, now + Duration::from_secs(2)), Ok(()));
-        assert!(budget.spend(110.0, now + Duration::from_secs(2)).is_err());
+        let mut points = points(10.0, now);
+        assert_eq!(points.spend(110.0, now), Err(Duration::from_secs(2)));
+        assert_eq!(points.spend(110.0, now + Duration::from_secs(1)), Err(Duration::from_secs(1)));
+        assert_eq!(points.spend(110.0, now + Duration::from_secs(2)), Ok(()));
+        assert!(points.spend(110.0, now + Duration::from_secs(2)).is_err());
     }
 
     #[test]
     fn what_no_bucket_holds_is_asked_when_it_is_full() {
         let now = Instant::now();
-        assert_eq!(budget(1000.0, now).spend(5000.0, now), Ok(()));
+        assert_eq!(points(1000.0, now).spend(5000.0, now), Ok(()));
     }
 
     #[test]
     fn a_bucket_that_never_refills_stops_nobody() {
         let now = Instant::now();
-        let mut budget = Budget::default();
+        let mut points = Points::default();
         let status = ThrottleStatus { maximum_available: 100.0, currently_available: 0.0, restore_rate: 0.0 };
-        budget.note(status, now);
-        assert_eq!(budget.spend(10.0, now), Ok(()));
+        points.note(status, now);
+        assert_eq!(points.spend(10.0, now), Ok(()));
     }
 }

@@ -1,0 +1,55 @@
+-- Leases what is due, account by account, so that one with much to do keeps no other waiting.
+with recursive accounts as (
+    -- A loose scan of outbox_due_idx: one step for each account with something pending, however much that is.
+    (select tenant_id, connection_id from outbox where status = 'pending' order by tenant_id, connection_id limit 1)
+    union all
+    select n.tenant_id, n.connection_id
+    from accounts a
+    cross join lateral (
+        select o.tenant_id, o.connection_id from outbox o
+        where o.status = 'pending' and (o.tenant_id, o.connection_id) > (a.tenant_id, a.connection_id)
+        order by o.tenant_id, o.connection_id limit 1
+    ) n
+),
+ready as (
+    select a.tenant_id, a.connection_id, b.state is not null and b.state <> 'closed' as probe
+    from accounts a
+    join connections c on c.tenant_id = a.tenant_id and c.id = a.connection_id
+    left join breakers b on b.tenant_id = a.tenant_id and b.connection_id = a.connection_id
+    where not c.paused and a.connection_id <> all($5)
+      and coalesce(b.held_until <= $1, true) and coalesce(b.retry_at <= $1, true)
+),
+-- One relay probes at a time: whoever is second finds the breaker half open, its time not yet come.
+probing as (
+    update breakers b set state = 'half_open', retry_at = $4
+    from ready r
+    where r.probe and b.tenant_id = r.tenant_id and b.connection_id = r.connection_id and b.retry_at <= $1
+    returning b.tenant_id, b.connection_id
+),
+chosen as (
+    select r.* from ready r
+    where not r.probe
+       or exists (select from probing p where p.tenant_id = r.tenant_id and p.connection_id = r.connection_id)
+),
+due as (
+    select d.tenant_id, d.id, c.probe
+    from chosen c
+    cross join (values ('quantity'), ('price')) as k (kind)
+    cross join lateral (
+        select o.tenant_id, o.id from outbox o
+        where o.status = 'pending' and o.tenant_id = c.tenant_id and o.connection_id = c.connection_id
+          and o.kind = k.kind and o.next_attempt_at <= $1 -- outbox_due_idx
+          and not exists ( -- order: not while an older command for the same is under way
+              select from outbox l
+              where l.tenant_id = o.tenant_id and l.connection_id = o.connection_id
+                and l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased')
+        order by o.next_attempt_at
+        limit case when c.probe then 1 else $2 end
+        for update skip locked -- what another relay is taking is not waited for
+    ) d
+)
+update outbox o
+set status = 'leased', token = $3, leased_until = $4, attempts = o.attempts + 1
+from due
+where o.tenant_id = due.tenant_id and o.id = due.id
+returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.attempts, due.probe

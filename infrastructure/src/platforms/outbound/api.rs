@@ -1,0 +1,304 @@
+//! One account's API: every call to a platform goes through here.
+//!
+//! It keeps to the platform's rates, bounds what is read, tells failures of the line and of the whole call apart from
+//! what a platform has against single items, and in a rehearsal notes the calls that would change something instead of
+//! making them.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use futures_util::future::BoxFuture;
+use onhand_domain::{connection::ConnectionDetails, values::ConnectionId};
+use reqwest::Url;
+use serde::de::DeserializeOwned;
+
+use super::{
+    super::adapter::{Access, Call},
+    CallError,
+};
+use crate::{clock::Clock, secrets::Secret};
+
+/// The largest answer that is read, in bytes.
+const ANSWER_MAX: usize = 4 * 1024 * 1024;
+/// How long to wait when asked to, unless told for how long; and the bounds of what one may be told.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_mins(30);
+/// Calls a rehearsal notes; beyond it they are only counted as not made.
+const REHEARSED_MAX: usize = 10_000;
+
+/// Leave to call: what is left of an account's allowance is shared by all processes.
+pub trait Permits: Send + Sync {
+    /// Takes one, or says how long to wait for it.
+    fn take(&self) -> BoxFuture<'_, Result<(), CallError>>;
+}
+
+/// Whose API, and with what it is called. It shows itself nowhere, for it holds secrets.
+#[derive(Clone)]
+pub struct Account {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// What it is.
+    pub details: ConnectionDetails,
+    /// Where its API is: scheme, host and port.
+    pub endpoint: String,
+    /// What calls are made with.
+    pub access_token: Option<Secret>,
+    /// What a new access token is asked for with.
+    pub refresh_token: Option<Secret>,
+    /// The secret of our app with the platform.
+    pub app_secret: Option<Secret>,
+    /// Which version of the platform's API is spoken, where it is chosen by the caller.
+    pub api_version: String,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+/// One account's API; clones share what is known of it.
+#[derive(Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    clock: Clock,
+    account: Arc<Account>,
+    permits: Option<Arc<dyn Permits>>,
+    points: Arc<Mutex<super::super::shopify::Points>>,
+    rehearsed: Option<Arc<Mutex<Vec<Call>>>>,
+    until: Option<Instant>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// What a platform answered: a success, or a refusal it alone can explain.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// 2xx, or a 4xx that is about what was asked.
+    pub status: StatusCode,
+    /// All of them.
+    pub headers: HeaderMap,
+    /// Of bounded size.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether the platform did as it was asked, as far as the status says.
+    pub fn is_success(&self) -> bool {
+        self.status.is_success()
+    }
+
+    /// The body as JSON; what is none is a failure of the platform.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|_| CallError::failed(format!("the platform's answer ({}) makes no sense", self.status)))
+    }
+
+    /// The refusal of a whole call, where the platform's body says no more than its status.
+    pub fn refusal(&self) -> CallError {
+        CallError::never(format!("the platform answered {}", self.status))
+    }
+}
+
+impl Api {
+    /// The API of an account. Without permits it may be called as often as one likes.
+    pub fn new(
+        http: reqwest::Client,
+        clock: Clock,
+        account: Account,
+        permits: Option<Arc<dyn Permits>>,
+    ) -> Self {
+        let account = Arc::new(account);
+        Self { http, clock, account, permits, points: Arc::default(), rehearsed: None, until: None }
+    }
+
+    /// The same account, for calls that are not begun after a moment: what they are made under ends soon after it.
+    #[must_use]
+    pub fn until(&self, until: Instant) -> Self {
+        Self { until: Some(until), ..self.clone() }
+    }
+
+    /// The same account, for a rehearsal: nothing is changed there. What would have been called is told by
+    /// [`Api::rehearsed`].
+    #[must_use]
+    pub fn for_rehearsal(&self) -> Self {
+        Self { rehearsed: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// The calls a rehearsal has not made, in order.
+    pub fn rehearsed(&self) -> Vec<Call> {
+        let calls = self.rehearsed.as_ref().map(|calls| calls.lock().unwrap_or_else(PoisonError::into_inner));
+        calls.map(|calls| calls.clone()).unwrap_or_default()
+    }
+
+    /// Whose.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What the connection is.
+    pub fn details(&self) -> &ConnectionDetails {
+        &self.account.details
+    }
+
+    /// What a call is made and signed with, now.
+    pub fn access(&self) -> Access<'_> {
+        Access {
+            details: &self.account.details,
+            token: self.account.access_token.as_ref(),
+            app_secret: self.account.app_secret.as_ref(),
+            now: self.clock.now(),
+        }
+    }
+
+    /// The access token, without which most calls make no sense.
+    pub fn token(&self) -> Result<&Secret, CallError> {
+        let token = self.account.access_token.as_ref();
+        token.ok_or_else(|| CallError::person("the connection has no access token; enter one"))
+    }
+
+    /// The secret of our app, without which some platforms' calls cannot be signed.
+    pub fn app_secret(&self) -> Result<&Secret, CallError> {
+        let secret = self.account.app_secret.as_ref();
+        secret.ok_or_else(|| CallError::person("the connection has no app secret; enter one"))
+    }
+
+    /// What is known of a calculated-cost limit, as Shopify has one.
+    pub(in super::super) fn points(&self) -> &Mutex<super::super::shopify::Points> {
+        &self.points
+    }
+
+    /// A call that changes nothing there.
+    pub async fn read(&self, call: Call) -> Result<Answer, CallError> {
+        self.send(call).await
+    }
+
+    /// A call that changes something there. In a rehearsal it is noted, and answered as if the line had been cut before it.
+    pub async fn write(&self, call: Call) -> Result<Answer, CallError> {
+        let Some(rehearsed) = &self.rehearsed else { return self.send(call).await };
+        let mut calls = rehearsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() < REHEARSED_MAX {
+            calls.push(call);
+        }
+        Err(CallError::wait(Duration::ZERO, "not sent, for this is a rehearsal"))
+    }
+
+    async fn send(&self, call: Call) -> Result<Answer, CallError> {
+        let url = self.url(&call.target)?;
+        if self.until.is_some_and(|until| Instant::now() > until) {
+            return Err(CallError::later());
+        }
+        if let Some(permits) = &self.permits {
+            permits.take().await?;
+        }
+        let typed = call.headers.iter().any(|(name, _)| CONTENT_TYPE.as_str().eq_ignore_ascii_case(name));
+        let mut request = self.http.request(call.method, url);
+        for (name, value) in call.headers {
+            let mut value = HeaderValue::from_str(&value).map_err(|_| {
+                CallError::person("a credential has characters that none has; enter it again")
+            })?;
+            value.set_sensitive(true);
+            request = request.header(name, value);
+        }
+        if let Some(body) = call.body {
+            if !typed {
+                request = request.header(CONTENT_TYPE, "application/json");
+            }
+            request = request.body(body);
+        }
+        let response = request.send().await.map_err(unreached)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = read(response).await?;
+        match refused(status, &headers) {
+            Some(error) => Err(error),
+            None => Ok(Answer { status, headers, body }),
+        }
+    }
+
+    /// The whole address. A target in which an id would lead to another path than the one it stands in is refused: two
+    /// dots do that however they are escaped.
+    fn url(&self, target: &str) -> Result<Url, CallError> {
+        let (address, path) = match target.strip_prefix('/') {
+            Some(_) => {
+                let path = target.split('?').next().unwrap_or_default();
+                (format!("{}{target}", self.account.endpoint.trim_end_matches('/')), Some(path))
+            }
+            None => (target.to_owned(), None),
+        };
+        let url = Url::parse(&address)
+            .map_err(|_| CallError::person("the connection's endpoint is not an address; correct it"))?;
+        if path.is_some_and(|path| url.path() != path) {
+            return Err(CallError::never("an id of this would lead to another address"));
+        }
+        Ok(url)
+    }
+}
+
+/// The HTTP client for all platforms: quick to give up, and it follows nobody elsewhere with a token.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    // An error says that a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreached)? {
+        if body.len() + chunk.len() > ANSWER_MAX {
+            return Err(CallError::failed("the platform's answer is larger than four megabytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The line failed. Whether the call was applied is not known.
+fn unreached(error: reqwest::Error) -> CallError {
+    if error.is_builder() {
+        return CallError::person("the connection's endpoint is not an address; correct it");
+    }
+    let what = match (error.is_timeout(), error.is_connect()) {
+        (true, _) => "the platform did not answer in time",
+        (_, true) => "the platform cannot be reached",
+        _ => "the line to the platform broke",
+    };
+    // An address may carry a secret in its query.
+    CallError::failed(format!("{what}: {}", error.without_url()))
+}
+
+/// What concerns the whole call, whatever platform says so; none for what its body has to explain.
+fn refused(status: StatusCode, headers: &HeaderMap) -> Option<CallError> {
+    let why = format!("the platform answered {status}");
+    Some(match status.as_u16() {
+        200..=299 => return None,
+        429 => CallError::wait(retry_after(headers).unwrap_or(PAUSE), why),
+        408 | 425 | 500 | 502.. => CallError::Again { after: retry_after(headers), why, counts: true },
+        401 | 403 => CallError::person(format!("{why}; renew the access token and its permissions")),
+        402 | 423 => CallError::person(format!("{why}; look after the account's plan")),
+        300..=399 => CallError::person(format!("{why}; correct the endpoint")),
+        _ => return None,
+    })
+}
+
+/// Seconds, possibly with decimals.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::try_from_secs_f64(seconds).ok()?.clamp(PAUSE_MIN, PAUSE_MAX))
+}

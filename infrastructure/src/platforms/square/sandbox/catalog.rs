@@ -1,0 +1,195 @@
+//! The catalogue: products with their variations, searched by the time of their changes, looked up and replaced.
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::super::sandbox::{Good, Reply, Shop},
+    errors, invalid, page, refused, texts, time,
+};
+
+/// The most objects of a look-up, and of one batch. [src: facts.md 2.2]
+const OBJECTS_MAX: usize = 1_000;
+
+/// What versions begin at: Square's are of this size.
+const VERSIONS: i64 = 1_700_000_000_000;
+
+/// `POST /v2/catalog/batch-retrieve`: what is not there is not spoken of.
+pub(super) fn retrieve(shop: &Shop, body: &Value) -> Reply {
+    let ids = texts(&body["object_ids"]);
+    if ids.is_empty() || ids.len() > OBJECTS_MAX {
+        let detail = "The array must have between 1 and 1000 entries.";
+        return refused("INVALID_ARRAY_VALUE", detail, Some("object_ids".to_owned()));
+    }
+    let objects: Vec<Value> = ids.into_iter().filter_map(|id| object(shop, id)).collect();
+    Reply::ok(if objects.is_empty() { json!({}) } else { json!({ "objects": objects }) })
+}
+
+fn object(shop: &Shop, id: &str) -> Option<Value> {
+    if let Some(place) = shop.variant(id) {
+        return Some(variation(shop, &shop.goods[place]));
+    }
+    let places = shop.product(id);
+    let goods: Vec<&Good> = places.into_iter().map(|place| &shop.goods[place]).collect();
+    (!goods.is_empty()).then(|| item(shop, &goods))
+}
+
+/// `POST /v2/catalog/search`. Since when a product is gone is not kept: it is shown each time such are asked for.
+pub(super) fn search(shop: &Shop, body: &Value) -> Reply {
+    let begin = body["begin_time"].as_str().map(DateTime::parse_from_rfc3339);
+    let Some(begin) = begin.map_or(Some(None), |begin| begin.ok().map(Some)) else {
+        return refused("INVALID_TIME", "The time is not in RFC 3339.", Some("begin_time".to_owned()));
+    };
+    let kinds = texts(&body["object_types"]);
+    if !kinds.is_empty() && !kinds.contains(&"ITEM") {
+        return Reply::ok(json!({ "latest_time": time(shop.now()) }));
+    }
+    let mut found = Vec::new();
+    for goods in shop.goods.chunk_by(|one, next| one.product == next.product) {
+        let gone = goods.iter().all(|good| good.removed);
+        let recent = goods.iter().any(|good| begin.is_none_or(|begin| good.changed_at > begin));
+        let wanted = if gone { body["include_deleted_objects"] == true } else { recent };
+        if wanted {
+            found.push(item(shop, &goods.iter().collect::<Vec<_>>()));
+        }
+    }
+    let most = body["limit"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(OBJECTS_MAX);
+    let (objects, cursor) = page(found, body, most.clamp(1, OBJECTS_MAX));
+    let mut answer = json!({ "latest_time": time(shop.now()) });
+    if !objects.is_empty() {
+        answer["objects"] = objects.into();
+    }
+    if let Some(cursor) = cursor {
+        answer["cursor"] = cursor.into();
+    }
+    Reply::ok(answer)
+}
+
+/// `POST /v2/catalog/batch-upsert`: each batch is taken or refused for itself.
+pub(super) fn upsert(shop: &mut Shop, body: &Value) -> Reply {
+    let batches: Vec<&Vec<Value>> =
+        body["batches"].as_array().into_iter().flatten().filter_map(|it| it["objects"].as_array()).collect();
+    if batches.is_empty() || batches.iter().any(|objects| objects.is_empty() || objects.len() > OBJECTS_MAX) {
+        let detail = "A batch must have between 1 and 1000 objects.";
+        return refused("INVALID_ARRAY_VALUE", detail, Some("batches".to_owned()));
+    }
+    let (mut taken, mut wrong) = (Vec::new(), Vec::new());
+    for objects in batches {
+        let read = objects.iter().map(|object| change(shop, object));
+        match read.collect::<Result<Vec<_>, Value>>() {
+            Ok(changes) => taken.extend(changes.into_iter().map(|change| apply(shop, change))),
+            Err(error) => wrong.push(error),
+        }
+    }
+    if taken.is_empty() {
+        return errors(400, &wrong);
+    }
+    let mut answer = json!({ "objects": taken, "updated_at": time(shop.now()) });
+    if !wrong.is_empty() {
+        answer["errors"] = wrong.into();
+    }
+    Reply::ok(answer)
+}
+
+/// What a variation is to be from now on. It is replaced as a whole: what is not sent is cleared.
+struct Change {
+    place: usize,
+    price: i64,
+    sku: String,
+    size: String,
+}
+
+fn change(shop: &Shop, object: &Value) -> Result<Change, Value> {
+    let data = &object["item_variation_data"];
+    let id = object["id"].as_str().unwrap_or_default();
+    if object["type"] != "ITEM_VARIATION" || !data.is_object() {
+        return Err(invalid("INVALID_VALUE", "Only variations are replaced here.", Some("type".to_owned())));
+    }
+    let Some(place) = shop.variant(id) else {
+        // Square does not say in a field which one it means.
+        return Err(invalid("INVALID_VALUE", &format!("Object `{id}` does not exist."), None));
+    };
+    let good = &shop.goods[place];
+    if object["version"].as_i64() != Some(version(good)) {
+        let detail = "Object version does not match the latest one.";
+        return Err(invalid("VERSION_MISMATCH", detail, Some("version".to_owned())));
+    }
+    if data["item_id"].as_str() != Some(good.product.as_str()) {
+        return Err(invalid(
+            "INVALID_VALUE",
+            "A variation cannot leave its item.",
+            Some("item_id".to_owned()),
+        ));
+    }
+    let (money, currency) = (&data["price_money"], &shop.settings.currency);
+    let price = money["amount"].as_i64().filter(|amount| *amount >= 0);
+    let Some(price) = price.filter(|_| money["currency"].as_str() == Some(currency.as_str())) else {
+        let detail = "A fixed price needs an amount in the seller's currency.";
+        return Err(invalid("INVALID_VALUE", detail, Some("price_money".to_owned())));
+    };
+    if shop.refuses() {
+        return Err(invalid("CONFLICT", "Another change is being made to it.", None));
+    }
+    let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
+    Ok(Change { place, price, sku: text("sku"), size: text("name") })
+}
+
+fn apply(shop: &mut Shop, change: Change) -> Value {
+    let Change { place, price, sku, size } = change;
+    (shop.goods[place].sku, shop.goods[place].size) = (sku, size);
+    shop.set_price(place, price);
+    variation(shop, &shop.goods[place])
+}
+
+/// Changes with what the catalogue holds of a good, and not with its stock, which is not part of it.
+fn version(good: &Good) -> i64 {
+    let held = format!("{}/{}/{}/{}", good.price, good.sku, good.size, good.title);
+    let hash = Sha256::digest(held.as_bytes());
+    VERSIONS + hash.iter().take(4).fold(0_i64, |number, byte| number * 256 + i64::from(*byte))
+}
+
+fn item(shop: &Shop, goods: &[&Good]) -> Value {
+    let gone = goods.iter().all(|good| good.removed);
+    let there: Vec<&Good> = goods.iter().copied().filter(|good| gone || !good.removed).collect();
+    let changed = there.iter().map(|good| good.changed_at).max().unwrap_or_else(|| shop.now());
+    let (id, title) =
+        there.first().map(|good| (good.product.as_str(), good.title.as_str())).unwrap_or_default();
+    json!({
+        "type": "ITEM",
+        "id": id,
+        "updated_at": time(changed),
+        "version": there.iter().map(|good| version(good)).max(),
+        "is_deleted": gone,
+        "present_at_all_locations": true,
+        "item_data": {
+            "name": title,
+            "is_taxable": true,
+            "product_type": "REGULAR",
+            "is_archived": false,
+            "variations": there.into_iter().map(|good| variation(shop, good)).collect::<Vec<_>>(),
+        },
+    })
+}
+
+fn variation(shop: &Shop, good: &Good) -> Value {
+    json!({
+        "type": "ITEM_VARIATION",
+        "id": good.variant,
+        "updated_at": time(good.changed_at),
+        "version": version(good),
+        "is_deleted": good.removed,
+        "present_at_all_locations": true,
+        "item_variation_data": {
+            "item_id": good.product,
+            "name": good.size,
+            "sku": good.sku,
+            "ordinal": 0,
+            "pricing_type": "FIXED_PRICING",
+            "price_money": { "amount": good.price, "currency": shop.settings.currency },
+            "track_inventory": true,
+            "sellable": true,
+            "stockable": true,
+        },
+    })
+}

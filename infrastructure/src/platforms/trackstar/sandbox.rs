@@ -1,0 +1,107 @@
+//! A stand-in for Trackstar: a cart's products, the same goods as a warehouse has them, and webhooks as Svix sends
+//! them.
+//!
+//! An access token opens one cart or one warehouse. Here it opens both, so that both ways of adjusting can be
+//! tried; what is told to those who listen to everything, and the ids that goods are known by, are the cart's.
+
+mod adjust;
+mod records;
+mod webhooks;
+
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::super::sandbox::{Good, Happened, Parcel, Reply, Request, Shop, Wire};
+use records::Shelf;
+
+/// The most values in one filter.
+const FILTERED_MAX: usize = 100;
+/// The most records on one page, which is also what there are if nobody says.
+const PAGE_MAX: usize = 1_000;
+
+/// The stand-in's words.
+#[derive(Debug)]
+pub(in super::super) struct Trackstar;
+
+impl Wire for Trackstar {
+    fn answer(&self, shop: &mut Shop, request: &Request) -> Reply {
+        if request.header("x-trackstar-api-key") != shop.settings.app_secret {
+            return refused(401, "Invalid API key");
+        }
+        if request.header("x-trackstar-access-token") != shop.settings.access_token {
+            return refused(401, "Invalid access token");
+        }
+        let steps = request.steps();
+        let get = request.method == Method::GET;
+        match steps.as_slice() {
+            [api, resource] if get => match Shelf::of(api, resource) {
+                Some(shelf) => page(shop, shelf, request),
+                None => refused(404, "Not found"),
+            },
+            [api, resource, id] if get => match Shelf::of(api, resource).and_then(|it| it.record(shop, id)) {
+                Some(record) => Reply::ok(json!({ "data": record })),
+                None => refused(404, "Not found"),
+            },
+            ["cart", "products", id, "adjust-inventory"] if request.method == Method::PUT => {
+                adjust::answer(shop, request, Shelf::Cart, id)
+            }
+            ["wms", "inventory", id, "adjust"] if request.method == Method::PUT => {
+                adjust::answer(shop, request, Shelf::Inventory, id)
+            }
+            _ => refused(404, "Not found"),
+        }
+    }
+
+    fn throttled(&self, after: Option<Duration>) -> Reply {
+        let reply = refused(429, "Too many requests")
+            .header("x-ratelimit-limit", &10)
+            .header("x-ratelimit-remaining", &0);
+        match after {
+            Some(after) => {
+                reply.header("retry-after", &(after.as_secs() + u64::from(after.subsec_nanos() > 0)))
+            }
+            None => reply,
+        }
+    }
+
+    fn tell(&self, shop: &Shop, happened: &Happened) -> Vec<Parcel> {
+        webhooks::tell(shop, *happened)
+    }
+
+    fn handle(&self, good: &Good) -> (String, String, Option<String>) {
+        (good.product.clone(), good.variant.clone(), Some(good.variant.clone()))
+    }
+}
+
+/// A list: of all records, or of those that are named. A filter that is not known is refused.
+fn page(shop: &Shop, shelf: Shelf, request: &Request) -> Reply {
+    let query = request.query();
+    if let Some(name) = query.keys().find(|name| !["ids[in]", "limit"].contains(&name.as_str())) {
+        return refused(422, &format!("query: {name}: Unknown field."));
+    }
+    let limit = query.get("limit").map_or(Some(PAGE_MAX), |limit| limit.parse().ok());
+    let Some(limit) = limit.filter(|limit| (1..=PAGE_MAX).contains(limit)) else {
+        return refused(422, "query: limit: Must be between 1 and 1000.");
+    };
+    let records: Vec<Value> = match query.get("ids[in]") {
+        None => shelf.all(shop),
+        Some(ids) if ids.split(',').count() > FILTERED_MAX => {
+            return refused(422, "query: ids: At most 100 values are allowed.");
+        }
+        Some(ids) => ids.split(',').filter_map(|id| shelf.record(shop, id)).collect(),
+    };
+    let (count, records) = (records.len(), records.into_iter().take(limit).collect::<Vec<_>>());
+    Reply::ok(json!({ "data": records, "next_token": null, "total_count": count }))
+}
+
+/// A refusal of Trackstar's own.
+fn refused(status: u16, error: &str) -> Reply {
+    Reply::with_status(status, json!({ "error": error, "origin": "trackstar" }))
+}
+
+/// A refusal of the system behind it.
+fn refused_behind(status: u16, error: &str) -> Reply {
+    Reply::with_status(status, json!({ "error": error, "origin": "integration" }))
+}

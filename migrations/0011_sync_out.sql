@@ -31,9 +31,14 @@ create table budgets (
 drop index outbox_due_idx;
 create index outbox_due_idx on outbox (tenant_id, connection_id, kind desc, next_attempt_at) where status = 'pending';
 
+-- How pushes to an account have ended, the newest first.
+create index outbox_ended_idx on outbox (tenant_id, connection_id, finished_at) where status in ('done', 'dead');
+
 -- A connection may be given a rest: what is owed to it is kept until it goes on.
-alter table connections add column paused boolean not null default false;
-alter table rebuild.connections add column paused boolean not null default false;
+alter table connections add column paused boolean not null default false,
+                        add column alerts jsonb not null default '[]'; -- thresholds crossed at the moment
+alter table rebuild.connections add column paused boolean not null default false,
+                                add column alerts jsonb not null default '[]';
 
 -- A foreign change that somebody has to judge: nothing of that kind is pushed to the listing meanwhile.
 alter table listings add column quantity_conflict jsonb, add column price_conflict jsonb;

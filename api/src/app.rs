@@ -19,8 +19,9 @@ use crate::{
     extract::{KeyCache, no_keys_known},
     problem::Problem,
     routes::{
-        audit_log, connections, dead_letters, deliveries, flags, health, keys, listings, locations, monitors,
-        moves, outbox, products, reservations, signals, stock_levels, tools, webhooks,
+        audit_log, conflicts, connections, dead_letters, deliveries, flags, health, keys, listings,
+        locations, monitors, moves, outbox, products, reconciliations, reservations, signals, stock_levels,
+        sync, tools, webhooks,
     },
 };
 
@@ -107,6 +108,22 @@ pub fn router(app: App) -> Router {
         .route("/api/connections/{id}/disable", post(connections::disable))
         .route("/api/connections/{id}/pause", post(connections::pause))
         .route("/api/connections/{id}/resume", post(connections::resume))
+        .route("/api/connections/{id}/test", post(connections::test))
+        .route("/api/connections/{id}/subscriptions", post(connections::subscriptions))
+        .route("/realtime-sync/enable/{id}", post(connections::enable))
+        .route("/realtime-sync/disable/{id}", post(connections::disable))
+        .route("/realtime-sync/test/{id}", post(connections::test))
+        .route("/realtime-sync/status/{id}", get(connections::status))
+        .route("/realtime-sync/health", get(sync::health))
+        .route("/api/conflicts", get(conflicts::list))
+        .route("/api/conflicts/{listing}/{kind}/resolve", post(conflicts::resolve))
+        .route("/api/reconciliations", get(reconciliations::list).post(reconciliations::begin))
+        .route("/api/reconciliations/{id}/drifts", get(reconciliations::drifts))
+        .route("/api/sync", post(sync::begin))
+        .route("/api/sync/health", get(sync::health))
+        .route("/api/sync/lag/{brand}", get(sync::lag))
+        .route("/api/sync/replay", post(sync::replay))
+        .route("/api/sync/progress/{position}", get(sync::progress))
         .route("/api/listings", get(listings::list).post(listings::map))
         .route("/api/audit", get(audit_log::list))
         .route("/api/deliveries", get(deliveries::list))

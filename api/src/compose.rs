@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use onhand_infrastructure::{
     clock::Clock,
     ledger::Ledger,
@@ -22,6 +23,8 @@ pub struct Onhand {
     pub projector: Projector,
     /// Tells platforms.
     pub relay: Relay,
+    /// How often what a platform shows is read back and compared.
+    pub reconcile_every: TimeDelta,
 }
 
 /// What the parts are set up with.
@@ -42,6 +45,8 @@ pub struct Parts {
     pub webhook_rate: u32,
     /// Whether it is noted how each webhook fared.
     pub webhook_traces: bool,
+    /// How often what a platform shows is read back and compared.
+    pub reconcile_every: Duration,
     /// Whether webhooks are let in without a look at who sent them; for development only.
     pub skip_signatures: bool,
 }
@@ -61,7 +66,8 @@ impl Onhand {
         };
         let operations = Operations::new(ledger.clone(), settings);
         let relay = Relay::new(operations.clone());
-        Ok(Self { operations, projector: Projector::new(ledger), relay })
+        let reconcile_every = TimeDelta::from_std(parts.reconcile_every).unwrap_or(TimeDelta::MAX);
+        Ok(Self { operations, projector: Projector::new(ledger), relay, reconcile_every })
     }
 
     /// The ledgers.

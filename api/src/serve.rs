@@ -6,7 +6,7 @@ use axum::serve::ListenerExt;
 use chrono::TimeDelta;
 use onhand_infrastructure::{
     ledger::prune_keys,
-    operations::follow_ups,
+    operations::{alerts, follow_ups, reconciliations},
     queries::{webhook_rates, webhook_traces},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -66,6 +66,10 @@ impl Running {
         if duties.contains(&Duty::Relay) {
             tasks.push(tokio::spawn(onhand.relay.clone().run(stopped.clone())));
             tasks.push(tokio::spawn(follow_ups::run(onhand.operations.clone(), stopped.clone())));
+            tasks.push(tokio::spawn(alerts::run(onhand.operations.clone(), stopped.clone())));
+            let reconciled =
+                reconciliations::run(onhand.operations.clone(), onhand.reconcile_every, stopped.clone());
+            tasks.push(tokio::spawn(reconciled));
         }
         let http = duties.contains(&Duty::Api).then(|| {
             // Answers are small; waiting to fill a packet would cost tens of milliseconds.

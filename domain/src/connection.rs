@@ -1,6 +1,6 @@
 //! Connections: one brand's account on one platform, and what may flow between it and the ledger.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -218,6 +218,50 @@ pub enum ConnectionEvent {
         /// Calls a day.
         limit: i64,
     },
+    /// What the platform shows was read back and compared with what it is to show.
+    #[serde(rename = "connection.reconciled")]
+    Reconciled {
+        /// Whether what had strayed was only told and left alone.
+        preview: bool,
+        /// Listings read back.
+        checked: i64,
+        /// Figures found astray.
+        drifted: i64,
+        /// Of these, put right or put to somebody.
+        repaired: i64,
+        /// Listings that are not there.
+        missing: i64,
+        /// Figures the platform does not tell.
+        unknown: i64,
+    },
+    /// Pushes that had been given up were taken up again.
+    #[serde(rename = "connection.pushes_replayed")]
+    PushesReplayed {
+        /// How many.
+        count: i64,
+    },
+    /// Somebody had listings told once more what they are to show.
+    #[serde(rename = "connection.sync_requested")]
+    SyncRequested {
+        /// How many.
+        listings: i64,
+    },
+    /// How the connection fares has crossed a threshold.
+    #[serde(rename = "connection.alert_raised")]
+    AlertRaised {
+        /// What is amiss: `lag`, `dead_letters`, `error_rate`.
+        what: String,
+        /// How it stands.
+        value: i64,
+        /// The threshold.
+        limit: i64,
+    },
+    /// How the connection fares is within bounds again.
+    #[serde(rename = "connection.alert_cleared")]
+    AlertCleared {
+        /// What was amiss.
+        what: String,
+    },
 }
 
 /// What one may ask of a connection.
@@ -257,6 +301,45 @@ pub enum ConnectionCommand {
         /// Calls a day.
         limit: i64,
     },
+    /// Note what reading back has come to.
+    NoteReconciliation {
+        /// Whether what had strayed was left alone.
+        preview: bool,
+        /// Listings read back.
+        checked: i64,
+        /// Figures found astray.
+        drifted: i64,
+        /// Of these, put right or put to somebody.
+        repaired: i64,
+        /// Listings that are not there.
+        missing: i64,
+        /// Figures the platform does not tell.
+        unknown: i64,
+    },
+    /// Note that pushes are taken up again.
+    NoteReplay {
+        /// How many.
+        count: i64,
+    },
+    /// Note that listings are told once more.
+    NoteSync {
+        /// How many.
+        listings: i64,
+    },
+    /// Note that a threshold is crossed; nothing happens while it is known already.
+    RaiseAlert {
+        /// What is amiss.
+        what: String,
+        /// How it stands.
+        value: i64,
+        /// The threshold.
+        limit: i64,
+    },
+    /// Note that what was amiss is so no more.
+    ClearAlert {
+        /// What was amiss.
+        what: String,
+    },
 }
 
 /// A connection as it stands.
@@ -274,6 +357,9 @@ pub struct Connection {
     /// True while its platform is left alone.
     #[serde(default)]
     pub tripped: bool,
+    /// What is amiss at the moment.
+    #[serde(default)]
+    pub alerts: BTreeSet<String>,
 }
 
 impl Connection {
@@ -303,6 +389,31 @@ impl Connection {
             ConnectionCommand::Recover => self.unless(!self.tripped, ConnectionEvent::Recovered {}),
             ConnectionCommand::NoteBudget { limit } => {
                 self.unless(false, ConnectionEvent::BudgetLow { limit })
+            }
+            ConnectionCommand::NoteReconciliation {
+                preview,
+                checked,
+                drifted,
+                repaired,
+                missing,
+                unknown,
+            } => {
+                let event =
+                    ConnectionEvent::Reconciled { preview, checked, drifted, repaired, missing, unknown };
+                self.unless(false, event)
+            }
+            ConnectionCommand::NoteReplay { count } => {
+                self.unless(count == 0, ConnectionEvent::PushesReplayed { count })
+            }
+            ConnectionCommand::NoteSync { listings } => {
+                self.unless(listings == 0, ConnectionEvent::SyncRequested { listings })
+            }
+            ConnectionCommand::RaiseAlert { what, value, limit } => {
+                let known = self.alerts.contains(&what);
+                self.unless(known, ConnectionEvent::AlertRaised { what, value, limit })
+            }
+            ConnectionCommand::ClearAlert { what } => {
+                self.unless(!self.alerts.contains(&what), ConnectionEvent::AlertCleared { what })
             }
         }
     }
@@ -359,7 +470,17 @@ impl Connection {
                 self.rules = rules;
             }
             ConnectionEvent::RulesChanged { rules } => self.rules = rules,
-            ConnectionEvent::SecretsRotated { .. } | ConnectionEvent::BudgetLow { .. } => {}
+            ConnectionEvent::SecretsRotated { .. }
+            | ConnectionEvent::BudgetLow { .. }
+            | ConnectionEvent::Reconciled { .. }
+            | ConnectionEvent::PushesReplayed { .. }
+            | ConnectionEvent::SyncRequested { .. } => {}
+            ConnectionEvent::AlertRaised { what, .. } => {
+                self.alerts.insert(what);
+            }
+            ConnectionEvent::AlertCleared { what } => {
+                self.alerts.remove(&what);
+            }
             ConnectionEvent::Enabled {} => self.enabled = true,
             ConnectionEvent::Disabled {} => self.enabled = false,
             ConnectionEvent::Paused {} => self.paused = true,
@@ -389,99 +510,4 @@ fn is_endpoint(url: &str) -> bool {
 aggregate!(Connection, ConnectionId, ConnectionEvent, ConnectionCommand, Refusal);
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::scenario::given;
-
-    const C: ConnectionId = ConnectionId(Uuid::from_u128(1));
-
-    fn shop() -> ConnectionDetails {
-        ConnectionDetails {
-            platform: Platform::Shopify,
-            name: "Sneaks One".into(),
-            brand: "sneaks".into(),
-            account: Some("sneaks-one.example".into()),
-            app: None,
-            endpoint: None,
-            platform_location: Some(ExternalId::from(7)),
-            location: LocationCode::default(),
-            market: Market::default(),
-            currency: Currency::new("USD").expect("a currency"),
-        }
-    }
-
-    fn created() -> ConnectionEvent {
-        ConnectionEvent::Created { details: shop(), rules: SyncRules::default() }
-    }
-
-    #[test]
-    fn a_shopify_connection_without_a_shop_is_refused() {
-        let details = ConnectionDetails { account: None, ..shop() };
-        given::<Connection>(C, [])
-            .when(ConnectionCommand::Create { details, rules: SyncRules::default() })
-            .then_refused("connection.invalid");
-    }
-
-    #[test]
-    fn an_endpoint_is_a_bare_https_address_or_this_machine() {
-        for fine in ["https://a.example", "https://a.example:444", "http://127.0.0.1:80", "http://localhost"]
-        {
-            assert!(is_endpoint(fine), "{fine}");
-        }
-        for wrong in [
-            "http://a.example",
-            "https://me:secret@a.example",
-            "https://a.example/x",
-            "ftp://a",
-            "http://127.0.0.1.example",
-            "",
-        ] {
-            assert!(!is_endpoint(wrong), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn switching_on_twice_is_switching_on_once() {
-        given::<Connection>(C, [created()])
-            .when(ConnectionCommand::Enable)
-            .then([ConnectionEvent::Enabled {}]);
-        given::<Connection>(C, [created(), ConnectionEvent::Enabled {}])
-            .when(ConnectionCommand::Enable)
-            .then([]);
-    }
-
-    #[test]
-    fn a_rest_begins_and_ends_once() {
-        given::<Connection>(C, [created()]).when(ConnectionCommand::Resume).then([]);
-        given::<Connection>(C, [created()])
-            .when(ConnectionCommand::Pause)
-            .then([ConnectionEvent::Paused {}])
-            .then_state(|connection| assert!(connection.paused));
-        given::<Connection>(C, [created(), ConnectionEvent::Paused {}])
-            .when(ConnectionCommand::Pause)
-            .then([]);
-    }
-
-    #[test]
-    fn a_platform_in_trouble_is_noted_once_until_it_has_recovered() {
-        let tripped = || ConnectionEvent::Tripped { reason: "503".into() };
-        let trip = || ConnectionCommand::Trip { reason: "503".into() };
-        given::<Connection>(C, [created()]).when(trip()).then([tripped()]);
-        given::<Connection>(C, [created(), tripped()]).when(trip()).then([]);
-        given::<Connection>(C, [created(), tripped(), ConnectionEvent::Recovered {}])
-            .when(trip())
-            .then([tripped()]);
-    }
-
-    #[test]
-    fn what_does_not_exist_cannot_be_switched_on() {
-        given::<Connection>(C, []).when(ConnectionCommand::Enable).then_refused("connection.unknown");
-    }
-
-    #[test]
-    fn by_default_no_platform_writes_stock() {
-        assert!(!SyncRules::default().accept_inventory);
-    }
-}
+mod tests;

@@ -20,6 +20,7 @@ pub mod refusal;
 pub mod reservation;
 #[cfg(any(test, feature = "testing"))]
 pub mod scenario;
+pub mod sighting;
 pub mod signal;
 pub mod sku_claim;
 pub mod stock;

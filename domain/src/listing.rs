@@ -136,6 +136,14 @@ pub enum ListingEvent {
         /// When, by the platform's own clock where it gives one.
         at: DateTime<Utc>,
     },
+    /// We looked, and the platform showed something else than it was to show, though nobody over there had changed it.
+    #[serde(rename = "listing.drifted")]
+    Drifted {
+        /// What it showed.
+        shows: Figure,
+        /// When we looked.
+        at: DateTime<Utc>,
+    },
     /// The platform showed a figure of its own, and somebody has to say which one counts.
     #[serde(rename = "listing.conflict_opened")]
     ConflictOpened(Conflict),
@@ -184,6 +192,13 @@ pub enum ListingCommand {
         /// What it shows.
         price: Money,
         /// When, by the platform's own clock.
+        at: DateTime<Utc>,
+    },
+    /// Note that what it shows, which is what it was believed to show, is not what it is to show.
+    NoteDrift {
+        /// What it shows.
+        shows: Figure,
+        /// When we looked.
         at: DateTime<Utc>,
     },
     /// Let somebody judge a figure that was changed there. One that is in question already is only noted if it is another.
@@ -253,6 +268,14 @@ impl Listing {
                 Ok(self.observe_quantity(quantity, owed, at))
             }
             ListingCommand::ObservePrice { price, at } => Ok(self.observe_price(price, at)),
+            ListingCommand::NoteDrift { shows, at } => {
+                // What was pushed since we looked has changed what is believed.
+                let believed = match shows {
+                    Figure::Quantity { quantity } => self.quantity.value == Some(quantity),
+                    Figure::Price { price } => self.price.value == Some(price),
+                };
+                Ok(if believed { vec![ListingEvent::Drifted { shows, at }] } else { vec![] })
+            }
             ListingCommand::OpenConflict(conflict) => Ok(self.open_conflict(conflict)),
             ListingCommand::ResolveConflict { kind, resolution } => {
                 self.conflict(kind)?;
@@ -362,7 +385,7 @@ impl Listing {
                 *self.conflict_mut(conflict.shows.kind()) = Some(conflict)
             }
             ListingEvent::ConflictResolved { kind, .. } => *self.conflict_mut(kind) = None,
-            ListingEvent::PushFailed { .. } => {}
+            ListingEvent::PushFailed { .. } | ListingEvent::Drifted { .. } => {}
         }
         self
     }

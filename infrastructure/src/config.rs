@@ -26,6 +26,8 @@ pub struct Config {
     pub webhook_rate: u32,
     /// `ONHAND_WEBHOOK_TRACES`: `off` stops noting how each webhook fared. Default `on`.
     pub webhook_traces: bool,
+    /// `ONHAND_RECONCILE_EVERY_HOURS`: how often what a platform shows is read back and compared. Default 24, from 1 to 8,760.
+    pub reconcile_every: Duration,
     /// `ONHAND_ENVIRONMENT`: `development` opens `/test/webhook`. Default `production`.
     pub development: bool,
     /// `SKIP_WEBHOOK_SIGNATURE_VALIDATION`: `true` lets every webhook in; in development only.
@@ -54,6 +56,7 @@ impl Config {
         let connections = number(&find, "ONHAND_DATABASE_CONNECTIONS", 16, 4..=500, &mut mistakes);
         let states = number(&find, "ONHAND_STATES_MB", 512, 16..=1_000_000, &mut mistakes);
         let rate = number(&find, "ONHAND_WEBHOOK_RATE_PER_MINUTE", 100, 1..=10_000_000, &mut mistakes);
+        let reconcile = number(&find, "ONHAND_RECONCILE_EVERY_HOURS", 24, 1..=8_760, &mut mistakes);
         let traces = choice(&find, "ONHAND_WEBHOOK_TRACES", ["on", "off"], &mut mistakes);
         let production = choice(&find, "ONHAND_ENVIRONMENT", ["production", "development"], &mut mistakes);
         let checked = choice(&find, "SKIP_WEBHOOK_SIGNATURE_VALIDATION", ["false", "true"], &mut mistakes);
@@ -79,6 +82,7 @@ impl Config {
                 shopify_api_version: find("ONHAND_SHOPIFY_API_VERSION").unwrap_or_else(|| "2026-04".into()),
                 webhook_rate: rate as u32,
                 webhook_traces: traces,
+                reconcile_every: Duration::from_hours(reconcile),
                 development: !production,
                 skip_signatures: !checked,
             }),
@@ -140,6 +144,6 @@ mod tests {
     fn all_mistakes_are_reported_at_once() {
         let wrong = |name: &str| Some(if name == "ONHAND_LISTEN" { "here" } else { "true" }.to_owned());
         let ConfigError(mistakes) = Config::read(wrong).expect_err("all of it is wrong");
-        assert_eq!(mistakes.len(), 9, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 10, "{mistakes:?}");
     }
 }

@@ -94,6 +94,7 @@ async fn parts(config: &Config, server: &Server, root: &Path) -> anyhow::Result<
         states_bytes: config.states_bytes,
         shopify_api_version: config.shopify_api_version.clone(),
         webhook_rate: config.webhook_rate,
+        reconcile_every: config.reconcile_every,
         webhook_traces: config.webhook_traces,
         skip_signatures: config.skip_signatures,
     })?)

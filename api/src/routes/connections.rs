@@ -1,25 +1,28 @@
 //! `/api/connections`.
 
 use axum::Json;
+use chrono::TimeDelta;
 use onhand_domain::{
     connection::{ConnectionDetails, SyncRules},
     values::ConnectionId,
 };
 use onhand_infrastructure::{
-    operations::connections::Credentials,
+    operations::{accounts::Tested, connections::Credentials},
     queries::{
         Page,
         connections::{self, ConnectionView},
+        sync_health::{self, ConnectionHealth},
     },
     secrets::Secret,
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Written;
 use crate::{
     app::AppState,
-    extract::{AdminAsk, Empty, Listing, Path},
+    extract::{AdminAsk, Empty, Listing, Path, Reader},
     problem::Problem,
 };
 
@@ -40,6 +43,7 @@ pub struct Secrets {
     webhook_secret: Option<String>,
     access_token: Option<String>,
     refresh_token: Option<String>,
+    access_token_expires_in_seconds: Option<u32>,
     app_secret: Option<String>,
 }
 
@@ -49,6 +53,9 @@ impl From<Secrets> for Credentials {
             webhook_secret: secrets.webhook_secret.map(Secret::new),
             access_token: secrets.access_token.map(Secret::new),
             refresh_token: secrets.refresh_token.map(Secret::new),
+            access_token_lasts: secrets
+                .access_token_expires_in_seconds
+                .map(|seconds| TimeDelta::seconds(i64::from(seconds))),
             app_secret: secrets.app_secret.map(Secret::new),
         }
     }
@@ -96,7 +103,8 @@ pub async fn enable(app: AppState, Path(id): Path<Uuid>, ask: AdminAsk<Empty>) -
 
 /// `POST /api/connections/{id}/disable`
 pub async fn disable(app: AppState, Path(id): Path<Uuid>, ask: AdminAsk<Empty>) -> Result<Written, Problem> {
-    Ok(Written::done(app.onhand.operations.disable_connection(ask.caller, ConnectionId(id)).await?))
+    let (id, public_url) = (ConnectionId(id), app.public_url.as_deref());
+    Ok(Written::done(app.onhand.operations.disable_connection(ask.caller, id, public_url).await?))
 }
 
 /// `POST /api/connections/{id}/pause`: what is owed to it is kept until it goes on.
@@ -107,4 +115,42 @@ pub async fn pause(app: AppState, Path(id): Path<Uuid>, ask: AdminAsk<Empty>) ->
 /// `POST /api/connections/{id}/resume`
 pub async fn resume(app: AppState, Path(id): Path<Uuid>, ask: AdminAsk<Empty>) -> Result<Written, Problem> {
     Ok(Written::done(app.onhand.operations.resume_connection(ask.caller, ConnectionId(id)).await?))
+}
+
+/// `POST /api/connections/{id}/test`: the platform is called once, and nothing is changed there.
+pub async fn test(
+    app: AppState,
+    Path(id): Path<Uuid>,
+    ask: AdminAsk<Empty>,
+) -> Result<Json<Tested>, Problem> {
+    Ok(Json(app.onhand.operations.test_connection(&ask.caller, ConnectionId(id)).await?))
+}
+
+/// `POST /api/connections/{id}/subscriptions`: the webhooks that the platform sends, as it says at this moment.
+pub async fn subscriptions(
+    app: AppState,
+    Path(id): Path<Uuid>,
+    ask: AdminAsk<Empty>,
+) -> Result<Json<Value>, Problem> {
+    let known = app.onhand.operations.subscriptions(&ask.caller, ConnectionId(id)).await?;
+    let known: Vec<Value> = known
+        .into_iter()
+        .map(|it| json!({ "id": it.id, "topic": it.topic, "address": it.address }))
+        .collect();
+    Ok(Json(json!({ "data": known })))
+}
+
+/// `GET /realtime-sync/status/{connection}`: how pushing to it fares.
+pub async fn status(
+    app: AppState,
+    Path(id): Path<Uuid>,
+    reader: Reader,
+) -> Result<Json<ConnectionHealth>, Problem> {
+    let now = app.onhand.ledger().clock().now();
+    let brand = reader.brand.as_deref();
+    let all = sync_health::of_connections(app.onhand.pool(), reader.tenant, brand, now).await?;
+    let found = all.into_iter().find(|health| health.id == id);
+    found
+        .map(Json)
+        .ok_or_else(|| Problem::missing("connection.unknown", format!("there is no connection {id}")))
 }

@@ -1,6 +1,7 @@
 //! One file a noun. A handler turns a request into one operation or one query, and its result into a response.
 
 pub mod audit_log;
+pub mod conflicts;
 pub mod connections;
 pub mod dead_letters;
 pub mod deliveries;
@@ -13,9 +14,11 @@ pub mod monitors;
 pub mod moves;
 pub mod outbox;
 pub mod products;
+pub mod reconciliations;
 pub mod reservations;
 pub mod signals;
 pub mod stock_levels;
+pub mod sync;
 pub mod tools;
 pub mod webhooks;
 

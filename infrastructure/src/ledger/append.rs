@@ -111,14 +111,17 @@ pub(super) async fn write<'s>(
             (table.write)(conn, base.tenant, &rows).await?;
         }
     }
-    let Attachments { secrets, settlements, follow_ups, followed, .. } = &batch.attachments;
+    let Attachments { secrets, settlements, owed, follow_ups, followed, .. } = &batch.attachments;
+    let position = base.head.position + batch.entries.len() as i64;
     if !settlements.is_empty() {
         // Before new rows are derived: a row that goes back to pending must be there to coalesce with.
         outbox::settle(conn, base.tenant, base.now, settlements).await?;
     }
     if batch.touched.beyond_stock() {
-        let position = base.head.position + batch.entries.len() as i64;
         outbox::derive(conn, base.tenant, position, base.now, &batch.touched).await?;
+    }
+    if !owed.is_empty() {
+        outbox::owe(conn, base.tenant, (position, base.now), owed).await?;
     }
     if !secrets.is_empty() {
         keep_secrets(conn, base.tenant, secrets).await?;
@@ -128,7 +131,6 @@ pub(super) async fn write<'s>(
         outbox::follow_ups::finish(conn, base.tenant, followed).await?;
     }
     if !follow_ups.is_empty() {
-        let position = base.head.position + batch.entries.len() as i64;
         outbox::follow_ups::note(conn, base.tenant, position, follow_ups).await?;
     }
     Ok(true)

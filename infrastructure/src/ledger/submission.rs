@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Context;
-use crate::outbox::{Settlement, follow_ups::UNMAPPED};
+use crate::outbox::{Owed, Settlement, follow_ups::UNMAPPED};
 
 /// A decision to be taken: pure, and possibly taken more than once, on newer states each time.
 pub type Decide = Arc<dyn Fn(&Lookup<'_>, DateTime<Utc>) -> Result<Decision, Refusal> + Send + Sync>;
@@ -81,6 +81,8 @@ pub struct Attachments {
     pub secrets: Vec<SealedSecret>,
     /// Outbox rows that are settled by this.
     pub settlements: Vec<Settlement>,
+    /// Figures that are to be shown once more.
+    pub owed: Vec<Owed>,
     /// What is to be done next because of this.
     pub follow_ups: Vec<FollowUp>,
     /// Follow-ups that are done with this.
@@ -146,6 +148,7 @@ impl Attachments {
     pub(crate) fn beyond_bodies(&self) -> bool {
         !(self.secrets.is_empty()
             && self.settlements.is_empty()
+            && self.owed.is_empty()
             && self.follow_ups.is_empty()
             && self.followed.is_empty())
     }
@@ -155,6 +158,7 @@ impl Attachments {
         self.bodies.extend(more.bodies);
         self.secrets.extend(more.secrets);
         self.settlements.extend(more.settlements);
+        self.owed.extend(more.owed);
         self.follow_ups.extend(more.follow_ups);
         self.followed.extend(more.followed);
     }

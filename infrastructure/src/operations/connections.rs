@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use onhand_domain::{
     Refusal, StreamId,
@@ -16,7 +17,7 @@ use onhand_domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Caller, Operations};
+use super::{Caller, Operations, accounts::unreachable, renewals::renew_at};
 use crate::{
     ledger::{Attachments, Context, Decision, LedgerError, Receipt, SealedSecret},
     outbox::{
@@ -27,7 +28,10 @@ use crate::{
         adapter_of,
         outbound::{Account, Api, CallError, Limit, Permits, outbound_of},
     },
-    queries::connections::{Connected, SECRET_NAMES, connected},
+    queries::{
+        connections::{Connected, SECRET_NAMES, connected},
+        renewals,
+    },
     relay::breaker::Turn,
     secrets::Secret,
 };
@@ -87,13 +91,15 @@ pub struct Credentials {
     pub access_token: Option<Secret>,
     /// What a new access token is asked for with, where access tokens end.
     pub refresh_token: Option<Secret>,
+    /// How long the access token is good for, where that is known.
+    pub access_token_lasts: Option<TimeDelta>,
     /// The secret of the seller's app with the platform, where calls need one.
     pub app_secret: Option<Secret>,
 }
 
 impl Credentials {
     fn given(self) -> impl Iterator<Item = (&'static str, Secret)> {
-        let Self { webhook_secret, access_token, refresh_token, app_secret } = self;
+        let Self { webhook_secret, access_token, refresh_token, app_secret, access_token_lasts: _ } = self;
         [
             ("webhook_secret", webhook_secret),
             ("access_token", access_token),
@@ -122,13 +128,16 @@ impl Operations {
         let id = ConnectionId(Uuid::now_v7());
         let tenant = caller.context.tenant;
         self.candidates.forget(&details.platform);
+        let renews = credentials.refresh_token.is_some();
+        let lasts = credentials.access_token_lasts;
         let secrets = credentials.given().map(|(name, secret)| self.seal(tenant, id, name, &secret));
         let attachments =
             Attachments { secrets: secrets.collect::<Result<_, _>>()?, ..Attachments::default() };
-        self.submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
-            let command = ConnectionCommand::Create { details: details.clone(), rules: rules.clone() };
-            let events = verdict(&id, lookup.connection(&id), command)?;
-            Ok(Decision {
+        let receipt = self
+            .submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
+                let command = ConnectionCommand::Create { details: details.clone(), rules: rules.clone() };
+                let events = verdict(&id, lookup.connection(&id), command)?;
+                Ok(Decision {
                 changes: events.into_iter().map(|event| (StreamId::Connection(id), event.into())).collect(),
                 answer:
                     json!({ "id": id, "name": details.name, "platform": details.platform, "enabled": false })
@@ -136,8 +145,15 @@ impl Operations {
                 attachments: attachments.clone(),
                 ..Decision::default()
             })
-        })
-        .await
+            })
+            .await?;
+        if renews {
+            // A repeated request has made the connection once, under the id that it was answered with.
+            let made = made(&receipt).unwrap_or(id);
+            let due = renew_at(self.ledger().clock().now(), lasts);
+            renewals::schedule(self.ledger().pool(), tenant, made, due).await?;
+        }
+        Ok(receipt)
     }
 
     fn seal(
@@ -159,10 +175,22 @@ impl Operations {
         id: ConnectionId,
         credentials: Credentials,
     ) -> Result<Receipt, LedgerError> {
-        let tenant = caller.context.tenant;
         let connection = self.own_connection(&caller, id).await?;
+        self.replace_secrets(caller, &connection, credentials).await
+    }
+
+    /// The same, for a connection that was found to be the caller's.
+    pub(super) async fn replace_secrets(
+        &self,
+        caller: Caller,
+        connection: &Connected,
+        credentials: Credentials,
+    ) -> Result<Receipt, LedgerError> {
+        let (tenant, id) = (connection.tenant, connection.id);
+        let renews = credentials.refresh_token.is_some();
+        let lasts = credentials.access_token_lasts;
         let before = credentials.webhook_secret.as_ref().and_then(|new| {
-            let known = self.webhook_secrets(&connection);
+            let known = self.webhook_secrets(connection);
             known.into_iter().find(|old| old != new)
         });
         let before = before.map(|before| ("previous_webhook_secret", before));
@@ -190,6 +218,10 @@ impl Operations {
             .await?;
         self.connections.forget(&id);
         self.candidates.forget(&connection.details.platform);
+        if renews {
+            let due = renew_at(self.ledger().clock().now(), lasts);
+            renewals::schedule(self.ledger().pool(), tenant, id, due).await?;
+        }
         // What its platform had against the old ones is of no account.
         breakers::forget(self.ledger().pool(), tenant, id).await?;
         outbox::hurry(self.ledger().pool(), tenant, id, self.ledger().clock().now()).await?;
@@ -233,13 +265,23 @@ impl Operations {
             .await
     }
 
-    /// Switches a connection off: nothing is pushed there until it is switched on again.
-    pub async fn disable_connection(&self, caller: Caller, id: ConnectionId) -> Result<Receipt, LedgerError> {
+    /// Switches a connection off: nothing is pushed there until it is switched on again. Webhooks that the platform sends to
+    /// `public_url` are ended, where it can be asked to.
+    pub async fn disable_connection(
+        &self,
+        caller: Caller,
+        id: ConnectionId,
+        public_url: Option<&str>,
+    ) -> Result<Receipt, LedgerError> {
+        if let Some(public_url) = public_url {
+            let connection = self.own_connection(&caller, id).await?;
+            self.unsubscribe(&connection, public_url).await;
+        }
         self.command_connection(caller, id, ConnectionCommand::Disable, json!({ "id": id, "enabled": false }))
             .await
     }
 
-    async fn command_connection(
+    pub(crate) async fn command_connection(
         &self,
         caller: Caller,
         id: ConnectionId,
@@ -279,21 +321,13 @@ impl Operations {
         public_url: &str,
     ) -> Result<(), LedgerError> {
         let connection = self.own_connection(caller, id).await?;
-        let platform = connection.details.platform;
-        let Some(outbound) = outbound_of(platform).filter(|outbound| outbound.subscribes()) else {
-            return Ok(());
-        };
-        let unreachable = |error: CallError| {
-            Refusal::conflict(
-                "connection.unreachable",
-                format!("the platform did not take the subscription: {error}"),
-            )
-        };
+        let outbound = outbound_of(connection.details.platform).filter(|outbound| outbound.subscribes());
+        let Some(outbound) = outbound else { return Ok(()) };
         if connection.secret("access_token").is_none() {
             return Ok(()); // It only tells us things; somebody has entered our address over there.
         }
         let api = self.api(&connection).map_err(unreachable)?;
-        let address = format!("{}/webhook/{platform}/{id}", public_url.trim_end_matches('/'));
+        let address = self.webhook_address(&connection, public_url);
         let secret = self.secret(&connection, "webhook_secret");
         let chosen = outbound.subscribe(&api, &address, secret.as_ref()).await.map_err(unreachable)?;
         if let Some(chosen) = chosen.filter(|chosen| secret.as_ref() != Some(chosen)) {
@@ -401,6 +435,11 @@ impl Operations {
             tracing::warn!(%error, connection = %id, "four fifths of a day's calls are used, and it is not on record");
         }
     }
+}
+
+fn made(receipt: &Receipt) -> Option<ConnectionId> {
+    let answer: serde_json::Value = serde_json::from_str(receipt.answer.as_str()).ok()?;
+    Some(ConnectionId(answer["id"].as_str()?.parse().ok()?))
 }
 
 fn unknown(id: ConnectionId) -> Refusal {

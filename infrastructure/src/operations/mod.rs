@@ -1,5 +1,7 @@
 //! Operations: a command in, a receipt out. What a caller may ask for is checked here, what is true is decided in the domain.
 
+pub mod accounts;
+pub mod alerts;
 pub mod conflicts;
 pub mod connections;
 pub mod deliveries;
@@ -12,7 +14,10 @@ pub mod listings;
 pub mod locations;
 pub mod monitors;
 pub mod products;
+pub mod pushes;
 mod rates;
+pub mod reconciliations;
+mod renewals;
 pub mod reservations;
 pub mod stock;
 

@@ -33,7 +33,7 @@ pub(crate) struct Touched {
     listings: BTreeSet<Uuid>,
     /// Listings whose platform shows something that is not from us.
     strayed: BTreeSet<(Uuid, &'static str)>,
-    /// Listings whose figure was in question and is so no more.
+    /// Listings whose figure is not in question any more, or was found not to be shown.
     settled: BTreeSet<(Uuid, &'static str)>,
     /// Connections whose every listing is to show everything.
     connections: BTreeSet<Uuid>,
@@ -64,6 +64,9 @@ impl Touched {
                 }
                 ListingEvent::ConflictResolved { kind: of, .. } => {
                     self.settled.insert((id.0, kind(*of)));
+                }
+                ListingEvent::Drifted { shows, .. } => {
+                    self.settled.insert((id.0, kind(shows.kind())));
                 }
                 ListingEvent::QuantityObserved { echo: true, .. }
                 | ListingEvent::Removed { .. }

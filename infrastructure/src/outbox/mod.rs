@@ -5,9 +5,12 @@ pub mod budgets;
 mod claim;
 mod derive;
 pub mod follow_ups;
+mod owe;
 mod settle;
 
 pub use claim::{Command, CommandKind, claim, give_back_expired};
 pub(crate) use derive::{Touched, derive};
+pub(crate) use owe::owe;
+pub use owe::{Owed, open_up_to};
 pub use settle::{Settlement, Verdict};
 pub(crate) use settle::{hurry, settle};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use onhand_domain::{
-    connection::{Subject, SyncRules},
+    connection::{Platform, Subject, SyncRules},
     values::{ConnectionId, ExternalId, ListingId, Money, Sku, TenantId},
 };
 use serde::Serialize;
@@ -11,7 +11,7 @@ use sqlx::{FromRow, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{Page, QueryError, Window};
-use crate::platforms::outbound::Handle;
+use crate::platforms::outbound::{Handle, outbound_of};
 
 /// A listing as a reader sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -106,6 +106,48 @@ fn gathered(rows: Vec<(String, Uuid)>) -> HashMap<String, Vec<ListingId>> {
     gathered
 }
 
+/// Which listings are meant; all of the tenant's, where nothing is named.
+#[derive(Debug, Clone, Default)]
+pub struct ListingFilter {
+    /// On these connections.
+    pub connections: Vec<ConnectionId>,
+    /// Of these products.
+    pub products: Vec<Uuid>,
+    /// Of these SKUs.
+    pub skus: Vec<Sku>,
+}
+
+/// The listings that are meant, by id, each with its connection; of enabled connections only.
+pub async fn chosen(
+    pool: &PgPool,
+    tenant: TenantId,
+    (brand, filter): (Option<&str>, &ListingFilter),
+    limit: i64,
+) -> Result<Vec<(ListingId, ConnectionId)>, sqlx::Error> {
+    let connections: Vec<Uuid> = filter.connections.iter().map(|id| id.0).collect();
+    let skus: Vec<&str> = filter.skus.iter().map(Sku::as_str).collect();
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select l.id, l.connection_id
+         from listings l
+         join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
+         join variants v on v.tenant_id = l.tenant_id and v.id = l.variant_id
+         where l.tenant_id = $1 and not l.removed and c.enabled and ($2::text is null or c.brand = $2)
+           and (cardinality($3::uuid[]) = 0 or l.connection_id = any($3))
+           and (cardinality($4::uuid[]) = 0 or l.product_id = any($4))
+           and (cardinality($5::text[]) = 0 or v.sku = any($5))
+         order by l.id limit $6",
+    )
+    .bind(tenant.0)
+    .bind(brand)
+    .bind(connections)
+    .bind(&filter.products)
+    .bind(skus)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|(id, connection)| (ListingId(id), ConnectionId(connection))).collect())
+}
+
 /// What a listing is to show, and what it is believed to show.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -133,6 +175,37 @@ pub struct Target {
     pub pushes_quantity: bool,
     /// The same, for prices.
     pub pushes_price: bool,
+    /// What it is judged by.
+    product: Product,
+    /// Units for sale, the buffer not taken off yet; none if the shelf has no history.
+    available: Option<i64>,
+    /// Whether anything may be pushed, whatever the rules say.
+    open: bool,
+}
+
+/// What conditions ask about.
+#[derive(Debug, Clone)]
+struct Product {
+    brand: Option<String>,
+    category: Option<String>,
+    tags: Vec<String>,
+}
+
+impl Target {
+    /// What other rules would have it show.
+    pub fn judge_by(&mut self, rules: &SyncRules) {
+        let fits = rules.conditions.fit(&Subject {
+            sku: &self.sku,
+            brand: self.product.brand.as_deref(),
+            category: self.product.category.as_deref(),
+            tags: &self.product.tags,
+            price: self.price,
+        });
+        let open = self.open && fits && rules.realtime_sync_enabled;
+        self.pushes_quantity = open && rules.propagate_inventory;
+        self.pushes_price = open && rules.propagate_updates;
+        self.quantity = self.available.map(|available| (available - rules.safety_buffer.units()).max(0));
+    }
 }
 
 #[derive(FromRow)]
@@ -142,14 +215,16 @@ struct TargetRow {
     external_product: String,
     external_variant: String,
     external_inventory: Option<String>,
-    quantity: Option<i64>,
+    available: Option<i64>,
     quantity_as_of: i64,
     shown_quantity: Option<i64>,
     price: Option<Json<Money>>,
     price_as_of: i64,
     shown_price: Option<Json<Money>>,
-    pushes_quantity: bool,
-    pushes_price: bool,
+    open: bool,
+    platform: String,
+    quantity_in_question: bool,
+    price_in_question: bool,
     sku: String,
     brand: Option<String>,
     category: Option<String>,
@@ -165,8 +240,7 @@ pub async fn targets(
 ) -> Result<HashMap<ListingId, Target>, sqlx::Error> {
     let rows: Vec<TargetRow> = sqlx::query_as(
         "select l.id, l.connection_id, l.external_product, l.external_variant, l.external_inventory,
-                case when s.variant_id is not null then
-                    greatest(s.on_hand - s.reserved - (c.rules->>'safetyBuffer')::bigint, 0) end as quantity,
+                case when s.variant_id is not null then s.on_hand - s.reserved end as available,
                 coalesce((select position from checkpoints
                           where tenant_id = $1 and model = 'stock_levels'), 0) as quantity_as_of,
                 l.shown_quantity,
@@ -174,8 +248,9 @@ pub async fn targets(
                 case when v.prices->c.market->>'currency' = c.currency then v.prices->c.market end as price,
                 (select position from ledger_heads where tenant_id = $1) as price_as_of,
                 l.shown_price,
-                not l.removed and c.enabled and c.pushes_quantity and l.quantity_conflict is null as pushes_quantity,
-                not l.removed and c.enabled and c.pushes_price and l.price_conflict is null as pushes_price,
+                not l.removed and c.enabled as open, c.platform,
+                l.quantity_conflict is not null as quantity_in_question,
+                l.price_conflict is not null as price_in_question,
                 v.sku, p.brand, p.category, coalesce(p.tags, '{}') as tags, c.rules
          from listings l
          join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
@@ -195,29 +270,29 @@ pub async fn targets(
 fn target(row: &TargetRow) -> Result<Target, sqlx::Error> {
     let id = |text: &str| ExternalId::new(text).map_err(|error| sqlx::Error::Decode(Box::new(error)));
     let sku = Sku::new(&row.sku).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let price = row.price.as_ref().map(|price| price.0);
-    let fits = row.rules.conditions.fit(&Subject {
-        sku: &sku,
-        brand: row.brand.as_deref(),
-        category: row.category.as_deref(),
-        tags: &row.tags,
-        price,
-    });
-    Ok(Target {
+    let platform = row.platform.parse::<Platform>().ok();
+    let mut target = Target {
         connection: ConnectionId(row.connection_id),
         handle: Handle {
             product: id(&row.external_product)?,
             variant: id(&row.external_variant)?,
             inventory: row.external_inventory.as_deref().map(id).transpose()?,
         },
-        quantity: row.quantity,
+        quantity: None,
         quantity_as_of: row.quantity_as_of,
         shown_quantity: row.shown_quantity,
-        price,
+        price: row.price.as_ref().map(|price| price.0),
         price_as_of: row.price_as_of,
         shown_price: row.shown_price.as_ref().map(|price| price.0),
-        pushes_quantity: row.pushes_quantity && fits,
-        pushes_price: row.pushes_price && fits,
+        pushes_quantity: false,
+        pushes_price: false,
         sku,
-    })
+        product: Product { brand: row.brand.clone(), category: row.category.clone(), tags: row.tags.clone() },
+        available: row.available,
+        open: row.open && platform.is_some_and(|platform| outbound_of(platform).is_some()),
+    };
+    target.judge_by(&row.rules);
+    target.pushes_quantity &= !row.quantity_in_question;
+    target.pushes_price &= !row.price_in_question;
+    Ok(target)
 }

@@ -29,20 +29,20 @@ fn write<'c>(
             .collect();
         sqlx::query(
             "insert into connections (tenant_id, id, platform, name, brand, account, app, endpoint, platform_location,
-                                      location, market, currency, rules, pushes_quantity, pushes_price, enabled, paused)
+                                      location, market, currency, rules, pushes_quantity, pushes_price, enabled, paused, alerts)
              select $1, r.id, r.platform, r.name, r.brand, r.account, r.app, r.endpoint, r.platform_location,
                     r.location, r.market, r.currency, r.rules, r.pushes_quantity, r.pushes_price, r.enabled,
-                    r.paused
+                    r.paused, r.alerts
              from jsonb_to_recordset($2) as r (id uuid, platform text, name text, brand text, account text,
                  app text, endpoint text, platform_location text, location text, market text, currency text, rules jsonb,
-                 pushes_quantity boolean, pushes_price boolean, enabled boolean, paused boolean)
+                 pushes_quantity boolean, pushes_price boolean, enabled boolean, paused boolean, alerts jsonb)
              on conflict (tenant_id, id) do update
                  set name = excluded.name, brand = excluded.brand, account = excluded.account, app = excluded.app,
                      endpoint = excluded.endpoint, platform_location = excluded.platform_location,
                      location = excluded.location, market = excluded.market, currency = excluded.currency,
                      rules = excluded.rules, pushes_quantity = excluded.pushes_quantity,
                      pushes_price = excluded.pushes_price, enabled = excluded.enabled,
-                     paused = excluded.paused",
+                     paused = excluded.paused, alerts = excluded.alerts",
         )
         .bind(tenant.0)
         .bind(Value::Array(rows))
@@ -62,6 +62,6 @@ fn row(id: ConnectionId, connection: &Connection) -> Option<Value> {
         "location": details.location, "market": details.market, "currency": details.currency, "rules": rules,
         "pushes_quantity": pushes && rules.propagate_inventory,
         "pushes_price": pushes && rules.propagate_updates,
-        "enabled": connection.enabled, "paused": connection.paused,
+        "enabled": connection.enabled, "paused": connection.paused, "alerts": connection.alerts,
     }))
 }

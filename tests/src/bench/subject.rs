@@ -155,6 +155,7 @@ async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<Stri
         states_bytes: 512_000_000,
         shopify_api_version: "2026-04".into(),
         webhook_rate: 1_000_000,
+        reconcile_every: std::time::Duration::from_hours(24),
         webhook_traces: true,
         skip_signatures: false,
     };

@@ -10,10 +10,11 @@ use onhand_domain::{
     connection::{ConnectionDetails, Platform},
     delivery::Outcome,
     flag::FlagName,
-    listing::{Conflict, Figure, Listing, ListingCommand},
+    listing::{Listing, ListingCommand},
     monitor::Monitor,
     order::{self, Order, OrderCommand},
     product::ProductCommand,
+    sighting::{self, Meaning},
     signal::SignalCommand,
     stock::StockCommand,
     stream::Lookup,
@@ -347,62 +348,41 @@ impl Effects {
         now: DateTime<Utc>,
         tally: &mut Tally,
     ) -> Result<(), Refusal> {
-        let connection = lookup.connection(&self.connection);
-        let listing = lookup.listing(&id);
-        let (Some(mapping), Some(details)) = (&listing.mapping, &connection.details) else { return Ok(()) };
-        let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
-        let stock = lookup.stock(&shelf);
-        let buffer = connection.rules.safety_buffer;
-        let owed = Some(stock.available().minus(buffer).units());
-        let before = tally.changes.len();
-        let events =
-            list(tally, id, listing, ListingCommand::ObserveQuantity { quantity: available, owed, at })?;
-        let echo = tally.changes[before..].iter().any(|(_, event)| {
-            matches!(
-                event,
-                onhand_domain::Event::Listing(onhand_domain::listing::ListingEvent::QuantityObserved {
-                    echo: true,
-                    ..
-                })
-            )
-        });
-        if events == 0 {
-            tally.notes.push(format!("{available} is older news than what is known"));
-            return Ok(());
-        }
-        if echo {
-            tally.echoes += 1;
-            return Ok(());
-        }
-        if !connection.rules.accept_inventory {
-            tally.notes.push(format!("the platform shows {available}; the rules do not let it change stock"));
-            if connection.rules.hold_conflicts {
-                let conflict = Conflict { shows: Figure::Quantity { quantity: available }, at };
-                list(tally, id, listing, ListingCommand::OpenConflict(conflict))?;
-                tally.notes.push("somebody has to say which figure counts".to_owned());
-            }
-            return Ok(());
-        }
-        if self.again && !stock.reserved().is_zero() {
-            // What was held when the platform counted is not known any more, and what is held now may be counted in it.
-            tally
+        let (changes, meaning) = sighting::of_quantity(id, (available, at), lookup, now)?;
+        let (stock, listing): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|(stream, _)| matches!(stream, StreamId::Stock(_)));
+        tally.changes.extend(listing);
+        match meaning {
+            Meaning::OldNews => tally.notes.push(format!("{available} is older news than what is known")),
+            Meaning::Echo => tally.echoes += 1,
+            Meaning::PutRight => tally
                 .notes
-                .push(format!("{available} was shown before what is held now; count, or wait for news"));
-            return Ok(());
-        }
-        let published = available.saturating_add(buffer.units());
-        let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
-        let stream = StreamId::Stock(shelf.clone());
-        // Two listings of one variant say the same of one shelf.
-        let said = tally.changes.iter().any(|(changed, _)| *changed == stream);
-        if counted != stock.on_hand() && !said {
-            let reference = Some(format!("connection:{}", self.connection));
-            let command = StockCommand::Count { counted, reference, occurred_at: at.min(now) };
-            for event in verdict(&shelf, stock, command)? {
-                tally.changes.push((stream.clone(), event.into()));
-            }
+                .push(format!("the platform shows {available}; the rules do not let it change stock")),
+            Meaning::InQuestion => tally
+                .notes
+                .push(format!("the platform shows {available}; somebody has to say which figure counts")),
+            Meaning::Accepted => self.count(stock, available, lookup, tally),
         }
         Ok(())
+    }
+
+    /// The platform's count becomes the ledger's.
+    fn count(&self, counted: Changes, available: i64, lookup: &Lookup<'_>, tally: &mut Tally) {
+        for (stream, event) in counted {
+            let held = match &stream {
+                StreamId::Stock(shelf) => !lookup.stock(shelf).reserved().is_zero(),
+                _ => false,
+            };
+            if self.again && held {
+                // What was held when the platform counted is not known any more, and what is held now may be counted in it.
+                tally
+                    .notes
+                    .push(format!("{available} was shown before what is held now; count, or wait for news"));
+            // Two listings of one variant say the same of one shelf.
+            } else if !tally.changes.iter().any(|(changed, _)| *changed == stream) {
+                tally.changes.push((stream, event));
+            }
+        }
     }
 
     /// An order: each line finds its shelf by the platform's variant or by SKU, and takes what is there; once it is

@@ -1,0 +1,123 @@
+//! Sightings: what it means for the ledger that a platform shows a figure, whether it told us or we looked.
+//!
+//! Our own push coming back is an echo. Anything else is the platform's own doing, and the connection's rules say what
+//! becomes of it: it counts, somebody is asked, or it is put right.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Event, Refusal, StreamId,
+    aggregate::verdict,
+    catalog::Changes,
+    listing::{Conflict, Figure, Listing, ListingCommand, ListingEvent},
+    product::ProductCommand,
+    stock::StockCommand,
+    stream::Lookup,
+    values::{ListingId, Money, Quantity, StockId},
+};
+
+/// What a sighting came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// It is older than what is known, or nothing is known of the listing.
+    OldNews,
+    /// It is as it is to be, or our own push has come back.
+    Echo,
+    /// It is put right by the next push.
+    PutRight,
+    /// Somebody has to say which figure counts.
+    InQuestion,
+    /// It is the ledger's figure now.
+    Accepted,
+}
+
+/// A platform shows so many units for sale.
+pub fn of_quantity(
+    id: ListingId,
+    (quantity, at): (i64, DateTime<Utc>),
+    lookup: &Lookup<'_>,
+    now: DateTime<Utc>,
+) -> Result<(Changes, Meaning), Refusal> {
+    let listing = lookup.listing(&id);
+    let nothing = (Changes::new(), Meaning::OldNews);
+    let Some(mapping) = &listing.mapping else { return Ok(nothing) };
+    let connection = lookup.connection(&mapping.connection);
+    let Some(details) = &connection.details else { return Ok(nothing) };
+    let rules = &connection.rules;
+    let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
+    let stock = lookup.stock(&shelf);
+    let owed = Some(stock.available().minus(rules.safety_buffer).units());
+    let mut changes = asked(id, listing, ListingCommand::ObserveQuantity { quantity, owed, at })?;
+    let echo = |(_, event): &(StreamId, Event)| {
+        matches!(event, Event::Listing(ListingEvent::QuantityObserved { echo: true, .. }))
+    };
+    if changes.is_empty() {
+        return Ok(nothing);
+    }
+    if changes.iter().any(echo) {
+        return Ok((changes, Meaning::Echo));
+    }
+    if !rules.accept_inventory {
+        return held(changes, id, (listing, rules.hold_conflicts), Figure::Quantity { quantity }, at);
+    }
+    let published = quantity.saturating_add(rules.safety_buffer.units());
+    let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
+    if counted != stock.on_hand() {
+        let reference = Some(format!("connection:{}", mapping.connection));
+        let command = StockCommand::Count { counted, reference, occurred_at: at.min(now) };
+        let events = verdict(&shelf, stock, command)?;
+        changes.extend(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())));
+    }
+    Ok((changes, Meaning::Accepted))
+}
+
+/// A platform shows this price.
+pub fn of_price(
+    id: ListingId,
+    (price, at): (Money, DateTime<Utc>),
+    lookup: &Lookup<'_>,
+) -> Result<(Changes, Meaning), Refusal> {
+    let listing = lookup.listing(&id);
+    let nothing = (Changes::new(), Meaning::OldNews);
+    let Some(mapping) = &listing.mapping else { return Ok(nothing) };
+    let connection = lookup.connection(&mapping.connection);
+    let Some(details) = &connection.details else { return Ok(nothing) };
+    let product = lookup.product(&mapping.product);
+    let prices = product.variants.get(&mapping.variant).map(|variant| &variant.prices);
+    let owed = prices.and_then(|prices| prices.get(&details.market)).copied();
+    let mut changes = asked(id, listing, ListingCommand::ObservePrice { price, at })?;
+    if changes.is_empty() {
+        return Ok(nothing);
+    }
+    if owed == Some(price) {
+        return Ok((changes, Meaning::Echo));
+    }
+    if !connection.rules.accept_prices {
+        return held(changes, id, (listing, connection.rules.hold_conflicts), Figure::Price { price }, at);
+    }
+    let command =
+        ProductCommand::Price { variant: mapping.variant, market: details.market.clone(), price, at: None };
+    for event in verdict(&mapping.product, product, command)? {
+        changes.push((StreamId::Product(mapping.product), event.into()));
+    }
+    Ok((changes, Meaning::Accepted))
+}
+
+fn held(
+    mut changes: Changes,
+    id: ListingId,
+    (listing, holds): (&Listing, bool),
+    shows: Figure,
+    at: DateTime<Utc>,
+) -> Result<(Changes, Meaning), Refusal> {
+    if !holds {
+        return Ok((changes, Meaning::PutRight));
+    }
+    changes.extend(asked(id, listing, ListingCommand::OpenConflict(Conflict { shows, at }))?);
+    Ok((changes, Meaning::InQuestion))
+}
+
+fn asked(id: ListingId, listing: &Listing, command: ListingCommand) -> Result<Changes, Refusal> {
+    let events = verdict(&id, listing, command)?;
+    Ok(events.into_iter().map(|event| (StreamId::Listing(id), event.into())).collect())
+}

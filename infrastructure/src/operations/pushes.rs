@@ -1,0 +1,309 @@
+//! Pushing on request: many listings at once, what was given up once more, or a rehearsal that shows the very calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+use onhand_domain::{
+    Refusal, StreamId,
+    aggregate::verdict,
+    catalog::Changes,
+    connection::ConnectionCommand,
+    values::{ConnectionId, ListingId, Sku},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Caller, Operations};
+use crate::{
+    ledger::{Attachments, Decision, LedgerError, Receipt},
+    outbox::{CommandKind, Owed},
+    platforms::{
+        Call,
+        outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
+    },
+    queries::{
+        connections::{Connected, connected},
+        listings::{ListingFilter, Target, chosen, targets},
+        outbox::{DeadFilter, DeadPush, dead},
+    },
+};
+
+/// Listings one request may be about.
+pub const LISTINGS_MAX: i64 = 10_000;
+/// Listings one rehearsal may be about.
+const REHEARSED_MAX: i64 = 500;
+/// Pushes that one request takes up again.
+const REPLAY_MAX: i64 = 1_000;
+/// The calls that a rehearsal names are not made, and need no name of their own.
+const KEY: Uuid = Uuid::nil();
+
+/// A call that would be made. Its headers and its query, in which secrets stand, are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallView {
+    /// `POST` and the like.
+    pub method: String,
+    /// Below the platform's address.
+    pub path: String,
+    /// As JSON where it is.
+    pub body: Option<Value>,
+}
+
+/// What pushing would come to on one connection.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rehearsed {
+    /// Which.
+    pub connection_id: Uuid,
+    /// The figures that would be shown.
+    pub figures: Vec<FigureView>,
+    /// The calls, in order. Calls that only look are made and not listed.
+    pub calls: Vec<CallView>,
+    /// What stands in the way of all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// One figure that would be shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct FigureView {
+    /// On which listing.
+    pub listing_id: Uuid,
+    /// The seller's code.
+    pub sku: Sku,
+    /// `quantity` or `price`.
+    pub kind: &'static str,
+    /// What is believed to be shown.
+    pub shown: Value,
+    /// What is to be shown.
+    pub owed: Value,
+    /// Why the platform would not take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl Operations {
+    /// Has listings shown what is true, whatever they are believed to show. Answers with how many they are, and the position up
+    /// to which they are then owed.
+    pub async fn sync_listings(&self, caller: Caller, filter: ListingFilter) -> Result<Receipt, LedgerError> {
+        let found = self.listings_of(&caller, &filter, LISTINGS_MAX).await?;
+        let now = self.ledger().clock().now();
+        let owed = found.iter().flat_map(|(listing, _)| {
+            [CommandKind::Quantity, CommandKind::Price].map(|kind| Owed {
+                listing: *listing,
+                kind,
+                due: now,
+                instead_of: None,
+            })
+        });
+        let mut by_connection: BTreeMap<ConnectionId, i64> = BTreeMap::new();
+        found.iter().for_each(|(_, connection)| *by_connection.entry(*connection).or_default() += 1);
+        let note = |count| ConnectionCommand::NoteSync { listings: count };
+        self.owe(caller, owed.collect(), by_connection, note).await
+    }
+
+    /// Takes up pushes that were given up, `stagger` apart. A dry run tells which, and does nothing.
+    pub async fn replay_pushes(
+        &self,
+        caller: Caller,
+        filter: DeadFilter,
+        (dry_run, stagger): (bool, TimeDelta),
+    ) -> Result<(Vec<DeadPush>, Option<Receipt>), LedgerError> {
+        let now = self.ledger().clock().now();
+        let found = dead(
+            self.ledger().pool(),
+            caller.context.tenant,
+            (caller.brand.as_deref(), &filter),
+            (now, REPLAY_MAX),
+        )
+        .await?;
+        if dry_run {
+            return Ok((found, None));
+        }
+        let owed = found.iter().zip(0..).map(|(push, number)| Owed {
+            listing: ListingId(push.listing_id),
+            kind: if push.kind == "price" { CommandKind::Price } else { CommandKind::Quantity },
+            due: now + stagger * number,
+            instead_of: Some(push.id),
+        });
+        let owed = owed.collect();
+        let mut by_connection: BTreeMap<ConnectionId, i64> = BTreeMap::new();
+        for push in &found {
+            *by_connection.entry(ConnectionId(push.connection_id)).or_default() += 1;
+        }
+        let note = |count| ConnectionCommand::NoteReplay { count };
+        let receipt = self.owe(caller, owed, by_connection, note).await?;
+        Ok((found, Some(receipt)))
+    }
+
+    async fn owe(
+        &self,
+        caller: Caller,
+        owed: Vec<Owed>,
+        by_connection: BTreeMap<ConnectionId, i64>,
+        note: fn(i64) -> ConnectionCommand,
+    ) -> Result<Receipt, LedgerError> {
+        let reads = by_connection.keys().map(|id| StreamId::Connection(*id)).collect();
+        self.submit(caller, reads, move |lookup, _| {
+            let mut changes = Changes::new();
+            for (id, count) in &by_connection {
+                for event in verdict(id, lookup.connection(id), note(*count))? {
+                    changes.push((StreamId::Connection(*id), event.into()));
+                }
+            }
+            let connections: Vec<_> = by_connection.keys().collect();
+            Ok(Decision {
+                changes,
+                answer: json!({ "count": by_connection.values().sum::<i64>(), "connections": connections })
+                    .into(),
+                attachments: Attachments { owed: owed.clone(), ..Attachments::default() },
+                ..Decision::default()
+            })
+        })
+        .await
+    }
+
+    /// The listings a caller means, each with its connection.
+    async fn listings_of(
+        &self,
+        caller: &Caller,
+        filter: &ListingFilter,
+        most: i64,
+    ) -> Result<Vec<(ListingId, ConnectionId)>, LedgerError> {
+        let (tenant, brand) = (caller.context.tenant, caller.brand.as_deref());
+        let found = chosen(self.ledger().pool(), tenant, (brand, filter), most + 1).await?;
+        if found.len() as i64 > most {
+            let detail = format!("that is more than {most} listings; name connections, products or SKUs");
+            return Err(Refusal::invalid("sync.too_many", detail).into());
+        }
+        Ok(found)
+    }
+
+    /// Shows what pushing would come to: the figures, what each platform has against them, and the very calls. Changes nothing,
+    /// here or there. With `rules`, as if those were the rules of the one connection it is about.
+    pub async fn rehearse(
+        &self,
+        caller: &Caller,
+        filter: &ListingFilter,
+        rules: Option<&onhand_domain::connection::SyncRules>,
+    ) -> Result<Vec<Rehearsed>, LedgerError> {
+        let found = self.listings_of(caller, filter, REHEARSED_MAX).await?;
+        let connections: BTreeSet<ConnectionId> = found.iter().map(|(_, connection)| *connection).collect();
+        let listings: Vec<ListingId> = found.iter().map(|(listing, _)| *listing).collect();
+        let mut targets = targets(self.ledger().pool(), caller.context.tenant, &listings).await?;
+        if let Some(rules) = rules {
+            targets.values_mut().for_each(|target| target.judge_by(rules));
+        }
+        let mut rehearsed = vec![];
+        for id in connections {
+            let Some(connection) = connected(self.ledger().pool(), id).await? else { continue };
+            let of_it = targets.iter().filter(|(_, target)| target.connection == id);
+            let mut of_it: Vec<(ListingId, &Target)> = of_it.map(|(id, target)| (*id, target)).collect();
+            of_it.sort_by_key(|(id, _)| *id);
+            rehearsed.push(self.rehearse_one(&connection, &of_it).await);
+        }
+        Ok(rehearsed)
+    }
+
+    async fn rehearse_one(&self, connection: &Connected, listings: &[(ListingId, &Target)]) -> Rehearsed {
+        let mut rehearsed =
+            Rehearsed { connection_id: connection.id.0, figures: vec![], calls: vec![], problem: None };
+        let outbound = outbound_of(connection.details.platform);
+        let (outbound, api) = match (outbound, self.api(connection)) {
+            (Some(outbound), Ok(api)) => (outbound, api.for_rehearsal()),
+            (None, _) => {
+                rehearsed.problem = Some("nothing can be pushed to this platform".to_owned());
+                return rehearsed;
+            }
+            (_, Err(error)) => {
+                rehearsed.problem = Some(error.to_string());
+                return rehearsed;
+            }
+        };
+        rehearse_quantities(&mut rehearsed, outbound, &api, listings).await;
+        rehearse_prices(&mut rehearsed, outbound, &api, listings).await;
+        rehearsed.calls = api.rehearsed().iter().map(view).collect();
+        rehearsed
+    }
+}
+
+async fn rehearse_quantities(
+    rehearsed: &mut Rehearsed,
+    outbound: &dyn Outbound,
+    api: &Api,
+    listings: &[(ListingId, &Target)],
+) {
+    let owed = listings.iter().filter_map(|(id, target)| {
+        let quantity = target.quantity.filter(|_| target.pushes_quantity)?;
+        (target.shown_quantity != Some(quantity)).then_some((*id, *target, quantity))
+    });
+    let owed: Vec<_> = owed.collect();
+    let asks: Vec<QuantityAsk> = owed
+        .iter()
+        .map(|(_, target, quantity)| QuantityAsk {
+            handle: target.handle.clone(),
+            quantity: *quantity,
+            believed: target.shown_quantity,
+        })
+        .collect();
+    if asks.is_empty() {
+        return;
+    }
+    let outcomes = outbound.set_quantities(api, &asks, KEY).await;
+    rehearsed.figures.extend(owed.iter().zip(outcomes).map(|((id, target, quantity), outcome)| FigureView {
+        listing_id: id.0,
+        sku: target.sku.clone(),
+        kind: "quantity",
+        shown: json!(target.shown_quantity),
+        owed: json!(quantity),
+        problem: problem(&outcome),
+    }));
+}
+
+async fn rehearse_prices(
+    rehearsed: &mut Rehearsed,
+    outbound: &dyn Outbound,
+    api: &Api,
+    listings: &[(ListingId, &Target)],
+) {
+    let owed = listings.iter().filter_map(|(id, target)| {
+        let price = target.price.filter(|_| target.pushes_price)?;
+        (target.shown_price != Some(price)).then_some((*id, *target, price))
+    });
+    let owed: Vec<_> = owed.collect();
+    let asks: Vec<PriceAsk> = owed
+        .iter()
+        .map(|(_, target, price)| PriceAsk { handle: target.handle.clone(), price: *price })
+        .collect();
+    if asks.is_empty() {
+        return;
+    }
+    let outcomes = outbound.set_prices(api, &asks, KEY).await;
+    rehearsed.figures.extend(owed.iter().zip(outcomes).map(|((id, target, price), outcome)| FigureView {
+        listing_id: id.0,
+        sku: target.sku.clone(),
+        kind: "price",
+        shown: json!(target.shown_price),
+        owed: json!(price),
+        problem: problem(&outcome),
+    }));
+}
+
+/// What stands against it beyond this being a rehearsal.
+fn problem<T>(outcome: &Outcome<T>) -> Option<String> {
+    match outcome {
+        Outcome::Shown(_) | Outcome::Failed(CallError::Again { counts: false, .. }) => None,
+        Outcome::Stale { .. } => Some("the platform shows something else than believed".to_owned()),
+        Outcome::Failed(error) => Some(error.to_string()),
+    }
+}
+
+fn view(call: &Call) -> CallView {
+    CallView {
+        method: call.method.to_string(),
+        path: call.target.split('?').next().unwrap_or_default().to_owned(),
+        body: call
+            .body
+            .as_ref()
+            .map(|body| serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.clone()))),
+    }
+}

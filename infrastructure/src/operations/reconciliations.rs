@@ -1,0 +1,325 @@
+//! Reconciliation: what platforms show is read back and compared with what they are to show.
+//!
+//! A run goes through an account's listings page by page, within the platform's limits, and goes on where it stopped,
+//! whoever dies meanwhile. What has strayed is put right by the very rules and pushes that keep it right otherwise.
+//! What a platform does not say is unknown, which is not zero.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use onhand_domain::{
+    Refusal, StreamId,
+    aggregate::verdict,
+    catalog::Changes,
+    connection::ConnectionCommand,
+    listing::{Figure, ListingCommand},
+    sighting::{self, Meaning},
+    stream::Lookup,
+    values::{ConnectionId, ListingId, StockId, TenantId},
+};
+use serde_json::{Value, json};
+
+use super::{Caller, Operations};
+use crate::{
+    ledger::{Context, Decision, LedgerError},
+    platforms::outbound::{CallError, Shown, outbound_of},
+    queries::{
+        connections::{Connected, connected},
+        listings::{Target, targets},
+        reconciliations::{self, Leased, Tally, Wanted},
+    },
+};
+
+/// Listings that are read back at a time.
+const PAGE: i64 = 100;
+/// Longer than a page may take.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// When a platform that fails is asked again.
+const PAUSE: TimeDelta = TimeDelta::minutes(1);
+
+/// A figure that is not as it is to be.
+#[derive(Debug, Clone, Copy)]
+struct Stray {
+    listing: ListingId,
+    shows: Figure,
+    /// Nobody over there changed it: our own push was lost, or given up.
+    ours: bool,
+}
+
+impl Operations {
+    /// Begins to read back what an account shows. A `preview` tells what has strayed and leaves it alone.
+    pub async fn begin_reconciliation(
+        &self,
+        caller: Caller,
+        id: ConnectionId,
+        preview: bool,
+    ) -> Result<uuid::Uuid, LedgerError> {
+        let connection = self.own_connection(&caller, id).await?;
+        if outbound_of(connection.details.platform).is_none() {
+            let detail =
+                format!("{} shows nothing of ours that could be read back", connection.details.platform);
+            return Err(Refusal::invalid("reconciliation.impossible", detail).into());
+        }
+        let wanted = Wanted {
+            tenant: caller.context.tenant,
+            connection: id,
+            preview,
+            actor: &caller.context.actor,
+            correlation_id: &caller.context.correlation_id,
+        };
+        let begun =
+            reconciliations::begin(self.ledger().pool(), &wanted, self.ledger().clock().now()).await?;
+        let begun = begun.ok_or_else(|| {
+            Refusal::conflict(
+                "reconciliation.running",
+                "the connection is being reconciled; wait for it to end",
+            )
+        })?;
+        Ok(begun)
+    }
+
+    /// Begins a run for each account that was last looked at more than `every` ago. Says how many.
+    pub async fn schedule_reconciliations(&self, every: TimeDelta) -> Result<u64, LedgerError> {
+        let now = self.ledger().clock().now();
+        Ok(reconciliations::begin_due(self.ledger().pool(), now - every, now).await?)
+    }
+
+    /// Reads back one page of one run. False if nothing is to be done for now.
+    pub async fn reconcile(&self) -> Result<bool, LedgerError> {
+        let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
+        let Some(run) = reconciliations::claim(pool, now, LEASE).await? else { return Ok(false) };
+        let tenant = TenantId(run.tenant_id);
+        let Some(connection) = connected(pool, ConnectionId(run.connection_id)).await? else {
+            reconciliations::end(pool, &run, now, Some("the connection is gone")).await?;
+            return Ok(true);
+        };
+        let page = reconciliations::page(pool, &run, PAGE).await?;
+        let Some(last) = page.last().copied() else {
+            self.end_reconciliation(&run, &connection).await?;
+            return Ok(true);
+        };
+        match self.read_back(&connection, &page).await? {
+            Ok(seen) => {
+                let tally = self.compare(&run, &connection, seen, now).await?;
+                reconciliations::advance(pool, &run, (Some(last), &tally), (now, None)).await?;
+            }
+            Err(error) => {
+                let after = match &error {
+                    CallError::Again { after: Some(after), .. } => {
+                        TimeDelta::from_std(*after).unwrap_or(PAUSE)
+                    }
+                    _ => PAUSE,
+                };
+                if matches!(error, CallError::NeedsPerson { .. }) {
+                    reconciliations::end(pool, &run, now, Some(&error.to_string())).await?;
+                } else {
+                    let due = (now + after, Some(error.to_string()));
+                    let tally = Tally::default();
+                    reconciliations::advance(pool, &run, (None, &tally), (due.0, due.1.as_deref())).await?;
+                }
+            }
+        }
+        tracing::debug!(%tenant, connection = %connection.id, "reconciled a page");
+        Ok(true)
+    }
+
+    async fn end_reconciliation(&self, run: &Leased, connection: &Connected) -> Result<(), LedgerError> {
+        let now = self.ledger().clock().now();
+        if !reconciliations::end(self.ledger().pool(), run, now, None).await? {
+            return Ok(());
+        }
+        let command = ConnectionCommand::NoteReconciliation {
+            preview: run.preview,
+            checked: run.checked,
+            drifted: run.drifted,
+            repaired: run.repaired,
+            missing: run.missing,
+            unknown: run.unknown,
+        };
+        self.command_connection(caller_of(run), connection.id, command, json!({})).await?;
+        Ok(())
+    }
+
+    /// What the platform shows of each. A failure that concerns all of them is the page's, and nothing of it counts.
+    async fn read_back(&self, connection: &Connected, page: &[ListingId]) -> Result<ReadBack, LedgerError> {
+        let known = targets(self.ledger().pool(), connection.tenant, page).await?;
+        let known: Vec<(ListingId, Target)> = known.into_iter().collect();
+        let handles: Vec<_> = known.iter().map(|(_, target)| target.handle.clone()).collect();
+        let Some(outbound) = outbound_of(connection.details.platform) else {
+            return Ok(Err(CallError::person("the platform shows nothing of ours")));
+        };
+        let api = match self.api(connection) {
+            Ok(api) => api,
+            Err(error) => return Ok(Err(error)),
+        };
+        let shown = outbound.read(&api, &handles).await;
+        if let Some(error) = shown.iter().find_map(|it| it.as_ref().err().filter(|error| !is_never(error))) {
+            return Ok(Err(error.clone()));
+        }
+        Ok(Ok(known.into_iter().zip(shown).map(|((id, target), shown)| (id, target, shown.ok())).collect()))
+    }
+
+    /// Compares, and lets what has strayed be put right.
+    async fn compare(
+        &self,
+        run: &Leased,
+        connection: &Connected,
+        seen: Vec<Seen>,
+        at: DateTime<Utc>,
+    ) -> Result<Tally, LedgerError> {
+        let listings: Vec<ListingId> = seen.iter().map(|(id, ..)| *id).collect();
+        let in_flight = reconciliations::in_flight(self.ledger().pool(), run, &listings).await?;
+        let in_flight: HashSet<(ListingId, String)> = in_flight.into_iter().collect();
+        let (mut tally, mut strays) = (Tally::default(), vec![]);
+        for (id, target, shown) in &seen {
+            tally.checked += 1;
+            let Some(shown) = shown else {
+                tally.missing += 1;
+                tally.drifts.push((*id, "missing", None, None));
+                continue;
+            };
+            let flies = |kind: &str| in_flight.contains(&(*id, kind.to_owned()));
+            quantity_stray(*id, target, (shown, flies("quantity")), &mut tally, &mut strays);
+            price_stray(*id, target, (shown, flies("price")), &mut tally, &mut strays);
+        }
+        if !run.preview && !strays.is_empty() {
+            tally.repaired = self.repair(run, connection, strays, at).await?;
+        }
+        Ok(tally)
+    }
+
+    async fn repair(
+        &self,
+        run: &Leased,
+        connection: &Connected,
+        strays: Vec<Stray>,
+        at: DateTime<Utc>,
+    ) -> Result<i64, LedgerError> {
+        let id = connection.id;
+        let mut reads: Vec<StreamId> = strays.iter().map(|stray| StreamId::Listing(stray.listing)).collect();
+        reads.push(StreamId::Connection(id));
+        let receipt = self
+            .submit(caller_of(run), reads, move |lookup, now| {
+                let mut changes = Changes::new();
+                let (mut repaired, mut counted) = (0, HashMap::new());
+                for stray in &strays {
+                    let found = repaired_by(stray, (lookup, at, now))?;
+                    repaired += i64::from(!found.is_empty());
+                    // Two listings of one variant say the same of one shelf.
+                    changes.extend(found.into_iter().filter(|(stream, _)| match stream {
+                        StreamId::Stock(shelf) => first(&mut counted, shelf, stray.listing),
+                        _ => true,
+                    }));
+                }
+                Ok(Decision {
+                    changes,
+                    answer: json!({ "repaired": repaired }).into(),
+                    ..Decision::default()
+                })
+            })
+            .await?;
+        let answer: Value = serde_json::from_str(receipt.answer.as_str()).unwrap_or_default();
+        Ok(answer["repaired"].as_i64().unwrap_or_default())
+    }
+}
+
+/// A listing, what it is to show, and what it shows; nothing if it is not there.
+type Seen = (ListingId, Target, Option<Shown>);
+type ReadBack = Result<Vec<Seen>, CallError>;
+
+fn is_never(error: &CallError) -> bool {
+    matches!(error, CallError::Never { .. })
+}
+
+fn first(counted: &mut HashMap<StockId, ListingId>, shelf: &StockId, listing: ListingId) -> bool {
+    *counted.entry(shelf.clone()).or_insert(listing) == listing
+}
+
+fn caller_of(run: &Leased) -> Caller {
+    let context = Context::internal(TenantId(run.tenant_id), "reconciliation");
+    Caller::new(Context { correlation_id: run.correlation_id.clone(), ..context })
+}
+
+fn quantity_stray(
+    id: ListingId,
+    target: &Target,
+    (shown, flies): (&Shown, bool),
+    tally: &mut Tally,
+    strays: &mut Vec<Stray>,
+) {
+    let Some(quantity) = shown.quantity else {
+        tally.unknown += 1;
+        return;
+    };
+    let Some(owed) = target.quantity.filter(|owed| target.pushes_quantity && !flies && *owed != quantity)
+    else {
+        return;
+    };
+    tally.drifted += 1;
+    tally.drifts.push((id, "quantity", Some(json!(quantity)), Some(json!(owed))));
+    let ours = target.shown_quantity == Some(quantity);
+    strays.push(Stray { listing: id, shows: Figure::Quantity { quantity }, ours });
+}
+
+fn price_stray(
+    id: ListingId,
+    target: &Target,
+    (shown, flies): (&Shown, bool),
+    tally: &mut Tally,
+    strays: &mut Vec<Stray>,
+) {
+    let Some(price) = shown.price else {
+        tally.unknown += 1;
+        return;
+    };
+    let Some(owed) = target.price.filter(|owed| target.pushes_price && !flies && *owed != price) else {
+        return;
+    };
+    tally.drifted += 1;
+    tally.drifts.push((id, "price", Some(json!(price)), Some(json!(owed))));
+    let ours = target.shown_price == Some(price);
+    strays.push(Stray { listing: id, shows: Figure::Price { price }, ours });
+}
+
+/// What has to be on record for a stray to be put right, or put to somebody; nothing if it is known by now, or has changed.
+fn repaired_by(
+    stray: &Stray,
+    (lookup, at, now): (&Lookup<'_>, DateTime<Utc>, DateTime<Utc>),
+) -> Result<Changes, Refusal> {
+    let id = stray.listing;
+    if stray.ours {
+        let command = ListingCommand::NoteDrift { shows: stray.shows, at };
+        let events = verdict(&id, lookup.listing(&id), command)?;
+        return Ok(events.into_iter().map(|event| (StreamId::Listing(id), event.into())).collect());
+    }
+    let (changes, meaning) = match stray.shows {
+        Figure::Quantity { quantity } => sighting::of_quantity(id, (quantity, at), lookup, now)?,
+        Figure::Price { price } => sighting::of_price(id, (price, at), lookup)?,
+    };
+    // An echo here means that it was pushed while we looked.
+    Ok(if meaning == Meaning::Echo { Changes::new() } else { changes })
+}
+
+/// Reconciles what is due until told to stop; begins a run for each account every so often.
+pub async fn run(operations: Operations, every: TimeDelta, mut stop: tokio::sync::watch::Receiver<bool>) {
+    const IDLE: std::time::Duration = std::time::Duration::from_secs(2);
+    while !*stop.borrow() {
+        if let Err(error) = operations.schedule_reconciliations(every).await {
+            tracing::warn!(%error, "reconciliations cannot be begun for the moment");
+        }
+        loop {
+            match operations.reconcile().await {
+                Ok(true) if !*stop.borrow() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "a page could not be reconciled; its lease will run out");
+                    break;
+                }
+            }
+        }
+        tokio::select! {
+            _ = stop.changed() => break,
+            () = tokio::time::sleep(IDLE) => {}
+        }
+    }
+}

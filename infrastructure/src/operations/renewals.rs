@@ -1,0 +1,106 @@
+//! Renewal: access tokens that end are exchanged in time, by one process at a time, for some platforms take each
+//! refresh token once.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use onhand_domain::values::{ConnectionId, TenantId};
+
+use super::{Caller, Operations, connections::Credentials};
+use crate::{
+    ledger::{Context, LedgerError},
+    platforms::outbound::{CallError, Renewed, outbound_of},
+    queries::{
+        connections::{Connected, connected},
+        renewals::{self, Leased},
+    },
+    relay::policy,
+};
+
+/// Longer than a renewal may take.
+const LEASE: TimeDelta = TimeDelta::minutes(2);
+/// How long before its end a token is renewed, at most; of short ones a fifth of their time.
+const AHEAD: TimeDelta = TimeDelta::hours(1);
+/// When a renewal that a person has to see to is tried again.
+const PERSON_DELAY: TimeDelta = TimeDelta::hours(1);
+/// When tokens are renewed whose end nobody tells: the shortest-lived of them live four hours.
+const UNTOLD: TimeDelta = TimeDelta::hours(3);
+
+impl Operations {
+    /// Renews one account's credentials, if any are due. False if none are.
+    pub async fn renew(&self) -> Result<bool, LedgerError> {
+        let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
+        let Some(leased) = renewals::claim(pool, now, LEASE).await? else { return Ok(false) };
+        let Some(connection) = connected(pool, ConnectionId(leased.connection_id)).await? else {
+            renewals::settle(pool, &leased, None, None).await?;
+            return Ok(true);
+        };
+        match self.renewed(&connection).await {
+            Ok(None) => renewals::settle(pool, &leased, None, None).await?,
+            Ok(Some(renewed)) => self.keep(&leased, &connection, renewed).await?,
+            Err(error) => {
+                tracing::warn!(connection = %connection.id, %error, "credentials could not be renewed");
+                let due = again(&error, leased.attempts, now);
+                renewals::settle(pool, &leased, Some(due), Some(&error.to_string())).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn renewed(&self, connection: &Connected) -> Result<Option<Renewed>, CallError> {
+        let Some(outbound) = outbound_of(connection.details.platform) else { return Ok(None) };
+        let api = self.api(connection)?;
+        match outbound.renew(&api) {
+            Some(renewed) => renewed.await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The new ones take the place of the old ones; what the platform had against the old ones is forgotten.
+    async fn keep(
+        &self,
+        leased: &Leased,
+        connection: &Connected,
+        renewed: Renewed,
+    ) -> Result<(), LedgerError> {
+        let lasts = renewed.lasts.and_then(|lasts| TimeDelta::from_std(lasts).ok());
+        let credentials = Credentials {
+            access_token: Some(renewed.access_token),
+            refresh_token: renewed.refresh_token,
+            access_token_lasts: lasts,
+            ..Credentials::default()
+        };
+        let caller = Caller::new(Context::internal(TenantId(leased.tenant_id), "renewal"));
+        self.replace_secrets(caller, connection, credentials).await?;
+        let due = renew_at(self.ledger().clock().now(), lasts);
+        renewals::settle(self.ledger().pool(), leased, Some(due), None).await?;
+        Ok(())
+    }
+}
+
+/// When a token that lasts so long from now on is to be renewed.
+pub(super) fn renew_at(now: DateTime<Utc>, lasts: Option<TimeDelta>) -> DateTime<Utc> {
+    let lasts = lasts.unwrap_or(UNTOLD);
+    now + (lasts - (lasts / 5).min(AHEAD)).max(TimeDelta::minutes(1))
+}
+
+fn again(error: &CallError, attempt: i32, now: DateTime<Utc>) -> DateTime<Utc> {
+    let delay = || TimeDelta::from_std(policy::delay(attempt)).unwrap_or(PERSON_DELAY);
+    match error {
+        CallError::Again { after, .. } => {
+            now + after.and_then(|after| TimeDelta::from_std(after).ok()).unwrap_or_else(delay).max(delay())
+        }
+        CallError::Never { .. } | CallError::NeedsPerson { .. } => now + PERSON_DELAY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_renewed_before_their_end_however_short_they_are() {
+        let now = DateTime::UNIX_EPOCH;
+        assert_eq!(renew_at(now, Some(TimeDelta::hours(4))), now + TimeDelta::minutes(192));
+        assert_eq!(renew_at(now, Some(TimeDelta::days(30))), now + TimeDelta::days(30) - TimeDelta::hours(1));
+        assert_eq!(renew_at(now, Some(TimeDelta::zero())), now + TimeDelta::minutes(1));
+    }
+}

@@ -1,0 +1,83 @@
+//! Owing on request: listings that are to be told again, because somebody asked for it or a push was given up.
+
+use chrono::{DateTime, Utc};
+use onhand_domain::values::{ListingId, TenantId};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::CommandKind;
+
+/// A figure that is to be shown once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    /// On which listing.
+    pub listing: ListingId,
+    /// Which figure.
+    pub kind: CommandKind,
+    /// Not before.
+    pub due: DateTime<Utc>,
+    /// The command that was given up and that this takes the place of.
+    pub instead_of: Option<Uuid>,
+}
+
+/// Writes commands for what is owed, as far as the rules let it out, in the caller's transaction. What is pending already
+/// stays, no later than it would have been. Commands that were given up are closed.
+pub(crate) async fn owe(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    (position, now): (i64, DateTime<Utc>),
+    owed: &[Owed],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "with wanted as (
+             select * from unnest($4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[])
+                  as w (listing_id, kind, due, instead_of)
+         ),
+         closed as (
+             update outbox o set status = 'superseded'
+             from wanted w
+             where o.tenant_id = $1 and o.id = w.instead_of and o.status = 'dead'
+         )
+         insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
+         select $1, gen_random_uuid(), t.connection_id, t.listing_id, w.kind, 'pending', $2, min(w.due), $3
+         from wanted w
+         join outbox_targets t on t.tenant_id = $1 and t.listing_id = w.listing_id
+         where (w.kind = 'quantity' and t.pushes_quantity) or (w.kind = 'price' and t.pushes_price)
+         group by t.connection_id, t.listing_id, w.kind
+         on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
+             do update set position = excluded.position,
+                     next_attempt_at = least(outbox.next_attempt_at, excluded.next_attempt_at)",
+    )
+    .bind(tenant.0)
+    .bind(position)
+    .bind(now)
+    .bind(owed.iter().map(|it| it.listing.0).collect::<Vec<_>>())
+    .bind(owed.iter().map(|it| it.kind.name()).collect::<Vec<_>>())
+    .bind(owed.iter().map(|it| it.due).collect::<Vec<_>>())
+    .bind(owed.iter().map(|it| it.instead_of).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Commands that are still open of what was owed up to a position, on some connections, of one brand if one is named.
+pub async fn open_up_to(
+    pool: &PgPool,
+    (tenant, brand): (TenantId, Option<&str>),
+    position: i64,
+    connections: &[Uuid],
+) -> Result<i64, sqlx::Error> {
+    let (open,): (i64,) = sqlx::query_as(
+        "select count(*) from outbox o
+         join connections c on c.tenant_id = o.tenant_id and c.id = o.connection_id
+         where o.tenant_id = $1 and o.connection_id = any($2) and o.position <= $3 and o.status in ('pending', 'leased')
+           and ($4::text is null or c.brand = $4)",
+    )
+    .bind(tenant.0)
+    .bind(connections)
+    .bind(position)
+    .bind(brand)
+    .fetch_one(pool)
+    .await?;
+    Ok(open)
+}

@@ -1,0 +1,97 @@
+//! Credentials that end: when each account's are to be renewed, and who is at it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use onhand_domain::values::{ConnectionId, TenantId};
+use sqlx::{FromRow, PgPool};
+use uuid::Uuid;
+
+/// A renewal under a lease.
+#[derive(Debug, Clone, FromRow)]
+pub struct Leased {
+    /// Whose.
+    pub tenant_id: Uuid,
+    /// Of which account.
+    pub connection_id: Uuid,
+    /// The lease.
+    pub token: Uuid,
+    /// This one included, from 1.
+    pub attempts: i32,
+}
+
+/// Notes when an account's credentials are to be renewed.
+pub async fn schedule(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+    due: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into renewals (tenant_id, connection_id, due_at) values ($1, $2, $3)
+         -- Whoever is at it finds its lease gone, and changes nothing: these are newer.
+         on conflict (tenant_id, connection_id) do update
+             set due_at = excluded.due_at, attempts = 0, token = null, leased_until = null, last_error = null",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(due)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Leases the renewal that is due longest, until `now + lease`. A renewal whose worker has vanished is due again.
+pub async fn claim(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    lease: TimeDelta,
+) -> Result<Option<Leased>, sqlx::Error> {
+    sqlx::query_as(
+        "with due as (
+             select tenant_id, connection_id from renewals
+             where due_at <= $1 and (token is null or leased_until < $1)
+             order by due_at limit 1 -- renewals_due_idx
+             for update skip locked
+         )
+         update renewals r set token = $2, leased_until = $3, attempts = r.attempts + 1
+         from due
+         where r.tenant_id = due.tenant_id and r.connection_id = due.connection_id
+         returning r.tenant_id, r.connection_id, r.token, r.attempts",
+    )
+    .bind(now)
+    .bind(Uuid::now_v7())
+    .bind(now + lease)
+    .fetch_optional(pool)
+    .await
+}
+
+/// Ends a lease: the next renewal is due then, or there is none. What was scheduled anew meanwhile stays.
+pub async fn settle(
+    pool: &PgPool,
+    leased: &Leased,
+    due: Option<DateTime<Utc>>,
+    error: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let Some(due) = due else {
+        sqlx::query("delete from renewals where tenant_id = $1 and connection_id = $2 and token = $3")
+            .bind(leased.tenant_id)
+            .bind(leased.connection_id)
+            .bind(leased.token)
+            .execute(pool)
+            .await?;
+        return Ok(());
+    };
+    sqlx::query(
+        "update renewals
+         set due_at = $4, token = null, leased_until = null, last_error = $5,
+             attempts = case when $5::text is null then 0 else attempts end
+         where tenant_id = $1 and connection_id = $2 and token = $3",
+    )
+    .bind(leased.tenant_id)
+    .bind(leased.connection_id)
+    .bind(leased.token)
+    .bind(due)
+    .bind(error)
+    .execute(pool)
+    .await?;
+    Ok(())
+}

@@ -1,7 +1,9 @@
 //! The harness: a Postgres, a database a test, the product's parts around it, and ways to look at them.
 
 pub mod bench;
+pub mod channels;
 pub mod client;
+pub mod convergence;
 pub mod postgres;
 pub mod process;
 pub mod sample;

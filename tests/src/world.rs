@@ -16,9 +16,13 @@ use onhand_infrastructure::{
 };
 use onhand_projector::{MODELS, Rebuilt, rebuild};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{Answer, Client, Database, process::master_keys, sample::SIGNING_SECRET, shop};
+
+/// How often another task is let go on until something has to have happened: minutes, where it happens in milliseconds.
+const YIELDS_MAX: u64 = 50_000_000;
 
 /// Everything a test needs.
 pub struct World {
@@ -39,13 +43,17 @@ pub struct World {
 impl World {
     /// A new one, empty.
     pub async fn new() -> Self {
-        let database = Database::create().await;
+        Self::on(Database::create().await).await
+    }
+
+    /// A new one in a database that has its schema.
+    pub async fn on(database: Database) -> Self {
         Self::open(database, "acme").await
     }
 
-    /// Another process on the same database, as far as anything but the operating system can tell.
+    /// Another process on the same database, as far as anything but the operating system can tell. Their clocks are one.
     pub async fn twin(&self) -> Self {
-        Self::open(self.database.clone(), "acme").await
+        Self::open_with(self.database.clone(), "acme", 512_000_000, 1_000_000, self.clock.clone()).await
     }
 
     /// Another tenant in the same database.
@@ -55,21 +63,26 @@ impl World {
 
     /// The same world, seen by a process that keeps less of it in memory.
     pub async fn with_states_bytes(&self, states_bytes: usize) -> Self {
-        Self::open_with(self.database.clone(), "acme", states_bytes, 1_000_000).await
+        Self::open_with(self.database.clone(), "acme", states_bytes, 1_000_000, Clock::default()).await
     }
 
     /// The same world, seen by a process that lets in so many webhooks a minute.
     pub async fn with_webhook_rate(&self, webhook_rate: u32) -> Self {
-        Self::open_with(self.database.clone(), "acme", 512_000_000, webhook_rate).await
+        Self::open_with(self.database.clone(), "acme", 512_000_000, webhook_rate, Clock::default()).await
     }
 
     async fn open(database: Database, tenant: &str) -> Self {
-        Self::open_with(database, tenant, 512_000_000, 1_000_000).await
+        Self::open_with(database, tenant, 512_000_000, 1_000_000, Clock::default()).await
     }
 
-    async fn open_with(database: Database, tenant: &str, states_bytes: usize, webhook_rate: u32) -> Self {
+    async fn open_with(
+        database: Database,
+        tenant: &str,
+        states_bytes: usize,
+        webhook_rate: u32,
+        clock: Clock,
+    ) -> Self {
         let pool = database::pool(&database.options, 12).await.expect("the database answers");
-        let clock = Clock::default();
         let keys = KeyRing::parse(&master_keys()).expect("the tests' key is a key");
         let parts = Parts {
             pool: pool.clone(),
@@ -79,6 +92,7 @@ impl World {
             states_bytes,
             shopify_api_version: "2026-04".into(),
             webhook_rate,
+            reconcile_every: Duration::from_hours(24),
             webhook_traces: true,
             skip_signatures: false,
         };
@@ -139,6 +153,32 @@ impl World {
     /// Lets every projection come to its head.
     pub async fn project(&self) {
         while self.onhand.projector.step().await.expect("projections advance") > 0 {}
+    }
+
+    /// Lets projections follow by themselves until what this gives is dropped.
+    #[must_use]
+    pub fn projecting(&self) -> watch::Sender<bool> {
+        let (going_on, stop) = watch::channel(false);
+        tokio::spawn(self.onhand.projector.clone().run(stop));
+        going_on
+    }
+
+    /// Kills a relay in the middle of a step: once something holds, nobody hears of it again, and its leases stay.
+    ///
+    /// # Panics
+    /// When the step comes to its end before, or gets nowhere.
+    pub async fn kill_relay(&self, begun: impl Fn() -> bool) {
+        let relay = self.onhand.relay.clone();
+        let step = tokio::spawn(async move { relay.step().await });
+        let mut yields = 0_u64;
+        while !begun() {
+            yields += 1;
+            assert!(yields < YIELDS_MAX && !step.is_finished(), "the step was not got hold of");
+            tokio::task::yield_now().await;
+        }
+        step.abort();
+        let killed = step.await.is_err_and(|error| error.is_cancelled());
+        assert!(killed, "the step came to its end before it was killed");
     }
 
     /// Lets everything that is owed to platforms arrive there, turning the clock to whatever is due next.

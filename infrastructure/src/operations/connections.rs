@@ -203,11 +203,15 @@ impl Operations {
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let receipt = self
             .submit(caller, vec![StreamId::Connection(id)], move |lookup, _| {
+                let state = lookup.connection(&id);
                 let command = ConnectionCommand::RotateSecrets { names: names.clone() };
-                let events = verdict(&id, lookup.connection(&id), command)?;
+                let events = verdict(&id, state, command)?;
+                // What the platform had against the old ones is of no account.
+                let recovered = verdict(&id, state, ConnectionCommand::Recover)?;
                 Ok(Decision {
                     changes: events
                         .into_iter()
+                        .chain(recovered)
                         .map(|event| (StreamId::Connection(id), event.into()))
                         .collect(),
                     answer: answer.clone().into(),
@@ -222,7 +226,6 @@ impl Operations {
             let due = renew_at(self.ledger().clock().now(), lasts);
             renewals::schedule(self.ledger().pool(), tenant, id, due).await?;
         }
-        // What its platform had against the old ones is of no account.
         breakers::forget(self.ledger().pool(), tenant, id).await?;
         outbox::hurry(self.ledger().pool(), tenant, id, self.ledger().clock().now()).await?;
         Ok(receipt)

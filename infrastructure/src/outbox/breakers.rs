@@ -51,13 +51,16 @@ pub async fn note(
     Ok(turn)
 }
 
-/// Forgets how an account fared: its credentials or its address are new.
+/// Forgets what a platform had against an account: its credentials are new. What it has asked to wait still holds.
 pub async fn forget(pool: &PgPool, tenant: TenantId, connection: ConnectionId) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from breakers where tenant_id = $1 and connection_id = $2")
-        .bind(tenant.0)
-        .bind(connection.0)
-        .execute(pool)
-        .await?;
+    sqlx::query(
+        "update breakers set state = 'closed', failures = '{}', retry_at = null, reason = null
+         where tenant_id = $1 and connection_id = $2",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

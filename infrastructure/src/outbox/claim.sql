@@ -19,37 +19,51 @@ ready as (
     where not c.paused and a.connection_id <> all($5)
       and coalesce(b.held_until <= $1, true) and coalesce(b.retry_at <= $1, true)
 ),
--- One relay probes at a time: whoever is second finds the breaker half open, its time not yet come.
-probing as (
-    update breakers b set state = 'half_open', retry_at = $4
-    from ready r
-    where r.probe and b.tenant_id = r.tenant_id and b.connection_id = r.connection_id and b.retry_at <= $1
-    returning b.tenant_id, b.connection_id
-),
-chosen as (
-    select r.* from ready r
-    where not r.probe
-       or exists (select from probing p where p.tenant_id = r.tenant_id and p.connection_id = r.connection_id)
-),
 due as (
-    select d.tenant_id, d.id, c.probe
-    from chosen c
+    select d.tenant_id, d.id, d.connection_id, false as probe
+    from ready r
     cross join (values ('quantity'), ('price')) as k (kind)
     cross join lateral (
-        select o.tenant_id, o.id from outbox o
-        where o.status = 'pending' and o.tenant_id = c.tenant_id and o.connection_id = c.connection_id
+        select o.tenant_id, o.id, o.connection_id from outbox o
+        where o.status = 'pending' and o.tenant_id = r.tenant_id and o.connection_id = r.connection_id
           and o.kind = k.kind and o.next_attempt_at <= $1 -- outbox_due_idx
           and not exists ( -- order: not while an older command for the same is under way
               select from outbox l
               where l.tenant_id = o.tenant_id and l.connection_id = o.connection_id
                 and l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased')
         order by o.next_attempt_at
-        limit case when c.probe then 1 else $2 end
+        limit $2
         for update skip locked -- what another relay is taking is not waited for
     ) d
+    where not r.probe
+    union all
+    select d.tenant_id, d.id, d.connection_id, true
+    from ready r
+    cross join lateral (
+        select o.tenant_id, o.id, o.connection_id from outbox o
+        where o.status = 'pending' and o.tenant_id = r.tenant_id and o.connection_id = r.connection_id
+          and o.next_attempt_at <= $1
+          and not exists (
+              select from outbox l
+              where l.tenant_id = o.tenant_id and l.connection_id = o.connection_id
+                and l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased')
+        order by o.kind desc, o.next_attempt_at
+        limit 1
+        for update skip locked
+    ) d
+    where r.probe
+),
+-- One relay probes at a time: whoever is second waits here, finds the time not come any more, and leases nothing.
+probing as (
+    update breakers b set state = 'half_open', retry_at = $4
+    from due d
+    where d.probe and b.tenant_id = d.tenant_id and b.connection_id = d.connection_id and b.retry_at <= $1
+    returning b.tenant_id, b.connection_id
 )
 update outbox o
 set status = 'leased', token = $3, leased_until = $4, attempts = o.attempts + 1
 from due
 where o.tenant_id = due.tenant_id and o.id = due.id
+  and (not due.probe
+       or exists (select from probing p where p.tenant_id = due.tenant_id and p.connection_id = due.connection_id))
 returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.attempts, due.probe

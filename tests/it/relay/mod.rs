@@ -1,5 +1,11 @@
 //! The relay: what is true in the ledger comes to be shown by every shop, whatever happens on the way.
 
+mod conflicts;
+mod convergence;
+mod deaths;
+mod limits;
+mod trouble;
+
 use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;
 use onhand_tests::{World, shop};
 use serde_json::{Value, json};
@@ -22,6 +28,30 @@ async fn statuses(world: &World) -> Vec<(String, i64)> {
         .fetch_all(world.onhand.pool())
         .await
         .expect("the outbox can be read")
+}
+
+/// Lets read models follow and the relay take one step. Says how many commands it had in hand.
+async fn step(world: &World) -> usize {
+    world.project().await;
+    world.onhand.relay.step().await.expect("the relay works")
+}
+
+/// Status and attempts of the command that was written last.
+async fn newest(world: &World) -> (String, i32) {
+    sqlx::query_as("select status, attempts from outbox order by created_at desc, id limit 1")
+        .fetch_one(world.onhand.pool())
+        .await
+        .expect("the outbox can be read")
+}
+
+/// Whether all that was ever owed was shown.
+async fn all_is_done(world: &World) -> bool {
+    statuses(world).await.iter().all(|(status, _)| status == "done" || status == "superseded")
+}
+
+/// How often something stands in the history.
+async fn times(world: &World, event: &str) -> usize {
+    world.history().await.iter().filter(|name| *name == event).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,7 +38,7 @@ pub(super) struct Baseline {
 }
 
 /// `pgbench` beside the server's program, links followed; else the one on the `PATH`.
-fn pgbench(bin_dir: &Path) -> PathBuf {
+pub(super) fn pgbench(bin_dir: &Path) -> PathBuf {
     let server = std::fs::canonicalize(bin_dir.join("postgres")).unwrap_or_default();
     let beside = server.with_file_name("pgbench");
     if beside.exists() { beside } else { PathBuf::from("pgbench") }

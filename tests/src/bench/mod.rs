@@ -1,8 +1,10 @@
 //! The benchmark, in parts: the baseline, the server under load, the load, the report.
 
 mod baseline;
+mod convergence;
 mod load;
 mod naive;
+mod relay;
 mod report;
 mod states;
 mod steal;
@@ -44,6 +46,12 @@ pub struct Options {
     /// Measure something else: signed webhooks through the front door, and what it costs to note how they fare.
     #[arg(long)]
     webhooks: bool,
+    /// Run something else: ten thousand changes of five hundred listings on five platforms that fail.
+    #[arg(long)]
+    convergence: bool,
+    /// Measure something else: how many pushes the relay settles a second.
+    #[arg(long)]
+    relay: bool,
     /// Leave the baseline out, to look at the candidate alone; there are no ratios then.
     #[arg(long)]
     candidate_only: bool,
@@ -96,10 +104,20 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         server.stop().await?;
         return outcome;
     }
+    if options.convergence {
+        let outcome = convergence::run(&server).await;
+        server.stop().await?;
+        return outcome;
+    }
     println!(
         "{} rounds of {} s a measurement; HTTP over {} connections; the server does: {}\n",
         options.rounds, options.seconds, options.connections, options.roles
     );
+    if options.relay {
+        let outcome = relay::run(options, &server).await;
+        server.stop().await?;
+        return outcome;
+    }
     if options.webhooks {
         let outcome = webhooks::run(options, &server).await;
         server.stop().await?;

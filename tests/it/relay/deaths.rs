@@ -1,0 +1,122 @@
+//! A process that dies after a platform has done as it was told, and before that is on record.
+
+use std::{
+    future::pending,
+    mem,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{Json, Router, extract::State};
+use onhand_domain::connection::Platform;
+use onhand_tests::{
+    World,
+    channels::{self, Channel},
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::{all_is_done, newest, restock, statuses, step};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_the_hands_of_a_process_that_died_is_tried_once_more() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 0, None).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    world.converge().await;
+    restock(&world, "RUN-42", 5).await;
+    world.project().await;
+    channel.faults().time_out_after_applying_next(1);
+    world.kill_relay(|| channel.quantity("RUN-42") == 5).await;
+    assert_eq!(newest(&world).await, ("leased".to_owned(), 1));
+    assert_eq!(step(&world).await, 0, "nobody else touches it before the lease has run out");
+    assert_eq!(channel.calls().made, 1);
+
+    world.converge().await;
+    assert_eq!(newest(&world).await, ("done".to_owned(), 2));
+    assert_eq!((channel.quantity("RUN-42"), channel.calls().made), (5, 2));
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    world.expect_rebuilt_equals_live().await;
+}
+
+/// What a shop was asked.
+#[derive(Default)]
+struct Noted {
+    /// Under which keys quantities were set, in order.
+    keys: Vec<String>,
+    /// What it shows.
+    available: i64,
+    /// Whether it does as it is told the next time, and never says so.
+    silent: bool,
+}
+
+/// A shop that speaks just enough of Shopify for the stock of one item, and notes under which keys that is set.
+#[derive(Clone, Default)]
+struct NotingShop(Arc<Mutex<Noted>>);
+
+impl NotingShop {
+    /// Opens it. Gives its address, too.
+    async fn open() -> (Self, String) {
+        let shop = Self::default();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("what listens has an address");
+        let routes = Router::new().fallback(answer).with_state(shop.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (shop, format!("http://{address}"))
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows what it is told to. True if it says so.
+    fn set(&self, key: &str, input: &Value) -> bool {
+        let mut noted = self.noted();
+        noted.keys.push(key.to_owned());
+        noted.available = input["quantities"][0]["quantity"].as_i64().expect("a quantity is set");
+        !mem::take(&mut noted.silent)
+    }
+}
+
+async fn answer(State(shop): State<NotingShop>, Json(asked): Json<Value>) -> Json<Value> {
+    let variables = &asked["variables"];
+    let data = match variables["key"].as_str() {
+        Some(key) => {
+            if !shop.set(key, &variables["input"]) {
+                pending::<()>().await;
+            }
+            json!({ "inventorySetQuantities": { "inventoryAdjustmentGroup": null, "userErrors": [] } })
+        }
+        None => {
+            let shown = json!({ "name": "available", "quantity": shop.noted().available });
+            json!({ "nodes": [{ "id": variables["ids"][0], "inventoryLevel": { "quantities": [shown] } }] })
+        }
+    };
+    Json(json!({ "data": data }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 4, None).await;
+    let (shop, address) = NotingShop::open().await;
+    let connection = world.connect(Some(&address), json!({})).await;
+    let mapping = json!({
+        "connection": connection, "external_product": "1", "external_variant": "2", "external_inventory": "3",
+        "sku": "RUN-42",
+    });
+    world.admin.post("/api/listings", mapping).await.expect(200);
+    world.converge().await;
+    restock(&world, "RUN-42", 1).await;
+    world.project().await;
+    shop.noted().silent = true;
+    world.kill_relay(|| shop.noted().keys.len() == 2).await;
+
+    world.converge().await;
+    assert_eq!(newest(&world).await, ("done".to_owned(), 2));
+    let noted = shop.noted();
+    let [first, before, after] = &noted.keys[..] else { panic!("{:?}", noted.keys) };
+    assert_eq!(before, after, "the shop can tell that it is the same");
+    assert_ne!(first, before, "another quantity is another call");
+    assert_eq!(noted.available, 5);
+}

@@ -1,0 +1,172 @@
+//! Platforms in trouble: one that is down, one that lets us in no longer, and listings that are not there or not wanted.
+
+use chrono::TimeDelta;
+use onhand_domain::connection::Platform;
+use onhand_infrastructure::{
+    outbox::breakers,
+    relay::breaker::{Breaker, State},
+};
+use onhand_tests::{
+    World,
+    channels::{self, Channel, Setup, TOKEN},
+};
+use serde_json::{Value, json};
+
+use super::{all_is_done, newest, restock, statuses, step, times};
+
+async fn breaker(world: &World, channel: &Channel) -> Breaker {
+    breakers::of(world.onhand.pool(), world.tenant, channel.id()).await.expect("breakers can be read")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_is_down_is_left_alone_and_loses_nothing() {
+    let world = World::new().await;
+    let skus: Vec<String> = (0..10).map(|number| format!("RUN-{number}")).collect();
+    channels::stock(&world, &skus, 0, None).await;
+    let down = Channel::open(&world, Platform::Woocommerce, &skus).await;
+    let well = Channel::open(&world, Platform::Square, &skus).await;
+    world.converge().await;
+    down.faults().down(true);
+
+    let mut calls: Vec<u64> = vec![];
+    for minute in 0..20 {
+        let before = down.calls().made;
+        let sku = &skus[minute % skus.len()];
+        restock(&world, sku, 1).await;
+        step(&world).await;
+        let units = 1 + minute / skus.len();
+        assert_eq!(well.quantity(sku), units as i64, "who is well is served at once, in minute {minute}");
+        for _ in 0..12 {
+            world.clock.advance(TimeDelta::seconds(5));
+            step(&world).await;
+        }
+        calls.push(down.calls().made - before);
+    }
+    // Each call of the first minute was for the one listing that was owed something, and failed.
+    assert_eq!(calls[0], 5, "five failures are enough: {calls:?}");
+    assert!(calls[1..].iter().all(|calls| *calls <= 1), "it is looked at once a minute: {calls:?}");
+    assert!(calls[1..].iter().sum::<u64>() >= 15, "and it is looked at: {calls:?}");
+    assert_eq!(breaker(&world, &down).await.state, State::Open);
+    assert_eq!(breaker(&world, &well).await, Breaker::default());
+    assert_eq!(
+        (times(&world, "connection.tripped").await, times(&world, "connection.recovered").await),
+        (1, 0)
+    );
+    assert!(down.quantities().values().all(|quantity| *quantity == 0));
+
+    down.faults().down(false);
+    world.converge().await;
+    assert_eq!(down.quantities(), well.quantities());
+    assert_eq!(down.quantity("RUN-7"), 2);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    assert_eq!(breaker(&world, &down).await.state, State::Closed);
+    assert_eq!(
+        (times(&world, "connection.tripped").await, times(&world, "connection.recovered").await),
+        (1, 1)
+    );
+    world.expect_rebuilt_equals_live().await;
+}
+
+/// A Square seller who has given a wrong access token, and what came of it.
+async fn locked_out(skus: &[&str]) -> (World, Channel) {
+    let world = World::new().await;
+    channels::stock(&world, skus, 7, Some("100.00")).await;
+    let setup = Setup { more: json!({ "access_token": "a-wrong-one" }), ..Setup::default() };
+    let channel = Channel::open_with(&world, Platform::Square, skus, &setup).await;
+    step(&world).await;
+    assert_eq!(breaker(&world, &channel).await.state, State::Open);
+    assert_eq!(times(&world, "connection.tripped").await, 1);
+    (world, channel)
+}
+
+async fn let_in(world: &World, channel: &Channel) {
+    let path = format!("/api/connections/{}/secrets", channel.connection);
+    world.admin.put(&path, json!({ "access_token": TOKEN })).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_access_token_costs_no_command_and_with_the_right_one_all_is_shown_at_once() {
+    let (world, channel) = locked_out(&["RUN-41", "RUN-42", "RUN-43"]).await;
+    // A day goes by, and nobody looks after it.
+    for _ in 0..24 {
+        world.clock.advance(TimeDelta::hours(1));
+        step(&world).await;
+    }
+    assert_eq!(statuses(&world).await, [("pending".to_owned(), 6)], "kept, however often it was tried");
+    assert_eq!(newest(&world).await, ("pending".to_owned(), 0));
+    assert!(channel.quantities().values().all(|quantity| *quantity == 0));
+
+    let_in(&world, &channel).await;
+    step(&world).await;
+    assert!(channel.shows().values().all(|shown| *shown == (7, 10_000)), "{:?}", channel.shows());
+    world.converge().await;
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    assert_eq!(breaker(&world, &channel).await.state, State::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_let_in_again_has_recovered_and_trips_anew_when_locked_out_again() {
+    let (world, channel) = locked_out(&["RUN-42"]).await;
+    let_in(&world, &channel).await;
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+    assert_eq!(times(&world, "connection.recovered").await, 1);
+
+    let path = format!("/api/connections/{}/secrets", channel.connection);
+    world.admin.put(&path, json!({ "access_token": "another-wrong-one" })).await.expect(200);
+    restock(&world, "RUN-42", 1).await;
+    step(&world).await;
+    assert_eq!(times(&world, "connection.tripped").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_not_there_is_given_up_at_once_and_no_other_of_its_batch_is() {
+    let world = World::new().await;
+    let skus: Vec<String> = (0..20).map(|number| format!("RUN-{number}")).collect();
+    channels::stock(&world, &skus, 3, None).await;
+    channels::stock(&world, &["LOST-1"], 3, None).await;
+    let channel = Channel::open(&world, Platform::Square, &skus).await;
+    let nobodys = json!({
+        "connection": channel.connection, "external_product": "NOBODYS", "external_variant": "NOBODYS1",
+        "sku": "LOST-1",
+    });
+    let lost = world.admin.post("/api/listings", nobodys).await.expect(200);
+
+    step(&world).await;
+    assert!(channel.quantities().values().all(|quantity| *quantity == 3), "{:?}", channel.quantities());
+    let dead = world.admin.get("/api/outbox?status=dead").await.expect(200);
+    let dead: Vec<(&Value, &Value)> = dead["data"]
+        .as_array()
+        .expect("a page has rows")
+        .iter()
+        .map(|row| (&row["listing_id"], &row["attempts"]))
+        .collect();
+    assert_eq!(dead, [(&lost["id"], &json!(1))]);
+    assert_eq!(times(&world, "listing.push_failed").await, 1);
+    assert_eq!(breaker(&world, &channel).await, Breaker::default(), "the platform has answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_fits_the_conditions_of_a_connection_is_shown_there() {
+    let world = World::new().await;
+    let skus = ["RUN-42", "WALK-42"];
+    channels::stock(&world, &skus, 4, Some("100.00")).await;
+    let rules = json!({ "rules": { "conditions": { "skus": ["RUN-*"] } } });
+    let setup = Setup { more: rules, ..Setup::default() };
+    let channel = Channel::open_with(&world, Platform::Square, &skus, &setup).await;
+    let before = channel.shows();
+    world.converge().await;
+    for sku in skus {
+        restock(&world, sku, 1).await;
+        channels::price(&world, sku, "110.00").await;
+    }
+    world.converge().await;
+    assert_eq!(channel.shows()["RUN-42"], (5, 11_000));
+    assert_eq!(channel.shows()["WALK-42"], before["WALK-42"]);
+
+    let path = format!("/api/connections/{}/rules", channel.connection);
+    world.admin.put(&path, json!({})).await.expect(200);
+    world.converge().await;
+    assert_eq!(channel.shows()["WALK-42"], (5, 11_000), "the conditions alone stood in the way");
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}

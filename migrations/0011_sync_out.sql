@@ -8,7 +8,8 @@ create table breakers (
     state         text not null check (state in ('closed', 'open', 'half_open')),
     failures      timestamptz[] not null, -- while closed: those of the last five minutes
     retry_at      timestamptz,            -- open: when it may be probed; half open: when the probe is given up
-    held_until    timestamptz,            -- asked to wait, or the allowance is used up; no trouble
+    held_until    timestamptz,            -- asked to wait, the allowance is used up, or let in no longer
+    locked_out    boolean not null default false, -- somebody has to see to it
     reason        text,
     primary key (tenant_id, connection_id),
     check ((state = 'closed') = (retry_at is null))
@@ -31,6 +32,10 @@ create table budgets (
 drop index outbox_due_idx;
 create index outbox_due_idx on outbox (tenant_id, connection_id, kind desc, next_attempt_at) where status = 'pending';
 
+-- Somebody asked for it: it is told whatever it is believed to show.
+alter table outbox add column forced boolean not null default false,
+                   add column answered integer not null default 0; -- attempts that came to an end we know of
+
 -- How pushes to an account have ended, the newest first.
 create index outbox_ended_idx on outbox (tenant_id, connection_id, finished_at) where status in ('done', 'dead');
 
@@ -46,11 +51,19 @@ alter table rebuild.listings add column quantity_conflict jsonb, add column pric
 create index listings_conflict_idx on listings (tenant_id, id)
     where quantity_conflict is not null or price_conflict is not null;
 
+-- Platforms that nothing could be pushed to before.
+update connections
+set pushes_quantity = coalesce((rules->>'realtimeSyncEnabled')::boolean and (rules->>'propagateInventory')::boolean, false),
+    pushes_price = platform <> 'trackstar' -- it has no call for it
+                   and coalesce((rules->>'realtimeSyncEnabled')::boolean and (rules->>'propagateUpdates')::boolean, false)
+where platform in ('square', 'clover', 'shopee', 'tiktokshop', 'trackstar', 'woocommerce');
+
 create or replace view outbox_targets as
     select l.tenant_id, l.id as listing_id, l.connection_id, l.variant_id,
            c.location, c.market,
            c.pushes_quantity and l.quantity_conflict is null as pushes_quantity,
-           c.pushes_price and l.price_conflict is null as pushes_price
+           c.pushes_price and l.price_conflict is null as pushes_price,
+           l.product_id, c.rules ? 'conditions' as conditional
     from listings l
     join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
     where not l.removed and c.enabled and (c.pushes_quantity or c.pushes_price);
@@ -91,6 +104,7 @@ create table reconciliations (
     repaired      bigint not null default 0,
     missing       bigint not null default 0, -- not there on the platform
     unknown       bigint not null default 0, -- the platform does not say
+    failures      integer not null default 0, -- of the page it is at
     last_error    text,
     requested_by  text not null,
     correlation_id text not null,

@@ -13,6 +13,8 @@ use crate::{
 
 /// Pushes whose echo is still awaited; beyond it the oldest is forgotten.
 const AWAITED_MAX: usize = 32;
+/// Earlier prices of ours whose late news are taken for echoes; beyond it the oldest is forgotten.
+const AWAITED_PRICES_MAX: usize = 4;
 
 /// Which of our variants is which of theirs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +89,8 @@ pub enum Resolution {
     UsePlatform,
     /// A third figure becomes both's.
     Manual,
+    /// Nobody said anything: both came to show the same again.
+    Agreed,
 }
 
 /// What has happened to a listing.
@@ -186,6 +190,8 @@ pub enum ListingCommand {
         owed: Option<i64>,
         /// When, by the platform's own clock.
         at: DateTime<Utc>,
+        /// We were told; it may be an earlier push of ours coming back. What we have looked at ourselves is shown now.
+        told: bool,
     },
     /// The platform told us its price. Older news than what is known leads to nothing.
     ObservePrice {
@@ -251,6 +257,9 @@ pub struct Listing {
     pub price_conflict: Option<Conflict>,
     /// Quantities we pushed and have not heard of again.
     awaited: VecDeque<i64>,
+    /// Prices we pushed before the one that is believed to be shown, the newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    awaited_prices: VecDeque<Money>,
 }
 
 impl Listing {
@@ -264,8 +273,8 @@ impl Listing {
                 Ok(vec![ListingEvent::Removed { at }])
             }
             ListingCommand::Remove { .. } => Ok(vec![]),
-            ListingCommand::ObserveQuantity { quantity, owed, at } => {
-                Ok(self.observe_quantity(quantity, owed, at))
+            ListingCommand::ObserveQuantity { quantity, owed, at, told } => {
+                Ok(self.observe_quantity(quantity, owed, (at, told)))
             }
             ListingCommand::ObservePrice { price, at } => Ok(self.observe_price(price, at)),
             ListingCommand::NoteDrift { shows, at } => {
@@ -301,20 +310,27 @@ impl Listing {
         })
     }
 
-    fn observe_quantity(&self, quantity: i64, owed: Option<i64>, at: DateTime<Utc>) -> Vec<ListingEvent> {
-        let ours = self.awaited.contains(&quantity);
+    fn observe_quantity(
+        &self,
+        quantity: i64,
+        owed: Option<i64>,
+        (at, told): (DateTime<Utc>, bool),
+    ) -> Vec<ListingEvent> {
+        let ours = told && self.awaited.contains(&quantity);
         let stale = self.quantity.observed_at.is_some_and(|known| at < known);
         if stale && !ours {
             return vec![];
         }
-        let echo = ours || self.quantity.value == Some(quantity) || owed == Some(quantity);
+        let echo = ours || (told && self.quantity.value == Some(quantity)) || owed == Some(quantity);
         vec![ListingEvent::QuantityObserved { quantity, at, echo }]
     }
 
     fn observe_price(&self, price: Money, at: DateTime<Utc>) -> Vec<ListingEvent> {
         let stale = self.price.observed_at.is_some_and(|known| at < known);
         // Platforms repeat the price with every change of anything else.
-        if stale || self.price.value == Some(price) {
+        // An earlier price of ours, told late, is no news either.
+        let ours = self.awaited_prices.contains(&price);
+        if stale || ours || self.price.value == Some(price) {
             return vec![];
         }
         vec![ListingEvent::PriceObserved { price, at }]
@@ -342,6 +358,7 @@ impl Listing {
             ListingEvent::Removed { at } => {
                 self.removed = true;
                 self.removed_at = at;
+                (self.quantity_conflict, self.price_conflict) = (None, None);
             }
             ListingEvent::QuantityPushed { quantity, as_of } => {
                 // Already heard of: its echo was quicker than its answer, and will not come again.
@@ -360,6 +377,13 @@ impl Listing {
             }
             ListingEvent::PricePushed { price, as_of } => {
                 if as_of >= self.price.as_of {
+                    let ours = self.price.as_of > 0;
+                    let before = self.price.value.filter(|before| ours && *before != price);
+                    self.awaited_prices.retain(|awaited| *awaited != price);
+                    self.awaited_prices.extend(before);
+                    if self.awaited_prices.len() > AWAITED_PRICES_MAX {
+                        self.awaited_prices.pop_front();
+                    }
                     self.price.value = Some(price);
                     self.price.as_of = as_of;
                 }
@@ -379,6 +403,7 @@ impl Listing {
             }
             ListingEvent::PriceObserved { price, at } => {
                 self.price.value = Some(price);
+                self.awaited_prices.clear();
                 self.price.observed_at = self.price.observed_at.max(Some(at));
             }
             ListingEvent::ConflictOpened(conflict) => {
@@ -412,7 +437,7 @@ mod tests {
     }
 
     fn observe(quantity: i64, second: i64) -> ListingCommand {
-        ListingCommand::ObserveQuantity { quantity, owed: None, at: at(second) }
+        ListingCommand::ObserveQuantity { quantity, owed: None, at: at(second), told: true }
     }
 
     fn observed(quantity: i64, second: i64, echo: bool) -> ListingEvent {
@@ -437,7 +462,7 @@ mod tests {
 
     #[test]
     fn an_echo_that_is_quicker_than_the_answer_is_no_stray_and_is_not_awaited_again() {
-        let early = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(5), at: at(1) };
+        let early = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(5), at: at(1), told: true };
         given::<Listing>(L, [pushed(6, 9)]).when(early).then([observed(5, 1, true)]);
         given::<Listing>(L, [pushed(6, 9), observed(5, 1, true), pushed(5, 10), pushed(4, 11)])
             .when(observe(5, 2))
@@ -478,6 +503,27 @@ mod tests {
             .when(resolve(kind))
             .then([ListingEvent::ConflictResolved { kind, resolution }])
             .then_state(|listing| assert!(listing.quantity_conflict.is_none()));
+    }
+
+    #[test]
+    fn what_we_have_looked_at_ourselves_is_no_echo_though_we_once_pushed_it() {
+        let looked = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(4), at: at(1), told: false };
+        given::<Listing>(L, [pushed(5, 10), pushed(4, 11)])
+            .when(looked)
+            .then([observed(5, 1, false)])
+            .then_state(|listing| assert_eq!(listing.quantity.value, Some(5)));
+    }
+
+    #[test]
+    fn late_news_of_an_earlier_price_of_ours_are_no_news() {
+        let usd = crate::values::Currency::new("USD").expect("a currency");
+        let price = |minor| Money::new(minor, usd).expect("an amount");
+        let pushed = |minor, as_of| ListingEvent::PricePushed { price: price(minor), as_of };
+        let told = |minor| ListingCommand::ObservePrice { price: price(minor), at: at(9) };
+        given::<Listing>(L, [pushed(10, 1), pushed(12, 2)]).when(told(10)).then([]);
+        given::<Listing>(L, [pushed(10, 1), pushed(12, 2)])
+            .when(told(11))
+            .then([ListingEvent::PriceObserved { price: price(11), at: at(9) }]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use crate::{
     Event, Refusal, StreamId,
     aggregate::verdict,
     catalog::Changes,
-    listing::{Conflict, Figure, Listing, ListingCommand, ListingEvent},
+    listing::{Conflict, Figure, FigureKind, Listing, ListingCommand, ListingEvent, Resolution},
     product::ProductCommand,
-    stock::StockCommand,
+    stock::{Stock, StockCommand},
     stream::Lookup,
     values::{ListingId, Money, Quantity, StockId},
 };
@@ -31,10 +31,21 @@ pub enum Meaning {
     Accepted,
 }
 
+/// Units that a platform shows for sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// How many.
+    pub quantity: i64,
+    /// When, by the platform's own clock where it gives one.
+    pub at: DateTime<Utc>,
+    /// We were told; it may be an earlier push of ours coming back. What we have looked at ourselves is what is shown now.
+    pub told: bool,
+}
+
 /// A platform shows so many units for sale.
 pub fn of_quantity(
     id: ListingId,
-    (quantity, at): (i64, DateTime<Utc>),
+    Sight { quantity, at, told }: Sight,
     lookup: &Lookup<'_>,
     now: DateTime<Utc>,
 ) -> Result<(Changes, Meaning), Refusal> {
@@ -46,8 +57,9 @@ pub fn of_quantity(
     let rules = &connection.rules;
     let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
     let stock = lookup.stock(&shelf);
-    let owed = Some(stock.available().minus(rules.safety_buffer).units());
-    let mut changes = asked(id, listing, ListingCommand::ObserveQuantity { quantity, owed, at })?;
+    // What a shelf without history is to show is not known.
+    let owed = (*stock != Stock::default()).then(|| stock.available().minus(rules.safety_buffer).units());
+    let mut changes = asked(id, listing, ListingCommand::ObserveQuantity { quantity, owed, at, told })?;
     let echo = |(_, event): &(StreamId, Event)| {
         matches!(event, Event::Listing(ListingEvent::QuantityObserved { echo: true, .. }))
     };
@@ -55,10 +67,14 @@ pub fn of_quantity(
         return Ok(nothing);
     }
     if changes.iter().any(echo) {
+        if owed == Some(quantity) {
+            changes.extend(agreed(id, listing, FigureKind::Quantity));
+        }
         return Ok((changes, Meaning::Echo));
     }
     if !rules.accept_inventory {
-        return held(changes, id, (listing, rules.hold_conflicts), Figure::Quantity { quantity }, at);
+        let holds = rules.hold_conflicts && owed.is_some();
+        return held(changes, id, (listing, holds), Figure::Quantity { quantity }, at);
     }
     let published = quantity.saturating_add(rules.safety_buffer.units());
     let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
@@ -90,6 +106,7 @@ pub fn of_price(
         return Ok(nothing);
     }
     if owed == Some(price) {
+        changes.extend(agreed(id, listing, FigureKind::Price));
         return Ok((changes, Meaning::Echo));
     }
     if !connection.rules.accept_prices {
@@ -115,6 +132,13 @@ fn held(
     }
     changes.extend(asked(id, listing, ListingCommand::OpenConflict(Conflict { shows, at }))?);
     Ok((changes, Meaning::InQuestion))
+}
+
+/// Both show the same again: nobody has to judge any more.
+fn agreed(id: ListingId, listing: &Listing, kind: FigureKind) -> Changes {
+    let over = listing.conflict(kind).is_ok();
+    let event = ListingEvent::ConflictResolved { kind, resolution: Resolution::Agreed };
+    if over { vec![(StreamId::Listing(id), event.into())] } else { vec![] }
 }
 
 fn asked(id: ListingId, listing: &Listing, command: ListingCommand) -> Result<Changes, Refusal> {

@@ -100,6 +100,11 @@ impl KeyRing {
         }
     }
 
+    /// The id of the key that seals.
+    pub fn sealing(&self) -> &str {
+        &self.sealing
+    }
+
     /// Seals a credential for one place: it opens nowhere else.
     pub fn seal(
         &self,

@@ -9,9 +9,11 @@ mod keys;
 mod logs;
 mod rebuild;
 mod sandbox;
+mod secrets;
 mod serve;
 mod session;
 mod signals;
+mod sync;
 mod webhook;
 
 use std::process::ExitCode;
@@ -40,6 +42,12 @@ enum Command {
     /// Proves that history was not altered.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Tells listings once more what they are to show, and reads back what they show.
+    #[command(subcommand)]
+    Sync(sync::Command),
+    /// Looks after credentials.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// Looks after the database.
     #[command(subcommand)]
     Db(database::Command),
@@ -80,6 +88,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Key(command) => keys::run(command).await,
         Command::Rebuild(args) => rebuild::run(args).await,
         Command::Audit(command) => audit::run(command).await,
+        Command::Sync(command) => sync::run(command).await,
+        Command::Secrets(command) => secrets::run(command).await,
         Command::Db(command) => database::run(command).await,
         Command::Health(args) => health::run(args).await,
         Command::Webhook(command) => webhook::run(command).await,

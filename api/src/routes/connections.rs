@@ -148,9 +148,8 @@ pub async fn status(
 ) -> Result<Json<ConnectionHealth>, Problem> {
     let now = app.onhand.ledger().clock().now();
     let brand = reader.brand.as_deref();
-    let all = sync_health::of_connections(app.onhand.pool(), reader.tenant, brand, now).await?;
-    let found = all.into_iter().find(|health| health.id == id);
-    found
-        .map(Json)
-        .ok_or_else(|| Problem::missing("connection.unknown", format!("there is no connection {id}")))
+    let brand = (brand, Some(id));
+    let found = sync_health::of_connections(app.onhand.pool(), reader.tenant, brand, now).await?;
+    let unknown = || Problem::missing("connection.unknown", format!("there is no connection {id}"));
+    found.into_iter().next().map(Json).ok_or_else(unknown)
 }

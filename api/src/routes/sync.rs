@@ -70,7 +70,7 @@ pub struct ReplayBody {
     brand: Option<String>,
     platform: Option<String>,
     connection: Option<Uuid>,
-    older_than_seconds: Option<i64>,
+    older_than_seconds: Option<u32>,
     #[serde(default)]
     dry_run: bool,
     stagger_ms: Option<u32>,
@@ -141,6 +141,9 @@ pub async fn replay(app: AppState, ask: AdminAsk<ReplayBody>) -> Result<Answered
         let detail = format!("staggerMs is at most {STAGGER_MS_MAX}");
         return Err(Refusal::invalid("sync.invalid", detail).into());
     }
+    if [&body.brand, &body.platform].into_iter().flatten().any(|text| text.contains('\0')) {
+        return Err(Refusal::invalid("sync.invalid", "a brand or a platform has no U+0000 in it").into());
+    }
     if body.kind.as_deref().is_some_and(|kind| kind != "quantity" && kind != "price") {
         return Err(Refusal::invalid("sync.invalid", "type is quantity or price").into());
     }
@@ -150,7 +153,7 @@ pub async fn replay(app: AppState, ask: AdminAsk<ReplayBody>) -> Result<Answered
         brand: body.brand,
         platform: body.platform,
         connection: body.connection,
-        older_than_seconds: body.older_than_seconds,
+        older_than_seconds: body.older_than_seconds.map(i64::from),
     };
     let stagger = TimeDelta::milliseconds(i64::from(stagger));
     let operations = &app.onhand.operations;
@@ -188,7 +191,7 @@ impl Judged {
 async fn judged(app: &AppState, reader: &Reader, brand: Option<&str>) -> Result<Vec<Judged>, Problem> {
     let now = app.onhand.ledger().clock().now();
     let brand = reader.brand.as_deref().or(brand);
-    let all = sync_health::of_connections(app.onhand.pool(), reader.tenant, brand, now).await?;
+    let all = sync_health::of_connections(app.onhand.pool(), reader.tenant, (brand, None), now).await?;
     Ok(all
         .into_iter()
         .map(|health| Judged { lag_seconds: health.lag_seconds(), amiss: alerts::amiss(&health), health })
@@ -212,6 +215,7 @@ pub async fn health(app: AppState, reader: Reader) -> Result<Json<Health>, Probl
 pub async fn lag(app: AppState, reader: Reader, Path(brand): Path<String>) -> Result<Json<Value>, Problem> {
     let all = match reader.brand.as_deref() {
         Some(own) if own != brand => vec![],
+        None if brand.contains('\0') => vec![],
         _ => judged(&app, &reader, Some(&brand)).await?,
     };
     if all.is_empty() {

@@ -69,7 +69,8 @@ impl Conditions {
                 || self.skus.iter().any(|pattern| fits(pattern.as_bytes(), subject.sku.as_str().as_bytes())))
     }
 
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    /// Refuses what nobody could mean, and more words than anybody would name.
+    pub fn check(&self) -> Result<(), Refusal> {
         let words = [&self.brands, &self.categories, &self.tags, &self.skus];
         if words.iter().any(|words| words.len() > WORDS_MAX) {
             return Err(invalid(format!("a condition names {WORDS_MAX} words at most")));

@@ -8,6 +8,7 @@ use super::{Caller, Operations};
 use crate::{
     ledger::{Context, LedgerError},
     queries::{
+        renewals,
         sync_health::{self, ConnectionHealth},
         tenants,
     },
@@ -26,7 +27,7 @@ const EVERY: std::time::Duration = std::time::Duration::from_secs(15);
 type Watched = (&'static str, i64, i64);
 
 fn watched(health: &ConnectionHealth) -> [Watched; 3] {
-    let failed = if health.done_24h >= PUSHES_MIN { health.failed_per_mille_24h } else { 0 };
+    let failed = if health.ended_24h >= PUSHES_MIN { health.failed_per_mille_24h } else { 0 };
     [
         ("lag", health.lag_seconds(), LAG_SECONDS_MAX),
         ("error_rate", failed, FAILED_PER_MILLE_MAX),
@@ -36,6 +37,9 @@ fn watched(health: &ConnectionHealth) -> [Watched; 3] {
 
 /// What is beyond its threshold at the moment.
 pub fn amiss(health: &ConnectionHealth) -> Vec<&'static str> {
+    if health.paused || !health.enabled {
+        return vec![]; // At rest or off, nothing is late.
+    }
     watched(health).into_iter().filter(|(_, value, limit)| value > limit).map(|(what, ..)| what).collect()
 }
 
@@ -44,7 +48,8 @@ impl Operations {
     pub async fn watch_connections(&self) -> Result<(), LedgerError> {
         for (tenant, _) in tenants::all(self.ledger().pool()).await? {
             let now = self.ledger().clock().now();
-            for health in sync_health::of_connections(self.ledger().pool(), tenant, None, now).await? {
+            for health in sync_health::of_connections(self.ledger().pool(), tenant, (None, None), now).await?
+            {
                 // At rest or off, nothing is late.
                 if health.enabled && !health.paused {
                     self.watch_connection(tenant, &health).await?;
@@ -82,6 +87,9 @@ pub async fn run(operations: Operations, mut stop: tokio::sync::watch::Receiver<
         let now = operations.ledger().clock().now();
         if now - watched >= TimeDelta::from_std(EVERY).unwrap_or_default() {
             watched = now;
+            if let Err(error) = renewals::adopt(operations.ledger().pool(), now).await {
+                tracing::warn!(%error, "renewals cannot be looked at for the moment");
+            }
             if let Err(error) = operations.watch_connections().await {
                 tracing::warn!(%error, "connections cannot be watched for the moment");
             }

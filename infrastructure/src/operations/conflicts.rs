@@ -53,7 +53,10 @@ impl Operations {
         let known = targets(self.ledger().pool(), caller.context.tenant, &[listing]).await?;
         let connection =
             known.get(&listing).map(|target| target.connection).ok_or_else(|| unknown(listing))?;
-        self.own_connection(&caller, connection).await.map_err(|_| unknown(listing))?;
+        match self.own_connection(&caller, connection).await {
+            Err(LedgerError::Refused(_)) => return Err(unknown(listing).into()),
+            found => found?,
+        };
         let reads = vec![StreamId::Listing(listing), StreamId::Connection(connection)];
         let actor = caller.context.actor.clone();
         self.submit(caller, reads, move |lookup, now| {
@@ -87,7 +90,10 @@ fn figure(
     Ok(match (judgement, kind) {
         (Judgement::UseMaster, _) => None,
         (Judgement::UsePlatform, _) => Some(listing.conflict(kind)?.shows),
-        (Judgement::Manual(quantity), FigureKind::Quantity) => Some(Figure::Quantity { quantity }),
+        (Judgement::Manual(quantity), FigureKind::Quantity) => {
+            Quantity::new(quantity)?;
+            Some(Figure::Quantity { quantity })
+        }
         (Judgement::Manual(minor), FigureKind::Price) => {
             let details = lookup.connection(&connection).details.as_ref();
             let currency = details.map(|details| details.currency).ok_or_else(|| {

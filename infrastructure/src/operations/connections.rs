@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{Caller, Operations, accounts::unreachable, renewals::renew_at};
 use crate::{
-    ledger::{Attachments, Context, Decision, LedgerError, Receipt, SealedSecret},
+    ledger::{Attachments, Context, Decision, Ledger, LedgerError, Receipt, SealedSecret, Submission},
     outbox::{
         self, breakers,
         budgets::{self, Taken},
@@ -36,6 +36,13 @@ use crate::{
     secrets::Secret,
 };
 
+/// What is amiss while a platform lets us in no longer.
+const LOCKED_OUT: &str = "locked_out";
+
+/// What is said of webhooks when a connection is switched on.
+const SUBSCRIBED: &str = "subscribed";
+const BY_HAND: &str = "enter the connection's webhook address on the platform";
+
 /// Clients that are kept; beyond it all are made anew.
 const APIS_MAX: usize = 1_000;
 
@@ -49,7 +56,8 @@ type Nonces = Vec<Vec<u8>>;
 
 /// Leave to call one account, from the allowance that all processes share.
 struct SharedPermits {
-    operations: Operations,
+    // Not the operations: they hold the clients, and each client holds this.
+    ledger: Ledger,
     tenant: TenantId,
     connection: ConnectionId,
     limits: &'static [Limit],
@@ -58,27 +66,53 @@ struct SharedPermits {
 impl Permits for SharedPermits {
     fn take(&self) -> BoxFuture<'_, Result<(), CallError>> {
         Box::pin(async move {
-            let ledger = self.operations.ledger();
+            let account = (self.tenant, self.connection);
             for limit in self.limits {
-                let account = (self.tenant, self.connection);
-                match budgets::take(ledger.pool(), account, *limit, ledger.clock().now()).await {
+                match budgets::take(self.ledger.pool(), account, *limit, self.ledger.clock().now()).await {
                     Ok(Taken::Granted { low: false }) => {}
-                    Ok(Taken::Granted { low: true }) => {
-                        let limit = i64::from(limit.calls);
-                        self.operations.note_budget(self.tenant, self.connection, limit).await;
-                    }
+                    Ok(Taken::Granted { low: true }) => self.note_low(i64::from(limit.calls)).await,
                     Ok(Taken::Wait(after)) => {
                         return Err(CallError::wait(after, "the calls that the platform grants are used up"));
                     }
                     // Not the platform's failure, and nothing was called.
                     Err(_) => {
                         let why = "the shared allowance of calls cannot be asked for the moment";
-                        return Err(CallError::wait(Duration::from_secs(1), why));
+                        return Err(CallError::wait(Duration::from_secs(5), why));
                     }
                 }
             }
             Ok(())
         })
+    }
+}
+
+impl SharedPermits {
+    /// Puts on record that a day's calls come to an end. A failure of this keeps nobody from calling.
+    async fn note_low(&self, limit: i64) {
+        let id = self.connection;
+        let noted = self
+            .ledger
+            .submit(Submission {
+                context: Context::internal(self.tenant, "relay"),
+                idempotency: None,
+                reads: vec![StreamId::Connection(id)],
+                fresh: vec![],
+                decide: Arc::new(move |lookup, _| {
+                    let command = ConnectionCommand::NoteBudget { limit };
+                    let events = verdict(&id, lookup.connection(&id), command)?;
+                    Ok(Decision {
+                        changes: events
+                            .into_iter()
+                            .map(|event| (StreamId::Connection(id), event.into()))
+                            .collect(),
+                        ..Decision::default()
+                    })
+                }),
+            })
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, connection = %id, "four fifths of a day's calls are used, and it is not on record");
+        }
     }
 }
 
@@ -207,7 +241,9 @@ impl Operations {
                 let command = ConnectionCommand::RotateSecrets { names: names.clone() };
                 let events = verdict(&id, state, command)?;
                 // What the platform had against the old ones is of no account.
-                let recovered = verdict(&id, state, ConnectionCommand::Recover)?;
+                let let_in = ConnectionCommand::ClearAlert { what: LOCKED_OUT.to_owned() };
+                let let_in = verdict(&id, state, let_in)?;
+                let recovered = verdict(&id, state, ConnectionCommand::Recover)?.into_iter().chain(let_in);
                 Ok(Decision {
                     changes: events
                         .into_iter()
@@ -227,7 +263,7 @@ impl Operations {
             renewals::schedule(self.ledger().pool(), tenant, id, due).await?;
         }
         breakers::forget(self.ledger().pool(), tenant, id).await?;
-        outbox::hurry(self.ledger().pool(), tenant, id, self.ledger().clock().now()).await?;
+        outbox::follow_ups::hurry(self.ledger().pool(), tenant, id, self.ledger().clock().now()).await?;
         Ok(receipt)
     }
 
@@ -249,11 +285,12 @@ impl Operations {
         id: ConnectionId,
         public_url: Option<&str>,
     ) -> Result<Receipt, LedgerError> {
-        if let Some(public_url) = public_url {
-            self.subscribe(&caller, id, public_url).await?;
-        }
-        self.command_connection(caller, id, ConnectionCommand::Enable, json!({ "id": id, "enabled": true }))
-            .await
+        let webhooks = match public_url {
+            Some(public_url) => self.subscribe(&caller, id, public_url).await?,
+            None => BY_HAND.to_owned(),
+        };
+        let answer = json!({ "id": id, "enabled": true, "webhooks": webhooks });
+        self.command_connection(caller, id, ConnectionCommand::Enable, answer).await
     }
 
     /// Gives a connection a rest: what is owed to it is kept, and pushed when it goes on.
@@ -316,28 +353,35 @@ impl Operations {
         submitted
     }
 
-    /// Has the platform send its webhooks to us, where it can be asked to.
+    /// Has the platform send its webhooks to us, where it can be asked to. Says what came of it: a platform that will not be
+    /// asked keeps nobody from being switched on; one that cannot be reached is to be tried again.
     async fn subscribe(
         &self,
         caller: &Caller,
         id: ConnectionId,
         public_url: &str,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<String, LedgerError> {
         let connection = self.own_connection(caller, id).await?;
         let outbound = outbound_of(connection.details.platform).filter(|outbound| outbound.subscribes());
-        let Some(outbound) = outbound else { return Ok(()) };
+        let Some(outbound) = outbound else { return Ok(BY_HAND.to_owned()) };
         if connection.secret("access_token").is_none() {
-            return Ok(()); // It only tells us things; somebody has entered our address over there.
+            return Ok(BY_HAND.to_owned()); // It only tells us things.
         }
         let api = self.api(&connection).map_err(unreachable)?;
         let address = self.webhook_address(&connection, public_url);
         let secret = self.secret(&connection, "webhook_secret");
-        let chosen = outbound.subscribe(&api, &address, secret.as_ref()).await.map_err(unreachable)?;
+        let chosen = match outbound.subscribe(&api, &address, secret.as_ref()).await {
+            Ok(chosen) => chosen,
+            Err(error @ CallError::Again { .. }) => return Err(unreachable(error).into()),
+            Err(error) => return Ok(format!("not subscribed: {error}")),
+        };
         if let Some(chosen) = chosen.filter(|chosen| secret.as_ref() != Some(chosen)) {
             let credentials = Credentials { webhook_secret: Some(chosen), ..Credentials::default() };
-            self.rotate_secrets(caller.clone(), id, credentials).await?;
+            // The key of the request names the switching on, and not this.
+            let caller = Caller { idempotency: None, ..caller.clone() };
+            self.replace_secrets(caller, &connection, credentials).await?;
         }
-        Ok(())
+        Ok(SUBSCRIBED.to_owned())
     }
 
     /// A connection that is the caller's to touch.
@@ -367,7 +411,7 @@ impl Operations {
         }
         let limits = outbound_of(connection.details.platform).map_or(&[][..], |outbound| outbound.limits());
         let permits = SharedPermits {
-            operations: self.clone(),
+            ledger: self.ledger().clone(),
             tenant: connection.tenant,
             connection: connection.id,
             limits,
@@ -423,20 +467,14 @@ impl Operations {
         let command = match turn {
             Turn::Tripped { reason } => ConnectionCommand::Trip { reason },
             Turn::Recovered => ConnectionCommand::Recover,
+            Turn::LockedOut => {
+                ConnectionCommand::RaiseAlert { what: LOCKED_OUT.to_owned(), value: 1, limit: 0 }
+            }
+            Turn::LetIn => ConnectionCommand::ClearAlert { what: LOCKED_OUT.to_owned() },
         };
         let caller = Caller::new(Context::internal(tenant, "relay"));
         self.command_connection(caller, id, command, json!({})).await?;
         Ok(())
-    }
-
-    /// Puts on record that a day's calls come to an end. A failure of this keeps nobody from calling.
-    async fn note_budget(&self, tenant: TenantId, id: ConnectionId, limit: i64) {
-        let caller = Caller::new(Context::internal(tenant, "relay"));
-        let noted =
-            self.command_connection(caller, id, ConnectionCommand::NoteBudget { limit }, json!({})).await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, connection = %id, "four fifths of a day's calls are used, and it is not on record");
-        }
     }
 }
 

@@ -30,6 +30,8 @@ use crate::{
 const STEP_MAX: i64 = 16;
 /// Longer than a look may take.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// When what a person has to see to is looked at again.
+const FOR_PERSON: TimeDelta = TimeDelta::minutes(5);
 /// How long to wait for a read model that has not come far enough.
 const A_MOMENT: TimeDelta = TimeDelta::milliseconds(200);
 
@@ -62,7 +64,8 @@ impl From<CallError> for Setback {
                 Self::Wait(why, later(after).unwrap_or(A_MOMENT))
             }
             CallError::Again { after, why, counts: true } => Self::Again(why, later(after)),
-            CallError::NeedsPerson { why } => Self::Again(why, None),
+            // Kept until somebody has seen to it, like what is to be pushed.
+            CallError::NeedsPerson { why } => Self::Wait(why, FOR_PERSON),
             CallError::Never { why } => Self::Never(why),
         }
     }

@@ -17,6 +17,7 @@ pub mod products;
 pub mod pushes;
 mod rates;
 pub mod reconciliations;
+mod reencryption;
 mod renewals;
 pub mod reservations;
 pub mod stock;

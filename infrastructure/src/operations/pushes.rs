@@ -1,6 +1,9 @@
 //! Pushing on request: many listings at once, what was given up once more, or a rehearsal that shows the very calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
 use onhand_domain::{
@@ -33,6 +36,8 @@ use crate::{
 pub const LISTINGS_MAX: i64 = 10_000;
 /// Listings one rehearsal may be about.
 const REHEARSED_MAX: i64 = 500;
+/// Calls of a rehearsal, which only look, are not begun later than this for each connection.
+const REHEARSED_WITHIN: Duration = Duration::from_secs(15);
 /// Pushes that one request takes up again.
 const REPLAY_MAX: i64 = 1_000;
 /// The calls that a rehearsal names are not made, and need no name of their own.
@@ -186,6 +191,9 @@ impl Operations {
         filter: &ListingFilter,
         rules: Option<&onhand_domain::connection::SyncRules>,
     ) -> Result<Vec<Rehearsed>, LedgerError> {
+        if let Some(rules) = rules {
+            rules.conditions.check()?;
+        }
         let found = self.listings_of(caller, filter, REHEARSED_MAX).await?;
         let connections: BTreeSet<ConnectionId> = found.iter().map(|(_, connection)| *connection).collect();
         let listings: Vec<ListingId> = found.iter().map(|(listing, _)| *listing).collect();
@@ -209,7 +217,9 @@ impl Operations {
             Rehearsed { connection_id: connection.id.0, figures: vec![], calls: vec![], problem: None };
         let outbound = outbound_of(connection.details.platform);
         let (outbound, api) = match (outbound, self.api(connection)) {
-            (Some(outbound), Ok(api)) => (outbound, api.for_rehearsal()),
+            (Some(outbound), Ok(api)) => {
+                (outbound, api.for_rehearsal().until(Instant::now() + REHEARSED_WITHIN))
+            }
             (None, _) => {
                 rehearsed.problem = Some("nothing can be pushed to this platform".to_owned());
                 return rehearsed;

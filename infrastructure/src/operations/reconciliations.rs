@@ -4,7 +4,10 @@
 //! whoever dies meanwhile. What has strayed is put right by the very rules and pushes that keep it right otherwise.
 //! What a platform does not say is unknown, which is not zero.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
@@ -13,7 +16,7 @@ use onhand_domain::{
     catalog::Changes,
     connection::ConnectionCommand,
     listing::{Figure, ListingCommand},
-    sighting::{self, Meaning},
+    sighting::{self, Sight},
     stream::Lookup,
     values::{ConnectionId, ListingId, StockId, TenantId},
 };
@@ -34,6 +37,10 @@ use crate::{
 const PAGE: i64 = 100;
 /// Longer than a page may take.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// No call is begun later than this: a page that takes longer is cut off, and gone on with.
+const BEGIN_WITHIN: Duration = Duration::from_mins(2);
+/// How often in a row a page may fail.
+const FAILURES_MAX: i32 = 10;
 /// When a platform that fails is asked again.
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
 
@@ -42,6 +49,8 @@ const PAUSE: TimeDelta = TimeDelta::minutes(1);
 struct Stray {
     listing: ListingId,
     shows: Figure,
+    /// What it was to show when we looked. If that is another by now, nothing follows: the next run looks again.
+    owed: Figure,
     /// Nobody over there changed it: our own push was lost, or given up.
     ours: bool,
 }
@@ -94,33 +103,44 @@ impl Operations {
             return Ok(true);
         };
         let page = reconciliations::page(pool, &run, PAGE).await?;
-        let Some(last) = page.last().copied() else {
+        if page.is_empty() {
             self.end_reconciliation(&run, &connection).await?;
             return Ok(true);
-        };
+        }
         match self.read_back(&connection, &page).await? {
-            Ok(seen) => {
+            Ok((seen, last)) => {
                 let tally = self.compare(&run, &connection, seen, now).await?;
-                reconciliations::advance(pool, &run, (Some(last), &tally), (now, None)).await?;
+                reconciliations::advance(pool, &run, (last, &tally), (now, None)).await?;
             }
-            Err(error) => {
-                let after = match &error {
-                    CallError::Again { after: Some(after), .. } => {
-                        TimeDelta::from_std(*after).unwrap_or(PAUSE)
-                    }
-                    _ => PAUSE,
-                };
-                if matches!(error, CallError::NeedsPerson { .. }) {
-                    reconciliations::end(pool, &run, now, Some(&error.to_string())).await?;
-                } else {
-                    let due = (now + after, Some(error.to_string()));
-                    let tally = Tally::default();
-                    reconciliations::advance(pool, &run, (None, &tally), (due.0, due.1.as_deref())).await?;
-                }
-            }
+            Err(error) => self.stopped(&run, page.first().copied(), &error).await?,
         }
         tracing::debug!(%tenant, connection = %connection.id, "reconciled a page");
         Ok(true)
+    }
+
+    /// Nothing could be read. It is tried again; what fails again and again alone is passed over, and nobody waits for a
+    /// platform that lets nobody in.
+    async fn stopped(
+        &self,
+        run: &Leased,
+        first: Option<ListingId>,
+        error: &CallError,
+    ) -> Result<(), LedgerError> {
+        let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
+        let gives_up = run.failures + 1 >= FAILURES_MAX;
+        if gives_up && matches!(error, CallError::NeedsPerson { .. }) {
+            reconciliations::end(pool, run, now, Some(&error.to_string())).await?;
+            return Ok(());
+        }
+        let passed_over = first.filter(|_| gives_up && error.is_failure());
+        let tally = Tally { unknown: i64::from(passed_over.is_some()), ..Tally::default() };
+        let after = match error {
+            CallError::Again { after: Some(after), .. } => TimeDelta::from_std(*after).unwrap_or(PAUSE),
+            _ => PAUSE,
+        };
+        let why = error.to_string();
+        reconciliations::advance(pool, run, (passed_over, &tally), (now + after, Some(&why))).await?;
+        Ok(())
     }
 
     async fn end_reconciliation(&self, run: &Leased, connection: &Connected) -> Result<(), LedgerError> {
@@ -140,10 +160,12 @@ impl Operations {
         Ok(())
     }
 
-    /// What the platform shows of each. A failure that concerns all of them is the page's, and nothing of it counts.
+    /// What the platform shows of each, up to the first whose figure it would not tell for the moment, and which was the last.
+    /// If that is the very first, nothing was read.
     async fn read_back(&self, connection: &Connected, page: &[ListingId]) -> Result<ReadBack, LedgerError> {
         let known = targets(self.ledger().pool(), connection.tenant, page).await?;
-        let known: Vec<(ListingId, Target)> = known.into_iter().collect();
+        let mut known: Vec<(ListingId, Target)> = known.into_iter().collect();
+        known.sort_by_key(|(id, _)| *id);
         let handles: Vec<_> = known.iter().map(|(_, target)| target.handle.clone()).collect();
         let Some(outbound) = outbound_of(connection.details.platform) else {
             return Ok(Err(CallError::person("the platform shows nothing of ours")));
@@ -152,11 +174,18 @@ impl Operations {
             Ok(api) => api,
             Err(error) => return Ok(Err(error)),
         };
+        let api = api.until(Instant::now() + BEGIN_WITHIN);
         let shown = outbound.read(&api, &handles).await;
-        if let Some(error) = shown.iter().find_map(|it| it.as_ref().err().filter(|error| !is_never(error))) {
+        let cut = shown.iter().position(|it| it.as_ref().is_err_and(|error| !is_never(error)));
+        if let (Some(0), Some(Err(error))) = (cut, shown.first()) {
             return Ok(Err(error.clone()));
         }
-        Ok(Ok(known.into_iter().zip(shown).map(|((id, target), shown)| (id, target, shown.ok())).collect()))
+        let read = cut.unwrap_or(known.len());
+        // Listings that are gone here since the page was made are behind us, too, if nothing was cut off.
+        let last = if read == known.len() { page.last() } else { known.get(read - 1).map(|(id, _)| id) };
+        let last = last.copied();
+        let seen = known.into_iter().zip(shown).take(read);
+        Ok(Ok((seen.map(|((id, target), shown)| (id, target, shown.ok())).collect(), last)))
     }
 
     /// Compares, and lets what has strayed be put right.
@@ -203,7 +232,8 @@ impl Operations {
                 let mut changes = Changes::new();
                 let (mut repaired, mut counted) = (0, HashMap::new());
                 for stray in &strays {
-                    let found = repaired_by(stray, (lookup, at, now))?;
+                    // What one listing cannot be is no reason to leave the others astray.
+                    let Ok(found) = repaired_by(stray, (lookup, at, now)) else { continue };
                     repaired += i64::from(!found.is_empty());
                     // Two listings of one variant say the same of one shelf.
                     changes.extend(found.into_iter().filter(|(stream, _)| match stream {
@@ -225,7 +255,7 @@ impl Operations {
 
 /// A listing, what it is to show, and what it shows; nothing if it is not there.
 type Seen = (ListingId, Target, Option<Shown>);
-type ReadBack = Result<Vec<Seen>, CallError>;
+type ReadBack = Result<(Vec<Seen>, Option<ListingId>), CallError>;
 
 fn is_never(error: &CallError) -> bool {
     matches!(error, CallError::Never { .. })
@@ -258,7 +288,8 @@ fn quantity_stray(
     tally.drifted += 1;
     tally.drifts.push((id, "quantity", Some(json!(quantity)), Some(json!(owed))));
     let ours = target.shown_quantity == Some(quantity);
-    strays.push(Stray { listing: id, shows: Figure::Quantity { quantity }, ours });
+    let owed = Figure::Quantity { quantity: owed };
+    strays.push(Stray { listing: id, shows: Figure::Quantity { quantity }, owed, ours });
 }
 
 fn price_stray(
@@ -278,7 +309,8 @@ fn price_stray(
     tally.drifted += 1;
     tally.drifts.push((id, "price", Some(json!(price)), Some(json!(owed))));
     let ours = target.shown_price == Some(price);
-    strays.push(Stray { listing: id, shows: Figure::Price { price }, ours });
+    let owed = Figure::Price { price: owed };
+    strays.push(Stray { listing: id, shows: Figure::Price { price }, owed, ours });
 }
 
 /// What has to be on record for a stray to be put right, or put to somebody; nothing if it is known by now, or has changed.
@@ -287,17 +319,39 @@ fn repaired_by(
     (lookup, at, now): (&Lookup<'_>, DateTime<Utc>, DateTime<Utc>),
 ) -> Result<Changes, Refusal> {
     let id = stray.listing;
+    if !is_owed(stray, lookup) {
+        return Ok(Changes::new());
+    }
     if stray.ours {
         let command = ListingCommand::NoteDrift { shows: stray.shows, at };
         let events = verdict(&id, lookup.listing(&id), command)?;
         return Ok(events.into_iter().map(|event| (StreamId::Listing(id), event.into())).collect());
     }
-    let (changes, meaning) = match stray.shows {
-        Figure::Quantity { quantity } => sighting::of_quantity(id, (quantity, at), lookup, now)?,
+    let (changes, _) = match stray.shows {
+        Figure::Quantity { quantity } => {
+            sighting::of_quantity(id, Sight { quantity, at, told: false }, lookup, now)?
+        }
         Figure::Price { price } => sighting::of_price(id, (price, at), lookup)?,
     };
-    // An echo here means that it was pushed while we looked.
-    Ok(if meaning == Meaning::Echo { Changes::new() } else { changes })
+    Ok(changes)
+}
+
+/// Whether what was owed when we looked still is: what has been sold since then is not in what we saw.
+fn is_owed(stray: &Stray, lookup: &Lookup<'_>) -> bool {
+    let Some(mapping) = &lookup.listing(&stray.listing).mapping else { return false };
+    let connection = lookup.connection(&mapping.connection);
+    let Some(details) = &connection.details else { return false };
+    match stray.owed {
+        Figure::Quantity { quantity } => {
+            let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
+            let available = lookup.stock(&shelf).available();
+            available.minus(connection.rules.safety_buffer).units() == quantity
+        }
+        Figure::Price { price } => {
+            let variant = lookup.product(&mapping.product).variants.get(&mapping.variant);
+            variant.and_then(|variant| variant.prices.get(&details.market)) == Some(&price)
+        }
+    }
 }
 
 /// Reconciles what is due until told to stop; begins a run for each account every so often.

@@ -1,8 +1,14 @@
 //! Renewal: access tokens that end are exchanged in time, by one process at a time, for some platforms take each
 //! refresh token once.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use onhand_domain::values::{ConnectionId, TenantId};
+use onhand_domain::{
+    connection::ConnectionCommand,
+    values::{ConnectionId, TenantId},
+};
+use serde_json::json;
 
 use super::{Caller, Operations, connections::Credentials};
 use crate::{
@@ -19,10 +25,18 @@ use crate::{
 const LEASE: TimeDelta = TimeDelta::minutes(2);
 /// How long before its end a token is renewed, at most; of short ones a fifth of their time.
 const AHEAD: TimeDelta = TimeDelta::hours(1);
+/// How often new credentials are tried to be kept; together about a minute and a half, less than the lease.
+const KEEP_ATTEMPTS: i32 = 10;
 /// When a renewal that a person has to see to is tried again.
 const PERSON_DELAY: TimeDelta = TimeDelta::hours(1);
+/// The longest that a token is taken to be good for.
+const LASTS_MAX: TimeDelta = TimeDelta::days(365);
 /// When tokens are renewed whose end nobody tells: the shortest-lived of them live four hours.
 const UNTOLD: TimeDelta = TimeDelta::hours(3);
+
+/// What is amiss while credentials cannot be renewed, and after how many attempts that is told.
+const ALERT: &str = "renewal";
+const ALERT_AFTER: i32 = 3;
 
 impl Operations {
     /// Renews one account's credentials, if any are due. False if none are.
@@ -40,6 +54,11 @@ impl Operations {
                 tracing::warn!(connection = %connection.id, %error, "credentials could not be renewed");
                 let due = again(&error, leased.attempts, now);
                 renewals::settle(pool, &leased, Some(due), Some(&error.to_string())).await?;
+                if leased.attempts >= ALERT_AFTER || matches!(error, CallError::NeedsPerson { .. }) {
+                    let value = i64::from(leased.attempts);
+                    let alert = ConnectionCommand::RaiseAlert { what: ALERT.to_owned(), value, limit: 0 };
+                    self.command_connection(caller_of(&leased), connection.id, alert, json!({})).await?;
+                }
             }
         }
         Ok(true)
@@ -68,17 +87,30 @@ impl Operations {
             access_token_lasts: lasts,
             ..Credentials::default()
         };
-        let caller = Caller::new(Context::internal(TenantId(leased.tenant_id), "renewal"));
-        self.replace_secrets(caller, connection, credentials).await?;
+        // The platform may have used up the old ones: these must not be lost for a database that is away for a moment.
+        let mut patience = 0..KEEP_ATTEMPTS;
+        while let Err(error) = self.replace_secrets(caller_of(leased), connection, credentials.clone()).await
+        {
+            let Some(attempt) = patience.next() else { return Err(error) };
+            tracing::error!(connection = %connection.id, %error, "new credentials cannot be kept yet");
+            tokio::time::sleep(policy::delay(attempt + 1).min(Duration::from_secs(10))).await;
+        }
+        let over = ConnectionCommand::ClearAlert { what: ALERT.to_owned() };
+        self.command_connection(caller_of(leased), connection.id, over, json!({})).await?;
         let due = renew_at(self.ledger().clock().now(), lasts);
         renewals::settle(self.ledger().pool(), leased, Some(due), None).await?;
         Ok(())
     }
 }
 
+fn caller_of(leased: &Leased) -> Caller {
+    Caller::new(Context::internal(TenantId(leased.tenant_id), "renewal"))
+}
+
 /// When a token that lasts so long from now on is to be renewed.
 pub(super) fn renew_at(now: DateTime<Utc>, lasts: Option<TimeDelta>) -> DateTime<Utc> {
-    let lasts = lasts.unwrap_or(UNTOLD);
+    // A platform may say anything.
+    let lasts = lasts.unwrap_or(UNTOLD).min(LASTS_MAX);
     now + (lasts - (lasts / 5).min(AHEAD)).max(TimeDelta::minutes(1))
 }
 

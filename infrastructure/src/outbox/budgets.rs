@@ -1,7 +1,7 @@
 //! What of its allowance an account has used, counted for all processes together.
 //!
 //! A limit of N calls within W is kept for any window of that length, not only for whole minutes: calls are earned one after
-//! the other, and of N a sixth may be saved up. A burst of B and what is earned in W are never more than N.
+//! the other, and of N a third may be saved up. A burst of B and what is earned in W are never more than N.
 
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use crate::platforms::outbound::Limit;
 const A_DAY: Duration = Duration::from_hours(24);
 /// Calls are on their way for a while, some longer than others; a window is taken for that much longer.
 const MARGIN: Duration = Duration::from_secs(2);
+/// Calls that are earned more often than this are waited for one by one.
+const A_MOMENT: TimeDelta = TimeDelta::seconds(1);
 /// Days begin at midnight in this zone, as the quotas of the platforms that have daily ones do.
 const DAY_OFFSET_SECONDS: i32 = 8 * 3_600;
 
@@ -39,10 +41,16 @@ struct Pace {
 
 impl Pace {
     fn of(limit: Limit) -> Self {
-        let burst = (limit.calls / 6).max(1);
+        let burst = (limit.calls / 3).max(1);
         let earned = limit.calls.saturating_sub(burst).max(1);
         let within = limit.within + MARGIN.min(limit.within);
         Self { burst, each: TimeDelta::from_std(within / earned).unwrap_or(TimeDelta::MAX) }
+    }
+
+    /// How long to wait when nothing is there: for the next call where that comes at once, else for a burst, or an account at its
+    /// limit would be looked at for each call.
+    fn wait(self) -> TimeDelta {
+        if self.each < A_MOMENT { self.each } else { self.each * self.burst as i32 }
     }
 
     /// The time up to which may have been taken, at `now`, for one more to be there.
@@ -87,8 +95,7 @@ pub async fn take(
     Ok(match row {
         Some((low,)) => Taken::Granted { low },
         None if daily => Taken::Wait(until_tomorrow(now)),
-        // Not for a single call: the burst is waited for, or an account at its limit would be looked at for each.
-        None => Taken::Wait((pace.each * pace.burst as i32).to_std().unwrap_or(limit.within)),
+        None => Taken::Wait(pace.wait().to_std().unwrap_or(limit.within)),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::values::{ConnectionId, ListingId, TenantId};
-use sqlx::PgPool;
+use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 /// What a command is to make true.
@@ -43,16 +43,68 @@ pub struct Command {
     pub attempt: i32,
     /// The account's breaker is not closed; this shows how its platform fares.
     pub probe: bool,
+    /// Something was amiss with the account the last time; that it is so no more has to be noted.
+    pub troubled: bool,
+    /// When it was due.
+    pub due: DateTime<Utc>,
+    /// Somebody asked for it: it is told whatever it is believed to show.
+    pub forced: bool,
+    /// Attempts before this one whose end is on record; that of a process that died is not.
+    pub answered: i32,
 }
 
-type Row = (Uuid, Uuid, Uuid, Uuid, String, i32, bool);
+#[derive(FromRow)]
+struct Row {
+    tenant_id: Uuid,
+    id: Uuid,
+    connection_id: Uuid,
+    listing_id: Uuid,
+    kind: String,
+    attempts: i32,
+    probe: bool,
+    troubled: bool,
+    forced: bool,
+    answered: i32,
+    next_attempt_at: DateTime<Utc>,
+}
 
-/// Leases what is due at `now`, until `now + lease`.
-///
-/// Of each account up to `each` commands of a kind, oldest first; of one whose breaker is not closed a single one, to see
-/// how it fares. Nothing of `busy` connections, of those at rest, and of those that have asked to wait.
-///
-/// One statement, hence one short transaction: nothing is held while a platform is called.
+/// Accounts that are looked at in one claim; those beyond it have their turn in the next.
+pub const ACCOUNTS_MAX: i64 = 256;
+
+/// An account with something to be told: tenant and connection.
+pub type Account = (Uuid, Uuid);
+
+/// The next accounts after one, in the order of their ids, with something pending, due or not.
+pub async fn waiting_accounts(pool: &PgPool, after: Option<Account>) -> Result<Vec<Account>, sqlx::Error> {
+    let (tenant, connection) = after.unwrap_or_default();
+    sqlx::query_as(
+        "with recursive accounts as (
+             -- A loose scan of outbox_due_idx: one step for each account, however much waits for it.
+             select * from (
+                 select tenant_id, connection_id, 1 as number from outbox
+                 where status = 'pending' and (tenant_id, connection_id) > ($1, $2)
+                 order by tenant_id, connection_id limit 1
+             ) first
+             union all
+             select n.tenant_id, n.connection_id, a.number + 1
+             from accounts a
+             cross join lateral (
+                 select o.tenant_id, o.connection_id from outbox o
+                 where o.status = 'pending' and (o.tenant_id, o.connection_id) > (a.tenant_id, a.connection_id)
+                 order by o.tenant_id, o.connection_id limit 1
+             ) n
+             where a.number < $3
+         )
+         select tenant_id, connection_id from accounts",
+    )
+    .bind(tenant)
+    .bind(connection)
+    .bind(i32::try_from(ACCOUNTS_MAX).unwrap_or(i32::MAX))
+    .fetch_all(pool)
+    .await
+}
+
+/// Leases what is due at `now`, until `now + lease`, of the first accounts; see [`claim_of`].
 pub async fn claim(
     pool: &PgPool,
     now: DateTime<Utc>,
@@ -60,26 +112,54 @@ pub async fn claim(
     each: i64,
     busy: &[Uuid],
 ) -> Result<Vec<Command>, sqlx::Error> {
+    let accounts = waiting_accounts(pool, None).await?;
+    claim_of(pool, &accounts, (now, lease), (each, ACCOUNTS_MAX), busy).await
+}
+
+/// Leases what is due at `now`, until `now + lease`, of `most` of these accounts.
+///
+/// Of each up to `each` commands of a kind, oldest first; of one whose breaker is not closed a single one, to see how it
+/// fares. Nothing of `busy` connections, of those at rest, and of those that have asked to wait.
+///
+/// One statement, hence one short transaction: nothing is held while a platform is called.
+pub async fn claim_of(
+    pool: &PgPool,
+    accounts: &[Account],
+    (now, lease): (DateTime<Utc>, TimeDelta),
+    (each, most): (i64, i64),
+    busy: &[Uuid],
+) -> Result<Vec<Command>, sqlx::Error> {
+    if accounts.is_empty() {
+        return Ok(vec![]);
+    }
     let token = Uuid::now_v7();
+    let (tenants, connections): (Vec<Uuid>, Vec<Uuid>) = accounts.iter().copied().unzip();
     let rows: Vec<Row> = sqlx::query_as(include_str!("claim.sql"))
         .bind(now)
         .bind(each)
         .bind(token)
         .bind(now + lease)
         .bind(busy)
+        .bind(tenants)
+        .bind(connections)
+        .bind(most)
         .fetch_all(pool)
         .await?;
     let mut commands: Vec<Command> = rows
         .into_iter()
-        .map(|(tenant, row, connection, listing, kind, attempt, probe)| Command {
-            tenant: TenantId(tenant),
-            row,
+        .map(|row| Command {
+            tenant: TenantId(row.tenant_id),
+            row: row.id,
             token,
-            connection: ConnectionId(connection),
-            listing: ListingId(listing),
-            kind: if kind == "price" { CommandKind::Price } else { CommandKind::Quantity },
-            attempt,
-            probe,
+            connection: ConnectionId(row.connection_id),
+            listing: ListingId(row.listing_id),
+            kind: if row.kind == "price" { CommandKind::Price } else { CommandKind::Quantity },
+            attempt: row.attempts,
+            probe: row.probe,
+            troubled: row.troubled,
+            forced: row.forced,
+            answered: row.answered,
+            due: row.next_attempt_at,
         })
         .collect();
     // The same commands make the same calls: a repeated attempt comes under the same key.

@@ -1,26 +1,16 @@
 -- Leases what is due, account by account, so that one with much to do keeps no other waiting.
-with recursive accounts as (
-    -- A loose scan of outbox_due_idx: one step for each account with something pending, however much that is.
-    (select tenant_id, connection_id from outbox where status = 'pending' order by tenant_id, connection_id limit 1)
-    union all
-    select n.tenant_id, n.connection_id
-    from accounts a
-    cross join lateral (
-        select o.tenant_id, o.connection_id from outbox o
-        where o.status = 'pending' and (o.tenant_id, o.connection_id) > (a.tenant_id, a.connection_id)
-        order by o.tenant_id, o.connection_id limit 1
-    ) n
-),
-ready as (
-    select a.tenant_id, a.connection_id, b.state is not null and b.state <> 'closed' as probe
-    from accounts a
+with ready as (
+    select a.tenant_id, a.connection_id, b.state is not null and b.state <> 'closed' as probe,
+           b.reason is not null as troubled
+    from unnest($6::uuid[], $7::uuid[]) as a (tenant_id, connection_id)
     join connections c on c.tenant_id = a.tenant_id and c.id = a.connection_id
     left join breakers b on b.tenant_id = a.tenant_id and b.connection_id = a.connection_id
     where not c.paused and a.connection_id <> all($5)
       and coalesce(b.held_until <= $1, true) and coalesce(b.retry_at <= $1, true)
+    limit $8
 ),
 due as (
-    select d.tenant_id, d.id, d.connection_id, false as probe
+    select d.tenant_id, d.id, d.connection_id, false as probe, r.troubled
     from ready r
     cross join (values ('quantity'), ('price')) as k (kind)
     cross join lateral (
@@ -37,7 +27,7 @@ due as (
     ) d
     where not r.probe
     union all
-    select d.tenant_id, d.id, d.connection_id, true
+    select d.tenant_id, d.id, d.connection_id, true, true
     from ready r
     cross join lateral (
         select o.tenant_id, o.id, o.connection_id from outbox o
@@ -66,4 +56,5 @@ from due
 where o.tenant_id = due.tenant_id and o.id = due.id
   and (not due.probe
        or exists (select from probing p where p.tenant_id = due.tenant_id and p.connection_id = due.connection_id))
-returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.attempts, due.probe
+returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.attempts, due.probe, due.troubled, o.forced, o.answered,
+    o.next_attempt_at

@@ -29,6 +29,8 @@ pub(crate) struct Touched {
     pub(crate) shelves: BTreeSet<(Uuid, String)>,
     /// Variants and markets with a new price.
     prices: BTreeSet<(Uuid, String)>,
+    /// Products that are another than they were, as far as conditions ask about it.
+    products: BTreeSet<Uuid>,
     /// Listings that are to show everything, having just been mapped.
     listings: BTreeSet<Uuid>,
     /// Listings whose platform shows something that is not from us.
@@ -48,6 +50,12 @@ impl Touched {
             }
             (_, Event::Product(ProductEvent::Priced { variant, market, .. })) => {
                 self.prices.insert((variant.0, market.to_string()));
+            }
+            (
+                StreamId::Product(id),
+                Event::Product(ProductEvent::Described { .. } | ProductEvent::VariantChanged { .. }),
+            ) => {
+                self.products.insert(id.0);
             }
             (StreamId::Listing(id), Event::Listing(event)) => match event {
                 ListingEvent::Mapped(_) => {
@@ -87,6 +95,7 @@ impl Touched {
     /// Whether there is anything the append statement does not see to itself.
     pub(crate) fn beyond_stock(&self) -> bool {
         !(self.prices.is_empty()
+            && self.products.is_empty()
             && self.listings.is_empty()
             && self.strayed.is_empty()
             && self.settled.is_empty()
@@ -125,6 +134,7 @@ pub(crate) async fn derive(
         .bind(strayed_kinds)
         .bind(settled)
         .bind(settled_kinds)
+        .bind(touched.products.iter().copied().collect::<Vec<_>>())
         .execute(conn)
         .await?;
     Ok(())

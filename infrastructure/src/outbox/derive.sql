@@ -14,6 +14,12 @@ with owed as (
     from unnest($9::uuid[], $10::text[]) as s (listing_id, kind)
     join outbox_targets t on t.tenant_id = $1 and t.listing_id = s.listing_id
     union all
+    -- Whether a thing is pushed at all may hang on its price, its name and the like.
+    select t.connection_id, t.listing_id, k.kind, $3, t.pushes_quantity, t.pushes_price
+    from outbox_targets t
+    cross join (values ('quantity'), ('price')) as k (kind)
+    where t.tenant_id = $1 and t.conditional and (t.product_id = any($13) or t.variant_id = any($5))
+    union all
     select t.connection_id, t.listing_id, s.kind, $3, t.pushes_quantity, t.pushes_price
     from unnest($11::uuid[], $12::text[]) as s (listing_id, kind)
     join outbox_targets t on t.tenant_id = $1 and t.listing_id = s.listing_id
@@ -24,7 +30,7 @@ from owed o
 where (o.kind = 'quantity' and o.pushes_quantity) or (o.kind = 'price' and o.pushes_price)
 group by o.connection_id, o.listing_id, o.kind
 on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
-    do update set position = excluded.position,
+    do update set -- The position stays that of the fact that first made it owed.
             -- What is owed now does not wait for what was owed later; what is in its backoff stays there.
             next_attempt_at = case when outbox.last_error is null
                 then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end

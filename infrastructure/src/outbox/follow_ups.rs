@@ -88,6 +88,28 @@ pub(crate) async fn note(
     Ok(())
 }
 
+/// Makes due what waits for an account's platform to let us in, and what was given up: its credentials are new.
+pub(crate) async fn hurry(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: onhand_domain::values::ConnectionId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update follow_ups
+         set status = 'pending', next_attempt_at = $3, attempts = case when status = 'dead' then 0 else attempts end
+         where tenant_id = $1 and connection_id = $2 and kind <> 'price'
+           and (status = 'dead' or (status = 'pending' and next_attempt_at between $3 and $4))",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(now)
+    .bind(now + TimeDelta::days(1)) // What waits to be woken waits for something else.
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// Removes what is done, in the caller's transaction, and lets wait what speaks of things nobody knows. What has been
 /// asked for again meanwhile stays as it is.
 pub(crate) async fn finish(

@@ -8,9 +8,11 @@ pub mod follow_ups;
 mod owe;
 mod settle;
 
-pub use claim::{Command, CommandKind, claim, give_back_expired};
+pub use claim::{
+    ACCOUNTS_MAX, Account, Command, CommandKind, claim, claim_of, give_back_expired, waiting_accounts,
+};
 pub(crate) use derive::{Touched, derive};
 pub(crate) use owe::owe;
 pub use owe::{Owed, open_up_to};
+pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};
-pub(crate) use settle::{hurry, settle};

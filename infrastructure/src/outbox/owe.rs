@@ -21,7 +21,7 @@ pub struct Owed {
 }
 
 /// Writes commands for what is owed, as far as the rules let it out, in the caller's transaction. What is pending already
-/// stays, no later than it would have been. Commands that were given up are closed.
+/// stays, no later than it would have been. Commands that were given up are closed if others take their places.
 pub(crate) async fn owe(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -36,16 +36,19 @@ pub(crate) async fn owe(
          closed as (
              update outbox o set status = 'superseded'
              from wanted w
+             join outbox_targets t on t.tenant_id = $1 and t.listing_id = w.listing_id
              where o.tenant_id = $1 and o.id = w.instead_of and o.status = 'dead'
+               and ((w.kind = 'quantity' and t.pushes_quantity) or (w.kind = 'price' and t.pushes_price))
          )
-         insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
-         select $1, gen_random_uuid(), t.connection_id, t.listing_id, w.kind, 'pending', $2, min(w.due), $3
+         insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at,
+                             forced)
+         select $1, gen_random_uuid(), t.connection_id, t.listing_id, w.kind, 'pending', $2, min(w.due), $3, true
          from wanted w
          join outbox_targets t on t.tenant_id = $1 and t.listing_id = w.listing_id
          where (w.kind = 'quantity' and t.pushes_quantity) or (w.kind = 'price' and t.pushes_price)
          group by t.connection_id, t.listing_id, w.kind
          on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
-             do update set position = excluded.position,
+             do update set forced = true,
                      next_attempt_at = least(outbox.next_attempt_at, excluded.next_attempt_at)",
     )
     .bind(tenant.0)
@@ -68,10 +71,16 @@ pub async fn open_up_to(
     connections: &[Uuid],
 ) -> Result<i64, sqlx::Error> {
     let (open,): (i64,) = sqlx::query_as(
-        "select count(*) from outbox o
-         join connections c on c.tenant_id = o.tenant_id and c.id = o.connection_id
-         where o.tenant_id = $1 and o.connection_id = any($2) and o.position <= $3 and o.status in ('pending', 'leased')
-           and ($4::text is null or c.brand = $4)",
+        // Two index ranges; one condition with both would read the whole table.
+        "select count(*) from (
+             select connection_id, position from outbox
+             where tenant_id = $1 and connection_id = any($2) and status = 'pending'
+             union all
+             select connection_id, position from outbox
+             where tenant_id = $1 and connection_id = any($2) and status = 'leased'
+         ) o
+         join connections c on c.tenant_id = $1 and c.id = o.connection_id
+         where o.position <= $3 and ($4::text is null or c.brand = $4)",
     )
     .bind(tenant.0)
     .bind(connections)

@@ -1,8 +1,8 @@
 //! The end of a lease: done, again later, or never.
 
 use chrono::{DateTime, Utc};
-use onhand_domain::values::{ConnectionId, TenantId};
-use sqlx::{PgConnection, PgPool};
+use onhand_domain::values::TenantId;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// What became of one leased command.
@@ -59,25 +59,6 @@ pub(crate) async fn settle(
         .bind(rows.uncounted)
         .execute(conn)
         .await?;
-    Ok(())
-}
-
-/// Makes what waits in its backoff due: what stood in the way is gone.
-pub(crate) async fn hurry(
-    pool: &PgPool,
-    tenant: TenantId,
-    connection: ConnectionId,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "update outbox set next_attempt_at = $3
-         where status = 'pending' and tenant_id = $1 and connection_id = $2 and next_attempt_at > $3",
-    )
-    .bind(tenant.0)
-    .bind(connection.0)
-    .bind(now)
-    .execute(pool)
-    .await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ with settled as (
         as s (id, token, status, due, error, uncounted)
 ),
 mine as (
-    select o.id, o.connection_id, o.listing_id, o.kind, s.status, s.due, s.error,
+    select o.id, o.connection_id, o.listing_id, o.kind, o.forced, s.status, s.due, s.error,
            o.attempts - s.uncounted::integer as attempts
     from settled s
     join outbox o on o.tenant_id = $1 and o.id = s.id and o.status = 'leased' and o.token = s.token
@@ -14,7 +14,8 @@ mine as (
 ),
 heirs as (
     update outbox heir
-    set attempts = mine.attempts, next_attempt_at = mine.due, last_error = mine.error
+    set attempts = mine.attempts, next_attempt_at = mine.due, last_error = mine.error,
+        forced = heir.forced or mine.forced
     from mine
     where mine.status = 'pending'
       and heir.tenant_id = $1 and heir.connection_id = mine.connection_id and heir.listing_id = mine.listing_id
@@ -24,6 +25,7 @@ heirs as (
 update outbox o
 set status = case when heirs.id is null then mine.status else 'superseded' end,
     attempts = mine.attempts,
+    answered = o.answered + 1,
     next_attempt_at = coalesce(mine.due, o.next_attempt_at),
     last_error = mine.error,
     token = null,

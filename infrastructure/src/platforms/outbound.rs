@@ -119,6 +119,11 @@ pub trait Outbound: Sync {
         &[]
     }
 
+    /// Whether prices can be set at all.
+    fn sets_prices(&self) -> bool {
+        true
+    }
+
     /// Has quantities shown. `key` is this attempt's: repeated with it, the same asks are applied once, where the platform
     /// takes keys at all.
     fn set_quantities<'a>(

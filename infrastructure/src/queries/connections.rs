@@ -143,6 +143,60 @@ pub async fn list(pool: &PgPool, window: &Window) -> Result<Page<ConnectionView>
     Ok(window.page(rows, |row: &ConnectionView| row.id))
 }
 
+/// A credential before and after it was sealed anew.
+pub(crate) struct Resealed<'s> {
+    /// What it is now.
+    pub(crate) before: &'s SealedSecret,
+    /// What it is to be.
+    pub(crate) after: &'s SealedSecret,
+}
+
+type SealedRow = (Uuid, Uuid, String, String, Vec<u8>, Vec<u8>, i64);
+
+/// Credentials that are sealed with another key than this, of all tenants, and how many of them there are.
+pub(crate) async fn sealed_otherwise(
+    pool: &PgPool,
+    key: &str,
+    limit: i64,
+) -> Result<(Vec<(Uuid, SealedSecret)>, i64), sqlx::Error> {
+    let rows: Vec<SealedRow> = sqlx::query_as(
+        "select tenant_id, connection_id, name, key_id, nonce, sealed, count(*) over () from connection_secrets
+         where key_id <> $1 order by tenant_id, connection_id, name limit $2",
+    )
+    .bind(key)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    let left = rows.first().map_or(0, |row| row.6);
+    let secret = |(tenant, connection, name, key_id, nonce, sealed, _): SealedRow| {
+        let name = SECRET_NAMES.into_iter().find(|known| *known == name)?;
+        Some((tenant, SealedSecret { connection: ConnectionId(connection), name, key_id, nonce, sealed }))
+    };
+    Ok((rows.into_iter().filter_map(secret).collect(), left))
+}
+
+/// Puts a credential sealed anew in the place of itself; nothing, if it has been changed meanwhile.
+pub(crate) async fn reseal(
+    pool: &PgPool,
+    tenant: TenantId,
+    Resealed { before, after }: &Resealed<'_>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update connection_secrets set key_id = $5, nonce = $6, sealed = $7
+         where tenant_id = $1 and connection_id = $2 and name = $3 and nonce = $4",
+    )
+    .bind(tenant.0)
+    .bind(before.connection.0)
+    .bind(before.name)
+    .bind(&before.nonce)
+    .bind(&after.key_id)
+    .bind(&after.nonce)
+    .bind(&after.sealed)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 fn gather(rows: Vec<ConnectedRow>) -> Result<Vec<Connected>, sqlx::Error> {
     let mut gathered: Vec<Connected> = Vec::new();
     for row in rows {

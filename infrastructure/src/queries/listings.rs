@@ -181,6 +181,14 @@ pub struct Target {
     available: Option<i64>,
     /// Whether anything may be pushed, whatever the rules say.
     open: bool,
+    /// Whether its platform takes prices.
+    prices: bool,
+    /// Whether the platform has ever taken a quantity of ours.
+    shown_by_us: bool,
+    /// Somebody has to judge a foreign change of it first.
+    quantity_in_question: bool,
+    /// The same, for the price.
+    price_in_question: bool,
 }
 
 /// What conditions ask about.
@@ -201,10 +209,14 @@ impl Target {
             tags: &self.product.tags,
             price: self.price,
         });
-        let open = self.open && fits && rules.realtime_sync_enabled;
-        self.pushes_quantity = open && rules.propagate_inventory;
-        self.pushes_price = open && rules.propagate_updates;
-        self.quantity = self.available.map(|available| (available - rules.safety_buffer.units()).max(0));
+        let open = self.open && rules.realtime_sync_enabled;
+        // What we have shown there and what is to be shown no more is sold out there: nobody would take it off again.
+        let ends = !fits && self.shown_by_us && self.shown_quantity != Some(0);
+        self.pushes_quantity =
+            open && (fits || ends) && rules.propagate_inventory && !self.quantity_in_question;
+        self.pushes_price = open && fits && self.prices && rules.propagate_updates && !self.price_in_question;
+        let left = |available: i64| (available - rules.safety_buffer.units()).max(0);
+        self.quantity = self.available.map(|available| if fits { left(available) } else { 0 });
     }
 }
 
@@ -222,6 +234,7 @@ struct TargetRow {
     price_as_of: i64,
     shown_price: Option<Json<Money>>,
     open: bool,
+    pushed_as_of: i64,
     platform: String,
     quantity_in_question: bool,
     price_in_question: bool,
@@ -248,7 +261,7 @@ pub async fn targets(
                 case when v.prices->c.market->>'currency' = c.currency then v.prices->c.market end as price,
                 (select position from ledger_heads where tenant_id = $1) as price_as_of,
                 l.shown_price,
-                not l.removed and c.enabled as open, c.platform,
+                not l.removed and c.enabled as open, l.quantity_as_of as pushed_as_of, c.platform,
                 l.quantity_conflict is not null as quantity_in_question,
                 l.price_conflict is not null as price_in_question,
                 v.sku, p.brand, p.category, coalesce(p.tags, '{}') as tags, c.rules
@@ -270,7 +283,7 @@ pub async fn targets(
 fn target(row: &TargetRow) -> Result<Target, sqlx::Error> {
     let id = |text: &str| ExternalId::new(text).map_err(|error| sqlx::Error::Decode(Box::new(error)));
     let sku = Sku::new(&row.sku).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let platform = row.platform.parse::<Platform>().ok();
+    let outbound = row.platform.parse::<Platform>().ok().and_then(outbound_of);
     let mut target = Target {
         connection: ConnectionId(row.connection_id),
         handle: Handle {
@@ -289,10 +302,12 @@ fn target(row: &TargetRow) -> Result<Target, sqlx::Error> {
         sku,
         product: Product { brand: row.brand.clone(), category: row.category.clone(), tags: row.tags.clone() },
         available: row.available,
-        open: row.open && platform.is_some_and(|platform| outbound_of(platform).is_some()),
+        open: row.open && outbound.is_some(),
+        prices: outbound.is_some_and(|outbound| outbound.sets_prices()),
+        shown_by_us: row.pushed_as_of > 0,
+        quantity_in_question: row.quantity_in_question,
+        price_in_question: row.price_in_question,
     };
     target.judge_by(&row.rules);
-    target.pushes_quantity &= !row.quantity_in_question;
-    target.pushes_price &= !row.price_in_question;
     Ok(target)
 }

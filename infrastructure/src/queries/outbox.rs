@@ -67,7 +67,8 @@ pub async fn list(
 /// Commands of a tenant that are neither done nor given up.
 pub async fn open(pool: &PgPool, tenant: TenantId) -> Result<i64, sqlx::Error> {
     let (count,): (i64,) = sqlx::query_as(
-        "select count(*) from outbox where tenant_id = $1 and status in ('pending', 'leased')",
+        "select (select count(*) from outbox where tenant_id = $1 and status = 'pending')
+              + (select count(*) from outbox where tenant_id = $1 and status = 'leased')",
     )
     .bind(tenant.0)
     .fetch_one(pool)

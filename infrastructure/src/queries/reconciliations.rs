@@ -61,6 +61,8 @@ pub struct Leased {
     pub cursor: Option<Uuid>,
     /// The lease.
     pub token: Uuid,
+    /// How often the page has failed.
+    pub failures: i32,
     /// Of the request that led to it.
     pub correlation_id: String,
     /// Listings read back so far.
@@ -146,7 +148,7 @@ pub async fn begin_due(
          where c.enabled and not c.paused and (c.pushes_quantity or c.pushes_price)
            -- reconciliations_of_idx; a fresh connection has been pushed to a moment ago.
            and not exists (select from reconciliations r
-                           where r.tenant_id = c.tenant_id and r.connection_id = c.id and r.begun_at > $1)
+                           where r.tenant_id = c.tenant_id and r.connection_id = c.id and r.begun_at > $1 and not r.preview)
            and exists (select from listings l where l.tenant_id = c.tenant_id and l.connection_id = c.id and not l.removed)
          on conflict (tenant_id, connection_id) where status = 'running' do nothing",
     )
@@ -173,7 +175,7 @@ pub async fn claim(
          update reconciliations r set token = $2, leased_until = $3
          from due
          where r.tenant_id = due.tenant_id and r.id = due.id
-         returning r.tenant_id, r.id, r.connection_id, r.preview, r.cursor, r.token, r.correlation_id, r.checked,
+         returning r.tenant_id, r.id, r.connection_id, r.preview, r.cursor, r.token, r.failures, r.correlation_id, r.checked,
                    r.drifted, r.repaired, r.missing, r.unknown",
     )
     .bind(now)
@@ -206,8 +208,12 @@ pub async fn in_flight(
     listings: &[ListingId],
 ) -> Result<Vec<(ListingId, String)>, sqlx::Error> {
     let rows: Vec<(Uuid, String)> = sqlx::query_as(
-        "select distinct listing_id, kind from outbox
-         where tenant_id = $1 and connection_id = $2 and listing_id = any($3) and status in ('pending', 'leased')",
+        // Two index ranges; one condition with both would read the whole table.
+        "select listing_id, kind from outbox
+         where tenant_id = $1 and connection_id = $2 and listing_id = any($3) and status = 'pending'
+         union
+         select listing_id, kind from outbox
+         where tenant_id = $1 and connection_id = $2 and listing_id = any($3) and status = 'leased'",
     )
     .bind(run.tenant_id)
     .bind(run.connection_id)
@@ -229,7 +235,7 @@ pub async fn advance(
         "update reconciliations
          set cursor = coalesce($4, cursor), checked = checked + $5, drifted = drifted + $6, repaired = repaired + $7,
              missing = missing + $8, unknown = unknown + $9, due_at = $10, last_error = $11, token = null,
-             leased_until = null
+             leased_until = null, failures = case when $4::uuid is null then failures + 1 else 0 end
          where tenant_id = $1 and id = $2 and token = $3",
     )
     .bind(run.tenant_id)

@@ -64,7 +64,35 @@ pub async fn claim(
     .await
 }
 
-/// Ends a lease: the next renewal is due then, or there is none. What was scheduled anew meanwhile stays.
+/// Whether a lease still is the one that counts.
+pub async fn holds(pool: &PgPool, leased: &Leased) -> Result<bool, sqlx::Error> {
+    let (holds,): (bool,) = sqlx::query_as(
+        "select exists (select from renewals where tenant_id = $1 and connection_id = $2 and token = $3)",
+    )
+    .bind(leased.tenant_id)
+    .bind(leased.connection_id)
+    .bind(leased.token)
+    .fetch_one(pool)
+    .await?;
+    Ok(holds)
+}
+
+/// Notes a renewal for each account that has a refresh token and no renewal: whoever was to note it has died. Says how many.
+pub async fn adopt(pool: &PgPool, due: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "insert into renewals (tenant_id, connection_id, due_at)
+         select tenant_id, connection_id, $1 from connection_secrets s
+         where name = 'refresh_token' and not exists (
+             select from renewals r where r.tenant_id = s.tenant_id and r.connection_id = s.connection_id)
+         on conflict do nothing",
+    )
+    .bind(due)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Ends a lease: the next renewal is due then, or, where a platform has no such thing, in a long time. What was scheduled anew meanwhile stays.
 pub async fn settle(
     pool: &PgPool,
     leased: &Leased,

@@ -7,7 +7,7 @@ use sqlx::{FromRow, PgPool, types::Json};
 use uuid::Uuid;
 
 /// Connections that are told about at a time.
-const CONNECTIONS_MAX: i64 = 1_000;
+const CONNECTIONS_MAX: i64 = 10_000;
 /// Pushes looked at for how long they took, of each connection, the newest first.
 const SAMPLE_MAX: i64 = 2_000;
 
@@ -42,11 +42,11 @@ pub struct ConnectionHealth {
     pub oldest_queued_seconds: Option<i64>,
     /// Commands given up, and not taken up again.
     pub dead: i64,
-    /// Commands done within 24 hours, of the newest two thousand.
-    pub done_24h: i64,
+    /// Commands done or given up within 24 hours, of the newest two thousand.
+    pub ended_24h: i64,
     /// Attempts that failed within 24 hours, in a thousand of all.
     pub failed_per_mille_24h: i64,
-    /// From being owed to being shown, milliseconds: the middle one.
+    /// From being owed to being shown, milliseconds, of the last quarter of an hour: the middle one.
     pub lag_p50_ms: Option<i64>,
     /// Nineteen of twenty are quicker.
     pub lag_p95_ms: Option<i64>,
@@ -74,11 +74,11 @@ impl ConnectionHealth {
     }
 }
 
-/// How each of a tenant's connections fares, by id.
+/// How each of a tenant's connections fares, by id; of one brand, or a single one, if that is named.
 pub async fn of_connections(
     pool: &PgPool,
     tenant: TenantId,
-    brand: Option<&str>,
+    (brand, connection): (Option<&str>, Option<Uuid>),
     now: DateTime<Utc>,
 ) -> Result<Vec<ConnectionHealth>, sqlx::Error> {
     sqlx::query_as(include_str!("sync_health.sql"))
@@ -88,6 +88,7 @@ pub async fn of_connections(
         .bind(now - TimeDelta::hours(24))
         .bind(SAMPLE_MAX)
         .bind(CONNECTIONS_MAX)
+        .bind(connection)
         .fetch_all(pool)
         .await
 }
@@ -118,8 +119,10 @@ pub async fn of_webhooks(
         "select count(*) as count, count(*) filter (where result in ('failed', 'unavailable')) as failed,
                 percentile_cont(0.5) within group (order by took) as p50_ms,
                 percentile_cont(0.95) within group (order by took) as p95_ms,
-                (select count(*) from follow_ups f where f.tenant_id = $1 and f.status = 'pending'
-                 and f.next_attempt_at < $3) as follow_ups_due
+                (select count(*) from follow_ups f
+                 left join connections c on c.tenant_id = f.tenant_id and c.id = f.connection_id
+                 where f.tenant_id = $1 and f.status = 'pending' and f.next_attempt_at < $3
+                   and ($2::text is null or c.brand = $2)) as follow_ups_due
          from (
              select t.result,
                     (t.verifying_us + t.enriching_us + t.deciding_us + t.executing_us)::float8 / 1000 as took

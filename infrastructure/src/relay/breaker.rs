@@ -1,7 +1,8 @@
 //! The breaker of one account: a platform in trouble is left alone, and looked at now and then.
 //!
 //! Five failures within five minutes open it; a minute later one command shows how the platform fares, and closes it
-//! or opens it again. Being asked to wait is no failure: the account is then held, and its breaker stays closed.
+//! or opens it again. Being asked to wait is no failure, and neither is being let in no longer: the account is then held, and
+//! its breaker stays closed.
 
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ const FAILURES_MAX: usize = 5;
 const ROLLING: TimeDelta = TimeDelta::minutes(5);
 /// How long an open breaker rests.
 const REST: TimeDelta = TimeDelta::minutes(1);
-/// How long it rests where somebody has to see to it first: nobody is that quick, and each look may be counted as an attempt
-/// to break in.
+/// How long an account is held where somebody has to see to it first: nobody is that quick, and each look may be counted as an
+/// attempt to break in.
 const REST_FOR_PERSON: TimeDelta = TimeDelta::minutes(5);
 
 /// Where a breaker stands.
@@ -49,7 +50,7 @@ impl State {
     }
 }
 
-/// A breaker as it stands.
+/// A breaker as it stands, and whether the account is held for another reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Breaker {
     /// Open or not.
@@ -58,35 +59,44 @@ pub struct Breaker {
     pub failures: Vec<DateTime<Utc>>,
     /// While not closed: when it may be looked at next.
     pub retry_at: Option<DateTime<Utc>>,
-    /// The platform has asked to wait, or the allowance is used up.
+    /// The platform has asked to wait, the allowance is used up, or the platform lets us in no longer.
     pub held_until: Option<DateTime<Utc>>,
-    /// What stood in the way last.
+    /// The platform lets us in no longer: somebody has to see to it.
+    pub locked_out: bool,
+    /// What stood in the way last; none once something was answered.
     pub reason: Option<String>,
 }
 
 /// How the calls of one attempt went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
+    /// It was made to see how the platform fares. Only such a one closes a breaker: others were begun before it opened.
+    pub probe: bool,
     /// The platform did something it was asked, or gave a reasoned refusal.
     pub answered: bool,
-    /// It failed: an error of its own, no answer, no connection.
+    /// It failed: an error of its own, no answer, no connection, too many calls without a word on when to come back.
     pub failed: bool,
     /// It lets nobody in until somebody sees to it.
     pub needs_person: bool,
-    /// It has asked to wait so long.
+    /// It has asked to wait so long, or the allowance is used up for so long.
     pub hold: Option<Duration>,
     /// What stood in the way.
     pub reason: Option<String>,
 }
 
 impl Report {
-    /// Whether it has to be noted, for a breaker that was closed.
+    /// Whether it has to be noted, for an account that was well.
     pub fn is_trouble(&self) -> bool {
-        self.failed || self.needs_person || self.hold.is_some()
+        self.failed || self.is_shut() || self.hold.is_some()
+    }
+
+    /// A single thing that somebody has to see to says nothing against the account, if others were taken.
+    fn is_shut(&self) -> bool {
+        self.needs_person && !self.answered
     }
 }
 
-/// A breaker that has turned.
+/// How an account has turned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
     /// The platform is left alone from now on.
@@ -96,43 +106,55 @@ pub enum Turn {
     },
     /// The platform is called again.
     Recovered,
+    /// The platform lets us in no longer.
+    LockedOut,
+    /// The platform lets us in again.
+    LetIn,
 }
 
 impl Breaker {
-    /// The breaker after an attempt, and whether it has turned.
+    /// The breaker after an attempt, and what has turned.
     #[must_use]
-    pub fn after(mut self, report: &Report, now: DateTime<Utc>) -> (Self, Option<Turn>) {
-        let was_closed = self.state == State::Closed;
-        if let Some(hold) = report.hold {
-            let until = now + TimeDelta::from_std(hold).unwrap_or(REST);
-            self.held_until = self.held_until.max(Some(until));
-        }
+    pub fn after(mut self, report: &Report, now: DateTime<Utc>) -> (Self, Vec<Turn>) {
+        let mut turns = vec![];
+        self.hold(report, now);
         self.failures.retain(|at| *at > now - ROLLING);
         if report.failed {
             self.failures.push(now);
         }
-        let trips =
-            report.needs_person || (report.failed && (!was_closed || self.failures.len() >= FAILURES_MAX));
-        if trips {
-            let rest = if report.needs_person { REST_FOR_PERSON } else { REST };
-            self.state = State::Open;
-            self.retry_at = Some(now + rest);
-        } else if report.answered && !was_closed {
-            self = Self { held_until: self.held_until, ..Self::default() };
-        } else if self.state == State::HalfOpen {
+        let was_closed = self.state == State::Closed;
+        if report.failed && (report.probe || (was_closed && self.failures.len() >= FAILURES_MAX)) {
+            (self.state, self.retry_at) = (State::Open, Some(now + REST));
+        } else if report.probe && (report.answered || report.is_shut()) {
+            // Also one that locks us out answers.
+            (self.state, self.retry_at, self.failures) = (State::Closed, None, vec![]);
+        } else if report.probe {
             // Nothing was learned: the probe was not made, or was asked to wait.
-            self.state = State::Open;
-            self.retry_at = Some(now);
+            (self.state, self.retry_at) = (State::Open, Some(now));
+        }
+        match (was_closed, self.state == State::Closed) {
+            (true, false) => {
+                turns.push(Turn::Tripped { reason: report.reason.clone().unwrap_or_default() });
+            }
+            (false, true) => turns.push(Turn::Recovered),
+            _ => {}
+        }
+        if self.locked_out != report.is_shut() && (report.answered || report.is_shut()) {
+            self.locked_out = report.is_shut();
+            turns.push(if self.locked_out { Turn::LockedOut } else { Turn::LetIn });
         }
         if report.is_trouble() {
             self.reason.clone_from(&report.reason);
+        } else if report.answered {
+            self.reason = None;
         }
-        let turn = match (was_closed, self.state == State::Closed) {
-            (true, false) => Some(Turn::Tripped { reason: self.reason.clone().unwrap_or_default() }),
-            (false, true) => Some(Turn::Recovered),
-            _ => None,
-        };
-        (self, turn)
+        (self, turns)
+    }
+
+    fn hold(&mut self, report: &Report, now: DateTime<Utc>) {
+        let asked = report.hold.map(|hold| now + TimeDelta::from_std(hold).unwrap_or(REST));
+        let shut = report.is_shut().then(|| now + REST_FOR_PERSON);
+        self.held_until = self.held_until.max(asked).max(shut);
     }
 }
 
@@ -152,7 +174,11 @@ mod tests {
         Report { answered: true, ..Report::default() }
     }
 
-    fn after(reports: &[(Report, i64)]) -> (Breaker, Vec<Option<Turn>>) {
+    fn probe(report: Report) -> Report {
+        Report { probe: true, ..report }
+    }
+
+    fn after(reports: &[(Report, i64)]) -> (Breaker, Vec<Vec<Turn>>) {
         let mut breaker = Breaker::default();
         let mut turns = vec![];
         for (report, seconds) in reports {
@@ -163,12 +189,16 @@ mod tests {
         (breaker, turns)
     }
 
+    fn tripped() -> Vec<(Report, i64)> {
+        (0..5).map(|n| (failed(), n)).collect()
+    }
+
     #[test]
     fn five_failures_within_five_minutes_open_it_for_a_minute() {
         let failures: Vec<_> = (0..5).map(|n| (failed(), n * 60)).collect();
         let (breaker, turns) = after(&failures);
         assert_eq!((breaker.state, breaker.retry_at), (State::Open, Some(at(240 + 60))));
-        assert_eq!(turns[3..], [None, Some(Turn::Tripped { reason: "503".into() })]);
+        assert_eq!(turns[3..], [vec![], vec![Turn::Tripped { reason: "503".into() }]]);
     }
 
     #[test]
@@ -179,12 +209,26 @@ mod tests {
 
     #[test]
     fn a_probe_that_goes_well_closes_it_and_forgets_and_one_that_fails_opens_it_again() {
-        let mut reports: Vec<_> = (0..5).map(|n| (failed(), n)).collect();
-        reports.push((failed(), 70));
+        let mut reports = tripped();
+        reports.push((probe(failed()), 70));
         let (breaker, turns) = after(&reports);
-        assert_eq!((breaker.state, breaker.retry_at, &turns[5]), (State::Open, Some(at(130)), &None));
-        let (breaker, turn) = breaker.after(&answered(), at(131));
-        assert_eq!((breaker, turn), (Breaker::default(), Some(Turn::Recovered)));
+        assert_eq!((breaker.state, breaker.retry_at, &turns[5][..]), (State::Open, Some(at(130)), &[][..]));
+        let (breaker, turns) = breaker.after(&probe(answered()), at(131));
+        assert_eq!((breaker, turns), (Breaker::default(), vec![Turn::Recovered]));
+    }
+
+    #[test]
+    fn what_was_begun_before_it_opened_neither_closes_it_nor_ends_a_probe() {
+        let mut reports = tripped();
+        reports.push((answered(), 6));
+        let (breaker, _) = after(&reports);
+        assert_eq!((breaker.state, breaker.retry_at), (State::Open, Some(at(64))));
+        let probing = Breaker { state: State::HalfOpen, retry_at: Some(at(90)), ..Breaker::default() };
+        for late in [answered(), failed(), Report { hold: Some(Duration::from_secs(1)), ..Report::default() }]
+        {
+            let (breaker, _) = probing.clone().after(&late, at(60));
+            assert_eq!((breaker.state, breaker.retry_at), (State::HalfOpen, Some(at(90))), "{late:?}");
+        }
     }
 
     #[test]
@@ -192,21 +236,30 @@ mod tests {
         let wait = Report { hold: Some(Duration::from_secs(7)), ..Report::default() };
         let (breaker, turns) = after(&vec![(wait, 0); 20]);
         assert_eq!((breaker.state, breaker.held_until), (State::Closed, Some(at(7))));
-        assert!(turns.iter().all(Option::is_none));
+        assert!(turns.iter().all(Vec::is_empty));
     }
 
     #[test]
-    fn a_refused_credential_opens_it_at_once_and_for_longer() {
-        let person = Report { needs_person: true, reason: Some("401".into()), ..Report::default() };
-        let (breaker, turns) = after(&[(person, 0)]);
-        assert_eq!((breaker.state, breaker.retry_at), (State::Open, Some(at(300))));
-        assert_eq!(turns, [Some(Turn::Tripped { reason: "401".into() })]);
+    fn being_locked_out_holds_for_long_and_does_not_open_and_is_told_once() {
+        let shut = || Report { needs_person: true, reason: Some("401".into()), ..Report::default() };
+        let (breaker, turns) = after(&[(shut(), 0), (shut(), 300)]);
+        assert_eq!((breaker.state, breaker.held_until), (State::Closed, Some(at(600))));
+        assert_eq!(turns, [vec![Turn::LockedOut], vec![]]);
+        let (breaker, turns) = breaker.after(&answered(), at(601));
+        assert_eq!((breaker.locked_out, breaker.reason, turns), (false, None, vec![Turn::LetIn]));
+    }
+
+    #[test]
+    fn a_single_thing_that_needs_a_person_leaves_the_account_alone() {
+        let one = Report { answered: true, needs_person: true, ..Report::default() };
+        let (breaker, turns) = after(&[(one, 0)]);
+        assert_eq!((breaker.held_until, turns), (None, vec![vec![]]));
     }
 
     #[test]
     fn a_probe_that_was_not_made_is_made_anew() {
         let probing = Breaker { state: State::HalfOpen, retry_at: Some(at(90)), ..Breaker::default() };
-        let (breaker, turn) = probing.after(&Report::default(), at(60));
-        assert_eq!((breaker.state, breaker.retry_at, turn), (State::Open, Some(at(60)), None));
+        let (breaker, turns) = probing.after(&probe(Report::default()), at(60));
+        assert_eq!((breaker.state, breaker.retry_at, turns), (State::Open, Some(at(60)), vec![]));
     }
 }

@@ -9,12 +9,13 @@ mod push;
 
 use std::{
     collections::{BTreeMap, HashSet},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::TimeDelta;
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use onhand_domain::values::{ConnectionId, TenantId};
 use tokio::{sync::watch, task::JoinSet};
 use uuid::Uuid;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     ledger::LedgerError,
     operations::Operations,
-    outbox::{self, Command},
+    outbox::{self, ACCOUNTS_MAX, Account, Command},
 };
 
 /// Commands of one kind leased for one account at a time.
@@ -30,7 +31,7 @@ const CLAIM_MAX: i64 = 200;
 /// Longer than a call may take, retries within it included.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// Accounts that are called at the same time.
-const ACCOUNTS_MAX: usize = 32;
+const CALLED_MAX: usize = 32;
 /// How long an idle relay waits before it looks again.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -41,23 +42,29 @@ type Group = Vec<Command>;
 #[derive(Clone)]
 pub struct Relay {
     operations: Operations,
+    /// The last account that had its turn; none to begin with the first.
+    turn: Arc<Mutex<Option<Account>>>,
 }
 
 impl Relay {
     /// A relay for everything these operations may touch.
     pub fn new(operations: Operations) -> Self {
-        Self { operations }
+        Self { operations, turn: Arc::default() }
     }
 
     /// Takes one claim of commands through to the end. Says how many were claimed; 0 when nothing is due.
     pub async fn step(&self) -> Result<usize, LedgerError> {
-        let begun = Instant::now();
-        let groups = self.claim(&[]).await?;
-        let claimed = groups.iter().map(Vec::len).sum();
-        for settled in join_all(groups.into_iter().map(|group| self.deliver(group, begun))).await {
-            settled?;
+        loop {
+            let groups = self.claim(&[], ACCOUNTS_MAX).await?;
+            let begun = Instant::now();
+            let claimed = groups.iter().map(Vec::len).sum();
+            for settled in join_all(groups.into_iter().map(|group| self.deliver(group, begun))).await {
+                settled?;
+            }
+            if claimed > 0 || self.turn().is_none() {
+                return Ok(claimed);
+            }
         }
-        Ok(claimed)
     }
 
     /// Works until told to stop, then waits for the calls under way.
@@ -66,9 +73,10 @@ impl Relay {
         let busy: Arc<Mutex<HashSet<ConnectionId>>> = Arc::default();
         while !*stop.borrow() {
             while calls.try_join_next().is_some() {}
+            let room = CALLED_MAX.saturating_sub(calls.len()) as i64;
+            let claimed =
+                if room > 0 { self.claim(&busy_connections(&busy), room).await } else { Ok(vec![]) };
             let begun = Instant::now();
-            let room = calls.len() < ACCOUNTS_MAX;
-            let claimed = if room { self.claim(&busy_connections(&busy)).await } else { Ok(vec![]) };
             let groups = match claimed {
                 Ok(groups) => groups,
                 Err(error) => {
@@ -85,32 +93,68 @@ impl Relay {
                 }
             }
             for group in groups {
-                let Some(key) = group.first().map(|command| command.connection) else { continue };
-                busy.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
-                let (relay, busy) = (self.clone(), Arc::clone(&busy));
-                calls.spawn(async move {
-                    if let Err(error) = relay.deliver(group, begun).await {
-                        tracing::warn!(%error, "pushes could not be recorded; their lease will run out");
-                    }
-                    busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                });
+                let Some(busy) = Busy::of(&group, &busy) else { continue };
+                calls.spawn(self.clone().deliver_safely(group, begun, busy));
             }
         }
-        calls.join_all().await;
+        while calls.join_next().await.is_some() {}
     }
 
-    /// Leases what is due, but for connections that are being called already: a slow shop keeps nobody else waiting.
-    async fn claim(&self, busy: &[Uuid]) -> Result<Vec<Group>, LedgerError> {
+    /// An answer that makes an adapter panic leaves a lease that runs out, and no account shut.
+    async fn deliver_safely(self, group: Group, begun: Instant, _busy: Busy) {
+        match AssertUnwindSafe(self.deliver(group, begun)).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "pushes could not be recorded; their lease will run out");
+            }
+            Err(_) => tracing::error!("a push made the program panic; a defect"),
+        }
+    }
+
+    fn turn(&self) -> Option<Account> {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leases what is due of up to `room` accounts, but for connections that are being called already: a slow shop keeps nobody
+    /// else waiting. Accounts have their turn one after the other, however many there are.
+    async fn claim(&self, busy: &[Uuid], room: i64) -> Result<Vec<Group>, LedgerError> {
         let pool = self.operations.ledger().pool();
         let now = self.operations.ledger().clock().now();
         if let Err(error) = outbox::give_back_expired(pool, now).await {
             tracing::warn!(%error, "expired leases stay for now; they are given back next time");
         }
+        let accounts = outbox::waiting_accounts(pool, self.turn()).await?;
+        let more = accounts.len() as i64 == ACCOUNTS_MAX;
         let mut groups: BTreeMap<(TenantId, ConnectionId), Group> = BTreeMap::new();
-        for command in outbox::claim(pool, now, LEASE, CLAIM_MAX, busy).await? {
+        for command in outbox::claim_of(pool, &accounts, (now, LEASE), (CLAIM_MAX, room), busy).await? {
             groups.entry((command.tenant, command.connection)).or_default().push(command);
         }
+        // If there was no room for all, the next turn begins behind the last one that had its.
+        let full = groups.len() as i64 == room;
+        let last = groups.keys().next_back().map(|(tenant, connection)| (tenant.0, connection.0));
+        let turn = if full { last } else { accounts.last().copied().filter(|_| more) };
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
         Ok(groups.into_values().collect())
+    }
+}
+
+/// A connection that is being called, until this is dropped.
+struct Busy {
+    connection: ConnectionId,
+    all: Arc<Mutex<HashSet<ConnectionId>>>,
+}
+
+impl Busy {
+    fn of(group: &Group, all: &Arc<Mutex<HashSet<ConnectionId>>>) -> Option<Self> {
+        let connection = group.first()?.connection;
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(connection);
+        Some(Self { connection, all: Arc::clone(all) })
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.connection);
     }
 }
 

@@ -1,15 +1,17 @@
 //! One account: from leased commands to recorded results.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
-    Event, StreamId,
+    Event, Refusal, StreamId,
     catalog::Changes,
-    listing::ListingEvent,
+    listing::{Figure, ListingEvent},
+    sighting::{self, Sight},
+    stream::Lookup,
     values::{ListingId, Money, TenantId},
 };
 use serde_json::json;
@@ -34,7 +36,7 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(15);
 /// How long the read model is waited for, and when a command that is still ahead of it is looked at again.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
-/// Names of calls are derived from this and from the first command that they serve.
+/// Names of calls are derived from this and from the commands that they serve.
 const CALLS: Uuid = Uuid::from_u128(0x6f6e_6861_6e64_2f70_7573_6865_732f_6361);
 
 /// What is true for all commands of a group.
@@ -50,6 +52,8 @@ struct Attempt {
 struct Results {
     changes: Changes,
     settlements: Vec<Settlement>,
+    /// Figures that were not what they were believed to be, and when that was seen.
+    strays: Vec<(ListingId, Figure, DateTime<Utc>)>,
     report: Report,
 }
 
@@ -59,7 +63,8 @@ impl Relay {
     /// `begun` is when the lease began; calls that would outlast it are not made.
     pub(super) async fn deliver(&self, group: Group, begun: Instant) -> Result<(), LedgerError> {
         let Some(first) = group.first() else { return Ok(()) };
-        let (tenant, connection, probe) = (first.tenant, first.connection, first.probe);
+        let (tenant, connection) = (first.tenant, first.connection);
+        let (probe, troubled) = (first.probe, first.troubled);
         let pool = self.operations.ledger().pool();
         let attempt = self.attempt(tenant, &group).await?;
         let mut results = Results::default();
@@ -79,12 +84,11 @@ impl Relay {
                 }
             }
         }
-        let report = std::mem::take(&mut results.report);
+        let report = Report { probe, ..std::mem::take(&mut results.report) };
         self.record(tenant, results).await?;
-        if report.is_trouble() || probe {
+        if report.is_trouble() || probe || troubled {
             let now = self.operations.ledger().clock().now();
-            let turn = breakers::note(pool, (tenant, connection), &report, now).await?;
-            if let Some(turn) = turn {
+            for turn in breakers::note(pool, (tenant, connection), &report, now).await? {
                 self.operations.note_turn(tenant, connection, turn).await?;
             }
         }
@@ -104,7 +108,9 @@ impl Relay {
     }
 
     async fn record(&self, tenant: TenantId, results: Results) -> Result<(), LedgerError> {
-        let reads: Vec<StreamId> = results.changes.iter().map(|(stream, _)| stream.clone()).collect();
+        let changed = results.changes.iter().map(|(stream, _)| stream.clone());
+        let strays = results.strays.iter().map(|(listing, ..)| StreamId::Listing(*listing));
+        let reads: Vec<StreamId> = changed.chain(strays).collect();
         let caller = Caller::new(Context::internal(tenant, "relay"));
         for settlement in &results.settlements {
             let outcome = match settlement.verdict {
@@ -115,9 +121,11 @@ impl Relay {
             metrics::counter!("onhand_pushes_total", "outcome" => outcome).increment(1);
         }
         self.operations
-            .submit(caller, reads, move |_, _| {
+            .submit(caller, reads, move |lookup, now| {
+                let mut changes = results.changes.clone();
+                changes.extend(sighted(&results.strays, lookup, now)?);
                 Ok(Decision {
-                    changes: results.changes.clone(),
+                    changes,
                     answer: json!({}).into(),
                     attachments: Attachments {
                         settlements: results.settlements.clone(),
@@ -150,26 +158,33 @@ async fn push_quantities(
     (group, attempt): (Vec<&Command>, &Attempt),
 ) {
     let (mut commands, mut asks) = (vec![], vec![]);
+    let mut handles = HashSet::new();
     for command in group {
         let Some(target) = attempt.target(command).filter(|target| target.pushes_quantity) else {
             results.settle(command, Verdict::Done); // Nothing is owed: the listing is gone, or the rules have changed.
             continue;
         };
-        match target.quantity.filter(|quantity| target.shown_quantity != Some(*quantity)) {
+        let believed = target.shown_quantity.filter(|_| !command.forced);
+        match target.quantity.filter(|quantity| believed != Some(*quantity)) {
+            // Two listings may share one stock over there; what would be said of it twice is said one after the other.
+            Some(_)
+                if !handles.insert(target.handle.inventory.as_ref().unwrap_or(&target.handle.variant)) =>
+            {
+                results.failed(command, &CallError::later(), attempt);
+            }
             Some(quantity) => {
                 commands.push((command, target));
-                asks.push(QuantityAsk {
-                    handle: target.handle.clone(),
-                    quantity,
-                    believed: target.shown_quantity,
-                });
+                asks.push(QuantityAsk { handle: target.handle.clone(), quantity, believed });
             }
             // It is shown; or the shelf has no history, or the read model has not seen its first entry yet.
             None => results.shown(command, target, attempt),
         }
     }
-    let Some((first, _)) = commands.first() else { return };
-    let outcomes = outbound.set_quantities(api, &asks, call_key(first)).await;
+    if asks.is_empty() {
+        return;
+    }
+    let key = call_key(commands.iter().map(|(command, _)| *command));
+    let outcomes = outbound.set_quantities(api, &asks, key).await;
     for ((command, target), outcome) in commands.iter().zip(outcomes) {
         results.report.of(&outcome);
         match outcome {
@@ -179,9 +194,7 @@ async fn push_quantities(
                 results.shown(command, target, attempt);
             }
             Outcome::Stale { observed } => {
-                let event =
-                    ListingEvent::QuantityObserved { quantity: observed, at: attempt.now, echo: false };
-                results.stale(command, event, attempt);
+                results.stale(command, Figure::Quantity { quantity: observed }, attempt);
             }
             Outcome::Failed(error) => results.failed(command, &error, attempt),
         }
@@ -198,7 +211,7 @@ async fn push_prices(
     for command in group {
         let target = attempt.target(command).filter(|target| target.pushes_price);
         let owed = target.and_then(|target| Some((target, target.price?)));
-        match owed.filter(|(target, price)| target.shown_price != Some(*price)) {
+        match owed.filter(|(target, price)| command.forced || target.shown_price != Some(*price)) {
             Some((target, price)) => {
                 commands.push((command, target));
                 asks.push(PriceAsk { handle: target.handle.clone(), price });
@@ -207,8 +220,11 @@ async fn push_prices(
             None => results.settle(command, Verdict::Done),
         }
     }
-    let Some((first, _)) = commands.first() else { return };
-    let outcomes: Vec<Outcome<Money>> = outbound.set_prices(api, &asks, call_key(first)).await;
+    if asks.is_empty() {
+        return;
+    }
+    let key = call_key(commands.iter().map(|(command, _)| *command));
+    let outcomes: Vec<Outcome<Money>> = outbound.set_prices(api, &asks, key).await;
     for ((command, target), outcome) in commands.iter().zip(outcomes) {
         results.report.of(&outcome);
         match outcome {
@@ -217,8 +233,7 @@ async fn push_prices(
                 results.settle(command, Verdict::Done);
             }
             Outcome::Stale { observed } => {
-                let event = ListingEvent::PriceObserved { price: observed, at: attempt.now };
-                results.stale(command, event, attempt);
+                results.stale(command, Figure::Price { price: observed }, attempt);
             }
             Outcome::Failed(error) => results.failed(command, &error, attempt),
         }
@@ -248,7 +263,8 @@ impl Report {
                 self.reason = Some(why.clone());
             }
             Outcome::Failed(CallError::Again { after, why, counts }) => {
-                self.failed |= *counts;
+                // Too many calls, and not a word on when to come back: nobody knows how the platform fares.
+                self.failed |= *counts || after.is_none();
                 self.hold = self.hold.max(after.filter(|after| !counts && !after.is_zero()));
                 self.reason = Some(why.clone());
             }
@@ -282,6 +298,10 @@ impl Results {
                 let error = CallError::Again { after: *after, why: why.clone(), counts: false };
                 policy::next(command.attempt, &error, attempt.now)
             }
+            // The account is held; what has waited longest goes first when it is not.
+            CallError::Again { after: Some(_), why, counts: false } | CallError::NeedsPerson { why } => {
+                Verdict::Again { at: command.due, error: why.clone(), counts: false }
+            }
             error => policy::next(command.attempt, error, attempt.now),
         };
         if let Verdict::Dead { error } = &verdict {
@@ -291,17 +311,47 @@ impl Results {
         self.settle(command, verdict);
     }
 
-    fn stale(&mut self, command: &Command, event: ListingEvent, attempt: &Attempt) {
-        // Somebody changed it there, or our own last call was applied and its answer lost. What it shows is
-        // noted; the next attempt starts from that, a moment later, when the order behind it may have come.
-        self.note(command, event);
+    /// Somebody changed it there, or our own last call was applied and its answer lost. What it shows is looked at by the rules;
+    /// the next attempt starts from that, a moment later, when the order behind it may have come.
+    fn stale(&mut self, command: &Command, shows: Figure, attempt: &Attempt) {
+        self.strays.push((command.listing, shows, attempt.now));
         let stale = CallError::failed("the platform shows something else than believed");
         self.settle(command, policy::next(command.attempt, &stale, attempt.now));
     }
 }
 
-/// Names the calls of one attempt. Adapters add what each call says, so that the same words come under the same name, also
-/// after the process that said them first has died.
-fn call_key(first: &Command) -> Uuid {
-    Uuid::new_v5(&CALLS, first.row.as_bytes())
+/// What follows from figures that were not what they were believed to be.
+fn sighted(
+    strays: &[(ListingId, Figure, DateTime<Utc>)],
+    lookup: &Lookup<'_>,
+    now: DateTime<Utc>,
+) -> Result<Changes, Refusal> {
+    let mut changes = Changes::new();
+    for (listing, shows, at) in strays {
+        let (sighted, _) = match shows {
+            Figure::Quantity { quantity } => sighting::of_quantity(
+                *listing,
+                Sight { quantity: *quantity, at: *at, told: false },
+                lookup,
+                now,
+            )?,
+            Figure::Price { price } => sighting::of_price(*listing, (*price, *at), lookup)?,
+        };
+        changes.extend(sighted);
+    }
+    Ok(changes)
+}
+
+/// Names the calls of one attempt.
+///
+/// Adapters add what each call says. The same words come under the same name only when the very same commands are tried once
+/// more without anybody knowing how the last attempt ended, as when the process died: a platform that was reached then
+/// answers as it did then. Once there was an answer, whatever it was, what is said next is another call.
+fn call_key<'c>(commands: impl Iterator<Item = &'c Command>) -> Uuid {
+    let mut words = Vec::new();
+    for command in commands {
+        words.extend_from_slice(command.row.as_bytes());
+        words.extend_from_slice(&command.answered.to_be_bytes());
+    }
+    Uuid::new_v5(&CALLS, &words)
 }

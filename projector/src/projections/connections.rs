@@ -55,13 +55,13 @@ fn write<'c>(
 fn row(id: ConnectionId, connection: &Connection) -> Option<Value> {
     let details = connection.details.as_ref()?;
     let rules = &connection.rules;
-    let pushes = outbound_of(details.platform).is_some() && rules.realtime_sync_enabled;
+    let outbound = outbound_of(details.platform).filter(|_| rules.realtime_sync_enabled);
     Some(json!({
         "id": id, "platform": details.platform, "name": details.name, "brand": details.brand,
         "account": details.account, "app": details.app, "endpoint": details.endpoint, "platform_location": details.platform_location,
         "location": details.location, "market": details.market, "currency": details.currency, "rules": rules,
-        "pushes_quantity": pushes && rules.propagate_inventory,
-        "pushes_price": pushes && rules.propagate_updates,
+        "pushes_quantity": outbound.is_some() && rules.propagate_inventory,
+        "pushes_price": outbound.is_some_and(|outbound| outbound.sets_prices()) && rules.propagate_updates,
         "enabled": connection.enabled, "paused": connection.paused, "alerts": connection.alerts,
     }))
 }

@@ -1,9 +1,12 @@
 //! The relay: what is true in the ledger comes to be shown by every shop, whatever happens on the way.
 
+mod accounts;
 mod conflicts;
 mod convergence;
 mod deaths;
 mod limits;
+mod on_request;
+mod reading_back;
 mod trouble;
 
 use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;

@@ -74,8 +74,14 @@ async fn locked_out(skus: &[&str]) -> (World, Channel) {
     let setup = Setup { more: json!({ "access_token": "a-wrong-one" }), ..Setup::default() };
     let channel = Channel::open_with(&world, Platform::Square, skus, &setup).await;
     step(&world).await;
-    assert_eq!(breaker(&world, &channel).await.state, State::Open);
-    assert_eq!(times(&world, "connection.tripped").await, 1);
+    let breaker = breaker(&world, &channel).await;
+    assert_eq!(
+        (breaker.state, breaker.locked_out),
+        (State::Closed, true),
+        "a refusal is no failure of the platform"
+    );
+    assert!(breaker.held_until > Some(world.clock.now()));
+    assert_eq!(times(&world, "connection.alert_raised").await, 1);
     (world, channel)
 }
 
@@ -101,22 +107,22 @@ async fn a_wrong_access_token_costs_no_command_and_with_the_right_one_all_is_sho
     assert!(channel.shows().values().all(|shown| *shown == (7, 10_000)), "{:?}", channel.shows());
     world.converge().await;
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
-    assert_eq!(breaker(&world, &channel).await.state, State::Closed);
+    assert!(!breaker(&world, &channel).await.locked_out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_let_in_again_has_recovered_and_trips_anew_when_locked_out_again() {
+async fn being_locked_out_is_told_once_and_again_when_it_happens_again() {
     let (world, channel) = locked_out(&["RUN-42"]).await;
     let_in(&world, &channel).await;
     world.converge().await;
     assert_eq!(channel.quantity("RUN-42"), 7);
-    assert_eq!(times(&world, "connection.recovered").await, 1);
+    assert_eq!(times(&world, "connection.alert_cleared").await, 1);
 
     let path = format!("/api/connections/{}/secrets", channel.connection);
     world.admin.put(&path, json!({ "access_token": "another-wrong-one" })).await.expect(200);
     restock(&world, "RUN-42", 1).await;
     step(&world).await;
-    assert_eq!(times(&world, "connection.tripped").await, 2);
+    assert_eq!(times(&world, "connection.alert_raised").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,7 +180,7 @@ impl Subject {
         let rows: Vec<Value> = self
             .skus
             .iter()
-            .map(|sku| json!({ "operation": "count", "sku": sku, "counted": self.quantity }))
+            .map(|sku| json!({ "count": { "sku": sku, "counted": self.quantity } }))
             .collect();
         let answer = self.admin.post("/api/stock/bulk", json!({ "rows": rows })).await;
         ensure!(answer.status.is_success(), "the counts were not taken: {}", answer.body);

@@ -14,7 +14,7 @@ use onhand_domain::{
     monitor::Monitor,
     order::{self, Order, OrderCommand},
     product::ProductCommand,
-    sighting::{self, Meaning},
+    sighting::{self, Meaning, Sight},
     signal::SignalCommand,
     stock::StockCommand,
     stream::Lookup,
@@ -348,7 +348,8 @@ impl Effects {
         now: DateTime<Utc>,
         tally: &mut Tally,
     ) -> Result<(), Refusal> {
-        let (changes, meaning) = sighting::of_quantity(id, (available, at), lookup, now)?;
+        let (changes, meaning) =
+            sighting::of_quantity(id, Sight { quantity: available, at, told: true }, lookup, now)?;
         let (stock, listing): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|(stream, _)| matches!(stream, StreamId::Stock(_)));
         tally.changes.extend(listing);

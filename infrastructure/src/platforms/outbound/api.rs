@@ -27,10 +27,13 @@ use crate::{clock::Clock, secrets::Secret};
 
 /// The largest answer that is read, in bytes.
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
-/// How long to wait when asked to, unless told for how long; and the bounds of what one may be told.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The bounds of how long one may be told to wait.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_mins(30);
+/// The longest that a call waits for its turn.
+const TURN_MAX: Duration = Duration::from_secs(2);
+/// Bytes from which on a secret is looked for in answers; what is shorter is no secret, and stands anywhere.
+const MASKED_MIN: usize = 6;
 /// Calls a rehearsal notes; beyond it they are only counted as not made.
 const REHEARSED_MAX: usize = 10_000;
 
@@ -182,12 +185,19 @@ impl Api {
 
     /// A call that changes nothing there.
     pub async fn read(&self, call: Call) -> Result<Answer, CallError> {
+        self.send(call).await.map(|answer| self.masked(answer))
+    }
+
+    /// A call that is answered with new credentials: the one whose answer is not masked.
+    pub async fn exchange(&self, call: Call) -> Result<Answer, CallError> {
         self.send(call).await
     }
 
     /// A call that changes something there. In a rehearsal it is noted, and answered as if the line had been cut before it.
     pub async fn write(&self, call: Call) -> Result<Answer, CallError> {
-        let Some(rehearsed) = &self.rehearsed else { return self.send(call).await };
+        let Some(rehearsed) = &self.rehearsed else {
+            return self.send(call).await.map(|answer| self.masked(answer));
+        };
         let mut calls = rehearsed.lock().unwrap_or_else(PoisonError::into_inner);
         if calls.len() < REHEARSED_MAX {
             calls.push(call);
@@ -197,12 +207,7 @@ impl Api {
 
     async fn send(&self, call: Call) -> Result<Answer, CallError> {
         let url = self.url(&call.target)?;
-        if self.until.is_some_and(|until| Instant::now() > until) {
-            return Err(CallError::later());
-        }
-        if let Some(permits) = &self.permits {
-            permits.take().await?;
-        }
+        self.permitted().await?;
         let typed = call.headers.iter().any(|(name, _)| CONTENT_TYPE.as_str().eq_ignore_ascii_case(name));
         let mut request = self.http.request(call.method, url);
         for (name, value) in call.headers {
@@ -225,6 +230,35 @@ impl Api {
             Some(error) => Err(error),
             None => Ok(Answer { status, headers, body }),
         }
+    }
+
+    /// Leave to call. A call that is one of many within a second or two waits here for its turn, or it would have to come back
+    /// with all the others; one that has to wait longer comes back.
+    async fn permitted(&self) -> Result<(), CallError> {
+        loop {
+            if self.until.is_some_and(|until| Instant::now() > until) {
+                return Err(CallError::later());
+            }
+            let Some(permits) = &self.permits else { return Ok(()) };
+            match permits.take().await {
+                Err(CallError::Again { after: Some(after), counts: false, .. }) if after <= TURN_MAX => {
+                    tokio::time::sleep(after).await;
+                }
+                taken => return taken,
+            }
+        }
+    }
+
+    /// An answer in which the account's secrets stand no more: what a platform says may be shown and kept.
+    fn masked(&self, mut answer: Answer) -> Answer {
+        let Account { access_token, refresh_token, app_secret, .. } = &*self.account;
+        let secrets = [access_token, refresh_token, app_secret].into_iter().flatten().map(Secret::reveal);
+        for secret in secrets.flat_map(|secret| secret.split(':')).filter(|part| part.len() >= MASKED_MIN) {
+            while let Some(at) = find(&answer.body, secret.as_bytes()) {
+                answer.body.splice(at..at + secret.len(), *b"***");
+            }
+        }
+        answer
     }
 
     /// The whole address. A target in which an id would lead to another path than the one it stands in is refused: two
@@ -258,6 +292,10 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreached)? {
@@ -288,7 +326,7 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Option<CallError> {
     let why = format!("the platform answered {status}");
     Some(match status.as_u16() {
         200..=299 => return None,
-        429 => CallError::wait(retry_after(headers).unwrap_or(PAUSE), why),
+        429 => CallError::Again { after: retry_after(headers), why, counts: false },
         408 | 425 | 500 | 502.. => CallError::Again { after: retry_after(headers), why, counts: true },
         401 | 403 => CallError::person(format!("{why}; renew the access token and its permissions")),
         402 | 423 => CallError::person(format!("{why}; look after the account's plan")),

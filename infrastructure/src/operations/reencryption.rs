@@ -1,0 +1,39 @@
+//! Re-encryption: every credential sealed with the newest key, so that older keys can be thrown away.
+
+use onhand_domain::{Refusal, values::TenantId};
+
+use super::Operations;
+use crate::{
+    ledger::LedgerError,
+    queries::connections::{Resealed, reseal, sealed_otherwise},
+};
+
+/// Credentials that are sealed anew at a time.
+const PAGE: i64 = 100;
+
+impl Operations {
+    /// Seals anew what is sealed with another key than the one that seals now; says how many that were. May be broken off and
+    /// begun again. A credential that is changed meanwhile stays as it was changed. One that does not open stops it.
+    pub async fn reencrypt_secrets(&self, progress: impl Fn(i64, i64)) -> Result<i64, LedgerError> {
+        let (pool, key) = (self.ledger().pool(), self.keys.sealing());
+        let mut done = 0;
+        loop {
+            let (page, left) = sealed_otherwise(pool, key, PAGE).await?;
+            if page.is_empty() {
+                return Ok(done);
+            }
+            for (tenant, before) in page {
+                let tenant = TenantId(tenant);
+                let wrong = |error: crate::secrets::SecretError| {
+                    let detail = format!("{} of connection {}: {error}", before.name, before.connection);
+                    Refusal::conflict("connection.secret", detail)
+                };
+                let secret = self.keys.open(tenant, &before).map_err(wrong)?;
+                let after = self.keys.seal(tenant, before.connection, before.name, &secret).map_err(wrong)?;
+                reseal(pool, tenant, &Resealed { before: &before, after: &after }).await?;
+                done += 1;
+                progress(done, done + left - 1);
+            }
+        }
+    }
+}

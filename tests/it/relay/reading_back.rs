@@ -1,0 +1,168 @@
+//! Reading back: what platforms show is compared with what they are to show, and put right by the rules.
+
+use chrono::TimeDelta;
+use onhand_domain::connection::Platform;
+use onhand_tests::{
+    World,
+    channels::{self, Channel, Setup},
+};
+use serde_json::{Value, json};
+
+use super::{restock, times};
+
+/// A shop with two things, seven of each, and everything shown.
+async fn settled(rules: Value) -> (World, Channel) {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42", "RUN-43"], 7, Some("100.00")).await;
+    let setup = Setup { more: json!({ "rules": rules }), ..Setup::default() };
+    let channel = Channel::open_with(&world, Platform::Woocommerce, &["RUN-42", "RUN-43"], &setup).await;
+    world.converge().await;
+    (world, channel)
+}
+
+/// Begins a run and takes it to its end. Gives what is told of it.
+async fn read_back(world: &World, channel: &Channel, preview: bool) -> Value {
+    let body = json!({ "connection": channel.connection, "preview": preview });
+    let begun = world.admin.post("/api/reconciliations", body).await.expect(202);
+    while world.onhand.operations.reconcile().await.expect("a page is read back") {}
+    let listed = world.admin.get("/api/reconciliations").await.expect(200);
+    let runs = listed["data"].as_array().expect("a page has rows");
+    runs.iter().find(|run| run["id"] == begun["id"]).expect("the run is listed").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_figure_that_was_changed_over_there_unheard_is_told_in_a_preview_and_put_right_in_a_run() {
+    let (world, channel) = settled(json!({})).await;
+    channel.sandbox.edit_quantity("RUN-42", 3);
+    channel.sandbox.edit_price("RUN-43", 9_900);
+
+    let run = read_back(&world, &channel, true).await;
+    assert_eq!((&run["status"], &run["checked"]), (&json!("done"), &json!(2)));
+    assert_eq!((&run["drifted"], &run["repaired"]), (&json!(2), &json!(0)), "{run}");
+    let id = run["id"].as_str().expect("an id");
+    let drifts = world.admin.get(&format!("/api/reconciliations/{id}/drifts")).await.expect(200);
+    let drift = |sku: &str| {
+        let found = drifts["data"].as_array().expect("rows").iter().find(|drift| drift["sku"] == sku);
+        found.map(|drift| (drift["shows"].clone(), drift["owed"].clone())).expect("it has strayed")
+    };
+    assert_eq!(drift("RUN-42"), (json!(3), json!(7)));
+    assert_eq!(drift("RUN-43").0["minor"], 9_900);
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 3, "a preview changes nothing");
+
+    let run = read_back(&world, &channel, false).await;
+    assert_eq!((&run["drifted"], &run["repaired"]), (&json!(2), &json!(2)), "{run}");
+    world.converge().await;
+    assert_eq!(channel.shows()["RUN-42"], (7, 10_000));
+    assert_eq!(channel.shows()["RUN-43"], (7, 10_000));
+    assert_eq!(times(&world, "connection.reconciled").await, 2);
+
+    let run = read_back(&world, &channel, false).await;
+    assert_eq!((&run["drifted"], &run["missing"]), (&json!(0), &json!(0)), "{run}");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_was_lost_on_our_side_is_owed_again() {
+    let (world, channel) = settled(json!({})).await;
+    restock(&world, "RUN-42", 2).await;
+    // As if the row had never been written, or had been lost with a backup.
+    sqlx::query("delete from outbox where status = 'pending'")
+        .execute(world.onhand.pool())
+        .await
+        .expect("gone");
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+
+    let run = read_back(&world, &channel, false).await;
+    assert_eq!((&run["drifted"], &run["repaired"]), (&json!(1), &json!(1)), "{run}");
+    assert_eq!(times(&world, "listing.drifted").await, 1);
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_on_its_way_has_not_strayed() {
+    let (world, channel) = settled(json!({})).await;
+    restock(&world, "RUN-42", 2).await;
+    world.project().await;
+    let run = read_back(&world, &channel, false).await;
+    assert_eq!((&run["checked"], &run["drifted"]), (&json!(2), &json!(0)), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_platform_may_change_stock_what_it_shows_becomes_the_ledgers() {
+    let (world, channel) = settled(json!({ "acceptInventory": true })).await;
+    channel.sandbox.edit_quantity("RUN-42", 3);
+    read_back(&world, &channel, false).await;
+    world.converge().await;
+    assert_eq!(world.levels().await["RUN-42"], (3, 0, 3));
+    assert_eq!(channel.quantity("RUN-42"), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_conflicts_are_held_somebody_is_asked_once() {
+    let (world, channel) = settled(json!({ "holdConflicts": true })).await;
+    channel.sandbox.edit_quantity("RUN-42", 3);
+    for _ in 0..2 {
+        read_back(&world, &channel, false).await;
+    }
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 3);
+    let conflicts = world.admin.get("/api/conflicts").await.expect(200);
+    assert_eq!(conflicts["data"].as_array().map(Vec::len), Some(1), "{conflicts}");
+    assert_eq!(times(&world, "listing.conflict_opened").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_missing_and_nothing_is_made_of_it() {
+    let (world, channel) = settled(json!({})).await;
+    let good = channel.sandbox.goods().into_iter().find(|good| good.sku == "RUN-43").expect("it is there");
+    assert!(channel.sandbox.remove(&good.product));
+    let run = read_back(&world, &channel, false).await;
+    assert!(run["missing"].as_i64() >= Some(1), "{run}");
+    assert_eq!(run["drifted"], 0, "unknown is not zero: {run}");
+    assert_eq!(world.levels().await["RUN-43"], (7, 0, 7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_on_where_the_platform_stopped_it() {
+    let world = World::new().await;
+    let skus: Vec<String> = (0..150).map(|number| format!("RUN-{number}")).collect();
+    channels::stock(&world, &skus, 1, None).await;
+    let channel = Channel::open(&world, Platform::Square, &skus).await;
+    world.converge().await;
+    let body = json!({ "connection": channel.connection });
+    world.admin.post("/api/reconciliations", body.clone()).await.expect(202);
+    assert_eq!(world.admin.post("/api/reconciliations", body).await.problem(409), "reconciliation.running");
+
+    let reconcile = async || world.onhand.operations.reconcile().await.expect("it is tried");
+    let of_run = async || world.admin.get("/api/reconciliations").await.expect(200)["data"][0].clone();
+    assert!(reconcile().await);
+    assert_eq!(of_run().await["checked"], 100);
+    channel.faults().down(true);
+    assert!(reconcile().await, "a page was tried");
+    assert!(!reconcile().await, "nothing is tried before its time");
+    assert_eq!((&of_run().await["checked"], &of_run().await["status"]), (&json!(100), &json!("running")));
+    channel.faults().down(false);
+    world.clock.advance(TimeDelta::minutes(2));
+    while reconcile().await {}
+    assert_eq!((&of_run().await["checked"], &of_run().await["status"]), (&json!(150), &json!("done")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_begin_by_themselves_once_a_day() {
+    let (world, channel) = settled(json!({})).await;
+    let day = TimeDelta::hours(24);
+    let begin = async || world.onhand.operations.schedule_reconciliations(day).await.expect("runs begin");
+    assert_eq!((begin().await, begin().await), (1, 0));
+    while world.onhand.operations.reconcile().await.expect("a page is read back") {}
+    assert_eq!(begin().await, 0);
+    world.clock.advance(day + TimeDelta::minutes(1));
+    assert_eq!(begin().await, 1);
+    world
+        .admin
+        .post(&format!("/api/connections/{}/disable", channel.connection), json!({}))
+        .await
+        .expect(200);
+}

@@ -67,8 +67,8 @@ impl Running {
             tasks.push(tokio::spawn(onhand.relay.clone().run(stopped.clone())));
             tasks.push(tokio::spawn(follow_ups::run(onhand.operations.clone(), stopped.clone())));
             tasks.push(tokio::spawn(alerts::run(onhand.operations.clone(), stopped.clone())));
-            let reconciled =
-                reconciliations::run(onhand.operations.clone(), onhand.reconcile_every, stopped.clone());
+            let how = (onhand.reconcile_every, app.public_url.clone());
+            let reconciled = reconciliations::run(onhand.operations.clone(), how, stopped.clone());
             tasks.push(tokio::spawn(reconciled));
         }
         let http = duties.contains(&Duty::Api).then(|| {

@@ -40,6 +40,27 @@ pub struct World {
     pub clock: Clock,
 }
 
+/// What one process is set up with.
+struct Process {
+    tenant: &'static str,
+    states_bytes: usize,
+    webhook_rate: u32,
+    clock: Clock,
+    keys: String,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            tenant: "acme",
+            states_bytes: 512_000_000,
+            webhook_rate: 1_000_000,
+            clock: Clock::default(),
+            keys: master_keys(),
+        }
+    }
+}
+
 impl World {
     /// A new one, empty.
     pub async fn new() -> Self {
@@ -53,7 +74,14 @@ impl World {
 
     /// Another process on the same database, as far as anything but the operating system can tell. Their clocks are one.
     pub async fn twin(&self) -> Self {
-        Self::open_with(self.database.clone(), "acme", 512_000_000, 1_000_000, self.clock.clone()).await
+        Self::open_with(self.database.clone(), Process { clock: self.clock.clone(), ..Process::default() })
+            .await
+    }
+
+    /// The same, whose credentials are sealed by the first of these master keys.
+    pub async fn with_keys(&self, keys: String) -> Self {
+        let clock = self.clock.clone();
+        Self::open_with(self.database.clone(), Process { keys, clock, ..Process::default() }).await
     }
 
     /// Another tenant in the same database.
@@ -63,31 +91,25 @@ impl World {
 
     /// The same world, seen by a process that keeps less of it in memory.
     pub async fn with_states_bytes(&self, states_bytes: usize) -> Self {
-        Self::open_with(self.database.clone(), "acme", states_bytes, 1_000_000, Clock::default()).await
+        Self::open_with(self.database.clone(), Process { states_bytes, ..Process::default() }).await
     }
 
     /// The same world, seen by a process that lets in so many webhooks a minute.
     pub async fn with_webhook_rate(&self, webhook_rate: u32) -> Self {
-        Self::open_with(self.database.clone(), "acme", 512_000_000, webhook_rate, Clock::default()).await
+        Self::open_with(self.database.clone(), Process { webhook_rate, ..Process::default() }).await
     }
 
-    async fn open(database: Database, tenant: &str) -> Self {
-        Self::open_with(database, tenant, 512_000_000, 1_000_000, Clock::default()).await
+    async fn open(database: Database, tenant: &'static str) -> Self {
+        Self::open_with(database, Process { tenant, ..Process::default() }).await
     }
 
-    async fn open_with(
-        database: Database,
-        tenant: &str,
-        states_bytes: usize,
-        webhook_rate: u32,
-        clock: Clock,
-    ) -> Self {
+    async fn open_with(database: Database, process: Process) -> Self {
+        let Process { tenant, states_bytes, webhook_rate, clock, keys } = process;
         let pool = database::pool(&database.options, 12).await.expect("the database answers");
-        let keys = KeyRing::parse(&master_keys()).expect("the tests' key is a key");
         let parts = Parts {
             pool: pool.clone(),
             clock: clock.clone(),
-            keys,
+            keys: KeyRing::parse(&keys).expect("the tests' keys are keys"),
             reservation_ttl: Duration::from_secs(900),
             states_bytes,
             shopify_api_version: "2026-04".into(),

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::{Caller, Operations};
 use crate::{
-    ledger::LedgerError,
+    ledger::{Context, LedgerError},
     platforms::outbound::{CallError, Handle, Subscription, outbound_of},
     queries::{
-        connections::Connected,
+        connections::{Connected, enabled_connections},
         listings::{ListingFilter, chosen, targets},
     },
 };
@@ -94,6 +94,19 @@ impl Operations {
                 tracing::warn!(connection = %connection.id, %error, "a webhook cannot be ended");
             }
         }
+    }
+
+    /// Asks every platform again for its webhooks: a platform drops those whose deliveries keep failing, and says so to nobody.
+    /// What cannot be asked now is asked the next time.
+    pub async fn keep_subscribed(&self, public_url: &str) -> Result<(), LedgerError> {
+        for (tenant, id) in enabled_connections(self.ledger().pool()).await? {
+            let caller = Caller::new(Context::internal(tenant, "subscriptions"));
+            match self.subscribe(&caller, id, public_url).await {
+                Ok(said) => tracing::debug!(connection = %id, said, "webhooks were asked for again"),
+                Err(error) => tracing::warn!(connection = %id, %error, "webhooks cannot be asked for again"),
+            }
+        }
+        Ok(())
     }
 
     /// Where a connection's webhooks come to.

@@ -355,7 +355,7 @@ impl Operations {
 
     /// Has the platform send its webhooks to us, where it can be asked to. Says what came of it: a platform that will not be
     /// asked keeps nobody from being switched on; one that cannot be reached is to be tried again.
-    async fn subscribe(
+    pub(super) async fn subscribe(
         &self,
         caller: &Caller,
         id: ConnectionId,

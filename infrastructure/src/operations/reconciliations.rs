@@ -354,10 +354,23 @@ fn is_owed(stray: &Stray, lookup: &Lookup<'_>) -> bool {
     }
 }
 
-/// Reconciles what is due until told to stop; begins a run for each account every so often.
-pub async fn run(operations: Operations, every: TimeDelta, mut stop: tokio::sync::watch::Receiver<bool>) {
+/// Reconciles what is due until told to stop; begins a run for each account every so often, and asks as often for the webhooks
+/// that are to come to `public_url`.
+pub async fn run(
+    operations: Operations,
+    (every, public_url): (TimeDelta, Option<String>),
+    mut stop: tokio::sync::watch::Receiver<bool>,
+) {
     const IDLE: std::time::Duration = std::time::Duration::from_secs(2);
+    let mut subscribed = operations.ledger().clock().now();
     while !*stop.borrow() {
+        let now = operations.ledger().clock().now();
+        if let Some(public_url) = public_url.as_deref().filter(|_| now - subscribed >= every) {
+            subscribed = now;
+            if let Err(error) = operations.keep_subscribed(public_url).await {
+                tracing::warn!(%error, "webhooks cannot be asked for again for the moment");
+            }
+        }
         if let Err(error) = operations.schedule_reconciliations(every).await {
             tracing::warn!(%error, "reconciliations cannot be begun for the moment");
         }

@@ -125,6 +125,18 @@ pub async fn connected_to(pool: &PgPool, platform: Platform) -> Result<Vec<Conne
     gather(rows)
 }
 
+/// The connections that are switched on and have an access token, of all tenants.
+pub(crate) async fn enabled_connections(pool: &PgPool) -> Result<Vec<(TenantId, ConnectionId)>, sqlx::Error> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select c.tenant_id, c.id from connections c
+         join connection_secrets s on s.tenant_id = c.tenant_id and s.connection_id = c.id and s.name = 'access_token'
+         where c.enabled order by c.tenant_id, c.id",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|(tenant, id)| (TenantId(tenant), ConnectionId(id))).collect())
+}
+
 /// A tenant's connections, by id.
 pub async fn list(pool: &PgPool, window: &Window) -> Result<Page<ConnectionView>, QueryError> {
     let rows = sqlx::query_as(

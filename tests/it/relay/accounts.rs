@@ -103,6 +103,22 @@ async fn tokens_that_end_are_renewed_in_time_by_one_of_two_processes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_sealed_anew_and_the_old_key_is_not_needed_any_more() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, None).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    let new = "new:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=".to_owned();
+    let both = world.with_keys(format!("{new},{}", onhand_tests::process::master_keys())).await;
+    let sealed = both.onhand.operations.reencrypt_secrets(|_, _| {}).await.expect("all of them open");
+    assert!(sealed >= 3, "{sealed}");
+    assert_eq!(both.onhand.operations.reencrypt_secrets(|_, _| {}).await.expect("none is left"), 0);
+
+    let only_new = world.with_keys(new).await;
+    only_new.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_found_to_answer_or_told_what_is_wrong() {
     let world = World::new().await;
     channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;

@@ -58,7 +58,7 @@ update outbox set status = 'done', finished_at = now(), token = null, leased_unt
 enum Taking {
     /// A call for each.
     Single,
-    /// A hundred at a time.
+    /// Twenty-five at a time.
     Batched,
 }
 

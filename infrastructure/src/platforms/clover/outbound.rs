@@ -41,10 +41,21 @@ const ITEMS_MAX: usize = 100;
 /// The longest id that is taken for an item's; Clover's own have thirteen characters.
 const ID_MAX: usize = 32;
 
+/// What was found of items, by id.
+type Found = Result<BTreeMap<String, Value>, CallError>;
+
 /// Has quantities shown, one call an item.
+///
+/// Before, up to a hundred items are looked at in one call: stock is taken for hidden and deleted items too, and the answer
+/// does not say so. What cannot be looked at is set all the same.
 pub(super) async fn set_quantities(api: &Api, asks: &[QuantityAsk]) -> Vec<Outcome<i64>> {
-    let calls: Vec<_> = asks.iter().map(|ask| set_quantity(api, ask)).collect();
-    in_order(calls).await.into_iter().map(outcome).collect()
+    let mut outcomes = Vec::with_capacity(asks.len());
+    for asks in asks.chunks(ITEMS_MAX) {
+        let found = find(api, asks.iter().map(|ask| &ask.handle).collect()).await;
+        let calls: Vec<_> = asks.iter().map(|ask| set_quantity(api, ask, &found)).collect();
+        outcomes.extend(in_order(calls).await.into_iter().map(outcome));
+    }
+    outcomes
 }
 
 /// Has prices shown, one call an item.
@@ -79,8 +90,12 @@ fn item(handle: &Handle) -> Result<&str, CallError> {
 
 /// What is posted replaces the quantity; the answer tells the one that holds now
 /// (docs.clover.com/docs/managing-items-item-groups).
-async fn set_quantity(api: &Api, ask: &QuantityAsk) -> Result<i64, CallError> {
+async fn set_quantity(api: &Api, ask: &QuantityAsk, found: &Found) -> Result<i64, CallError> {
     let id = item(&ask.handle)?;
+    match there(found, id) {
+        Err(error) if !error.is_failure() => return Err(error),
+        _ => {}
+    }
     let body = json!({ "quantity": ask.quantity });
     let stock: Value = post(api, &format!("item_stocks/{id}"), &body).await?;
     if stock["item"]["id"] != id || read::whole(&stock["quantity"]) != Some(ask.quantity) {
@@ -101,6 +116,7 @@ async fn set_price(api: &Api, ask: &PriceAsk) -> Result<Money, CallError> {
     if shown.id().as_str() != id {
         return Err(CallError::failed("Clover's answer shows another item"));
     }
+    still_there(&shown)?;
     if shown.is_priced_at_the_till() {
         return Err(CallError::never("the item is priced at the till, so that no price of it is shown"));
     }
@@ -111,16 +127,32 @@ async fn set_price(api: &Api, ask: &PriceAsk) -> Result<Money, CallError> {
 }
 
 async fn read_some(api: &Api, handles: &[Handle]) -> Vec<Result<Shown, CallError>> {
-    let asked: Vec<_> = handles.iter().map(item).collect();
-    let ids: BTreeSet<_> = asked.iter().flatten().copied().collect();
-    let found = if ids.is_empty() { Ok(BTreeMap::new()) } else { list(api, &ids).await };
+    let found = find(api, handles.iter().collect()).await;
     let currency = api.details().currency;
-    let one = |id: &str| {
-        let items = found.as_ref().map_err(CallError::clone)?;
-        let item = items.get(id).ok_or_else(|| CallError::never("Clover has no such item"))?;
-        shown(item, currency)
-    };
-    asked.into_iter().map(|id| id.and_then(one)).collect()
+    let one = |id: &str| shown(&there(&found, id)?, currency);
+    handles.iter().map(|handle| item(handle).and_then(one)).collect()
+}
+
+/// The items that some handles lead to, as far as they lead to any.
+async fn find(api: &Api, handles: Vec<&Handle>) -> Found {
+    let ids: BTreeSet<&str> = handles.into_iter().filter_map(|handle| item(handle).ok()).collect();
+    if ids.is_empty() { Ok(BTreeMap::new()) } else { list(api, &ids).await }
+}
+
+/// The item of an id, if somebody can buy it.
+fn there(found: &Found, id: &str) -> Result<Item, CallError> {
+    let items = found.as_ref().map_err(CallError::clone)?;
+    let record = items.get(id).ok_or_else(|| CallError::never("Clover has no such item"))?;
+    let item = Item::deserialize(record).map_err(|_| CallError::failed("Clover's item makes no sense"))?;
+    still_there(&item)?;
+    Ok(item)
+}
+
+fn still_there(item: &Item) -> Result<(), CallError> {
+    if item.is_gone() {
+        return Err(CallError::never("the item is hidden or deleted at Clover"));
+    }
+    Ok(())
 }
 
 /// Items by their ids, as they are listed.
@@ -130,14 +162,17 @@ struct List {
 }
 
 /// The items there are of these, by id. A list with others in it says nothing of those that are missing from it.
-async fn list(api: &Api, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, Value>, CallError> {
+async fn list(api: &Api, ids: &BTreeSet<&str>) -> Found {
     let quoted: Vec<_> = ids.iter().map(|id| format!("'{id}'")).collect();
     let filter = read::escaped(&format!("id in ({})", quoted.join(",")));
     let below = format!("items?filter={filter}&expand=itemStock&limit={ITEMS_MAX}");
     let answer = api.read(call(api, Method::GET, &below, None)?).await?;
     if !answer.is_success() {
         // That they are not listed does not mean that they are not there.
-        return Err(CallError::failed(format!("Clover lists no items: {}", refusal(&answer))));
+        return Err(match refusal(&answer) {
+            CallError::Never { why } => CallError::failed(format!("Clover lists no items: {why}")),
+            other => other,
+        });
     }
     let List { elements } = answer.json()?;
     let mut items = BTreeMap::new();
@@ -149,11 +184,7 @@ async fn list(api: &Api, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, Value>
     Ok(items)
 }
 
-fn shown(record: &Value, currency: Currency) -> Result<Shown, CallError> {
-    let item = Item::deserialize(record).map_err(|_| CallError::failed("Clover's item makes no sense"))?;
-    if item.is_gone() {
-        return Err(CallError::never("the item is hidden or deleted at Clover"));
-    }
+fn shown(item: &Item, currency: Currency) -> Result<Shown, CallError> {
     let quantity = item.available().map_err(|wrong| CallError::failed(wrong.to_string()))?;
     Ok(Shown { quantity, price: item.price(currency) })
 }
@@ -172,10 +203,15 @@ fn call(api: &Api, method: Method, below: &str, body: Option<String>) -> Result<
         .ok_or_else(|| CallError::person("the connection has no account; enter the merchant's id"))
 }
 
-/// What Clover has against a call, in its own words. Whoever answers otherwise is not Clover, or it is out of order.
+/// What Clover has against a call, in its own words. Whoever answers otherwise is not Clover, or it is out of order; and
+/// where there is nothing at all, the address is another's.
 fn refusal(answer: &Answer) -> CallError {
     let problem = match answer.json::<Problem>() {
         Ok(problem) => problem,
+        Err(_) if answer.status == StatusCode::NOT_FOUND => {
+            let why = format!("whoever answers {} is not Clover; correct the endpoint", answer.status);
+            return CallError::person(why);
+        }
         Err(error) => return error,
     };
     let message = problem.message.as_deref().map(read::word).unwrap_or_default();
@@ -202,7 +238,7 @@ pub(super) async fn renew(api: &Api, refresh_token: &Secret) -> Result<Renewed, 
     let app = app.ok_or_else(|| CallError::person("the connection has no app; enter the app's id"))?;
     let body = json!({ "client_id": app, "refresh_token": refresh_token.reveal() });
     let answer = api
-        .read(Call {
+        .exchange(Call {
             method: Method::POST,
             target: "/oauth/v2/refresh".to_owned(),
             headers: vec![],

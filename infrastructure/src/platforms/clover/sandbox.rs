@@ -28,7 +28,7 @@ impl Wire for Clover {
                 let token = request.header("authorization").strip_prefix("Bearer ");
                 // A token that is none, and a good one of another merchant, are told in the same way.
                 if token != Some(shop.settings.access_token.as_str()) || *merchant != shop.settings.account {
-                    return problem(401, "401 Unauthorized");
+                    return problem(401, "this token is none that is good here");
                 }
                 merchants(shop, request, method, below)
             }
@@ -39,7 +39,7 @@ impl Wire for Clover {
     /// How long to wait is said where too many calls are under way at the same time, and not where too many came within
     /// a second.
     fn throttled(&self, after: Option<Duration>) -> Reply {
-        let reply = problem(429, "Too Many Requests");
+        let reply = problem(429, "these are too many calls");
         match after {
             Some(after) => {
                 let seconds = after.as_millis().div_ceil(1_000).max(1);
@@ -109,9 +109,9 @@ fn merchants(shop: &mut Shop, request: &Request, method: &str, below: &[&str]) -
         ("POST", ["item_stocks", id]) => set_quantity(shop, id, &request.json()),
         ("GET", ["orders", id]) => match shop.orders.iter().find(|order| order.id == *id) {
             Some(found) => Reply::ok(order(shop, found, request)),
-            None => not_found("Order not found"),
+            None => not_found("there is no such order"),
         },
-        (_, ["items" | "orders" | "item_stocks", ..]) => problem(405, "Method Not Allowed"),
+        (_, ["items" | "orders" | "item_stocks", ..]) => problem(405, "nothing is done like this here"),
         _ => problem(404, "Not Found"),
     }
 }
@@ -131,7 +131,7 @@ fn expands(request: &Request, what: &str) -> bool {
 fn one_item(shop: &Shop, id: &str, shown: impl FnOnce(&Good) -> Value) -> Reply {
     match shop.variant(id) {
         Some(place) => Reply::ok(shown(&shop.goods[place])),
-        None => not_found("Item not found"),
+        None => not_found("there is no such item"),
     }
 }
 
@@ -142,11 +142,11 @@ fn items(shop: &Shop, request: &Request) -> Reply {
         query.get(name).map_or(Some(otherwise), |text| text.parse::<usize>().ok())
     };
     let (Some(limit), Some(offset)) = (number("limit", PAGE), number("offset", 0)) else {
-        return problem(400, "Invalid limit or offset");
+        return problem(400, "limit and offset are whole numbers");
     };
     let named = query.get("filter").map(|filter| named(filter));
     if matches!(named, Some(None)) {
-        return problem(400, "Invalid filter");
+        return problem(400, "no filter is written like this");
     }
     let named = named.flatten();
     let wanted =
@@ -166,20 +166,20 @@ fn named(filter: &str) -> Option<Vec<&str>> {
 
 /// A post changes what it names; of an item that can be its price here.
 fn set_price(shop: &mut Shop, id: &str, body: &Value) -> Reply {
-    let Some(place) = shop.variant(id) else { return not_found("Item not found") };
+    let Some(place) = shop.variant(id) else { return not_found("there is no such item") };
     match body.get("price").map(Value::as_i64) {
         Some(Some(price)) if price >= 0 => shop.set_price(place, price),
         None if body.is_object() => {}
-        _ => return problem(400, "price must be a whole number of cents that is not negative"),
+        _ => return problem(400, "a price is a whole number of cents, and not below zero"),
     }
     Reply::ok(item(&shop.goods[place], false))
 }
 
 /// A quantity replaces the one before. Clover takes less than none, and parts of a unit, which the stand-in has not.
 fn set_quantity(shop: &mut Shop, id: &str, body: &Value) -> Reply {
-    let Some(place) = shop.variant(id) else { return not_found("Item not found") };
+    let Some(place) = shop.variant(id) else { return not_found("there is no such item") };
     let Some(quantity) = body.get("quantity").and_then(Value::as_i64) else {
-        return problem(400, "quantity must be a number");
+        return problem(400, "a quantity is a number");
     };
     shop.set_quantity(place, quantity);
     Reply::ok(stock(&shop.goods[place]))
@@ -268,7 +268,7 @@ fn renewed(shop: &mut Shop, body: &Value) -> Reply {
     let known = given("client_id") == Some(shop.settings.app.as_str())
         && given("refresh_token") == Some(shop.settings.refresh_token.as_str());
     if !known {
-        return problem(401, "401 Unauthorized");
+        return problem(401, "this refresh token is not or no longer good");
     }
     let number = shop.number();
     shop.settings.access_token = format!("token-{number}");

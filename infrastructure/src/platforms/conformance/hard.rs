@@ -278,7 +278,7 @@ fn woocommerce() -> Vec<Answer> {
         { "id": 10, "sku": "", "price": "", "manage_stock": "parent", "stock_quantity": null },
     ]);
     let gone = json!({
-        "code": "woocommerce_rest_product_invalid_id", "message": "Invalid ID.", "data": { "status": 404 },
+        "code": "woocommerce_rest_product_invalid_id", "message": "no such thing", "data": { "status": 404 },
     });
     vec![answer("product", "1", variations), answer("product", "1", gone)]
 }

@@ -86,11 +86,6 @@ fn has_failed<T>(outcome: &Outcome<T>) -> bool {
     matches!(outcome, Outcome::Failed(CallError::Again { counts: true, .. }))
 }
 
-/// It is tried again at a time that is known, and is no failure.
-fn waits<T>(outcome: &Outcome<T>) -> bool {
-    matches!(outcome, Outcome::Failed(CallError::Again { after: Some(_), counts: false, .. }))
-}
-
 /// Prices are set and answered for, or cannot be set there at all.
 fn assert_priced(stand: &Stand, outcomes: &[Outcome<Money>], minor: &[i64]) {
     let platform = stand.platform;

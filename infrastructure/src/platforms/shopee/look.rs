@@ -19,7 +19,7 @@ use super::super::{
     read, signature,
 };
 
-pub(super) use self::items::price;
+pub(super) use self::items::{Stock, is_at, price, yes};
 
 /// Where the API is, unless a connection names another place, such as the one for tests.
 pub(super) const ENDPOINT: &str = "https://partner.shopeemobile.com";

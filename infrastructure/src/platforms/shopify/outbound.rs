@@ -36,7 +36,8 @@ impl<'a> Shop<'a> {
 /// The global id of one of the shop's objects; none for what is no id of that kind, which would spoil a call.
 fn gid(kind: &str, id: &ExternalId) -> Option<String> {
     let prefix = format!("gid://shopify/{kind}/");
-    let number = id.as_str().strip_prefix(&prefix).unwrap_or(id.as_str());
-    let fine = (1..=20).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
-    fine.then(|| format!("{prefix}{number}"))
+    let given = id.as_str().strip_prefix(&prefix).unwrap_or(id.as_str());
+    let number = given.parse::<u64>().ok().filter(|number| *number > 0)?;
+    // What is written in another way, `+7` or `007`, would be another object's id, or two names of one.
+    (number.to_string() == given).then(|| format!("{prefix}{number}"))
 }

@@ -137,7 +137,7 @@ fn catalog(
     read::within(objects.len(), read::FACTS_MAX, "catalogue objects")?;
     let mut facts = Vec::with_capacity(objects.len() + 1);
     for object in objects {
-        facts.extend(object.observed(at, details.currency)?);
+        facts.extend(object.observed(at, details)?);
     }
     if let Some(cursor) = read::filled(answer.cursor) {
         facts.push(next_page(hint, &cursor)?);

@@ -15,6 +15,8 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use axum::http::Method;
 use onhand_domain::values::ExternalId;
 use serde_json::Value;
@@ -62,6 +64,19 @@ fn checked<'i>(id: &'i ExternalId, what: &str) -> Result<&'i str, CallError> {
         return Ok(text);
     }
     Err(CallError::never(format!("{text} is no id of {what}")))
+}
+
+/// Of several asks for one thing only the first goes through, in whichever call it is; what is asked for after it is to be
+/// asked again.
+fn firsts<'i, T>(
+    asks: impl Iterator<Item = Result<(&'i str, T), CallError>>,
+) -> Vec<Result<(&'i str, T), CallError>> {
+    let mut known = BTreeSet::new();
+    let first = |ask: Result<(&'i str, T), CallError>| {
+        let (id, asked) = ask?;
+        if known.insert(id) { Ok((id, asked)) } else { Err(CallError::later()) }
+    };
+    asks.map(first).collect()
 }
 
 /// The location whose stock is kept, without which a count says nothing.

@@ -32,18 +32,18 @@ impl Wire for Square {
             return token(shop, request);
         }
         if request.header("authorization") != format!("Bearer {}", shop.settings.access_token) {
-            let detail = "This request could not be authorized.";
+            let detail = "The bearer token is none that is good here.";
             return errors(401, &[error("AUTHENTICATION_ERROR", "UNAUTHORIZED", detail, None)]);
         }
         if !request.body.is_empty() && !request.json().is_object() {
-            return refused("EXPECTED_JSON_BODY", "Expected a JSON body.", None);
+            return refused("EXPECTED_JSON_BODY", "What was sent is no JSON object.", None);
         }
         route(shop, request)
     }
 
     fn throttled(&self, _after: Option<Duration>) -> Reply {
         // Square does not say how long to wait.
-        let detail = "The request was rate limited, please retry with exponential backoff.";
+        let detail = "So many calls are too many; come back later.";
         errors(429, &[error("RATE_LIMIT_ERROR", "RATE_LIMITED", detail, None)])
     }
 
@@ -69,7 +69,7 @@ fn route(shop: &mut Shop, request: &Request) -> Reply {
         ("GET", ["v2", "webhooks", "subscriptions", id]) => subscriptions::one(shop, id),
         ("PUT", ["v2", "webhooks", "subscriptions", id]) => subscriptions::update(shop, id, &request.json()),
         ("DELETE", ["v2", "webhooks", "subscriptions", id]) => subscriptions::delete(shop, id),
-        _ => missing("Resource not found."),
+        _ => missing("There is nothing at this path."),
     }
 }
 
@@ -78,15 +78,15 @@ fn once(shop: &mut Shop, request: &Request, work: fn(&mut Shop, &Value) -> Reply
     let body = request.json();
     let field = Some("idempotency_key".to_owned());
     let Some(key) = body["idempotency_key"].as_str().filter(|key| !key.is_empty()) else {
-        return refused("MISSING_REQUIRED_PARAMETER", "Field must be set", field);
+        return refused("MISSING_REQUIRED_PARAMETER", "It takes a key.", field);
     };
     if key.chars().count() > KEY_MAX {
-        return refused("VALUE_TOO_LONG", "Field must not be greater than 128 in length", field);
+        return refused("VALUE_TOO_LONG", "The key has more than 128 characters.", field);
     }
     let name = format!("{} {key}", request.path);
     match shop.remembered(&name, &request.body) {
         Remembered::Another => {
-            let detail = "The idempotency key was already used with other content.";
+            let detail = "Other words came under this key before.";
             return refused("IDEMPOTENCY_KEY_REUSED", detail, field);
         }
         Remembered::Same(reply) => return reply,

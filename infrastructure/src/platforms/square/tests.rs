@@ -359,6 +359,30 @@ fn a_product_is_taken_in_with_its_variations() {
 }
 
 #[test]
+fn what_a_variation_costs_is_what_it_costs_at_the_connections_location() {
+    let money = |amount: i64| json!({ "amount": amount, "currency": "EUR" });
+    let variation = json!({ "id": "V1", "item_variation_data": {
+        "pricing_type": "FIXED_PRICING", "price_money": money(100),
+        "location_overrides": [
+            { "location_id": "L1", "pricing_type": "FIXED_PRICING", "price_money": money(200) },
+            { "location_id": "L2", "track_inventory": true },
+            { "location_id": "L3", "pricing_type": "VARIABLE_PRICING" },
+        ],
+    } });
+    let page =
+        json!({ "objects": [{ "type": "ITEM", "id": "I1", "item_data": { "variations": [variation] } }] });
+    for (place, minor) in
+        [(Some("L1"), Some(200)), (Some("L2"), Some(100)), (Some("L3"), None), (None, Some(100))]
+    {
+        let details = ConnectionDetails { platform_location: place.map(id), ..shop() };
+        let hint = catalog("2026-03-01T12:00:00Z");
+        let seen = Square.seen(&hint, page.to_string().as_bytes(), noon(), &details).expect("a page");
+        let [Fact::Product(product)] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!(product.variants[0].price.map(|price| price.minor), minor, "{place:?}");
+    }
+}
+
+#[test]
 fn an_order_is_what_its_state_and_what_is_due_say() {
     let hint = Hint { resource: "order", external: id("O1") };
     let order = |state: &str, due: Value, tenders: Value| {

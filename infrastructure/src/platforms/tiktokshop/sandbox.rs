@@ -25,7 +25,7 @@ impl Wire for TiktokShop {
 
     /// As HTTP 429 where it is to be said how long to wait; otherwise in the body alone, as it also comes.
     fn throttled(&self, after: Option<Duration>) -> Reply {
-        let reply = |status| refused(status, 36_009_002, "Too many requests.");
+        let reply = |status| refused(status, 36_009_002, "these are too many calls");
         match after {
             Some(after) => reply(429).header("retry-after", &(after.as_secs_f64().ceil())),
             None => reply(200),

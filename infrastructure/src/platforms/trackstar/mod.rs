@@ -74,6 +74,10 @@ impl Adapter for Trackstar {
 /// Webhooks cannot be asked for through the API: somebody enters the address in the dashboard. Access tokens do not
 /// end.
 impl Outbound for Trackstar {
+    fn sets_prices(&self) -> bool {
+        false
+    }
+
     fn limits(&self) -> &'static [Limit] {
         &outbound::LIMITS
     }

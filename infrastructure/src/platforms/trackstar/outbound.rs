@@ -2,7 +2,8 @@
 //! they are.
 //!
 //! A warehouse takes no figures, only how many more or fewer. So that a call that is sent again does not move the
-//! stock again, its key is made from the record that it starts from; see [`move_to`].
+//! stock again, its key is made from the record that it starts from; see [`move_to`]. What is answered to a key that is
+//! known already says nothing about now, so then the record is looked at.
 
 mod records;
 #[cfg(test)]
@@ -41,6 +42,9 @@ pub(super) const IDS_MAX: usize = 100;
 /// How long to wait for the first of two calls with one key, which is still under way.
 const RUNNING: Duration = Duration::from_secs(2);
 
+/// How often a write is sent for one ask: a second time where the first has turned out to be known already.
+const WRITES_MAX: usize = 2;
+
 /// The namespace of keys that stand for a move from one state of a record.
 const MOVES: Uuid = Uuid::from_u128(0x5a1f_0d6e_93c4_4b27_8e05_7c21_b9d8_3f46);
 
@@ -75,7 +79,7 @@ async fn set_quantity(api: &Api, ask: &QuantityAsk, key: Uuid) -> Outcome<i64> {
     let done = match Thing::of(&ask.handle) {
         Ok(thing) => match thing.sort {
             Sort::Variant => set_exactly(api, thing, ask.quantity, key).await,
-            Sort::Item => move_to(api, thing, ask, key).await,
+            Sort::Item => move_to(api, thing, ask).await,
             Sort::Composite => Err(CallError::never(
                 "the product is made of several items, or lies under several, and has no stock of its own",
             )),
@@ -87,6 +91,9 @@ async fn set_quantity(api: &Api, ask: &QuantityAsk, key: Uuid) -> Outcome<i64> {
 
 /// Sets what a cart shows of a variant. `exact` is in the vendor's guide to cart orders; the reference names only
 /// the other two.
+///
+/// A key is known already where the process that used it first has died. The figure may have changed since, so it is
+/// looked at, and set once more where it is another one.
 async fn set_exactly(
     api: &Api,
     thing: Thing<'_>,
@@ -95,12 +102,24 @@ async fn set_exactly(
 ) -> Result<Outcome<i64>, CallError> {
     let target = format!("{}/adjust-inventory", thing.target());
     let body = adjustment(api, "exact", quantity.unsigned_abs());
-    let key = Uuid::new_v5(&key, format!("{target}\n{body}").as_bytes());
-    let answer = write(api, target, body, key).await?;
-    Ok(match after(api, thing, &answer, quantity)? {
-        Some(observed) if observed != quantity => Outcome::Stale { observed },
-        _ => Outcome::Shown(quantity),
-    })
+    let mut shown = None;
+    for number in 0..WRITES_MAX {
+        let key = Uuid::new_v5(&key, format!("{target}\n{body}\n{number}").as_bytes());
+        let answer = write(api, target.clone(), body.clone(), key).await?;
+        let replayed = is_replayed(&answer);
+        shown = if replayed { None } else { after(api, thing, &answer, quantity)? };
+        if shown.is_none() {
+            shown = look_at(api, thing).await?.figure(thing.sort, place(api))?;
+        }
+        if !replayed || shown == Some(quantity) {
+            break;
+        }
+    }
+    match shown {
+        Some(shown) if shown == quantity => Ok(Outcome::Shown(shown)),
+        Some(observed) => Ok(Outcome::Stale { observed }),
+        None => Err(CallError::failed("the answer does not say what the cart shows now")),
+    }
 }
 
 /// Moves what a warehouse can fulfil to what is asked.
@@ -111,41 +130,59 @@ async fn set_exactly(
 /// under way or its answer was lost, comes with the same key and is not applied again. Once the first is applied
 /// the record is another one, and the difference is none.
 ///
-/// Only if the key is known and the record shows something else all the same has the stock come back to what it was
-/// within the second that times are told in; then the key is the attempt's.
-async fn move_to(
-    api: &Api,
-    thing: Thing<'_>,
-    ask: &QuantityAsk,
-    key: Uuid,
-) -> Result<Outcome<i64>, CallError> {
+/// Where the key is known the record may be behind what was applied under it, and to send a difference from there would
+/// move the stock twice. Another difference is only sent from a record that is certainly newer; for any other the
+/// next attempt is left to find out.
+async fn move_to(api: &Api, thing: Thing<'_>, ask: &QuantityAsk) -> Result<Outcome<i64>, CallError> {
     let mut record = look_at(api, thing).await?;
     let mut from = counted(api, &record)?;
     if from != ask.quantity && ask.believed.is_some_and(|believed| believed != from) {
         return Ok(Outcome::Stale { observed: from });
     }
-    for namespace in [record.version().map_or(key, |_| MOVES), key] {
+    for _ in 0..WRITES_MAX {
         if from == ask.quantity {
             break;
         }
-        let target = format!("{}/adjust", thing.target());
-        let kind = if ask.quantity > from { "increase" } else { "decrease" };
-        let body = adjustment(api, kind, ask.quantity.abs_diff(from));
-        let words = format!("{target}\n{body}\n{from}\n{}", record.version().unwrap_or_default());
-        let answer = write(api, target, body, Uuid::new_v5(&namespace, words.as_bytes())).await?;
-        if !answer.headers.contains_key("idempotent-replayed") {
-            return moved(after(api, thing, &answer, ask.quantity)?, from, ask.quantity);
+        let answer = move_from(api, thing, &record, (from, ask.quantity)).await?;
+        let replayed = is_replayed(&answer);
+        let told = if replayed { None } else { after(api, thing, &answer, ask.quantity)? };
+        if let Some(now) = told {
+            return moved(now, from, ask.quantity);
         }
-        // What was answered once says nothing about now.
-        record = look_at(api, thing).await?;
-        from = counted(api, &record)?;
+        let seen = look_at(api, thing).await?;
+        let now = counted(api, &seen)?;
+        if now != ask.quantity && !seen.is_newer_than(&record) {
+            return Err(CallError::failed("the record is behind"));
+        }
+        if !replayed {
+            return moved(now, from, ask.quantity);
+        }
+        (record, from) = (seen, now);
     }
     Ok(if from == ask.quantity { Outcome::Shown(from) } else { Outcome::Stale { observed: from } })
 }
 
+/// Sends the difference between what a record says and what is wanted, under the key that stands for it.
+async fn move_from(
+    api: &Api,
+    thing: Thing<'_>,
+    record: &Record,
+    (from, wanted): (i64, i64),
+) -> Result<Answer, CallError> {
+    let target = format!("{}/adjust", thing.target());
+    let kind = if wanted > from { "increase" } else { "decrease" };
+    let body = adjustment(api, kind, wanted.abs_diff(from));
+    let words = format!("{target}\n{body}\n{from}\n{}", record.version().unwrap_or_default());
+    write(api, target, body, Uuid::new_v5(&MOVES, words.as_bytes())).await
+}
+
+/// Whether an answer was given before, to the call that came first with its key.
+fn is_replayed(answer: &Answer) -> bool {
+    answer.headers.contains_key("idempotent-replayed")
+}
+
 /// What has become of a figure that was to be moved.
-fn moved(now: Option<i64>, from: i64, wanted: i64) -> Result<Outcome<i64>, CallError> {
-    let now = now.ok_or_else(|| CallError::failed("the answer does not say what the warehouse has now"))?;
+fn moved(now: i64, from: i64, wanted: i64) -> Result<Outcome<i64>, CallError> {
     if now == wanted {
         return Ok(Outcome::Shown(now));
     }

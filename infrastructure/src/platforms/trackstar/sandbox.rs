@@ -28,21 +28,21 @@ pub(in super::super) struct Trackstar;
 impl Wire for Trackstar {
     fn answer(&self, shop: &mut Shop, request: &Request) -> Reply {
         if request.header("x-trackstar-api-key") != shop.settings.app_secret {
-            return refused(401, "Invalid API key");
+            return refused(401, "Nobody has this API key");
         }
         if request.header("x-trackstar-access-token") != shop.settings.access_token {
-            return refused(401, "Invalid access token");
+            return refused(401, "No connection has this access token");
         }
         let steps = request.steps();
         let get = request.method == Method::GET;
         match steps.as_slice() {
             [api, resource] if get => match Shelf::of(api, resource) {
                 Some(shelf) => page(shop, shelf, request),
-                None => refused(404, "Not found"),
+                None => nothing(),
             },
             [api, resource, id] if get => match Shelf::of(api, resource).and_then(|it| it.record(shop, id)) {
                 Some(record) => Reply::ok(json!({ "data": record })),
-                None => refused(404, "Not found"),
+                None => nothing(),
             },
             ["cart", "products", id, "adjust-inventory"] if request.method == Method::PUT => {
                 adjust::answer(shop, request, Shelf::Cart, id)
@@ -50,12 +50,12 @@ impl Wire for Trackstar {
             ["wms", "inventory", id, "adjust"] if request.method == Method::PUT => {
                 adjust::answer(shop, request, Shelf::Inventory, id)
             }
-            _ => refused(404, "Not found"),
+            _ => nothing(),
         }
     }
 
     fn throttled(&self, after: Option<Duration>) -> Reply {
-        let reply = refused(429, "Too many requests")
+        let reply = refused(429, "More came at once than is let in")
             .header("x-ratelimit-limit", &10)
             .header("x-ratelimit-remaining", &0);
         match after {
@@ -79,21 +79,26 @@ impl Wire for Trackstar {
 fn page(shop: &Shop, shelf: Shelf, request: &Request) -> Reply {
     let query = request.query();
     if let Some(name) = query.keys().find(|name| !["ids[in]", "limit"].contains(&name.as_str())) {
-        return refused(422, &format!("query: {name}: Unknown field."));
+        return refused(422, &format!("query: {name}: nothing is filtered by this"));
     }
     let limit = query.get("limit").map_or(Some(PAGE_MAX), |limit| limit.parse().ok());
     let Some(limit) = limit.filter(|limit| (1..=PAGE_MAX).contains(limit)) else {
-        return refused(422, "query: limit: Must be between 1 and 1000.");
+        return refused(422, "query: limit: a page has 1 to 1000 records");
     };
     let records: Vec<Value> = match query.get("ids[in]") {
         None => shelf.all(shop),
         Some(ids) if ids.split(',').count() > FILTERED_MAX => {
-            return refused(422, "query: ids: At most 100 values are allowed.");
+            return refused(422, "query: ids: a filter takes 100 values");
         }
         Some(ids) => ids.split(',').filter_map(|id| shelf.record(shop, id)).collect(),
     };
     let (count, records) = (records.len(), records.into_iter().take(limit).collect::<Vec<_>>());
     Reply::ok(json!({ "data": records, "next_token": null, "total_count": count }))
+}
+
+/// There is nothing at an address, or no record of an id.
+fn nothing() -> Reply {
+    refused(404, "Nothing is here")
 }
 
 /// A refusal of Trackstar's own.

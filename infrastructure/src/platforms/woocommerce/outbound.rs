@@ -15,7 +15,7 @@ use onhand_domain::values::Money;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use self::batch::Place;
+use self::batch::{Place, READS_MAX, UPDATES_MAX};
 use super::{
     super::{
         adapter::Call,
@@ -34,7 +34,7 @@ pub(super) async fn set_quantities(api: &Api, asks: &[QuantityAsk]) -> Vec<Outco
     let places = asks.iter().map(|ask| Place::of(&ask.handle)).collect();
     let counted = |ask: &QuantityAsk| json!({ "manage_stock": true, "stock_quantity": ask.quantity });
     let fields: Vec<Value> = asks.iter().map(counted).collect();
-    let listings = batch::each(places, |batch| batch.update(api, &fields)).await;
+    let listings = batch::each(places, UPDATES_MAX, |batch| batch.update(api, &fields)).await;
     let shown = asks.iter().zip(listings);
     shown.map(|(ask, listing)| outcome(listing.and_then(|it| it.counts(ask.quantity)))).collect()
 }
@@ -44,7 +44,7 @@ pub(super) async fn set_prices(api: &Api, asks: &[PriceAsk]) -> Vec<Outcome<Mone
     let places = asks.iter().map(|ask| priced(api, ask)).collect();
     let cost = |ask: &PriceAsk| json!({ "regular_price": ask.price.to_decimal() });
     let fields: Vec<Value> = asks.iter().map(cost).collect();
-    let listings = batch::each(places, |batch| batch.update(api, &fields)).await;
+    let listings = batch::each(places, UPDATES_MAX, |batch| batch.update(api, &fields)).await;
     let shown = asks.iter().zip(listings);
     shown.map(|(ask, listing)| outcome(listing.and_then(|it| it.costs(ask.price)))).collect()
 }
@@ -54,7 +54,7 @@ pub(super) async fn set_prices(api: &Api, asks: &[PriceAsk]) -> Vec<Outcome<Mone
 /// The shop writes no currency beside a price; all its products are in one, which is the connection's.
 pub(super) async fn read(api: &Api, handles: &[Handle]) -> Vec<Result<Shown, CallError>> {
     let places = handles.iter().map(Place::of).collect();
-    let listings = batch::each(places, |batch| batch.read(api)).await;
+    let listings = batch::each(places, READS_MAX, |batch| batch.read(api)).await;
     let currency = api.details().currency;
     listings.into_iter().map(|listing| listing.map(|it| it.shown(currency))).collect()
 }

@@ -21,6 +21,8 @@ use super::super::sandbox::{Good, Happened, Parcel, Reply, Request, Shop, Wire};
 const PAGE_MAX: usize = 100;
 /// Objects on a page, where nobody says how many.
 const PAGE_USUAL: usize = 10;
+/// What is said of an id that nothing has.
+const NO_SUCH_ID: &str = "Nothing has this id";
 
 /// A shop that speaks as `WooCommerce` does.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Wire for Woocommerce {
 
     /// The platform's core has no limits; this is how hosts and their plugins word theirs.
     fn throttled(&self, after: Option<Duration>) -> Reply {
-        let reply = error(429, "rest_too_many_requests", "Too many requests.");
+        let reply = error(429, "rest_too_many_requests", "Come back a little later");
         match after {
             Some(after) => {
                 let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
@@ -85,14 +87,14 @@ fn refused(shop: &Shop, request: &Request) -> Option<Reply> {
     let keys = &shop.settings.access_token;
     let (true_key, true_secret) = keys.split_once(':').unwrap_or((keys, ""));
     if key != true_key {
-        return Some(error(401, "woocommerce_rest_cannot_view", "Sorry, you cannot list resources."));
+        return Some(error(401, "woocommerce_rest_cannot_view", "Who asks is not known here"));
     }
     let wrong = secret != true_secret;
-    wrong.then(|| error(401, "woocommerce_rest_authentication_error", "Consumer secret is invalid."))
+    wrong.then(|| error(401, "woocommerce_rest_authentication_error", "This key has another secret"))
 }
 
 fn no_route() -> Reply {
-    error(404, "rest_no_route", "No route was found matching the URL and request method.")
+    error(404, "rest_no_route", "Nothing is served at this address")
 }
 
 /// An error of a whole call.
@@ -110,7 +112,7 @@ fn paged<T>(all: &[T], query: &BTreeMap<String, String>, object: impl Fn(&T) -> 
     let page = number_in(query, "page", 1, usize::MAX);
     let size = number_in(query, "per_page", PAGE_USUAL, PAGE_MAX);
     let (Some(page), Some(size)) = (page, size) else {
-        return error(400, "rest_invalid_param", "Invalid parameter(s): page, per_page");
+        return error(400, "rest_invalid_param", "There is no page of this number or size");
     };
     let fields: Vec<&str> = query.get("_fields").map(|names| names.split(',').collect()).unwrap_or_default();
     let shown = all.iter().skip((page - 1).saturating_mul(size)).take(size);

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use axum::Router;
+use axum::{Router, routing};
 use onhand_domain::{
     connection::{ConnectionDetails, Platform},
     values::{ConnectionId, ExternalId, LocationCode, Market},
@@ -91,7 +91,17 @@ impl Place {
 /// An API that answers everything with the same words.
 async fn parrot(status: u16, words: &'static str) -> Api {
     let status = StatusCode::from_u16(status).expect("a status");
-    let routes = Router::new().fallback(move || async move { (status, words) });
+    speaking(Router::new().fallback(move || async move { (status, words) })).await
+}
+
+/// An API that lists these items, and answers everything else with the same words.
+async fn listing(items: &'static str, words: &'static str) -> Api {
+    let list = routing::get(move || async move { format!("{{\"elements\":[{items}]}}") });
+    let routes = Router::new().route("/v3/merchants/{merchant}/items", list);
+    speaking(routes.fallback(move || async move { words })).await
+}
+
+async fn speaking(routes: Router) -> Api {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -144,7 +154,7 @@ async fn quantities_and_prices_are_set_item_by_item_and_read_back_in_one_call() 
     let read = Clover.read(&api, &[place.at(2), place.at(0)]).await;
     let shown = |quantity, minor| Shown { quantity: Some(quantity), price: Money::new(minor, usd()).ok() };
     assert_eq!(read, [Ok(shown(0, 12_000)), Ok(shown(9, 12_999))]);
-    assert_eq!(place.stand.calls().made, 5);
+    assert_eq!(place.stand.calls().made, 4 + 2, "items are looked at before their quantities are set");
 }
 
 #[tokio::test]
@@ -171,7 +181,7 @@ async fn an_item_that_is_not_there_or_could_never_be_spoils_nothing_for_the_othe
     let outcomes = Clover.set_prices(&api, &prices, KEY).await;
     assert!(outcomes[..4].iter().all(never), "{outcomes:?}");
     assert_eq!(outcomes[4], Outcome::Shown(prices[4].price));
-    assert_eq!(place.stand.calls().made, 4, "what could never be there is not asked for");
+    assert_eq!(place.stand.calls().made, 4, "what could never be there is neither looked at nor set");
     let read = Clover.read(&api, &asks).await;
     assert!(read[..4].iter().all(|read| matches!(read, Err(CallError::Never { .. }))), "{read:?}");
     assert_eq!(read[4], Ok(Shown { quantity: Some(7), price: Some(prices[4].price) }));
@@ -196,13 +206,23 @@ async fn more_than_a_hundred_items_are_read_in_several_calls_and_in_order() {
 #[tokio::test]
 async fn a_failed_call_is_the_outcome_of_its_own_item_alone() {
     let place = open().await;
-    let asks: Vec<_> = (0..3).map(|at| quantity(place.at(at), 8)).collect();
+    let asks: Vec<_> = (0..3).map(|at| price(place.at(at), 800)).collect();
+    place.stand.faults().fail_next(1, 500);
+    let outcomes = Clover.set_prices(&place.api(), &asks, KEY).await;
+    assert_eq!(outcomes.iter().filter(|outcome| failed(outcome)).count(), 1, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Shown(asks[0].price)).count(), 2);
+    let unchanged: Vec<_> = place.shows().iter().map(|(_, price)| *price == 12_000).collect();
+    assert_eq!(unchanged, outcomes.iter().map(failed).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_set_all_the_same() {
+    let place = open().await;
+    let asks = [quantity(place.at(0), 8), quantity(place.at(1), 7)];
     place.stand.faults().fail_next(1, 500);
     let outcomes = Clover.set_quantities(&place.api(), &asks, KEY).await;
-    assert_eq!(outcomes.iter().filter(|outcome| failed(outcome)).count(), 1, "{outcomes:?}");
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Shown(8)).count(), 2);
-    let unchanged: Vec<_> = place.shows().iter().map(|(quantity, _)| *quantity == 5).collect();
-    assert_eq!(unchanged, outcomes.iter().map(failed).collect::<Vec<_>>());
+    assert_eq!(outcomes, [Outcome::Shown(8), Outcome::Shown(7)]);
+    assert_eq!((place.stand.calls().made, place.shows()[0].0), (3, 8));
 }
 
 #[tokio::test]
@@ -213,7 +233,7 @@ async fn being_asked_to_wait_is_no_failure() {
         place.stand.faults().no_retry_after(silent);
         place.stand.faults().throttle_next(1, true);
         let outcomes = Clover.set_quantities(&place.api(), &asks, KEY).await;
-        let second = Some(Duration::from_secs(1));
+        let second = (!silent).then_some(Duration::from_secs(1));
         let [Outcome::Failed(CallError::Again { after, counts: false, .. })] = &outcomes[..] else {
             panic!("{outcomes:?}")
         };
@@ -273,9 +293,9 @@ async fn an_answer_that_does_not_show_what_was_set_is_no_success() {
 async fn a_refusal_is_for_good_if_clover_explains_it() {
     let asks = [quantity(handle("A1"), 8)];
     for (status, words, good) in [
-        (400, "{\"message\":\"quantity is wrong\"}", true),
-        (404, "{\"message\":\"invalid ID\"}", true),
-        (404, "<html>no such page</html>", false),
+        (400, "{\"message\":\"not so many\"}", true),
+        (404, "{\"message\":\"no item\"}", true),
+        (400, "<html>what?</html>", false),
         (409, "{\"message\":\"in use\"}", false),
     ] {
         let api = parrot(status, words).await;
@@ -283,6 +303,35 @@ async fn a_refusal_is_for_good_if_clover_explains_it() {
         assert_eq!((outcomes.iter().all(never), outcomes.iter().all(failed)), (good, !good), "{words}");
         let read = Clover.read(&api, &[handle("A1")]).await;
         assert!(read[0].as_ref().is_err_and(CallError::is_failure), "a list that is refused shows nothing");
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_and_nobody_speaks_as_clover_does_the_endpoint_is_wrong() {
+    for words in ["", "<html>no such page</html>"] {
+        let api = parrot(404, words).await;
+        let outcomes = Clover.set_quantities(&api, &[quantity(handle("A1"), 8)], KEY).await;
+        assert!(outcomes.iter().all(for_a_person), "{words}: {outcomes:?}");
+        let outcomes = Clover.set_prices(&api, &[price(handle("A1"), 800)], KEY).await;
+        let [Outcome::Failed(CallError::NeedsPerson { why })] = &outcomes[..] else { panic!("{outcomes:?}") };
+        assert!(why.contains("endpoint"), "{words}: {why}");
+        let read = Clover.read(&api, &[handle("A1")]).await;
+        assert!(matches!(read[..], [Err(CallError::NeedsPerson { .. })]), "{words}: {read:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_hidden_or_deleted_is_told_nothing() {
+    for mark in ["hidden", "deleted"] {
+        let gone: &str = format!("{{\"id\":\"A1\",\"price\":800,\"{mark}\":true}}").leak();
+        let set = "{\"item\":{\"id\":\"A1\"},\"quantity\":8}";
+        let asks = [quantity(handle("A1"), 8)];
+        let outcomes = Clover.set_quantities(&listing(gone, set).await, &asks, KEY).await;
+        assert!(outcomes.iter().all(never), "{mark}: {outcomes:?}");
+        let there = listing("{\"id\":\"A1\",\"hidden\":false}", set).await;
+        assert_eq!(Clover.set_quantities(&there, &asks, KEY).await, [Outcome::Shown(8)]);
+        let outcomes = Clover.set_prices(&parrot(200, gone).await, &[price(handle("A1"), 800)], KEY).await;
+        assert!(outcomes.iter().all(never), "{mark}: {outcomes:?}");
     }
 }
 

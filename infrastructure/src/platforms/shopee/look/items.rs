@@ -42,7 +42,7 @@ struct Item {
 
 /// How many there are of an item without models, or of a model.
 #[derive(Deserialize)]
-pub(super) struct Stock {
+pub(in super::super) struct Stock {
     summary_info: Option<Summary>,
     /// The stock that the seller sets, by place; that in Shopee's own warehouses is apart.
     seller_stock: Option<Vec<Place>>,
@@ -55,6 +55,7 @@ struct Summary {
 
 #[derive(Deserialize)]
 struct Place {
+    location_id: Option<Value>,
     stock: Value,
     if_saleable: Option<Value>,
 }
@@ -117,7 +118,7 @@ impl Stock {
         inventory: &ExternalId,
         at: DateTime<Utc>,
     ) -> Result<Option<Fact>, Undecodable> {
-        let available = stock.map(Self::available).transpose()?.flatten();
+        let available = stock.map(|stock| stock.available(None)).transpose()?.flatten();
         Ok(available.map(|available| Fact::StockObserved {
             inventory: inventory.clone(),
             platform_location: None,
@@ -126,18 +127,24 @@ impl Stock {
         }))
     }
 
-    /// The sum of what the seller has for sale; or Shopee's own sum, where the stock is in its warehouses.
-    fn available(&self) -> Result<Option<i64>, Undecodable> {
+    /// The sum of what the seller has for sale at a location, or anywhere; or Shopee's own sum, where the stock is in its
+    /// warehouses. None where it is not said.
+    pub(in super::super) fn available(
+        &self,
+        location: Option<&ExternalId>,
+    ) -> Result<Option<i64>, Undecodable> {
         let places = self.seller_stock.as_deref().unwrap_or_default();
         if places.is_empty() {
             let summary = self.summary_info.as_ref();
             return summary.and_then(|summary| summary.total_available_stock.as_ref()).map(units).transpose();
         }
-        let mut sum = 0_i64;
-        for place in places.iter().filter(|place| place.if_saleable.as_ref().is_none_or(yes)) {
-            sum = sum.saturating_add(units(&place.stock)?);
+        let mut sum = None;
+        for place in places.iter().filter(|place| is_at(place.location_id.as_ref(), location)) {
+            let for_sale = place.if_saleable.as_ref().is_none_or(yes);
+            let stock = if for_sale { units(&place.stock)? } else { 0 };
+            sum = Some(sum.unwrap_or(0_i64).saturating_add(stock));
         }
-        Ok(Some(sum))
+        Ok(sum)
     }
 }
 
@@ -162,7 +169,15 @@ fn vendor(brand: &Value) -> Option<String> {
     (!name.is_empty() && name != "NoBrand").then(|| read::word(name))
 }
 
+/// Whether a place that is named like this is a location; one that is not named is any, and any place will do for none.
+pub(in super::super) fn is_at(named: Option<&Value>, location: Option<&ExternalId>) -> bool {
+    match (location, named.and_then(Value::as_str)) {
+        (Some(location), Some(named)) if !named.is_empty() => named == location.as_str(),
+        _ => true,
+    }
+}
+
 /// A truth, as a truth value or as a text.
-fn yes(value: &Value) -> bool {
+pub(in super::super) fn yes(value: &Value) -> bool {
     matches!(value, Value::Bool(true)) || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }

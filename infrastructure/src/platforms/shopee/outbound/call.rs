@@ -30,6 +30,7 @@ const DAY_SECONDS: i64 = 86_400;
 const TOKEN: &str = "renew the access token, or have the shop authorise the app again";
 const APP: &str = "correct the partner id and the app secret";
 const SHOP: &str = "look after the shop and the app with Shopee";
+const LOCATION: &str = "correct the connection's platform location";
 
 /// Errors that nothing but a person can end, and what is to be done about them.
 const PERSON: &[(&str, &str)] = &[
@@ -70,7 +71,8 @@ const ABOUT: &[(&str, &str)] = &[
     ("no sign ", APP),
     ("timestamp", "set the clock right"),
     ("shop_id is", "correct the connection's account, which is the shop id"),
-    ("location", "correct the connection's platform location"),
+    ("location id", LOCATION),
+    ("location_id", LOCATION),
     ("callback", "see to it that the address of the webhooks can be reached"),
     ("call back", "see to it that the address of the webhooks can be reached"),
     ("holiday mode", SHOP),
@@ -87,6 +89,13 @@ const FAILED: &[&str] = &[
     "error_timeout",
     "error_unknown",
 ];
+
+/// What is said under the names of other errors of a value that cannot be: units set aside for a promotion, and stock in
+/// Shopee's own warehouses.
+const NEVER: &[&str] = &["reserved stock", "reserve stock", "equal to 0"];
+
+/// What is said of trouble that passes.
+const PASSES: &[&str] = &["system error", "try later", "try again"];
 
 /// A refusal of a whole call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +193,7 @@ pub(super) fn understood(api: &Api, answer: &Answer) -> Result<Said, CallError> 
 }
 
 /// What an error asks for. Its name may have that of a part of the API before it: `product.error_param`.
-pub(super) fn meaning(error: &str, message: &str, now: DateTime<Utc>) -> CallError {
+fn meaning(error: &str, message: &str, now: DateTime<Utc>) -> CallError {
     let why = format!("Shopee answers {}: {}", read::word(error), read::word(message));
     let name = error.rsplit('.').next().unwrap_or(error);
     let message = message.to_ascii_lowercase();
@@ -194,13 +203,24 @@ pub(super) fn meaning(error: &str, message: &str, now: DateTime<Utc>) -> CallErr
     match (name, person) {
         ("error_rate_limit", _) => CallError::wait(PAUSE, why),
         ("error_limit", _) => CallError::wait(until_midnight(now), why),
-        // Told under the names of other errors: units set aside for a promotion, and stock in Shopee's own warehouses.
-        _ if says(&["reserved stock", "reserve stock", "equal to 0"]) => CallError::never(why),
+        _ if says(NEVER) => CallError::never(why),
         _ if says(&["system error"]) => CallError::failed(why),
         (_, Some((_, advice))) => CallError::person(format!("{advice}; {why}")),
-        _ if FAILED.contains(&name) || says(&["try later", "try again"]) => CallError::failed(why),
+        _ if FAILED.contains(&name) || says(PASSES) => CallError::failed(why),
         _ => CallError::never(why),
     }
+}
+
+/// What the reason asks for that is given for one model. It stops nobody but that model, so that no person is called for;
+/// holidays pass.
+pub(super) fn reason(reason: &str) -> CallError {
+    let why = format!("Shopee refuses it: {}", read::word(reason));
+    let reason = reason.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(*word));
+    if !says(NEVER) && (says(PASSES) || says(&["holiday mode"])) {
+        return CallError::failed(why);
+    }
+    CallError::never(why)
 }
 
 /// How long the daily quota is still used up.
@@ -225,37 +245,55 @@ mod tests {
     fn errors_say_what_is_to_be_done() {
         let now = read::time("2026-03-01T15:00:00Z").expect("a time");
         let says = |error: &str, message: &str| meaning(error, message, now);
-        let waits = |error: &str| match says(error, "too many") {
+        let waits = |error: &str| match says(error, "enough for now") {
             CallError::Again { after, counts: false, .. } => after,
             other => panic!("{other:?}"),
         };
         assert!(waits("error_rate_limit").is_some_and(|after| after <= Duration::from_mins(1)));
         assert_eq!(waits("common.error_limit"), Some(Duration::from_hours(1)), "until midnight in UTC+8");
         for (error, message) in [
-            ("error_auth", "Invalid access_token."),
-            ("common.error_sign", "Wrong sign."),
-            ("invalid_acceess_token", "have a check"),
-            ("error_param", "There is no access_token in query."),
-            ("error_param", "Timestamp is expired."),
-            ("error_busi", "multi warehouse, input location id"),
-            ("shop_banned", "suspended"),
+            ("error_auth", "whoever this is"),
+            ("common.error_sign", "signed by somebody else"),
+            ("invalid_acceess_token", "not this one"),
+            ("error_param", "an access_token belongs to it"),
+            ("error_param", "that timestamp is of another day"),
+            ("error_busi", "which location id?"),
+            ("error_busi", "the location_id leads nowhere"),
+            ("shop_banned", "closed"),
         ] {
             assert!(matches!(says(error, message), CallError::NeedsPerson { .. }), "{error} {message}");
         }
         for (error, message) in [
-            ("error_server", "Something wrong."),
-            ("product.error_inner", "responding slowly"),
-            ("error_auth", "System error, come back"),
-            ("error_new", "Please try later."),
+            ("error_server", "a bad day"),
+            ("product.error_inner", "a slow day"),
+            ("error_auth", "a System Error over here"),
+            ("error_new", "one may try later"),
         ] {
             assert!(says(error, message).is_failure(), "{error} {message}");
         }
         for (error, message) in [
-            ("product.error_item_not_found", "Product not found"),
-            ("error_auth", "Stock has to exceed reserved stock."),
+            ("product.error_item_not_found", "gone"),
+            ("error_auth", "less than the reserved stock"),
+            ("error_busi", "beyond the allocation of this sale"),
             ("error_new", "something else"),
         ] {
             assert!(matches!(says(error, message), CallError::Never { .. }), "{error} {message}");
+        }
+    }
+
+    #[test]
+    fn a_reason_for_one_model_calls_for_no_person() {
+        for words in ["one may try again", "a system error", "the shop is in holiday mode"] {
+            assert!(reason(words).is_failure(), "{words}");
+        }
+        for words in [
+            "",
+            "another location_id, or try later below the reserved stock",
+            "no access_token for this one",
+            "the location id is another's",
+            "too dear",
+        ] {
+            assert!(matches!(reason(words), CallError::Never { .. }), "{words}");
         }
     }
 }

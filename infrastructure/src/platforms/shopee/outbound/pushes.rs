@@ -3,6 +3,7 @@
 //! That is a setting of our app: one address for all of its shops, and for each kind of push whether it is sent. So a
 //! subscription here is a kind of push that is on.
 
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,6 +20,9 @@ use super::{
 
 const SHOWN: &str = "/api/v2/push/get_app_push_config";
 const SET: &str = "/api/v2/push/set_app_push_config";
+
+/// What the addresses of all our connections to Shopee have in common; the connection's id follows.
+const OURS: &str = "/webhook/shopee/";
 
 /// The pushes that say something of use: orders, banned items, reserved stock.
 pub(super) const WANTED: [i64; 3] = [3, 6, 8];
@@ -61,6 +65,12 @@ impl Config {
         })
     }
 
+    /// Where pushes are to be sent, so that they come to an address of ours: to another one of ours, if they are sent there
+    /// already. There is one address for all shops of the app, and whose push it is is told from what it says.
+    fn best<'a>(&'a self, address: &'a str) -> &'a str {
+        if !self.on().is_empty() && is_beside(self.address(), address) { self.address() } else { address }
+    }
+
     /// Those of some kinds that are not sent there yet.
     fn missing(&self, wanted: &[i64], address: &str) -> Vec<i64> {
         let on = if self.address() == address { self.on() } else { vec![] };
@@ -68,10 +78,18 @@ impl Config {
     }
 }
 
+/// Whether an address is one of ours like another.
+fn is_beside(theirs: &str, ours: &str) -> bool {
+    let (Ok(theirs), Ok(ours)) = (Url::parse(theirs), Url::parse(ours)) else { return false };
+    let before = |url: &Url| url.path().split_once(OURS).map(|(before, _)| before.to_owned());
+    theirs.origin() == ours.origin() && before(&ours).is_some() && before(&theirs) == before(&ours)
+}
+
 /// Asks for the pushes this project has a use for. An address that is told something already is not taken from whoever
 /// entered it: the pushes of all shops of the app come there, and each of its connections takes in its own.
 pub(in super::super) async fn subscribe(api: &Api, address: &str) -> Result<(), CallError> {
     let config = config(api).await?;
+    let address = config.best(address);
     if let Some(why) = config.hinders(address) {
         return Err(CallError::person(why));
     }
@@ -106,7 +124,8 @@ pub(in super::super) async fn subscriptions(api: &Api) -> Result<Vec<Subscriptio
     Ok(config.on().into_iter().map(one).collect())
 }
 
-/// Ends a kind of push, for all shops of the app.
+/// Ends a kind of push, for all shops of the app; unless they are sent to another address than the subscription's by now,
+/// which is somebody else's.
 pub(in super::super) async fn unsubscribe(api: &Api, subscription: &Subscription) -> Result<(), CallError> {
     let config = config(api).await?;
     let code = config.on().into_iter().find(|code| code.to_string() == subscription.id);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 use onhand_domain::values::{Currency, ExternalId, Money};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -92,7 +93,7 @@ fn of_item(api: &Api, item: &Value) -> Result<BTreeMap<i64, Shown>, CallError> {
     if !matches!(status, "NORMAL" | "UNLIST") {
         return Err(CallError::never(format!("nobody can buy the item: it is {} there", word(status))));
     }
-    if item.get("has_model").is_some_and(is_true) {
+    if item.get("has_model").is_some_and(look::yes) {
         return Err(CallError::never("the item has models, each of which is a variant of its own"));
     }
     Ok(BTreeMap::from([(0, of_thing(api, item))]))
@@ -129,27 +130,8 @@ fn price(thing: &Value, currency: Currency) -> Option<Money> {
     look::price(thing.get("price_info"), currency)
 }
 
-/// What the seller has for sale at the location, or anywhere if it is not told; Shopee's own sum where the seller keeps
-/// nothing. None where it is not said.
+/// What the seller has for sale at the location, or anywhere if it is not told. None where it is not said.
 fn quantity(thing: &Value, location: Option<&ExternalId>) -> Option<i64> {
-    let stock = thing.get("stock_info_v2")?;
-    let places = stock.get("seller_stock").and_then(Value::as_array);
-    let Some(places) = places.filter(|places| !places.is_empty()) else {
-        return whole(stock.get("summary_info")?.get("total_available_stock")?);
-    };
-    let here = |place: &&Value| match (location, place.get("location_id").and_then(Value::as_str)) {
-        (Some(location), Some(at)) if !at.is_empty() => at == location.as_str(),
-        _ => true,
-    };
-    let here: Vec<&Value> = places.iter().filter(here).collect();
-    if here.is_empty() {
-        return None;
-    }
-    let for_sale = here.into_iter().filter(|place| place.get("if_saleable").is_none_or(is_true));
-    for_sale.map(|place| whole(place.get("stock")?)).try_fold(0_i64, |sum, stock| sum.checked_add(stock?))
-}
-
-/// A truth, as a truth value or as a text.
-fn is_true(value: &Value) -> bool {
-    value.as_bool().unwrap_or_else(|| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")))
+    let stock = look::Stock::deserialize(thing.get("stock_info_v2")?).ok()?;
+    stock.available(location).ok().flatten()
 }

@@ -31,7 +31,7 @@ pub(in super::super) async fn renew(api: &Api, refresh: &Secret) -> Result<Renew
     let partner = number(details.app.as_deref(), "partner id; enter it as the connection's app")?;
     let shop = number(details.account.as_deref(), "shop id; enter it as the connection's account")?;
     let body = json!({ "refresh_token": refresh.reveal(), "partner_id": partner, "shop_id": shop });
-    let answer = api.read(of_app(api, PATH, Some(&body))?).await?;
+    let answer = api.exchange(of_app(api, PATH, Some(&body))?).await?;
     if let Some(refusal) = understood(api, &answer)?.refusal {
         return Err(refusal.error);
     }

@@ -21,7 +21,7 @@ use super::{
         super::{
             outbound::{
                 Account, Answer, Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Shown,
-                http_client,
+                Subscription, http_client,
             },
             sandbox::{Good, Sandbox, Settings},
         },
@@ -348,6 +348,29 @@ async fn a_second_subscription_is_as_good_as_the_first() {
     }
     assert_eq!(Shopee.subscriptions(&api).await, Ok(vec![]));
     assert_eq!(Shopee.subscribe(&api, "https://other.example/", None).await, Ok(None));
+}
+
+#[tokio::test]
+async fn pushes_that_come_in_at_another_connection_of_ours_are_as_good() {
+    let place = open().await;
+    let api = place.api();
+    place.stand.subscribe("3", ADDRESS);
+    let beside = "https://quay.example/webhook/shopee/8";
+    assert_eq!(Shopee.subscribe(&api, beside, None).await, Ok(None));
+    let known = Shopee.subscriptions(&api).await.expect("an answer");
+    assert!(known.len() > 1 && known.iter().all(|it| it.address == ADDRESS), "completed there: {known:?}");
+    let of_the_other = Subscription { address: beside.to_owned(), ..known[0].clone() };
+    assert_eq!(Shopee.unsubscribe(&api, &of_the_other).await, Ok(()));
+    assert_eq!(Shopee.subscriptions(&api).await.as_ref(), Ok(&known), "they are not its to end");
+    for strange in [
+        "http://quay.example/webhook/shopee/8",
+        "https://quay.example:444/webhook/shopee/8",
+        "https://quay.example/webhook/8",
+        "https://mole.example/webhook/shopee/8",
+    ] {
+        let refused = Shopee.subscribe(&api, strange, None).await;
+        assert!(matches!(refused, Err(CallError::NeedsPerson { .. })), "{strange}: {refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -8,29 +8,32 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt};
-use onhand_domain::values::Money;
+use onhand_domain::values::{ExternalId, Money};
 use serde::Deserialize;
 use serde_json::{Number, Value, json};
 
 use super::{
-    super::super::{
-        outbound::{Api, CALLS_AT_ONCE, CallError, Outcome, PriceAsk, QuantityAsk},
-        read,
+    super::{
+        super::{
+            outbound::{Api, CALLS_AT_ONCE, CallError, Outcome, PriceAsk, QuantityAsk},
+            read,
+        },
+        look,
     },
     BATCH_MAX, Model,
-    call::{Refusal, changes, meaning, understood},
+    call::{Refusal, changes, reason, understood},
 };
 
-/// Where values of one sort are set, and what the list of them is called there.
+/// Where values of one sort are set, what the list of them is called there, and how an entry of an answer tells the value.
 struct Place {
     path: &'static str,
     list: &'static str,
+    told: for<'e> fn(&'e Value, Option<&ExternalId>) -> Option<&'e Value>,
 }
 
-const STOCK: Place = Place { path: "/api/v2/product/update_stock", list: "stock_list" };
-const PRICES: Place = Place { path: "/api/v2/product/update_price", list: "price_list" };
+const STOCK: Place = Place { path: "/api/v2/product/update_stock", list: "stock_list", told: told_stock };
+const PRICES: Place = Place { path: "/api/v2/product/update_price", list: "price_list", told: told_price };
 
 /// Refusals that are about the item, so that without some of its models the call would be refused as well.
 const OF_THE_ITEM: [&str; 4] =
@@ -46,20 +49,14 @@ struct Entry {
 /// What goes into calls: by item, and by whether it is for the item itself.
 type Items = BTreeMap<(i64, bool), Vec<Entry>>;
 
-/// Whether a value is shown now.
-type Settled = Result<(), CallError>;
+/// That a value is shown now, and which one, where Shopee tells it.
+type Settled = Result<Option<Value>, CallError>;
 
 /// What became of each model.
 #[derive(Deserialize, Default)]
 struct Lists {
-    success_list: Option<Vec<Listed>>,
-    failure_list: Option<Vec<Listed>>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    model_id: Option<Value>,
-    failed_reason: Option<String>,
+    success_list: Option<Vec<Value>>,
+    failure_list: Option<Vec<Value>>,
 }
 
 /// Has quantities shown: the stock that the seller sets, at the connection's location if it has one. A shop without
@@ -78,11 +75,7 @@ pub(in super::super) async fn set_quantities(api: &Api, asks: &[QuantityAsk]) ->
         Ok((model, json!({ "model_id": model.model, "seller_stock": [stock] })))
     };
     let settled = set(api, &STOCK, asks.iter().map(value).collect()).await;
-    let outcome = |(ask, settled): (&QuantityAsk, Settled)| match settled {
-        Ok(()) => Outcome::Shown(ask.quantity),
-        Err(error) => Outcome::Failed(error),
-    };
-    asks.iter().zip(settled).map(outcome).collect()
+    asks.iter().zip(settled).map(|(ask, settled)| outcome(ask.quantity, settled, read::whole)).collect()
 }
 
 /// Has prices shown: those outside of promotions. Some countries take no decimals; there Shopee refuses them.
@@ -101,11 +94,18 @@ pub(in super::super) async fn set_prices(api: &Api, asks: &[PriceAsk]) -> Vec<Ou
         Ok((model, json!({ "model_id": model.model, "original_price": price })))
     };
     let settled = set(api, &PRICES, asks.iter().map(value).collect()).await;
-    let outcome = |(ask, settled): (&PriceAsk, Settled)| match settled {
-        Ok(()) => Outcome::Shown(ask.price),
+    let price = |told: &Value| read::money(told, currency);
+    asks.iter().zip(settled).map(|(ask, settled)| outcome(ask.price, settled, price)).collect()
+}
+
+/// What became of an ask. What Shopee tells to be shown is believed; where it tells nothing, or nothing that can be read, it
+/// is what was asked.
+fn outcome<T: PartialEq>(asked: T, settled: Settled, value: impl Fn(&Value) -> Option<T>) -> Outcome<T> {
+    match settled.map(|told| told.as_ref().and_then(value)) {
+        Ok(Some(observed)) if observed != asked => Outcome::Stale { observed },
+        Ok(_) => Outcome::Shown(asked),
         Err(error) => Outcome::Failed(error),
-    };
-    asks.iter().zip(settled).map(outcome).collect()
+    }
 }
 
 /// Sets values and says what became of each, in order.
@@ -148,8 +148,9 @@ async fn set_models(api: &Api, place: &Place, item: i64, entries: &[Entry]) -> V
     while let Some(entries) = open.pop() {
         match set_once(api, place, item, entries).await {
             Ok(lists) => {
-                let now = api.access().now;
-                settled.extend(entries.iter().map(|entry| (entry.ask, lists.outcome(entry.model, now))));
+                let location = api.details().platform_location.as_ref();
+                let one = |entry: &Entry| (entry.ask, lists.settled(entry.model, place, location));
+                settled.extend(entries.iter().map(one));
             }
             Err(refusal) if entries.len() > 1 && is_of_models(&refusal) => {
                 let (first, second) = entries.split_at(entries.len() / 2);
@@ -183,21 +184,89 @@ async fn set_once(api: &Api, place: &Place, item: i64, entries: &[Entry]) -> Res
 }
 
 impl Lists {
-    fn outcome(&self, model: i64, now: DateTime<Utc>) -> Settled {
-        if let Some(failed) = find(self.failure_list.as_ref(), model) {
-            return Err(meaning("failed_reason", failed.failed_reason.as_deref().unwrap_or_default(), now));
+    fn settled(&self, model: i64, place: &Place, location: Option<&ExternalId>) -> Settled {
+        if let Some(failed) = of(self.failure_list.as_ref(), model).next() {
+            return Err(reason(failed["failed_reason"].as_str().unwrap_or_default()));
         }
-        find(self.success_list.as_ref(), model).map(|_| ()).ok_or_else(untold)
+        let mut entries = of(self.success_list.as_ref(), model).peekable();
+        entries.peek().ok_or_else(untold)?;
+        Ok(entries.find_map(|entry| (place.told)(entry, location)).cloned())
     }
 }
 
-/// What is said of a model. A call for an item without models has one entry only, so whatever is said is of it.
-fn find(list: Option<&Vec<Listed>>, model: i64) -> Option<&Listed> {
-    let of_it =
-        |listed: &&Listed| model == 0 || listed.model_id.as_ref().and_then(read::whole) == Some(model);
-    list?.iter().find(of_it)
+/// What is said of a model. A call for an item without models is about nothing else, so whatever is said is of it.
+fn of(list: Option<&Vec<Value>>, model: i64) -> impl Iterator<Item = &Value> {
+    let of_it = move |entry: &&Value| {
+        entry.is_object() && (model == 0 || entry.get("model_id").and_then(read::whole) == Some(model))
+    };
+    list.into_iter().flatten().filter(of_it)
+}
+
+/// The stock at a location that an entry tells: beside the location's id, or in a list of places.
+fn told_stock<'e>(entry: &'e Value, location: Option<&ExternalId>) -> Option<&'e Value> {
+    let places = entry.get("seller_stock").and_then(Value::as_array).into_iter().flatten();
+    let mut here = places.chain([entry]).filter(|place| look::is_at(place.get("location_id"), location));
+    here.find_map(|place| place.get("stock"))
+}
+
+fn told_price<'e>(entry: &'e Value, _location: Option<&ExternalId>) -> Option<&'e Value> {
+    entry.get("original_price")
 }
 
 fn untold() -> CallError {
     CallError::failed("Shopee's answer does not say what became of it")
+}
+
+#[cfg(test)]
+mod tests {
+    use onhand_domain::values::Currency;
+
+    use super::*;
+
+    /// What is said of model 7, whose stock is kept at `QUAY`.
+    fn said(place: &Place, lists: Value) -> Settled {
+        let location = ExternalId::new("QUAY").expect("an id");
+        serde_json::from_value::<Lists>(lists).expect("lists").settled(7, place, Some(&location))
+    }
+
+    #[test]
+    fn a_value_that_is_told_to_be_another_is_not_called_shown() {
+        let at = |location: &str, stock: Value| json!({ "location_id": location, "stock": stock });
+        for (entry, told) in [
+            (json!({}), None),
+            (json!({ "stock": 9 }), None),
+            (json!({ "stock": "8" }), Some(8)),
+            (at("QUAY", json!(8)), Some(8)),
+            (at("", json!(8)), Some(8)),
+            (at("MOLE", json!(8)), None),
+            (json!({ "stock": "some" }), None),
+            (json!({ "seller_stock": [at("MOLE", json!(3)), at("QUAY", json!(7))] }), Some(7)),
+        ] {
+            let mut success = entry.clone();
+            success["model_id"] = json!(7);
+            let other = json!({ "model_id": 6, "stock": 1 });
+            let settled = said(&STOCK, json!({ "success_list": [other, success] }));
+            let expected = told.map_or(Outcome::Shown(9), |observed| Outcome::Stale { observed });
+            assert_eq!(outcome(9, settled, read::whole), expected, "{entry}");
+        }
+        let usd = Currency::new("USD").expect("a currency");
+        let money = |text: &str| Money::parse(text, usd).expect("an amount");
+        let price = |told: Value| {
+            let success = json!({ "success_list": [{ "model_id": "7", "original_price": told }] });
+            outcome(money("19.90"), said(&PRICES, success), |told| read::money(told, usd))
+        };
+        assert_eq!(price(json!(19.9)), Outcome::Shown(money("19.90")));
+        assert_eq!(price(json!(19)), Outcome::Stale { observed: money("19.00") });
+        assert_eq!(price(json!(null)), Outcome::Shown(money("19.90")));
+    }
+
+    #[test]
+    fn what_is_listed_as_failed_or_not_at_all_has_failed() {
+        let failed =
+            json!({ "failure_list": [{ "model_id": 7, "failed_reason": "no location_id like this" }] });
+        assert!(matches!(said(&STOCK, failed), Err(CallError::Never { .. })), "and needs no person");
+        for lists in [json!({}), json!({ "success_list": [7, { "model_id": 6, "stock": 9 }] })] {
+            assert!(said(&STOCK, lists.clone()).is_err_and(|error| error.is_failure()), "{lists}");
+        }
+    }
 }

@@ -47,6 +47,7 @@ impl UserError {
             "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED" | "IDEMPOTENCY_KEY_PARAMETER_MISMATCH" => {
                 CallError::failed(why)
             }
+            _ if self.is_stale() => CallError::failed(why),
             "INVALID_LOCATION" => CallError::person(why),
             _ => CallError::never(why),
         }
@@ -95,11 +96,19 @@ impl TopError {
                 CallError::wait(wait.unwrap_or(PAUSE).clamp(PAUSE_MIN, PAUSE_MAX), why)
             }
             "ACCESS_DENIED" | "SHOP_INACTIVE" => CallError::person(why),
-            "no code" | "TIMEOUT" => CallError::failed(why),
-            _ if code.starts_with("INTERNAL") => CallError::failed(why),
-            _ => CallError::never(why),
+            _ if is_of_schema(code) => CallError::person(format!("{why}; correct the API version")),
+            // A code that is not known says nothing against the items, and neither does what the whole call costs.
+            _ => CallError::failed(why),
         }
     }
+}
+
+/// Whether a code says that the document, or the form of its variables, does not fit the schema: then no item is at
+/// fault, and no call of the sort goes through until another version is spoken.
+fn is_of_schema(code: &str) -> bool {
+    let known = ["BAD_REQUEST", "INVALID_FIELD_ARGUMENTS", "INVALID_VARIABLE", "selectionMismatch"];
+    known.contains(&code)
+        || ["argument", "missingRequired", "undefined"].iter().any(|begin| code.starts_with(begin))
 }
 
 impl Shop<'_> {

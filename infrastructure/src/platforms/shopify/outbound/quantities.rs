@@ -3,7 +3,7 @@
 //! The platform sets all quantities of a call or none, and only those that are what we believe them to be; here
 //! this becomes one outcome for each item, in which nobody pays for another's mistake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +21,9 @@ pub(super) const QUANTITIES_MAX: usize = 100;
 
 /// The most units the platform takes, below nothing as above.
 const BOUND: u64 = 1_000_000_000;
+
+/// How often the open items of a call are sent: once with all, and once more without those that spoilt it for the others.
+const TRIES: [u8; 2] = [1, 2];
 
 const SET: &str = "mutation OnhandSetQuantities($input: InventorySetQuantitiesInput!, $key: String!) {
     inventorySetQuantities(input: $input) @idempotent(key: $key) {
@@ -85,11 +88,16 @@ impl<'a> Item<'a> {
     }
 
     fn refuse(&mut self, error: &UserError) {
-        self.state = if error.is_stale() { State::Stale } else { error.meaning().into() };
+        if !error.is_stale() {
+            self.state = error.meaning().into();
+        } else if self.is_open() {
+            // What stands against an item for good goes before its being stale.
+            self.state = State::Stale;
+        }
     }
 
-    /// Takes what the shop shows: to start from, or because what we started from is past.
-    fn see(&mut self, shown: Option<i64>) {
+    /// Takes what the shop shows: to start from, or because what we started from is past or is said to be.
+    fn see(&mut self, shown: Option<i64>, is_last: bool) {
         self.state = match (shown, &self.state) {
             (None, _) => CallError::never("the shop keeps no stock of this item at the location").into(),
             (Some(observed), State::Unbelieved) => {
@@ -98,7 +106,10 @@ impl<'a> Item<'a> {
             }
             // An earlier attempt got through whose answer was lost.
             (Some(observed), _) if observed == self.ask.quantity => State::Over(Outcome::Shown(observed)),
-            (Some(observed), _) => State::Over(Outcome::Stale { observed }),
+            (Some(observed), _) if observed != self.believed => State::Over(Outcome::Stale { observed }),
+            // The shop did not say which item of the call is stale, and this one is not.
+            (Some(_), _) if !is_last => State::Open,
+            (Some(_), _) => CallError::failed("the shop shows what was believed, and calls it stale").into(),
         };
     }
 
@@ -111,6 +122,19 @@ impl<'a> Item<'a> {
             )),
         }
     }
+}
+
+/// All that is asked. The shop takes an item once in a call, and of two calls at once nobody knows which is the last: of
+/// asks for one item the first goes, and the later ones another time.
+fn items(asks: &[QuantityAsk]) -> Vec<Item<'_>> {
+    let mut items: Vec<_> = asks.iter().map(Item::new).collect();
+    let mut known = BTreeSet::new();
+    for item in &mut items {
+        if !matches!(item.state, State::Over(_)) && !known.insert(item.gid.clone()) {
+            item.state = CallError::later().into();
+        }
+    }
+    items
 }
 
 #[derive(Deserialize)]
@@ -158,18 +182,17 @@ impl Shop<'_> {
         asks: &[QuantityAsk],
         key: Uuid,
     ) -> Vec<Outcome<i64>> {
-        let mut outcomes = Vec::with_capacity(asks.len());
-        for asks in asks.chunks(QUANTITIES_MAX) {
-            let mut items: Vec<_> = asks.iter().map(Item::new).collect();
-            self.look_up(&mut items, |state| matches!(state, State::Unbelieved)).await;
-            // Once with all, and once more without those that spoilt it for the others.
-            for _ in 0..2 {
-                self.set_open(&mut items, key).await;
+        let mut items = items(asks);
+        for items in items.chunks_mut(QUANTITIES_MAX) {
+            self.look_up(items, |state| matches!(state, State::Unbelieved), false).await;
+            for number in TRIES {
+                // A second try may say what the first has said, and is to be answered anew.
+                self.set_open(items, (key, number)).await;
+                let is_last = Some(&number) == TRIES.last();
+                self.look_up(items, |state| matches!(state, State::Stale), is_last).await;
             }
-            self.look_up(&mut items, |state| matches!(state, State::Stale)).await;
-            outcomes.extend(items.into_iter().map(Item::outcome));
         }
-        outcomes
+        items.into_iter().map(Item::outcome).collect()
     }
 
     /// What the shop shows as available; what it does not keep at the location is missing from the answer.
@@ -195,7 +218,7 @@ impl Shop<'_> {
             .ok_or_else(|| CallError::person("the connection's platform location is no id of a location"))
     }
 
-    async fn look_up(&self, items: &mut [Item<'_>], wanted: impl Fn(&State) -> bool) {
+    async fn look_up(&self, items: &mut [Item<'_>], wanted: impl Fn(&State) -> bool, is_last: bool) {
         let mut items: Vec<_> = items.iter_mut().filter(|item| wanted(&item.state)).collect();
         if items.is_empty() {
             return;
@@ -204,13 +227,13 @@ impl Shop<'_> {
         let shown = self.read_quantities(&ids).await;
         for item in &mut items {
             match &shown {
-                Ok(shown) => item.see(shown.get(&item.gid).copied()),
+                Ok(shown) => item.see(shown.get(&item.gid).copied(), is_last),
                 Err(error) => item.state = error.clone().into(),
             }
         }
     }
 
-    async fn set_open(&self, items: &mut [Item<'_>], key: Uuid) {
+    async fn set_open(&self, items: &mut [Item<'_>], key: (Uuid, u8)) {
         let mut open: Vec<_> = items.iter_mut().filter(|item| item.is_open()).collect();
         if open.is_empty() {
             return;
@@ -228,15 +251,17 @@ impl Shop<'_> {
         }
         for error in &errors {
             match error.index().and_then(|index| open.get_mut(index)) {
-                // What stands against an item for good goes before its being stale.
-                Some(item) if error.is_stale() && !item.is_open() => {}
                 Some(item) => item.refuse(error),
-                None => open.iter_mut().for_each(|item| item.state = error.meaning().into()),
+                None => open.iter_mut().for_each(|item| item.refuse(error)),
             }
         }
     }
 
-    async fn set_once(&self, open: &[&mut Item<'_>], key: Uuid) -> Result<Vec<UserError>, CallError> {
+    async fn set_once(
+        &self,
+        open: &[&mut Item<'_>],
+        (key, number): (Uuid, u8),
+    ) -> Result<Vec<UserError>, CallError> {
         let location = self.location()?;
         let quantity = |item: &&mut Item<'_>| {
             json!({
@@ -253,7 +278,7 @@ impl Shop<'_> {
             "quantities": open.iter().map(quantity).collect::<Vec<Value>>(),
         });
         // A key stands for one content: with fewer items, or from another belief, it has to be another one.
-        let key = Uuid::new_v5(&key, input.to_string().as_bytes());
+        let key = Uuid::new_v5(&key, format!("{number} {input}").as_bytes());
         let set: Set = self.call(SET, json!({"input": input, "key": key}), 10 + open.len()).await?;
         Ok(set.inventory_set_quantities.user_errors)
     }

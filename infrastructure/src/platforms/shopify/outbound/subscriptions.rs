@@ -15,7 +15,7 @@ use super::{
 const PAGE: usize = 50;
 
 /// The most pages that are read; the platform allows far fewer subscriptions.
-const PAGES_MAX: usize = 40;
+pub(super) const PAGES_MAX: usize = 40;
 
 /// What a connection listens to: `products/update` and the like, as GraphQL spells them.
 pub(super) const TOPICS: [&str; 7] = [
@@ -113,7 +113,8 @@ impl Shop<'_> {
         Err(error.meaning())
     }
 
-    /// What the shop tells whom; topics in the API's spelling.
+    /// What the shop tells whom; topics in the API's spelling. A list that is cut off is none: what it lacks would be
+    /// taken for what is not asked for.
     pub(in super::super) async fn subscriptions(&self) -> Result<Vec<Subscription>, CallError> {
         let mut known = Vec::new();
         let mut after = None;
@@ -125,12 +126,15 @@ impl Shop<'_> {
                 topic: node.topic,
                 address: node.uri,
             }));
-            after = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
+            if !page.page_info.has_next_page {
+                return Ok(known);
+            }
+            after = page.page_info.end_cursor;
             if after.is_none() {
                 break;
             }
         }
-        Ok(known)
+        Err(CallError::failed("the shop's list of webhook subscriptions does not end"))
     }
 
     /// Ends one. One that is not there is ended already, whatever the shop has against being asked.

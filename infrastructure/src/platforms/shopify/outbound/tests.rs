@@ -2,6 +2,8 @@
 //!
 //! Each test is one thing that goes wrong between two shops, and what is left of it for the caller.
 
+mod scripted;
+
 use std::time::Duration;
 
 use onhand_domain::{
@@ -192,11 +194,35 @@ async fn a_refused_item_spoils_nothing_for_the_others() {
 }
 
 #[tokio::test]
-async fn the_same_item_twice_is_set_once_and_asked_again() {
+async fn the_same_item_twice_is_set_once_and_asked_another_time() {
     let place = open().await;
-    let outcomes = place.set(&[place.ask(0, 9, Some(5)), place.ask(0, 8, Some(5))]).await;
-    assert_eq!(outcomes[0], Outcome::Shown(9));
-    assert!(matches!(outcomes[1], Outcome::Failed(CallError::Again { counts: false, .. })), "{outcomes:?}");
+    let spelt = |ask: QuantityAsk| {
+        let inventory = ask.handle.inventory.and_then(|it| gid("InventoryItem", &it)).expect("an id");
+        let inventory = Some(ExternalId::new(&inventory).expect("an id"));
+        QuantityAsk { handle: Handle { inventory, ..place.handle(0) }, ..ask }
+    };
+    let too_many = place.ask(0, i64::MAX, Some(5));
+    let mut asks = vec![too_many, place.ask(0, 9, Some(5)), spelt(place.ask(0, 8, Some(5)))];
+    let unknown = |id| QuantityAsk { handle: handle(1, 900_000 + id), quantity: 1, believed: Some(0) };
+    asks.extend((0..QUANTITIES_MAX as u64).map(unknown));
+    asks.push(place.ask(0, 7, None));
+    let outcomes = place.set(&asks).await;
+    assert_eq!(outcomes[1], Outcome::Shown(9), "what cannot be sent stands in nobody's way");
+    let later = Outcome::Failed(CallError::later());
+    assert_eq!((&outcomes[2], outcomes.last()), (&later, Some(&later)));
+    let calls = place.sandbox.calls().graphql;
+    assert_eq!((place.shown()[0], calls.get("nodes")), (9, None));
+}
+
+#[tokio::test]
+async fn staleness_that_names_no_item_is_found_out_item_by_item() {
+    let place = open().await;
+    place.sandbox.blur_staleness(true);
+    place.sandbox.buy(&[("PIER-41".to_owned(), 2)]).await.expect("five are shown");
+    let asks = [place.ask(0, 9, Some(5)), place.ask(1, 8, Some(5)), place.ask(2, 7, Some(5))];
+    let outcomes = place.set(&asks).await;
+    assert_eq!(outcomes, [Outcome::Shown(9), Outcome::Stale { observed: 3 }, Outcome::Shown(7)]);
+    assert_eq!(place.shown(), [9, 3, 7]);
 }
 
 #[tokio::test]
@@ -354,7 +380,11 @@ fn only_an_id_of_the_kind_becomes_a_global_id() {
     let id = |text: &str| gid("Location", &ExternalId::new(text).expect("an id"));
     assert_eq!(id("31").as_deref(), Some("gid://shopify/Location/31"));
     assert_eq!(id("gid://shopify/Location/31").as_deref(), Some("gid://shopify/Location/31"));
+    assert_eq!(id("18446744073709551615").as_deref(), Some("gid://shopify/Location/18446744073709551615"));
     for other in ["gid://shopify/Product/31", "31a", "-1", "gid://shopify/Location/", "31\"}"] {
+        assert_eq!(id(other), None, "{other}");
+    }
+    for other in ["0", "007", "+7", "gid://shopify/Location/031", "18446744073709551616"] {
         assert_eq!(id(other), None, "{other}");
     }
 }

@@ -16,6 +16,9 @@ use super::webhooks::gid;
 /// The most entries one mutation takes.
 const ENTRIES_MAX: usize = 250;
 
+/// The quantity is not the one that the change starts from.
+const STALE: &str = "CHANGE_FROM_QUANTITY_STALE";
+
 /// What is refused at the top of the answer, before anything is looked up.
 pub(super) fn check_form(field: &str, arguments: &Map<String, Value>) -> Result<(), Refusal> {
     let entries = match field {
@@ -78,6 +81,9 @@ fn set_quantities(state: &mut State, input: &Value) -> Value {
         match check_quantity(state, entry, name, &mut pairs) {
             Ok(fine) => wanted.push(fine),
             Err(found) => errors.extend(found.into_iter().map(|(field, code, message)| {
+                if state.blurs_staleness && code == STALE {
+                    return json!({"field": null, "message": message, "code": code});
+                }
                 user_error(&["input", "quantities", &index.to_string(), field], code, message)
             })),
         }
@@ -156,7 +162,7 @@ fn check_quantity(
     let current = variant.available + if name == "on_hand" { variant.committed } else { 0 };
     if entry["changeFromQuantity"].as_i64().is_some_and(|expected| expected != current) {
         let message = "The quantity is no longer the one this change starts from";
-        found.push(("changeFromQuantity", "CHANGE_FROM_QUANTITY_STALE", message));
+        found.push(("changeFromQuantity", STALE, message));
     }
     if found.is_empty() { Ok(Wanted { variant_id: variant.id, quantity }) } else { Err(found) }
 }

@@ -147,7 +147,8 @@ fn over_budget(core: &Core, document: &Document) -> Option<Response> {
         response.headers_mut().insert("Retry-After", axum::http::HeaderValue::from_static("1.0"));
         return Some(response);
     }
-    let error = json!({"message": "Throttled", "extensions": {"code": "THROTTLED"}});
+    let error =
+        json!({"message": "The bucket holds too little for this", "extensions": {"code": "THROTTLED"}});
     Some(Json(json!({"errors": [error], "extensions": cost_extension(core, cost, None)})).into_response())
 }
 

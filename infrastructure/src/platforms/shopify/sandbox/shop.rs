@@ -289,6 +289,11 @@ impl SandboxShop {
         })
     }
 
+    /// From now on what is stale is told without saying which item it is, or is told with it again.
+    pub fn blur_staleness(&self, on: bool) {
+        self.core.with(|state| state.blurs_staleness = on);
+    }
+
     /// A merchant deletes a product with all its sizes; `false` when it is not there.
     pub async fn delete_product(&self, product_id: u64) -> bool {
         self.core.with(|state| state.delete_product(product_id))

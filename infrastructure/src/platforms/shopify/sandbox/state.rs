@@ -178,6 +178,8 @@ pub(super) struct State {
     pub(super) orders: BTreeMap<u64, Order>,
     pub(super) subscriptions: BTreeMap<u64, Subscription>,
     pub(super) answers: Answers,
+    /// Whether what is stale is told without saying which item it is.
+    pub(super) blurs_staleness: bool,
     pub(super) events: Vec<Event>,
     last_id: u64,
 }
@@ -197,6 +199,7 @@ impl State {
             orders: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             answers: Answers::default(),
+            blurs_staleness: false,
             events: Vec::new(),
             last_id: 10_000_000_000_000_001 + (hash % 800_000_000) * 1_000_000_000,
         }

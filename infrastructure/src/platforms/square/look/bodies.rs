@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
+    connection::ConnectionDetails,
     product::{ProductDetails, VARIANTS_MAX},
     values::{Currency, ExternalId, Money, Quantity},
 };
@@ -46,6 +47,32 @@ struct VariationData {
     name: Option<String>,
     sku: Option<String>,
     price_money: Option<Amount>,
+    pricing_type: Option<String>,
+    location_overrides: Option<Vec<Override>>,
+}
+
+/// What is otherwise at one location.
+#[derive(Deserialize)]
+struct Override {
+    location_id: Option<Value>,
+    price_money: Option<Amount>,
+    pricing_type: Option<String>,
+}
+
+impl VariationData {
+    /// What it costs at the connection's location, which may have a price of its own; none for what is priced at the sale.
+    fn price(&self, details: &ConnectionDetails) -> Option<Money> {
+        let place = details.platform_location.as_ref().map(ExternalId::as_str);
+        let here =
+            |it: &&Override| place.is_some() && it.location_id.as_ref().and_then(Value::as_str) == place;
+        let own = self.location_overrides.iter().flatten().find(here);
+        let pricing = own.and_then(|own| own.pricing_type.as_ref()).or(self.pricing_type.as_ref());
+        if pricing.is_some_and(|pricing| pricing == "VARIABLE_PRICING") {
+            return None;
+        }
+        let price = own.and_then(|own| own.price_money.as_ref()).or(self.price_money.as_ref());
+        price?.price(details.currency)
+    }
 }
 
 /// Money in minor units.
@@ -69,7 +96,11 @@ impl Amount {
 
 impl Object {
     /// The product, or its end; nothing for what is no product.
-    pub(super) fn observed(self, at: DateTime<Utc>, currency: Currency) -> Result<Option<Fact>, Undecodable> {
+    pub(super) fn observed(
+        self,
+        at: DateTime<Utc>,
+        details: &ConnectionDetails,
+    ) -> Result<Option<Fact>, Undecodable> {
         if self.kind.as_deref() != Some("ITEM") {
             return Ok(None);
         }
@@ -92,7 +123,7 @@ impl Object {
         let title = read::filled(name).unwrap_or_else(|| self.id.to_string());
         Ok(Some(Fact::Product(ObservedProduct {
             details: ProductDetails { title: read::title(&title), ..ProductDetails::default() },
-            variants: variations.into_iter().map(|variation| variation.observed(currency)).collect(),
+            variants: variations.into_iter().map(|variation| variation.observed(details)).collect(),
             complete: true,
             at: changed.unwrap_or(at),
             external: self.id,
@@ -101,8 +132,10 @@ impl Object {
 }
 
 impl Variation {
-    fn observed(self, currency: Currency) -> ObservedVariant {
-        let VariationData { name, sku, price_money } = self.item_variation_data.unwrap_or_default();
+    fn observed(self, details: &ConnectionDetails) -> ObservedVariant {
+        let data = self.item_variation_data.unwrap_or_default();
+        let price = data.price(details);
+        let VariationData { name, sku, .. } = data;
         // What has only one variation gets this name from the platform.
         let size = read::filled(name).filter(|name| !name.eq_ignore_ascii_case("regular"));
         ObservedVariant {
@@ -110,7 +143,7 @@ impl Variation {
             // Stock is counted by variation.
             inventory: Some(self.id.clone()),
             sku: read::sku(sku.as_deref()),
-            price: price_money.and_then(|price| price.price(currency)),
+            price,
             external: self.id,
         }
     }

@@ -33,7 +33,6 @@ impl Problem {
     /// look. An unknown location is the connection's, not the item's.
     pub(super) fn meaning(&self) -> CallError {
         let (category, code) = (self.category.as_deref().unwrap_or_default(), self.code());
-        let field = self.field.as_deref().unwrap_or_default();
         let detail = read::word(self.detail.as_deref().unwrap_or_default());
         let why = format!("Square answers {}: {detail}", read::word(code));
         match (category, code) {
@@ -43,10 +42,10 @@ impl Problem {
             | (_, "FORBIDDEN" | "INSUFFICIENT_SCOPES" | "CLIENT_DISABLED" | "APPLICATION_DISABLED") => {
                 CallError::person(format!("{why}; renew the access token and its permissions"))
             }
-            _ if field.ends_with("location_id") => {
+            _ if matches!(self.field_name(), "location_id" | "location_ids") => {
                 CallError::person(format!("{why}; correct the connection's platform_location"))
             }
-            _ if field.ends_with("occurred_at") => {
+            _ if self.field_name() == "occurred_at" => {
                 CallError::failed(format!("{why}; this machine's clock and Square's differ"))
             }
             ("API_ERROR", _)
@@ -79,6 +78,14 @@ impl Problem {
 
     fn code(&self) -> &str {
         self.code.as_deref().unwrap_or_default()
+    }
+
+    /// The last part of the field, whatever it is in and whichever of a list it is: `changes[0].physical_count.location_id`,
+    /// `location_ids[0]`.
+    fn field_name(&self) -> &str {
+        let field = self.field.as_deref().unwrap_or_default();
+        let last = field.rsplit(['.', '/']).next().unwrap_or_default();
+        last.split('[').next().unwrap_or_default()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::Method;
-use onhand_domain::values::{ExternalId, Money};
+use onhand_domain::values::Money;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,9 +14,12 @@ use super::{
     super::super::outbound::{Answer, Api, CallError, Outcome, PriceAsk},
     AT_ONCE, call,
     catalog::{self, Objects},
-    checked, errors,
+    checked, errors, firsts,
     open::Open,
 };
+
+/// A variation, and what it is to cost.
+type Wanted<'a> = (&'a str, Money);
 
 /// A variation, what it is to cost, and the whole of it with that price.
 type Priced<'a> = (&'a str, Money, Value);
@@ -24,49 +27,53 @@ type Priced<'a> = (&'a str, Money, Value);
 /// What each variation shows now, or why it is not what was asked for.
 type Settled<'a> = BTreeMap<&'a str, Result<Money, CallError>>;
 
-/// Has prices shown. Of two asks for one variation the first is made, and the second is to be asked again.
+/// Has prices shown, those of the connection's location where it has one, and otherwise those for all locations. Of several
+/// asks for one variation the first is made, and the others are to be asked again.
 pub(in super::super) async fn set_prices(api: &Api, asks: &[PriceAsk], key: Uuid) -> Vec<Outcome<Money>> {
-    let mut outcomes = Vec::with_capacity(asks.len());
-    for asks in asks.chunks(AT_ONCE) {
-        let mut prices: BTreeMap<&str, Money> = BTreeMap::new();
-        for ask in asks {
-            if let Ok(variation) = wanted(api, ask) {
-                prices.entry(variation).or_insert(ask.price);
-            }
-        }
-        let settled = settle(api, prices, key).await;
-        outcomes.extend(asks.iter().map(|ask| outcome(api, ask, &settled)));
+    let place = match place(api) {
+        Ok(place) => place,
+        Err(error) => return asks.iter().map(|_| Outcome::Failed(error.clone())).collect(),
+    };
+    let asked = firsts(asks.iter().map(|ask| wanted(api, ask)));
+    let prices: Vec<Wanted<'_>> = asked.iter().flatten().copied().collect();
+    let mut settled = Settled::new();
+    for prices in prices.chunks(AT_ONCE) {
+        settled.extend(settle(api, place, prices, key).await);
     }
-    outcomes
+    asked.into_iter().map(|wanted| outcome(wanted, &settled)).collect()
 }
 
-fn wanted<'a>(api: &Api, ask: &'a PriceAsk) -> Result<&'a str, CallError> {
+/// Where a variation is to have a price of its own; none where the connection is about no location.
+fn place(api: &Api) -> Result<Option<&str>, CallError> {
+    api.details().platform_location.as_ref().map(|_| super::location(api)).transpose()
+}
+
+fn wanted<'a>(api: &Api, ask: &'a PriceAsk) -> Result<Wanted<'a>, CallError> {
     let (own, asked) = (api.details().currency, ask.price.currency);
     if asked != own {
         return Err(CallError::never(format!("the price is in {asked}, and the connection sells in {own}")));
     }
-    checked(&ask.handle.variant, "a variation")
+    Ok((checked(&ask.handle.variant, "a variation")?, ask.price))
 }
 
-fn outcome(api: &Api, ask: &PriceAsk, settled: &Settled<'_>) -> Outcome<Money> {
-    let variation = match wanted(api, ask) {
-        Ok(variation) => variation,
+fn outcome(wanted: Result<Wanted<'_>, CallError>, settled: &Settled<'_>) -> Outcome<Money> {
+    let (variation, asked) = match wanted {
+        Ok(wanted) => wanted,
         Err(error) => return Outcome::Failed(error),
     };
     match settled.get(variation) {
-        Some(Ok(price)) if *price == ask.price => Outcome::Shown(*price),
+        Some(Ok(price)) if *price == asked => Outcome::Shown(*price),
         Some(Ok(price)) => Outcome::Stale { observed: *price },
         Some(Err(error)) => Outcome::Failed(error.clone()),
         None => Outcome::Failed(unmentioned()),
     }
 }
 
-async fn settle<'a>(api: &Api, prices: BTreeMap<&'a str, Money>, key: Uuid) -> Settled<'a> {
+async fn settle<'a>(api: &Api, place: Option<&str>, prices: &[Wanted<'a>], key: Uuid) -> Settled<'a> {
     let mut settled = Settled::new();
     let mut changes = Vec::new();
-    let place = place(api);
-    let mut known = catalog::variations(api, prices.keys().copied().collect()).await;
-    for (variation, price) in prices {
+    let mut known = catalog::variations(api, prices.iter().map(|(variation, _)| *variation).collect()).await;
+    for (variation, price) in prices.iter().copied() {
         let object = known.remove(variation).unwrap_or_else(|| Err(unmentioned()));
         match object.and_then(|object| catalog::repriced(object, place, price)) {
             Ok(Some(object)) => changes.push((variation, price, object)),
@@ -80,15 +87,10 @@ async fn settle<'a>(api: &Api, prices: BTreeMap<&'a str, Money>, key: Uuid) -> S
             Err(error) => {
                 settled.extend(changes.into_iter().map(|(variation, ..)| (variation, Err(error.clone()))));
             }
-            Ok(answer) => take(api, &answer, changes, &mut open, &mut settled),
+            Ok(answer) => take(&answer, place, changes, &mut open, &mut settled),
         }
     }
     settled
-}
-
-/// Where a variation may have a price of its own.
-fn place(api: &Api) -> Option<&str> {
-    api.details().platform_location.as_ref().map(ExternalId::as_str)
 }
 
 /// `POST /v2/catalog/batch-upsert`. A batch is taken as a whole and fails alone, so each variation is one of its own.
@@ -102,8 +104,8 @@ async fn send(api: &Api, changes: &[Priced<'_>], key: Uuid) -> Result<Answer, Ca
 
 /// Takes from an answer what is settled, and leaves the rest open.
 fn take<'a>(
-    api: &Api,
     answer: &Answer,
+    place: Option<&str>,
     changes: Vec<Priced<'a>>,
     open: &mut Open<Priced<'a>>,
     settled: &mut Settled<'a>,
@@ -125,7 +127,7 @@ fn take<'a>(
             missing.push((number, change));
             continue;
         };
-        let shown = catalog::price(object, place(api), change.1.currency);
+        let shown = catalog::price(object, place, change.1.currency);
         settled.insert(change.0, shown.ok_or_else(unmentioned));
     }
     let over = open.refused(missing, &problems, &otherwise);

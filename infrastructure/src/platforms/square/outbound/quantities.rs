@@ -14,7 +14,7 @@ use super::{
     super::super::outbound::{Answer, Api, CallError, Outcome, QuantityAsk},
     AT_ONCE, call, checked,
     counts::Counts,
-    errors,
+    errors, firsts,
     open::Open,
 };
 
@@ -24,7 +24,11 @@ type Change<'a> = (&'a str, i64);
 /// What Square counts, or why that is not what it was told.
 type Settled<'a> = BTreeMap<&'a str, Result<i64, CallError>>;
 
-/// Has quantities counted. Of two asks for one variation the first is made, and the second is stale.
+/// Has quantities counted. Of several asks for one variation the first is made, and the others are to be asked again.
+///
+/// The time of the count is part of what is sent, and what is sent is part of Square's key: an attempt that is repeated
+/// under the same `key` is a new count, and not the one before once more. What was sold between the two is counted over,
+/// until it is heard of and the rest is counted anew.
 pub(in super::super) async fn set_quantities(
     api: &Api,
     asks: &[QuantityAsk],
@@ -34,18 +38,13 @@ pub(in super::super) async fn set_quantities(
         Ok(location) => location,
         Err(error) => return asks.iter().map(|_| Outcome::Failed(error.clone())).collect(),
     };
-    let mut outcomes = Vec::with_capacity(asks.len());
-    for asks in asks.chunks(AT_ONCE) {
-        let mut changes: BTreeMap<&str, i64> = BTreeMap::new();
-        for ask in asks {
-            if let Ok((variation, quantity)) = change(ask) {
-                changes.entry(variation).or_insert(quantity);
-            }
-        }
-        let settled = settle(api, location, changes.into_iter().collect(), key).await;
-        outcomes.extend(asks.iter().map(|ask| outcome(ask, &settled)));
+    let asked = firsts(asks.iter().map(change));
+    let changes: Vec<Change<'_>> = asked.iter().flatten().copied().collect();
+    let mut settled = Settled::new();
+    for changes in changes.chunks(AT_ONCE) {
+        settled.extend(settle(api, location, changes.to_vec(), key).await);
     }
-    outcomes
+    asked.into_iter().map(|change| outcome(change, &settled)).collect()
 }
 
 fn change(ask: &QuantityAsk) -> Result<Change<'_>, CallError> {
@@ -57,13 +56,13 @@ fn change(ask: &QuantityAsk) -> Result<Change<'_>, CallError> {
     Ok((variation, ask.quantity))
 }
 
-fn outcome(ask: &QuantityAsk, settled: &Settled<'_>) -> Outcome<i64> {
-    let variation = match change(ask) {
-        Ok((variation, _)) => variation,
+fn outcome(change: Result<Change<'_>, CallError>, settled: &Settled<'_>) -> Outcome<i64> {
+    let (variation, quantity) = match change {
+        Ok(change) => change,
         Err(error) => return Outcome::Failed(error),
     };
     match settled.get(variation) {
-        Some(Ok(counted)) if *counted == ask.quantity => Outcome::Shown(*counted),
+        Some(Ok(counted)) if *counted == quantity => Outcome::Shown(*counted),
         // Something was sold since, or was counted there later.
         Some(Ok(counted)) => Outcome::Stale { observed: *counted },
         Some(Err(error)) => Outcome::Failed(error.clone()),

@@ -43,8 +43,8 @@ pub(in super::super) async fn renew(api: &Api, refresh: &Secret) -> Result<Renew
         headers: vec![("square-version", look::VERSION.to_owned())],
         body: Some(body.to_string()),
     };
-    let answer = api.read(call).await?;
-    let told: Told = errors::told(&answer).map_err(final_refusal)?;
+    let answer = api.exchange(call).await?;
+    let told: Told = errors::told(&answer).map_err(|error| refused(&error))?;
     let access = read::filled(told.access_token)
         .ok_or_else(|| CallError::failed("Square's answer holds no access token"))?;
     let ends = told.expires_at.as_deref().and_then(read::time);
@@ -55,12 +55,16 @@ pub(in super::super) async fn renew(api: &Api, refresh: &Secret) -> Result<Renew
     })
 }
 
-/// What Square refuses to renew, it refuses for good.
-fn final_refusal(error: CallError) -> CallError {
-    match error {
-        CallError::Never { .. } => {
+/// What Square refuses to renew, it refuses for good. Nothing of its answer is repeated: it might quote what it was sent.
+fn refused(error: &CallError) -> CallError {
+    match *error {
+        CallError::Again { after, counts, .. } => CallError::Again {
+            after,
+            why: "Square does not renew the access token at the moment".to_owned(),
+            counts,
+        },
+        CallError::Never { .. } | CallError::NeedsPerson { .. } => {
             CallError::person("Square does not renew the access token; authorise the application again")
         }
-        other => other,
     }
 }

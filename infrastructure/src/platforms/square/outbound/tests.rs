@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::{catalog, errors::Problem, open::Open, *};
+use super::{errors::Problem, open::Open, *};
 use crate::{
     clock::Clock,
     platforms::{
@@ -120,9 +120,12 @@ async fn what_is_set_is_shown_and_read_back() {
     let (first, second) = (goods[0].variant.as_str(), goods[1].variant.as_str());
     let outcomes = set_quantities(&api, &[ask(first, 9), ask(second, 5), ask(first, 8)], KEY).await;
     // The second is as it was; the third is of what the first was about.
-    assert_eq!(outcomes, [Outcome::Shown(9), Outcome::Shown(5), Outcome::Stale { observed: 9 }]);
-    let outcomes = set_prices(&api, &[ask_price(first, 13_375), ask_price(second, 12_500)], KEY).await;
-    assert_eq!(outcomes, [Outcome::Shown(money(13_375)), Outcome::Shown(money(12_500))]);
+    let later = CallError::later;
+    assert_eq!(outcomes, [Outcome::Shown(9), Outcome::Shown(5), Outcome::Failed(later())]);
+    let asks = [ask_price(first, 13_375), ask_price(second, 12_500), ask_price(second, 1)];
+    let outcomes = set_prices(&api, &asks, KEY).await;
+    let shown = [13_375, 12_500].map(|minor| Outcome::Shown(money(minor)));
+    assert_eq!((&outcomes[..2], &outcomes[2]), (&shown[..], &Outcome::Failed(later())));
     let shows = stand.shows();
     assert_eq!((shows["RUN-41"], shows["RUN-42"]), ((9, 13_375), (5, 12_500)));
     let sizes: Vec<_> = stand.goods().iter().map(|good| format!("{} {}", good.sku, good.size)).collect();
@@ -138,9 +141,12 @@ async fn more_than_a_hundred_are_several_calls_and_all_pages_are_read() {
     let skus: Vec<_> = (0..101).map(|number| format!("KELP-{number}")).collect();
     let variants: Vec<_> = skus.iter().map(|sku| (sku.as_str(), 5_000, 5)).collect();
     let goods = stand.seed("Kelp", &variants);
-    let asks: Vec<_> = goods.iter().zip(10..).map(|(good, quantity)| ask(&good.variant, quantity)).collect();
+    let mut asks: Vec<_> =
+        goods.iter().zip(10..).map(|(good, quantity)| ask(&good.variant, quantity)).collect();
+    asks.push(ask(&goods[0].variant, 7));
     let outcomes = set_quantities(&api, &asks, KEY).await;
-    assert_eq!(outcomes, (10..111).map(Outcome::Shown).collect::<Vec<_>>());
+    assert_eq!(outcomes[..101], (10..111).map(Outcome::Shown).collect::<Vec<_>>());
+    assert_eq!(outcomes[101], Outcome::Failed(CallError::later()), "the first one went through");
     assert_eq!(stand.calls().made, 2);
     let handles: Vec<_> = goods.iter().map(|good| handle(&good.variant)).collect();
     let shown = read(&api, &handles).await;
@@ -265,32 +271,57 @@ fn who_is_to_blame_is_found_by_halves() {
     assert_eq!((open.next(), open.next()), (Some(vec![5, 7]), None));
     let stale = problem("VERSION_MISMATCH", json!("version"));
     assert!(stale.meaning().is_failure() && !stale.is_about_all());
+    for (field, of_the_connection) in [
+        ("changes[0].physical_count.location_id", true),
+        ("location_ids", true),
+        ("location_ids[0]", true),
+        ("object.present_at_location_ids[0]", false),
+        ("location_overrides[0].price_money", false),
+    ] {
+        let person = matches!(problem("NOT_FOUND", json!(field)).meaning(), CallError::NeedsPerson { .. });
+        assert_eq!(person, of_the_connection, "{field}");
+    }
     assert!(problem("RATE_LIMITED", json!(null)).is_about_all());
 }
 
-#[test]
-fn a_price_of_the_location_is_what_is_shown_and_changed() {
-    let object = |base: i64, own: i64| {
-        let money = |amount: i64| json!({ "amount": amount, "currency": "USD" });
-        json!({ "id": "V1", "version": 7, "custom": [1], "item_variation_data": {
-            "sku": "RUN-41", "pricing_type": "FIXED_PRICING", "price_money": money(base),
-            "location_overrides": [
-                { "location_id": "L1", "price_money": money(own), "sold_out": false },
-                { "location_id": "L2", "price_money": money(300) },
-            ],
-        } })
-    };
-    let before = object(100, 200);
-    assert_eq!(catalog::price(&before, Some("L1"), usd()), Some(money(200)));
-    assert_eq!(catalog::price(&before, Some("L3"), usd()), Some(money(100)));
-    assert_eq!(catalog::price(&before, Some("L1"), Currency::new("EUR").expect("a currency")), None);
-    let after = object(500, 500);
-    assert_eq!(catalog::repriced(before, Some("L1"), money(500)), Ok(Some(after.clone())));
-    assert_eq!(catalog::repriced(after.clone(), Some("L1"), money(500)), Ok(None));
-    let mut at_the_sale = after;
-    at_the_sale["item_variation_data"]["pricing_type"] = json!("VARIABLE_PRICING");
-    let refused = catalog::repriced(at_the_sale, Some("L1"), money(5));
-    assert!(matches!(refused, Err(CallError::Never { .. })), "{refused:?}");
+#[tokio::test]
+async fn what_is_set_for_all_locations_leaves_the_price_of_one_as_it_is() {
+    let (stand, goods, api_there) = stand().await;
+    let first = goods[0].variant.as_str();
+    let mut nowhere = account(&stand);
+    nowhere.details.platform_location = None;
+    let api_nowhere = api(nowhere, &Clock::default());
+    let shown = |minor: i64| vec![Outcome::Shown(money(minor))];
+    assert_eq!(set_prices(&api_there, &[ask_price(first, 99)], KEY).await, shown(99));
+    let made = stand.calls().made;
+    assert_eq!(set_prices(&api_nowhere, &[ask_price(first, 12_000)], KEY).await, shown(12_000));
+    assert_eq!(stand.calls().made, made + 1, "the price for all locations is what it was");
+    assert_eq!(set_prices(&api_nowhere, &[ask_price(first, 150)], KEY).await, shown(150));
+    assert_eq!(stand.shows()["RUN-41"].1, 99, "nobody has undone it");
+    let read = read(&api_there, &[handle(first)]).await;
+    assert_eq!(read, [Ok(Shown { quantity: Some(5), price: Some(money(99)) })]);
+    let made = stand.calls().made;
+    assert_eq!(set_prices(&api_there, &[ask_price(first, 99)], KEY).await, shown(99));
+    assert_eq!(stand.calls().made, made + 1, "there is nothing left to set");
+}
+
+#[tokio::test]
+async fn counts_that_are_refused_say_of_nothing_that_it_is_missing() {
+    let (stand, goods, _) = stand().await;
+    let mut elsewhere = account(&stand);
+    elsewhere.details.platform_location = Some(id("L404"));
+    let api_elsewhere = api(elsewhere, &Clock::default());
+    let shown = read(&api_elsewhere, &[handle(&goods[0].variant)]).await;
+    assert!(matches!(shown[..], [Err(CallError::NeedsPerson { .. })]), "{shown:?}");
+    let priced = set_prices(&api_elsewhere, &[ask_price(&goods[0].variant, 99)], KEY).await;
+    assert!(matches!(priced[..], [Outcome::Failed(CallError::NeedsPerson { .. })]), "{priced:?}");
+
+    let variation = json!({ "id": "V1", "item_variation_data": {} });
+    let problem = json!({ "category": "INVALID_REQUEST_ERROR", "code": "INVALID_VALUE", "field": "states" });
+    let (_stand, api) = answered(json!({ "objects": [variation], "errors": [problem] })).await;
+    let shown = read(&api, &[handle("V1"), handle("V2")]).await;
+    assert!(shown[0].as_ref().is_err_and(CallError::is_failure), "{shown:?}");
+    assert!(matches!(shown[1], Err(CallError::Never { .. })), "the catalogue has none: {shown:?}");
 }
 
 #[tokio::test]
@@ -335,4 +366,8 @@ async fn a_renewed_token_goes_on_where_the_old_one_ends() {
     assert_eq!(set_quantities(&new, &asks, KEY).await, [Outcome::Shown(9)]);
     let refused = renew(&new, &Secret::new("another")).await;
     assert!(matches!(refused, Err(CallError::NeedsPerson { .. })), "{refused:?}");
+    let words = json!({ "errors": [{ "code": "INTERNAL_SERVER_ERROR", "detail": refresh.reveal() }] });
+    let (_stand, api) = answered(words).await;
+    let refused = renew(&api, &refresh).await.expect_err("no token");
+    assert!(refused.is_failure() && !refused.to_string().contains(refresh.reveal()), "{refused:?}");
 }

@@ -1,11 +1,14 @@
 //! The catalogue: products with their variations, searched by the time of their changes, looked up and replaced.
+//!
+//! A variation has a price for all locations, and a location may have one of its own instead. The shop keeps what customers
+//! see at its one location; the price for all locations is kept beside it, once it is another one.
 
 use chrono::DateTime;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::super::sandbox::{Good, Reply, Shop},
+    super::super::sandbox::{Good, Remembered, Reply, Shop},
     errors, invalid, page, refused, texts, time,
 };
 
@@ -19,7 +22,7 @@ const VERSIONS: i64 = 1_700_000_000_000;
 pub(super) fn retrieve(shop: &Shop, body: &Value) -> Reply {
     let ids = texts(&body["object_ids"]);
     if ids.is_empty() || ids.len() > OBJECTS_MAX {
-        let detail = "The array must have between 1 and 1000 entries.";
+        let detail = "It takes 1 to 1000 ids.";
         return refused("INVALID_ARRAY_VALUE", detail, Some("object_ids".to_owned()));
     }
     let objects: Vec<Value> = ids.into_iter().filter_map(|id| object(shop, id)).collect();
@@ -39,7 +42,7 @@ fn object(shop: &Shop, id: &str) -> Option<Value> {
 pub(super) fn search(shop: &Shop, body: &Value) -> Reply {
     let begin = body["begin_time"].as_str().map(DateTime::parse_from_rfc3339);
     let Some(begin) = begin.map_or(Some(None), |begin| begin.ok().map(Some)) else {
-        return refused("INVALID_TIME", "The time is not in RFC 3339.", Some("begin_time".to_owned()));
+        return refused("INVALID_TIME", "This is no time in RFC 3339.", Some("begin_time".to_owned()));
     };
     let kinds = texts(&body["object_types"]);
     if !kinds.is_empty() && !kinds.contains(&"ITEM") {
@@ -71,7 +74,7 @@ pub(super) fn upsert(shop: &mut Shop, body: &Value) -> Reply {
     let batches: Vec<&Vec<Value>> =
         body["batches"].as_array().into_iter().flatten().filter_map(|it| it["objects"].as_array()).collect();
     if batches.is_empty() || batches.iter().any(|objects| objects.is_empty() || objects.len() > OBJECTS_MAX) {
-        let detail = "A batch must have between 1 and 1000 objects.";
+        let detail = "It takes batches of 1 to 1000 objects.";
         return refused("INVALID_ARRAY_VALUE", detail, Some("batches".to_owned()));
     }
     let (mut taken, mut wrong) = (Vec::new(), Vec::new());
@@ -95,7 +98,10 @@ pub(super) fn upsert(shop: &mut Shop, body: &Value) -> Reply {
 /// What a variation is to be from now on. It is replaced as a whole: what is not sent is cleared.
 struct Change {
     place: usize,
-    price: i64,
+    /// For all locations.
+    base: i64,
+    /// At the shop's location, if that has one of its own.
+    own: Option<i64>,
     sku: String,
     size: String,
 }
@@ -108,11 +114,11 @@ fn change(shop: &Shop, object: &Value) -> Result<Change, Value> {
     }
     let Some(place) = shop.variant(id) else {
         // Square does not say in a field which one it means.
-        return Err(invalid("INVALID_VALUE", &format!("Object `{id}` does not exist."), None));
+        return Err(invalid("INVALID_VALUE", &format!("The catalogue has no {id}."), None));
     };
     let good = &shop.goods[place];
-    if object["version"].as_i64() != Some(version(good)) {
-        let detail = "Object version does not match the latest one.";
+    if object["version"].as_i64() != Some(version(shop, good)) {
+        let detail = "It has changed since this version.";
         return Err(invalid("VERSION_MISMATCH", detail, Some("version".to_owned())));
     }
     if data["item_id"].as_str() != Some(good.product.as_str()) {
@@ -122,29 +128,73 @@ fn change(shop: &Shop, object: &Value) -> Result<Change, Value> {
             Some("item_id".to_owned()),
         ));
     }
-    let (money, currency) = (&data["price_money"], &shop.settings.currency);
-    let price = money["amount"].as_i64().filter(|amount| *amount >= 0);
-    let Some(price) = price.filter(|_| money["currency"].as_str() == Some(currency.as_str())) else {
-        let detail = "A fixed price needs an amount in the seller's currency.";
-        return Err(invalid("INVALID_VALUE", detail, Some("price_money".to_owned())));
-    };
+    let (base, own) = (amount(shop, &data["price_money"])?, own_price(shop, data)?);
     if shop.refuses() {
         return Err(invalid("CONFLICT", "Another change is being made to it.", None));
     }
     let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
-    Ok(Change { place, price, sku: text("sku"), size: text("name") })
+    Ok(Change { place, base, own, sku: text("sku"), size: text("name") })
+}
+
+/// An amount in the seller's currency.
+fn amount(shop: &Shop, money: &Value) -> Result<i64, Value> {
+    let ours = money["currency"].as_str() == Some(shop.settings.currency.as_str());
+    let amount = money["amount"].as_i64().filter(|amount| ours && *amount >= 0);
+    amount.ok_or_else(|| {
+        let detail = "A fixed price is an amount in the currency of the seller.";
+        invalid("INVALID_VALUE", detail, Some("price_money".to_owned()))
+    })
+}
+
+/// The price that the shop's location is to have of its own; none if it is to have none.
+fn own_price(shop: &Shop, data: &Value) -> Result<Option<i64>, Value> {
+    let mut price = None;
+    for own in data["location_overrides"].as_array().into_iter().flatten() {
+        let field = |name: &str| Some(format!("item_variation_data.location_overrides.{name}"));
+        if own["location_id"].as_str() != Some(shop.settings.location.as_str()) {
+            return Err(invalid("NOT_FOUND", "The seller has no such location.", field("location_id")));
+        }
+        if own["price_money"].is_null() {
+            continue;
+        }
+        if own["pricing_type"] != "FIXED_PRICING" {
+            let detail = "A price of its own is a fixed one.";
+            return Err(invalid("INVALID_VALUE", detail, field("pricing_type")));
+        }
+        price = Some(amount(shop, &own["price_money"])?);
+    }
+    Ok(price)
+}
+
+/// The name under which the price for all locations is kept, where the shop's location has one of its own.
+fn kept_as(good: &Good) -> String {
+    format!("price for all locations: {}", good.variant)
+}
+
+/// What a good costs at all locations but the shop's own; none if that has no price of its own.
+fn base(shop: &Shop, good: &Good) -> Option<i64> {
+    match shop.remembered(&kept_as(good), b"") {
+        Remembered::Same(reply) => reply.body.as_i64(),
+        Remembered::Nothing | Remembered::Another => None,
+    }
 }
 
 fn apply(shop: &mut Shop, change: Change) -> Value {
-    let Change { place, price, sku, size } = change;
+    let Change { place, base: for_all, own, sku, size } = change;
     (shop.goods[place].sku, shop.goods[place].size) = (sku, size);
-    shop.set_price(place, price);
+    let kept = own.map(|_| for_all);
+    if kept != base(shop, &shop.goods[place]) {
+        let name = kept_as(&shop.goods[place]);
+        shop.remember(&name, b"", &Reply::ok(json!(kept)));
+    }
+    shop.set_price(place, own.unwrap_or(for_all));
     variation(shop, &shop.goods[place])
 }
 
 /// Changes with what the catalogue holds of a good, and not with its stock, which is not part of it.
-fn version(good: &Good) -> i64 {
-    let held = format!("{}/{}/{}/{}", good.price, good.sku, good.size, good.title);
+fn version(shop: &Shop, good: &Good) -> i64 {
+    let (price, for_all) = (good.price, base(shop, good));
+    let held = format!("{price}/{for_all:?}/{}/{}/{}", good.sku, good.size, good.title);
     let hash = Sha256::digest(held.as_bytes());
     VERSIONS + hash.iter().take(4).fold(0_i64, |number, byte| number * 256 + i64::from(*byte))
 }
@@ -159,7 +209,7 @@ fn item(shop: &Shop, goods: &[&Good]) -> Value {
         "type": "ITEM",
         "id": id,
         "updated_at": time(changed),
-        "version": there.iter().map(|good| version(good)).max(),
+        "version": there.iter().map(|good| version(shop, good)).max(),
         "is_deleted": gone,
         "present_at_all_locations": true,
         "item_data": {
@@ -173,11 +223,13 @@ fn item(shop: &Shop, goods: &[&Good]) -> Value {
 }
 
 fn variation(shop: &Shop, good: &Good) -> Value {
-    json!({
+    let money = |amount: i64| json!({ "amount": amount, "currency": shop.settings.currency });
+    let base = base(shop, good);
+    let mut variation = json!({
         "type": "ITEM_VARIATION",
         "id": good.variant,
         "updated_at": time(good.changed_at),
-        "version": version(good),
+        "version": version(shop, good),
         "is_deleted": good.removed,
         "present_at_all_locations": true,
         "item_variation_data": {
@@ -186,10 +238,18 @@ fn variation(shop: &Shop, good: &Good) -> Value {
             "sku": good.sku,
             "ordinal": 0,
             "pricing_type": "FIXED_PRICING",
-            "price_money": { "amount": good.price, "currency": shop.settings.currency },
+            "price_money": money(base.unwrap_or(good.price)),
             "track_inventory": true,
             "sellable": true,
             "stockable": true,
         },
-    })
+    });
+    if base.is_some() {
+        variation["item_variation_data"]["location_overrides"] = json!([{
+            "location_id": shop.settings.location,
+            "pricing_type": "FIXED_PRICING",
+            "price_money": money(good.price),
+        }]);
+    }
+    variation
 }

@@ -22,10 +22,10 @@ const AHEAD: TimeDelta = TimeDelta::seconds(10);
 pub(super) fn change(shop: &mut Shop, body: &Value) -> Reply {
     let field = Some("changes".to_owned());
     let Some(changes) = body["changes"].as_array().filter(|changes| !changes.is_empty()) else {
-        return refused("ARRAY_EMPTY", "The array must have at least one entry.", field);
+        return refused("ARRAY_EMPTY", "It takes at least one change.", field);
     };
     if changes.len() > CHANGES_MAX {
-        return refused("ARRAY_LENGTH_TOO_LONG", "The array must have at most 100 entries.", field);
+        return refused("ARRAY_LENGTH_TOO_LONG", "It takes at most 100 changes.", field);
     }
     let read = changes.iter().enumerate().map(|(place, change)| count(shop, place, change));
     let (fine, wrong): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
@@ -56,19 +56,23 @@ fn count(shop: &Shop, place: usize, change: &Value) -> Result<(usize, i64), Valu
     }
     let variation = count["catalog_object_id"].as_str().unwrap_or_default();
     let Some(good) = shop.variant(variation) else {
-        return Err(invalid("NOT_FOUND", "The catalog object was not found.", of("catalog_object_id")));
+        return Err(invalid("NOT_FOUND", "The catalogue has no such variation.", of("catalog_object_id")));
     };
     if count["location_id"].as_str() != Some(shop.settings.location.as_str()) {
-        return Err(invalid("NOT_FOUND", "The location was not found.", of("location_id")));
+        return Err(invalid("NOT_FOUND", "The seller has no such location.", of("location_id")));
     }
     if count["state"] != "IN_STOCK" {
         return Err(invalid("INVALID_ENUM_VALUE", "The state is not known here.", of("state")));
     }
     let Some(quantity) = units(&count["quantity"]) else {
-        return Err(invalid("INVALID_VALUE", "The quantity must be a decimal string.", of("quantity")));
+        return Err(invalid(
+            "INVALID_VALUE",
+            "A quantity is a decimal text, and not below zero.",
+            of("quantity"),
+        ));
     };
     if !counted_lately(shop, &count["occurred_at"]) {
-        let detail = "The time must be within the last 24 hours and not in the future.";
+        let detail = "A count is of the last day, and not of a time to come.";
         return Err(invalid("INVALID_TIME", detail, of("occurred_at")));
     }
     if shop.refuses() {
@@ -93,8 +97,12 @@ fn counted_lately(shop: &Shop, value: &Value) -> bool {
     at >= now - OLDEST && at <= now + AHEAD
 }
 
-/// `POST /v2/inventory/counts/batch-retrieve`.
+/// `POST /v2/inventory/counts/batch-retrieve`. What Square answers for an unknown location is not published.
 pub(super) fn counts(shop: &Shop, body: &Value) -> Reply {
+    if texts(&body["location_ids"]).iter().any(|location| *location != shop.settings.location) {
+        let field = Some("location_ids".to_owned());
+        return refused("INVALID_VALUE", "The seller has no such location.", field);
+    }
     let wants = |name: &str, value: &str| {
         let wanted = texts(&body[name]);
         wanted.is_empty() || wanted.contains(&value)

@@ -11,7 +11,7 @@ use super::{
 pub(super) fn order(shop: &Shop, id: &str) -> Reply {
     match shop.orders.iter().find(|order| order.id == id) {
         Some(order) => Reply::ok(json!({ "order": written(shop, order) })),
-        None => missing("Order not found."),
+        None => missing("There is no such order."),
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn list(shop: &Shop, request: &Request) -> Reply {
 pub(super) fn one(shop: &Shop, id: &str) -> Reply {
     match written(shop, id) {
         Some(hook) => Reply::ok(json!({ "subscription": hook })),
-        None => missing("Subscription not found."),
+        None => missing("There is no such subscription."),
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn create(shop: &mut Shop, body: &Value) -> Reply {
     let asked = &body["subscription"];
     let Some(address) = asked["notification_url"].as_str().filter(|address| !address.is_empty()) else {
         let field = Some("subscription.notification_url".to_owned());
-        return refused("MISSING_REQUIRED_PARAMETER", "Field must be set", field);
+        return refused("MISSING_REQUIRED_PARAMETER", "It takes an address.", field);
     };
     let topics = texts(&asked["event_types"]);
     if let Some(refusal) = unknown(&topics) {
@@ -82,7 +82,7 @@ pub(super) fn create(shop: &mut Shop, body: &Value) -> Reply {
 
 /// `PUT /v2/webhooks/subscriptions/{id}`: what is not sent stays. The key stays.
 pub(super) fn update(shop: &mut Shop, id: &str, body: &Value) -> Reply {
-    let Some(before) = written(shop, id) else { return missing("Subscription not found.") };
+    let Some(before) = written(shop, id) else { return missing("There is no such subscription.") };
     let after = |name: &str| body["subscription"].get(name).unwrap_or(&before[name]);
     let topics = texts(after("event_types"));
     if let Some(refusal) = unknown(&topics) {
@@ -97,13 +97,13 @@ pub(super) fn update(shop: &mut Shop, id: &str, body: &Value) -> Reply {
 
 /// `DELETE /v2/webhooks/subscriptions/{id}`.
 pub(super) fn delete(shop: &mut Shop, id: &str) -> Reply {
-    if shop.unsubscribe(id) { Reply::ok(json!({})) } else { missing("Subscription not found.") }
+    if shop.unsubscribe(id) { Reply::ok(json!({})) } else { missing("There is no such subscription.") }
 }
 
 fn unknown(topics: &[&str]) -> Option<Reply> {
     let fine = !topics.is_empty() && topics.iter().all(|topic| TOPICS.contains(topic));
     let field = Some("subscription.event_types".to_owned());
-    (!fine).then(|| refused("INVALID_VALUE", "An event type is not known.", field))
+    (!fine).then(|| refused("INVALID_VALUE", "There is no such event type.", field))
 }
 
 fn write(shop: &mut Shop, id: &str, address: &str, secret: Option<&str>, (topics, on): (&[&str], bool)) {

@@ -41,23 +41,50 @@ pub(super) fn signed(api: &Api, method: Method, path: &str, body: Option<Value>)
     })
 }
 
+/// Why something was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// The platform's code for it; none where the refusal is not in its own words.
+    pub(super) code: Option<i64>,
+    /// What it means.
+    pub(super) error: CallError,
+}
+
+impl Refused {
+    /// A refusal in the platform's words.
+    pub(super) fn new(code: i64, message: &str) -> Self {
+        Self { code: Some(code), error: meaning(code, message) }
+    }
+}
+
+impl From<CallError> for Refused {
+    fn from(error: CallError) -> Self {
+        Self { code: None, error }
+    }
+}
+
 /// What an answer brings, or why all that was asked was refused.
 pub(super) fn data(answer: &Answer) -> Result<Value, CallError> {
+    told(answer).map_err(|refused| refused.error)
+}
+
+/// The same with the code of the refusal.
+pub(super) fn told(answer: &Answer) -> Result<Value, Refused> {
     let envelope: Envelope = match answer.json() {
         Ok(envelope) => envelope,
-        Err(_) if !answer.is_success() => return Err(answer.refusal()),
-        Err(error) => return Err(error),
+        Err(_) if !answer.is_success() => return Err(answer.refusal().into()),
+        Err(error) => return Err(error.into()),
     };
     match read::whole(&envelope.code) {
-        Some(code) if code != 0 => Err(meaning(code, &envelope.message.unwrap_or_default())),
-        _ if !answer.is_success() => Err(answer.refusal()),
+        Some(code) if code != 0 => Err(Refused::new(code, &envelope.message.unwrap_or_default())),
+        _ if !answer.is_success() => Err(answer.refusal().into()),
         Some(_) => Ok(envelope.data),
-        None => Err(CallError::failed("the platform's answer does not say how it went")),
+        None => Err(CallError::failed("the platform's answer does not say how it went").into()),
     }
 }
 
 /// What is to be done about the code of a call, or of a single SKU (the page `common-errors` of the Partner Center).
-pub(super) fn meaning(code: i64, message: &str) -> CallError {
+fn meaning(code: i64, message: &str) -> CallError {
     let why = format!("TikTok Shop answers {code}: {}", read::word(message));
     let message = message.to_lowercase();
     match code {
@@ -111,7 +138,7 @@ mod tests {
             let body = json!({ "code": code, "message": message }).to_string();
             data(&answer(200, &body)).expect_err("no success")
         };
-        for (code, message) in [(36_009_002, ""), (12_052_109, ""), (98_001_999, "Too many requests")] {
+        for (code, message) in [(36_009_002, ""), (12_052_109, ""), (98_001_999, "far too many requests")] {
             let error = meant(code, message);
             assert!(matches!(error, CallError::Again { counts: false, after: Some(_), .. }), "{error:?}");
         }
@@ -119,16 +146,16 @@ mod tests {
             assert!(meant(code, "").is_failure(), "{code}");
         }
         for (code, message) in [
-            (105_002, "Expired"),
+            (105_002, "over"),
             (106_001, ""),
             (36_004_004, ""),
-            (36_009_004, "Invalid credentials. Invalid `app_key` query parameter."),
+            (36_009_004, "the parameter `app_key` is no credential of ours"),
             (36_009_004, "something new"),
         ] {
             let error = meant(code, message);
             assert!(matches!(error, CallError::NeedsPerson { .. }), "{error:?}");
         }
-        for (code, message) in [(12_052_073, ""), (36_009_004, "invalid param error"), (-1, "")] {
+        for (code, message) in [(12_052_073, ""), (36_009_004, "a param of the body is odd"), (-1, "")] {
             let error = meant(code, message);
             assert!(matches!(error, CallError::Never { .. }), "{error:?}");
         }

@@ -38,7 +38,7 @@ struct Granted {
 /// Asks for new tokens. The platform takes the credentials in the query and nowhere else, so nothing of its answer is
 /// repeated in an error: it might quote them.
 pub(in super::super) async fn renew(api: &Api, refresh: &Secret) -> Result<Renewed, CallError> {
-    let answer = api.read(request(api, refresh)?).await?;
+    let answer = api.exchange(request(api, refresh)?).await?;
     let data = call::data(&answer).map_err(|error| refused(&error))?;
     let granted: Option<Granted> = serde_json::from_value(data).unwrap_or_default();
     let granted = granted

@@ -191,6 +191,51 @@ async fn a_price_that_spoils_a_whole_call_is_found_and_the_others_are_shown() {
 }
 
 #[tokio::test]
+async fn two_skus_that_are_not_there_spoil_nothing_for_two_that_are() {
+    let place = open().await;
+    let gone = |text: &str| {
+        let handle = Handle { variant: id(text), ..handle(&place.goods[0]) };
+        PriceAsk { handle, ..price(&place.goods[0], "60") }
+    };
+    let asks = [gone("404"), price(&place.goods[0], "80"), gone("405"), price(&place.goods[1], "70")];
+    let outcomes = place.set_prices(&asks).await;
+    assert!(is_never(&outcomes[0]) && is_never(&outcomes[2]), "{outcomes:?}");
+    assert_eq!((&outcomes[1], &outcomes[3]), (&Outcome::Shown(money("80")), &Outcome::Shown(money("70"))));
+}
+
+#[tokio::test]
+async fn a_fault_that_is_listed_without_its_sku_is_found_and_the_others_are_shown() {
+    let place = open().await;
+    let [first, second, third] = &place.goods[..] else { panic!("{:?}", place.goods) };
+    let outcomes = place.set(&[quantity(first, 7), quantity(second, 100_000), quantity(third, 8)]).await;
+    assert_eq!((&outcomes[0], &outcomes[2]), (&Outcome::Shown(7), &Outcome::Shown(8)));
+    assert!(is_never(&outcomes[1]), "{outcomes:?}");
+    assert_eq!(place.shown(), [(7, 9_000), (5, 9_000), (8, 9_000)]);
+}
+
+#[tokio::test]
+async fn what_is_refused_of_a_product_is_refused_of_its_skus_at_once() {
+    let place = open().await;
+    let strange = |good: &Good| Handle { product: id("404"), ..handle(good) };
+    let asks: Vec<_> =
+        place.goods.iter().map(|good| QuantityAsk { handle: strange(good), ..quantity(good, 6) }).collect();
+    assert!(place.set(&asks).await.iter().all(is_never));
+    assert_eq!(place.stand.calls().made, 1, "of a product that is not there");
+    // Nobody has said that this one is about the product.
+    let euro = Currency::new("EUR").expect("a currency");
+    let api = api(&place.stand, Clock::default(), |account| account.details.currency = euro);
+    let cost = Money::parse("60.00", euro).expect("an amount");
+    let asks: Vec<_> =
+        place.goods.iter().map(|good| PriceAsk { handle: handle(good), price: cost }).collect();
+    assert!(TiktokShop.set_prices(&api, &asks, KEY).await.iter().all(is_never));
+    assert_eq!(place.stand.calls().made, 1 + 3, "of both halves for the same reason");
+    assert!(place.stand.remove(&place.goods[0].product));
+    let asks: Vec<_> = place.goods.iter().map(|good| quantity(good, 6)).collect();
+    assert!(place.set(&asks).await.iter().all(is_never));
+    assert_eq!(place.stand.calls().made, 1 + 3 + 1, "of a product that was deleted");
+}
+
+#[tokio::test]
 async fn the_part_that_failed_is_told_from_the_part_that_did_not() {
     let place = open().await;
     place.stand.faults().refuse_items_rate(0.5);
@@ -299,6 +344,25 @@ async fn webhooks_asked_for_twice_are_there_once_and_those_of_others_stay() {
     let left = TiktokShop.subscriptions(&place.api).await.expect("a list");
     assert_eq!(left.len(), list.len() - 1);
     assert!(left.contains(&list[0]) && !left.contains(&list[1]), "{left:?}");
+}
+
+#[tokio::test]
+async fn an_event_that_others_are_told_of_is_left_to_them() {
+    let place = open().await;
+    let theirs = "https://mole.example/hooks";
+    place.stand.subscribe("PRODUCT_CREATION", theirs);
+    for _ in 0..2 {
+        let refused = TiktokShop.subscribe(&place.api, ADDRESS, None).await;
+        let named = matches!(&refused, Err(CallError::NeedsPerson { why }) if why.contains(theirs));
+        assert!(named, "{refused:?}");
+        assert_eq!(place.stand.calls().writes, 5, "the others were asked for, once");
+    }
+    let list = TiktokShop.subscriptions(&place.api).await.expect("a list");
+    for it in &list {
+        let address = if it.topic == "PRODUCT_CREATION" { theirs } else { ADDRESS };
+        assert_eq!(it.address, address, "{}", it.topic);
+    }
+    assert_eq!(list.len(), 6);
 }
 
 #[tokio::test]

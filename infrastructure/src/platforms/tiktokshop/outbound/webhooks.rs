@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::super::outbound::{Api, CallError, Subscription},
+    super::super::{
+        outbound::{Api, CallError, Subscription},
+        read,
+    },
     call,
 };
 
@@ -36,15 +39,24 @@ struct Webhook {
     address: String,
 }
 
-/// Has an address told of the events; the address an event had before is told no more.
+/// Has an address told of the events. An event has one address, and one that has another already is not taken from whoever
+/// entered that; the other events are asked for all the same.
 pub(in super::super) async fn subscribe(api: &Api, address: &str) -> Result<(), CallError> {
     let known = subscriptions(api).await?;
+    let mut elsewhere = None;
     for event in EVENTS {
-        if !known.iter().any(|it| it.topic == event && it.address == address) {
-            change(api, Method::PUT, json!({ "address": address, "event_type": event })).await?;
+        let addresses = known.iter().filter(|it| it.topic == event).map(|it| it.address.as_str());
+        let addresses: Vec<&str> = addresses.collect();
+        match addresses.first() {
+            None => change(api, Method::PUT, json!({ "address": address, "event_type": event })).await?,
+            Some(_) if addresses.contains(&address) => {}
+            Some(there) => elsewhere = Some(*there),
         }
     }
-    Ok(())
+    elsewhere.map_or(Ok(()), |there| {
+        let there = read::word(there);
+        Err(CallError::person(format!("its webhooks go to {there}; end that first, or enter ours by hand")))
+    })
 }
 
 /// What the shop tells whom.

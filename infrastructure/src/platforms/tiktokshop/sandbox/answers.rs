@@ -38,7 +38,7 @@ pub(super) fn answer(shop: &mut Shop, request: &Request) -> Reply {
         ("GET", ["event", "202309", "webhooks"]) => webhooks(shop),
         ("PUT", ["event", "202309", "webhooks"]) => subscribe(shop, request),
         ("DELETE", ["event", "202309", "webhooks"]) => unsubscribe(shop, request),
-        _ => refused(404, 36_009_009, "Invalid path."),
+        _ => refused(404, 36_009_009, "there is nothing at this path"),
     }
 }
 
@@ -58,17 +58,17 @@ fn objection(shop: &Shop, request: &Request) -> Option<Reply> {
     let sent: i64 = given(&query, "timestamp").parse().unwrap_or_default();
     let age = shop.now().timestamp().saturating_sub(sent);
     if given(&query, "app_key") != settings.app {
-        let message = "Invalid credentials. Invalid `app_key` query parameter.";
+        let message = "the parameter `app_key` is no credential that is known here";
         Some(refused(400, 36_009_004, message))
     } else if !(-30..=300).contains(&age) {
-        let message = "Invalid timestamp. The value of the `timestamp` query parameter is too far off.";
+        let message = "the parameter `timestamp` is of another time";
         Some(refused(400, 36_009_004, message))
     } else if given(&query, "sign") != expected(request, &query, &settings.app_secret) {
-        Some(refused(401, 106_001, "Invalid sign."))
+        Some(refused(401, 106_001, "it is not signed like this"))
     } else if request.header("x-tts-access-token") != settings.access_token {
-        Some(refused(401, 105_002, "Expired credentials."))
+        Some(refused(401, 105_002, "this token is not or no longer good"))
     } else if given(&query, "shop_cipher") != settings.account {
-        let message = "Invalid identifier. The `shop_cipher` query parameter is invalid.";
+        let message = "the parameter `shop_cipher` is the identifier of no shop here";
         Some(refused(400, 36_009_004, message))
     } else {
         None
@@ -89,12 +89,12 @@ fn expected(request: &Request, query: &BTreeMap<String, String>, secret: &str) -
 fn renewed(shop: &mut Shop, request: &Request) -> Reply {
     let query = request.query();
     if given(&query, "grant_type") != "refresh_token" || given(&query, "app_key") != shop.settings.app {
-        return refused(200, 36_004_001, "invalid params");
+        return refused(200, 36_004_001, "who asks for what?");
     }
     if given(&query, "app_secret") != shop.settings.app_secret
         || given(&query, "refresh_token") != shop.settings.refresh_token
     {
-        return refused(200, 36_004_004, "invalid refresh token");
+        return refused(200, 36_004_004, "this refresh token is not or no longer good");
     }
     let (number, now) = (shop.number(), shop.now().timestamp());
     shop.settings.access_token = format!("token-{number}");
@@ -118,7 +118,7 @@ fn decimal(shop: &Shop, minor: i64) -> String {
 fn product(shop: &Shop, id: &str) -> Reply {
     let goods: Vec<&Good> = shop.goods.iter().filter(|good| good.product == id).collect();
     let (Some(first), Some(changed)) = (goods.first(), goods.iter().map(|good| good.changed_at).max()) else {
-        return refused(200, 12_052_048, "You can't edit other sellers' products.");
+        return refused(200, 12_052_048, "this shop has no such product");
     };
     let status = if first.removed { "DELETED" } else { "ACTIVATE" };
     let skus: Vec<Value> = goods.iter().map(|good| sku(shop, good)).collect();
@@ -143,7 +143,7 @@ fn orders(shop: &Shop, request: &Request) -> Reply {
     let query = request.query();
     let ids: Vec<&str> = given(&query, "ids").split(',').filter(|id| !id.is_empty()).collect();
     if ids.is_empty() || ids.len() > ORDERS_MAX {
-        return refused(400, 36_009_004, "Ids is a required field of at most 50 values.");
+        return refused(400, 36_009_004, "the field `ids` takes 1 to 50 orders");
     }
     let found = shop.orders.iter().filter(|order| ids.contains(&order.id.as_str()));
     let orders: Vec<Value> = found.map(|found| order(shop, found)).collect();
@@ -185,10 +185,10 @@ fn webhooks(shop: &Shop) -> Reply {
 fn subscribe(shop: &mut Shop, request: &Request) -> Reply {
     let body = request.json();
     let (Some(event), Some(address)) = (body["event_type"].as_str(), body["address"].as_str()) else {
-        return refused(400, 36_009_004, "Invalid param: event_type and address are required.");
+        return refused(400, 36_009_004, "the params `event_type` and `address` are missing");
     };
     if event.is_empty() || !event.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
-        return refused(200, 98_001_004, "Parameter event_type is invalid.");
+        return refused(200, 98_001_004, "there is no such event");
     }
     if !shop.subscriptions.iter().any(|it| it.topic == event && it.address == address) {
         shop.subscriptions.retain(|it| it.topic != event);
@@ -200,7 +200,7 @@ fn subscribe(shop: &mut Shop, request: &Request) -> Reply {
 fn unsubscribe(shop: &mut Shop, request: &Request) -> Reply {
     let body = request.json();
     let Some(event) = body["event_type"].as_str() else {
-        return refused(400, 36_009_004, "Invalid param: event_type is required.");
+        return refused(400, 36_009_004, "the param `event_type` is missing");
     };
     shop.subscriptions.retain(|it| it.topic != event);
     ok(shop, &json!({}))

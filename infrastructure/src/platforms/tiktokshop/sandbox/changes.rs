@@ -1,7 +1,7 @@
 //! New quantities and prices: what the platform takes of them, SKU by SKU.
 //!
-//! A quantity that cannot be fails alone and is listed. A price that cannot be fails the whole call, and nothing of it is
-//! applied; only what is refused on purpose fails alone there as well.
+//! A quantity that cannot be fails alone and is listed; if it is too large, without a word on whose it is. A price that
+//! cannot be fails the whole call, and nothing of it is applied; only what is refused on purpose fails alone there as well.
 
 use onhand_domain::values::{Currency, Money};
 use serde_json::{Value, json};
@@ -18,12 +18,15 @@ const QUANTITY_MAX: i64 = 99_999;
 /// A code and its message.
 type Fault = (i64, &'static str);
 
-const NO_SUCH_SKU: Fault = (12_019_022, "sku ID is invalid");
-const NO_SUCH_PRICE: Fault = (12_052_073, "The product price is invalid");
-const NO_SUCH_QUANTITY: Fault = (98_001_004, "Parameter quantity is invalid.");
-const NO_SUCH_WAREHOUSE: Fault = (98_001_004, "Parameter warehouse_id is invalid.");
+const NO_SUCH_PRODUCT: Fault = (12_052_048, "this shop has no such product");
+/// Which code the platform has for this is not known; it is one of those that are about a product.
+const DELETED: Fault = (12_052_032, "the product was deleted");
+const NO_SUCH_SKU: Fault = (12_019_022, "the product has no such SKU");
+const NO_SUCH_PRICE: Fault = (12_052_073, "nothing can cost that");
+const NO_SUCH_QUANTITY: Fault = (98_001_004, "so many there cannot be");
+const NO_SUCH_WAREHOUSE: Fault = (98_001_004, "the shop has no such warehouse");
 /// For what is refused on purpose: it may go well another time.
-const TROUBLE: Fault = (36_009_003, "Internal error. Please try again.");
+const TROUBLE: Fault = (36_009_003, "it went wrong here");
 
 /// Shows other quantities of a product's SKUs.
 pub(super) fn set_quantities(shop: &mut Shop, product: &str, request: &Request) -> Reply {
@@ -36,6 +39,7 @@ pub(super) fn set_quantities(shop: &mut Shop, product: &str, request: &Request) 
         match quantity(shop, product, sku) {
             Ok(_) if skus.len() > 1 && shop.refuses() => errors.push(listed(sku, TROUBLE)),
             Ok((place, quantity)) => shop.set_quantity(place, quantity),
+            Err(NO_SUCH_QUANTITY) => errors.push(unnamed(NO_SUCH_QUANTITY)),
             Err(fault) => errors.push(listed(sku, fault)),
         }
     }
@@ -67,12 +71,14 @@ pub(super) fn set_prices(shop: &mut Shop, product: &str, request: &Request) -> R
 /// The SKUs of the body, if there is such a product and not too many of them.
 fn skus(shop: &Shop, product: &str, request: &Request) -> Result<Vec<Value>, Reply> {
     if shop.product(product).is_empty() {
-        return Err(refused(200, 12_052_048, "You can't edit other sellers' products."));
+        let deleted = shop.goods.iter().any(|good| good.product == product);
+        let (code, message) = if deleted { DELETED } else { NO_SUCH_PRODUCT };
+        return Err(refused(200, code, message));
     }
     let body = request.json();
     match body["skus"].as_array() {
         Some(skus) if (1..=SKUS_MAX).contains(&skus.len()) => Ok(skus.clone()),
-        _ => Err(refused(200, 98_001_004, "Parameter skus is invalid.")),
+        _ => Err(refused(200, 98_001_004, "it takes 1 to 100 SKUs")),
     }
 }
 
@@ -101,6 +107,11 @@ fn price(shop: &Shop, product: &str, sku: &Value) -> Result<(usize, i64), Fault>
     let currency = Currency::new(&shop.settings.currency).map_err(|_| NO_SUCH_PRICE)?;
     let price = amount.and_then(|amount| Money::parse(amount, currency).ok());
     Ok((place, price.filter(|price| price.minor > 0).ok_or(NO_SUCH_PRICE)?.minor))
+}
+
+/// One of those that were not changed, without a word on which one.
+fn unnamed((code, message): Fault) -> Value {
+    json!({ "code": code, "message": message, "detail": null })
 }
 
 /// A SKU among those that were not changed.

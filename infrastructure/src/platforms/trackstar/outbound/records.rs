@@ -115,18 +115,17 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Units for sale at a place, or everywhere where the record does not tell places apart; none where nobody
-    /// counts.
+    /// Units for sale at a place, or everywhere where none is given; none where nobody counts. A record that does not
+    /// tell places apart, as answers to writes are, says nothing about one of them.
     pub(super) fn figure(&self, sort: Sort, place: Option<&ExternalId>) -> Result<Option<i64>, CallError> {
-        let places = self.inventory_by_warehouse_id.as_ref().filter(|places| !places.is_empty());
-        let figure = match (places, place) {
-            (Some(places), Some(place)) => match (places.get(place.as_str()), sort) {
+        let figure = match (place, sort) {
+            (Some(place), _) => match (self.level(place), sort) {
                 (None, _) => return Ok(None),
                 (Some(levels), Sort::Item) => &levels["fulfillable"],
                 (Some(level), Sort::Variant | Sort::Composite) => level,
             },
-            _ if sort == Sort::Item => &self.fulfillable,
-            _ => &self.inventory,
+            (None, Sort::Item) => &self.fulfillable,
+            (None, Sort::Variant | Sort::Composite) => &self.inventory,
         };
         match figure {
             Value::Null => Ok(None),
@@ -134,6 +133,10 @@ impl Record {
                 .map(Some)
                 .ok_or_else(|| CallError::failed("a figure of the stock is no whole number")),
         }
+    }
+
+    fn level(&self, place: &ExternalId) -> Option<&Value> {
+        self.inventory_by_warehouse_id.as_ref()?.get(place.as_str())
     }
 
     /// In how many warehouses it is known to lie.
@@ -158,5 +161,11 @@ impl Record {
         let said = [&self.trackstar_updated_date, &self.updated_date];
         let said: Vec<_> = said.into_iter().filter(|date| !date.is_null()).map(ToString::to_string).collect();
         (!said.is_empty()).then(|| said.join(" "))
+    }
+
+    /// Whether it is certain that something has changed since another was read: both say when, and not the same.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        let versions = self.version().zip(other.version());
+        versions.is_some_and(|(ours, theirs)| ours != theirs)
     }
 }

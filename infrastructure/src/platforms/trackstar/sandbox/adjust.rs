@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::super::sandbox::{Remembered, Reply, Request, Shop},
+    nothing,
     records::Shelf,
     refused, refused_behind,
 };
@@ -22,12 +23,12 @@ pub(super) fn answer(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str)
         return applied(shop, request, shelf, id).unwrap_or_else(|refusal| refusal);
     }
     if key.len() > KEY_MAX {
-        return refused(422, "headers: Idempotency-Key: Longer than maximum length 255.");
+        return refused(422, "headers: Idempotency-Key: a key has at most 255 characters");
     }
     let key = format!("{}|{key}", shop.settings.access_token);
     let words = format!("{} {}\n{}", request.method, request.path, String::from_utf8_lossy(&request.body));
     match shop.remembered(&key, words.as_bytes()) {
-        Remembered::Another => refused(400, "This Idempotency-Key was used with another request"),
+        Remembered::Another => refused(400, "Something else was asked under this key before"),
         Remembered::Same(reply) => reply.header("idempotent-replayed", &true),
         Remembered::Nothing => match applied(shop, request, shelf, id) {
             Err(refusal) => refusal,
@@ -41,15 +42,15 @@ pub(super) fn answer(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str)
 
 fn applied(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str) -> Result<Reply, Reply> {
     let body = request.json();
-    let fields = body.as_object().ok_or_else(|| refused(422, "json: Invalid input type."))?;
+    let fields = body.as_object().ok_or_else(|| refused(422, "json: an object is wanted"))?;
     if let Some((name, _)) = fields.iter().find(|(_, value)| is_blank(value)) {
-        return Err(refused(422, &format!("json: {name}: Field may not be null.")));
+        return Err(refused(422, &format!("json: {name}: what is blank is to be left out")));
     }
     let Some(place) = shelf.place(shop, id) else {
         // What has a record and no place is a product of variants.
         return Err(match shelf.record(shop, id) {
-            Some(_) => refused_behind(400, "Inventory can be adjusted on variants only"),
-            None => refused(404, "Not found"),
+            Some(_) => refused_behind(400, "A product of variants has no stock of its own"),
+            None => nothing(),
         });
     };
     if fields.get("warehouse_id").is_some_and(|it| it.as_str() != Some(shop.settings.location.as_str())) {
@@ -64,12 +65,12 @@ fn applied(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str) -> Result
 /// What there are to be, by what there are now.
 fn wanted(fields: &Map<String, Value>, shelf: Shelf, now: i64) -> Result<i64, Reply> {
     let units = fields.get("quantity").and_then(Value::as_i64).filter(|units| *units >= 0);
-    let units = units.ok_or_else(|| refused(422, "json: quantity: Not a valid integer."))?;
+    let units = units.ok_or_else(|| refused(422, "json: quantity: a whole number from 0 on is wanted"))?;
     let wanted = match fields.get("adjustment_type").and_then(Value::as_str) {
         Some("increase") => now.checked_add(units),
         Some("decrease") => now.checked_sub(units),
         Some("exact") if shelf == Shelf::Cart => Some(units),
-        _ => return Err(refused(422, "json: adjustment_type: Must be one of the known types.")),
+        _ => return Err(refused(422, "json: adjustment_type: this kind is not known here")),
     };
     wanted.filter(|wanted| *wanted >= 0).ok_or_else(|| refused_behind(400, "There are not so many"))
 }

@@ -17,8 +17,11 @@ use super::{
     understood,
 };
 
-/// The most objects the shop takes in one batch, and the most it shows on one page.
-const OBJECTS_MAX: usize = 100;
+/// The most listings that are changed in one call. The shop would take a hundred, but a save takes it about a tenth of a
+/// second to a third, and it answers with whole products: more may neither end in time nor fit into an answer.
+pub(super) const UPDATES_MAX: usize = 25;
+/// The most listings that are read in one call, which is the most the shop shows on one page.
+pub(super) const READS_MAX: usize = 100;
 /// What is read of a listing. There is far more to one, and its description may be as long as a book.
 const FIELDS: &str = "id,type,manage_stock,stock_quantity,regular_price";
 
@@ -63,15 +66,16 @@ struct Updated {
     update: Vec<Listing>,
 }
 
-/// Makes a call for each batch, a few at the same time. Answers for each place, in order.
+/// Makes a call for each batch of at most so many listings, a few at the same time. Answers for each place, in order.
 pub(super) async fn each<F>(
     places: Vec<Result<Place, CallError>>,
+    most: usize,
     call: impl Fn(Batch) -> F,
 ) -> Vec<Result<Listing, CallError>>
 where
     F: Future<Output = Vec<Result<Listing, CallError>>>,
 {
-    let batches = gathered(&places);
+    let batches = gathered(&places, most);
     let calls: Vec<F> = batches.iter().cloned().map(call).collect();
     let answers: Vec<_> = stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await;
     let unasked = |place: Result<Place, CallError>| Err(place.err().unwrap_or_else(unmentioned));
@@ -84,7 +88,7 @@ where
     listings
 }
 
-fn gathered(places: &[Result<Place, CallError>]) -> Vec<Batch> {
+fn gathered(places: &[Result<Place, CallError>], most: usize) -> Vec<Batch> {
     let mut by_parent: BTreeMap<Option<i64>, Vec<(usize, i64)>> = BTreeMap::new();
     for (at, place) in places.iter().enumerate() {
         if let Ok(Place { parent, id }) = place {
@@ -93,7 +97,7 @@ fn gathered(places: &[Result<Place, CallError>]) -> Vec<Batch> {
     }
     let mut batches = Vec::new();
     for (parent, members) in by_parent {
-        let parts = members.chunks(OBJECTS_MAX);
+        let parts = members.chunks(most);
         batches.extend(parts.map(|members| Batch { parent, members: members.to_vec() }));
     }
     batches
@@ -130,7 +134,7 @@ impl Batch {
 
     async fn shown(&self, api: &Api) -> Result<Vec<Listing>, CallError> {
         let ids: Vec<String> = self.members.iter().map(|(_, id)| id.to_string()).collect();
-        let asked = format!("include={}&per_page={OBJECTS_MAX}&_fields={FIELDS}", ids.join(","));
+        let asked = format!("include={}&per_page={READS_MAX}&_fields={FIELDS}", ids.join(","));
         let call = call(api, Method::GET, &format!("{}?{asked}", self.path()), None)?;
         understood(&api.read(call).await?)
     }

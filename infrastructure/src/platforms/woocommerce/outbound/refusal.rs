@@ -6,9 +6,12 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::super::{
-    outbound::{Answer, CallError},
-    read,
+use super::{
+    super::super::{
+        outbound::{Answer, CallError},
+        read,
+    },
+    batch::UPDATES_MAX,
 };
 
 /// How long to wait for a shop that asks for patience in a body, where it cannot say for how long.
@@ -54,10 +57,10 @@ pub(super) fn words(answer: &Answer) -> Option<Refusal> {
 pub(super) fn of(answer: &Answer) -> CallError {
     let refusal = words(answer);
     match refusal.as_ref().and_then(|refusal| refusal.code.as_str()) {
-        Some("woocommerce_rest_request_entity_too_large") => CallError::person(
+        Some("woocommerce_rest_request_entity_too_large") => CallError::person(format!(
             "the shop takes fewer listings at once than WooCommerce does; \
-             raise its woocommerce_rest_batch_items_limit to 100",
-        ),
+             raise its woocommerce_rest_batch_items_limit to {UPDATES_MAX}"
+        )),
         // A 404 of the web server has no words: WordPress is not there, or has plain permalinks.
         Some("rest_no_route") => no_api(),
         None if answer.status == StatusCode::NOT_FOUND => no_api(),

@@ -1,6 +1,8 @@
 //! The adapter against the stand-in shop, over real HTTP: what is asked is shown, and each thing that goes wrong
 //! becomes what is to be done about it.
 
+mod told;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use onhand_domain::{
@@ -29,7 +31,6 @@ use crate::{
 
 const KEY: Uuid = Uuid::from_u128(7);
 const KEYS: &str = "ck_stand:cs_stand";
-const ADDRESS: &str = "https://onhand.example/v1/webhooks/1";
 
 struct Place {
     stand: Sandbox,
@@ -197,16 +198,20 @@ async fn items_that_are_refused_are_tried_again_and_the_others_are_shown() {
 }
 
 #[tokio::test]
-async fn a_batch_of_more_than_a_hundred_is_split() {
+async fn twenty_five_are_set_in_a_call_and_a_hundred_are_read() {
     let place = open().await;
     let skus: Vec<String> = (0..101).map(|size| format!("RUN-{size}")).collect();
     let handles = place.seed("Runner", &skus.iter().map(String::as_str).collect::<Vec<_>>());
     let outcomes = place.count(&handles, 3).await;
     assert_eq!(outcomes, vec![Outcome::Shown(3); 101]);
-    assert_eq!(place.stand.calls().writes, 2);
+    assert_eq!(place.stand.calls().writes, 5);
+    let price = money("99");
+    assert_eq!(place.cost(&handles, price).await, vec![Outcome::Shown(price); 101]);
+    assert_eq!((place.stand.calls().made, place.stand.calls().writes), (10, 10));
     let read = Woocommerce.read(&place.api, &handles).await;
     let counted = read.iter().flatten().filter(|shown| shown.quantity == Some(3));
     assert_eq!(counted.count(), 101);
+    assert_eq!(place.stand.calls().made, 12);
 }
 
 #[tokio::test]
@@ -267,29 +272,6 @@ async fn an_answer_without_words_is_never_a_success() {
     faults.fail_next(1, 503);
     assert!(is_failure(&place.count(&handles, 3).await[0]));
     assert_eq!(place.count(&handles, 3).await, [Outcome::Shown(3)]);
-}
-
-#[tokio::test]
-async fn what_is_asked_for_already_is_not_asked_for_again() {
-    let place = open().await;
-    let secret = Secret::new("signs");
-    for _ in 0..2 {
-        assert_eq!(Woocommerce.subscribe(&place.api, ADDRESS, Some(&secret)).await, Ok(None));
-    }
-    assert_eq!(place.stand.calls().writes, 7);
-    let told = Woocommerce.subscriptions(&place.api).await.expect("a list");
-    let mut topics: Vec<_> = told.iter().map(|it| it.topic.as_str()).collect();
-    topics.sort_unstable();
-    let mut known: Vec<_> = Woocommerce.topics().to_vec();
-    known.sort_unstable();
-    assert_eq!(topics, known);
-    assert!(told.iter().all(|it| it.address == ADDRESS));
-    for subscription in told.iter().chain(&told) {
-        assert_eq!(Woocommerce.unsubscribe(&place.api, subscription).await, Ok(()));
-    }
-    assert_eq!(Woocommerce.subscriptions(&place.api).await, Ok(vec![]));
-    let unsigned = Woocommerce.subscribe(&place.api, ADDRESS, None).await;
-    assert!(matches!(unsigned, Err(CallError::NeedsPerson { .. })), "{unsigned:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Webhooks of a `WooCommerce` shop: asking to be told, and asking what is told.
 //!
-//! After five failed deliveries a shop disables a webhook and leaves it in its list, so a disabled one is revived.
+//! After five failed deliveries a shop disables a webhook and leaves it in its list, and it shows to nobody what a
+//! webhook is signed with. So one that is known is not taken to be fine: it is revived and given its secret again.
 
 use axum::http::{Method, StatusCode};
 use onhand_domain::values::ExternalId;
@@ -26,7 +27,7 @@ const TOPICS: [&str; 7] = [
 /// Webhooks on one page, which is the most the shop shows.
 const PAGE: usize = 100;
 /// The most pages that are read.
-const PAGES_MAX: usize = 20;
+pub(super) const PAGES_MAX: usize = 20;
 
 #[derive(Deserialize)]
 struct Webhook {
@@ -42,7 +43,9 @@ impl Webhook {
     }
 }
 
-/// Asks for what is not told already. The shop signs with the secret it is given here and tells none.
+/// Asks for all that is of use, once: a webhook that is known is written again, so that a secret that was changed
+/// reaches the shop, and further ones for the same topic and address are ended. The shop signs with the secret it is
+/// given here and tells none.
 pub(in super::super) async fn subscribe(
     api: &Api,
     address: &str,
@@ -54,24 +57,26 @@ pub(in super::super) async fn subscribe(
     let known = webhooks(api).await?;
     for topic in TOPICS {
         let ours = known.iter().filter(|it| it.topic == topic && it.delivery_url == address);
-        let ours: Vec<&Webhook> = ours.collect();
-        if !ours.iter().any(|it| it.is_active()) {
-            ask(api, topic, address, secret, ours.first().copied()).await?;
+        let mut ours: Vec<&Webhook> = ours.collect();
+        ours.sort_by_key(|it| !it.is_active());
+        ask(api, topic, address, secret, ours.first().copied()).await?;
+        for further in ours.iter().skip(1) {
+            end(api, further.id.as_str()).await?;
         }
     }
     Ok(None)
 }
 
-/// Asks for one topic: anew, or by reviving a webhook that the shop has given up.
+/// Asks for one topic: anew, or by writing again the webhook that is known.
 async fn ask(
     api: &Api,
     topic: &str,
     address: &str,
     secret: &Secret,
-    idle: Option<&Webhook>,
+    known: Option<&Webhook>,
 ) -> Result<(), CallError> {
-    let (path, body) = match idle {
-        Some(idle) => (place(idle.id.as_str())?, json!({ "status": "active", "secret": secret.reveal() })),
+    let (path, body) = match known {
+        Some(known) => (place(known.id.as_str())?, json!({ "status": "active", "secret": secret.reveal() })),
         None => ("webhooks".to_owned(), wanted(topic, address, secret)),
     };
     let answer = api.write(call(api, Method::POST, &path, Some(&body))?).await?;
@@ -99,9 +104,14 @@ pub(in super::super) async fn subscriptions(api: &Api) -> Result<Vec<Subscriptio
     Ok(told.collect())
 }
 
-/// Ends a webhook for good; the shop has no trash for them.
+/// Ends a webhook.
 pub(in super::super) async fn unsubscribe(api: &Api, subscription: &Subscription) -> Result<(), CallError> {
-    let path = format!("{}?force=true", place(&subscription.id)?);
+    end(api, &subscription.id).await
+}
+
+/// Ends a webhook for good; the shop has no trash for them. One that is not there is ended already.
+async fn end(api: &Api, id: &str) -> Result<(), CallError> {
+    let path = format!("{}?force=true", place(id)?);
     let answer = api.write(call(api, Method::DELETE, &path, None)?).await?;
     if answer.status == StatusCode::NOT_FOUND && refusal::words(&answer).is_some_and(|it| it.is_absence()) {
         return Ok(());
@@ -117,6 +127,7 @@ fn place(id: &str) -> Result<String, CallError> {
     Ok(format!("webhooks/{id}"))
 }
 
+/// All there are, whoever made them. A list that is cut off is none: what it lacks would be asked for again.
 async fn webhooks(api: &Api) -> Result<Vec<Webhook>, CallError> {
     let mut known = Vec::new();
     for page in 1..=PAGES_MAX {
@@ -126,8 +137,8 @@ async fn webhooks(api: &Api) -> Result<Vec<Webhook>, CallError> {
         let more = shown.len() >= PAGE;
         known.extend(shown);
         if !more {
-            break;
+            return Ok(known);
         }
     }
-    Ok(known)
+    Err(CallError::failed("the shop has more webhooks than are read; end those that nobody needs"))
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::super::sandbox::{Reply, Request, Shop},
-    digits, error, fault, is_simple, minor,
+    NO_SUCH_ID, digits, error, fault, is_simple, minor,
     products::Listed,
 };
 
@@ -23,7 +23,7 @@ pub(super) fn update(shop: &mut Shop, product: Option<&str>, request: &Request) 
     let asked = request.json();
     let many = |name: &str| asked[name].as_array().map_or(0, Vec::len);
     if many("create") + many("update") + many("delete") > OBJECTS_MAX {
-        let message = format!("Unable to accept more than {OBJECTS_MAX} items for this request.");
+        let message = format!("A batch has {OBJECTS_MAX} objects at most");
         return error(413, "woocommerce_rest_request_entity_too_large", &message);
     }
     let mut updated = Vec::new();
@@ -47,7 +47,7 @@ fn one(shop: &mut Shop, product: Option<&str>, object: &Value) -> Result<Value, 
     let place = place(shop, product, &id)?;
     let change = change(shop, object)?;
     if shop.refuses() {
-        return Err(fault(500, "db_update_error", "Could not update post in the database."));
+        return Err(fault(500, "db_update_error", "The change was not saved"));
     }
     if let Some(price) = change.price {
         shop.set_price(place, price);
@@ -73,17 +73,16 @@ fn place(shop: &Shop, product: Option<&str>, id: &str) -> Result<usize, Value> {
         (None, Some(_)) => Err(fault(
             404,
             "woocommerce_rest_invalid_product_id",
-            "To manipulate product variations you should use the /products/<product_id>/variations/<id> \
-             endpoint.",
+            "This is a variation, which is changed under its product",
         )),
-        (None, None) => Err(fault(400, "woocommerce_rest_product_invalid_id", "Invalid ID.")),
+        (None, None) => Err(fault(400, "woocommerce_rest_product_invalid_id", NO_SUCH_ID)),
         (Some(product), Some(place)) if !simple && shop.goods[place].product == product => Ok(place),
-        (Some(_), _) => Err(fault(400, "woocommerce_rest_product_variation_invalid_id", "Invalid ID.")),
+        (Some(_), _) => Err(fault(400, "woocommerce_rest_product_variation_invalid_id", NO_SUCH_ID)),
     }
 }
 
 fn change(shop: &Shop, object: &Value) -> Result<Change, Value> {
-    let invalid = |name: &str| fault(400, "rest_invalid_param", &format!("Invalid parameter(s): {name}"));
+    let invalid = |name: &str| fault(400, "rest_invalid_param", &format!("{name} makes no sense"));
     let price = match &object["regular_price"] {
         Value::Null => None,
         price => Some(minor(shop, price).ok_or_else(|| invalid("regular_price"))?),

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::super::sandbox::{Good, Happened, Parcel, Reply, Request, Shop},
-    decimal, error, gmt, id, is_simple, paged,
+    super::super::sandbox::{Good, Happened, Parcel, Reply, Request, Shop, Subscription},
+    NO_SUCH_ID, decimal, error, gmt, id, is_simple, paged,
     products::Listed,
 };
 
@@ -28,20 +28,22 @@ pub(super) fn list(shop: &Shop, request: &Request) -> Reply {
     paged(&shown, &query, Webhook::object)
 }
 
-/// Makes a webhook.
+/// Makes a webhook, also where there is one for the topic and the address: each is told by itself.
 pub(super) fn create(shop: &mut Shop, request: &Request) -> Reply {
     let asked = request.json();
     let topic = asked["topic"].as_str().unwrap_or_default().to_lowercase();
     let address = asked["delivery_url"].as_str().unwrap_or_default();
     if !is_topic(&topic) {
-        let message = "Webhook topic is required and must be valid.";
+        let message = "A topic is wanted, of those that there are";
         return error(400, "woocommerce_rest_shop_webhook_invalid_topic", message);
     }
     if !address.starts_with("http://") && !address.starts_with("https://") {
-        let message = "Webhook delivery URL must be a valid URL starting with http:// or https://.";
+        let message = "An address is wanted, and one of the web";
         return error(400, "woocommerce_rest_shop_webhook_invalid_delivery_url", message);
     }
-    let id = shop.subscribe(&topic, address, asked["secret"].as_str().filter(|secret| !secret.is_empty()));
+    let secret = asked["secret"].as_str().filter(|secret| !secret.is_empty()).map(str::to_owned);
+    let id = shop.number();
+    shop.subscriptions.push(Subscription { id: id.clone(), topic, address: address.to_owned(), secret });
     Reply::with_status(201, shown(shop, &id).unwrap_or_default())
 }
 
@@ -53,17 +55,17 @@ pub(super) fn update(shop: &mut Shop, id: &str, request: &Request) -> Reply {
     {
         known.secret = Some(secret.to_owned());
     }
-    let unknown = || error(400, "woocommerce_rest_shop_webhook_invalid_id", "ID is invalid.");
+    let unknown = || error(400, "woocommerce_rest_shop_webhook_invalid_id", NO_SUCH_ID);
     shown(shop, id).map_or_else(unknown, Reply::ok)
 }
 
 /// Ends a webhook, if it is said that this is for good.
 pub(super) fn delete(shop: &mut Shop, id: &str, request: &Request) -> Reply {
     if request.query().get("force").is_none_or(|force| force != "true" && force != "1") {
-        return error(501, "woocommerce_rest_trash_not_supported", "Webhooks do not support trashing.");
+        return error(501, "woocommerce_rest_trash_not_supported", "There is no trash for webhooks");
     }
     let Some(known) = shown(shop, id) else {
-        return error(404, "woocommerce_rest_shop_webhook_invalid_id", "Invalid ID.");
+        return error(404, "woocommerce_rest_shop_webhook_invalid_id", NO_SUCH_ID);
     };
     shop.unsubscribe(id);
     Reply::ok(known)

@@ -38,3 +38,44 @@ pub async fn reached(
         pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
+
+/// Entries that are looked through for one that moves stock; a read model that is further behind is waited for.
+const LOOKED_THROUGH_MAX: i64 = 20_000;
+
+/// Up to where the stock levels tell the truth, no further than `wanted`: where they are, or as far beyond it as nothing has
+/// moved stock. Waits for them if they are not far enough.
+pub async fn stock_known_to(
+    pool: &PgPool,
+    tenant: TenantId,
+    wanted: i64,
+    patience: Duration,
+) -> Result<i64, sqlx::Error> {
+    let deadline = Instant::now() + patience;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        let (known,): (i64,) = sqlx::query_as(
+            "with levels as (
+                 select coalesce((select position from checkpoints
+                                  where tenant_id = $1 and model = 'stock_levels'), 0) as position
+             )
+             select case
+                 when position >= $2 then position
+                 when position < $2 - $3 then position
+                 when exists (select from events e -- by position, up to the first that is found
+                              where e.tenant_id = $1 and e.position > levels.position and e.position <= $2
+                                and e.name like 'stock.%') then position
+                 else $2 end
+             from levels",
+        )
+        .bind(tenant.0)
+        .bind(wanted)
+        .bind(LOOKED_THROUGH_MAX)
+        .fetch_one(pool)
+        .await?;
+        if known >= wanted || Instant::now() >= deadline {
+            return Ok(known);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

@@ -100,10 +100,13 @@ impl Relay {
         let listings: Vec<ListingId> = group.iter().map(|command| command.listing).collect();
         // Everything that was owed when these commands were leased is to be in what is read now.
         let owed = Head::settled(&mut *pool.acquire().await?, tenant).await?;
-        if group.iter().any(|command| command.kind == CommandKind::Quantity) {
-            checkpoints::reached(pool, tenant, "stock_levels", owed, CATCH_UP).await?;
-        }
-        let targets = targets(pool, tenant, &listings).await?;
+        let known = match group.iter().any(|command| command.kind == CommandKind::Quantity) {
+            true => checkpoints::stock_known_to(pool, tenant, owed, CATCH_UP).await?,
+            false => 0,
+        };
+        let mut targets = targets(pool, tenant, &listings).await?;
+        // What the levels were when they were read, they were known to be up to there at least.
+        targets.values_mut().for_each(|target| target.quantity_as_of = target.quantity_as_of.max(known));
         Ok(Attempt { now: self.operations.ledger().clock().now(), owed, targets })
     }
 

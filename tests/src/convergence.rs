@@ -269,6 +269,15 @@ impl<'w> Run<'w> {
         let before = self.calls();
         silence(1);
         self.world.kill_relay(|| self.calls() > before).await;
+        // A lease is far longer than a call; here it is over as soon as the clock is turned. What the dead relay has sent is
+        // let arrive first, as it would.
+        let (mut quiet, mut calls) = (0, self.calls());
+        while quiet < YIELDS {
+            tokio::task::yield_now().await;
+            let working = self.channels.iter().any(|channel| channel.sandbox.at_work() > 0);
+            let still = !working && calls == self.calls();
+            (quiet, calls) = (if still { quiet + 1 } else { 0 }, self.calls());
+        }
         silence(0);
         // What was on its way arrives: the clock is not to be turned over it.
         let mut seen = before;

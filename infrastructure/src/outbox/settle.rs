@@ -44,10 +44,50 @@ pub(crate) async fn settle(
     now: DateTime<Utc>,
     settlements: &[Settlement],
 ) -> Result<(), sqlx::Error> {
-    let mut rows = Columns::default();
-    for settlement in settlements {
-        rows.push(settlement);
+    let again = |settlement: &&Settlement| matches!(settlement.verdict, Verdict::Again { .. });
+    let (again, ended): (Vec<&Settlement>, Vec<&Settlement>) = settlements.iter().partition(again);
+    if !ended.is_empty() {
+        end(conn, tenant, now, &Columns::of(&ended)).await?;
     }
+    if !again.is_empty() {
+        give_back(conn, tenant, now, Columns::of(&again)).await?;
+    }
+    Ok(())
+}
+
+/// What is over, well or not: most of all.
+async fn end(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    now: DateTime<Utc>,
+    rows: &Columns,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update outbox o
+         set status = s.status, answered = o.answered + 1, last_error = s.error, token = null, leased_until = null,
+             finished_at = $2
+         from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[]) as s (id, token, status, error)
+         -- The ids twice: by the list of them the rows are found one by one, and not by reading the whole table.
+         where o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token",
+    )
+    .bind(tenant.0)
+    .bind(now)
+    .bind(&rows.ids)
+    .bind(&rows.tokens)
+    .bind(&rows.statuses)
+    .bind(&rows.errors)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What is to be tried again.
+async fn give_back(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    now: DateTime<Utc>,
+    rows: Columns,
+) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("settle.sql"))
         .bind(tenant.0)
         .bind(now)
@@ -73,6 +113,12 @@ struct Columns {
 }
 
 impl Columns {
+    fn of(settlements: &[&Settlement]) -> Self {
+        let mut columns = Self::default();
+        settlements.iter().for_each(|settlement| columns.push(settlement));
+        columns
+    }
+
     fn push(&mut self, settlement: &Settlement) {
         let (status, due, error, uncounted) = match settlement.verdict.clone() {
             Verdict::Done => ("done", None, None, false),

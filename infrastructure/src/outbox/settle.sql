@@ -1,4 +1,4 @@
--- Ends leases. A command that is to be tried again while a newer one for the same listing and kind waits
+-- Gives leases back. A command that is to be tried again while a newer one for the same listing and kind waits
 -- already is superseded: the newer one takes over its attempts and its time, so that a listing that is
 -- changed often does not escape its backoff or its last attempt.
 with settled as (
@@ -9,7 +9,7 @@ mine as (
     select o.id, o.connection_id, o.listing_id, o.kind, o.forced, s.status, s.due, s.error,
            o.attempts - s.uncounted::integer as attempts
     from settled s
-    join outbox o on o.tenant_id = $1 and o.id = s.id and o.status = 'leased' and o.token = s.token
+    join outbox o on o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token
     for update of o -- waits for whoever takes the lease over, and then looks at status and token again
 ),
 heirs as (
@@ -33,4 +33,4 @@ set status = case when heirs.id is null then mine.status else 'superseded' end,
     finished_at = case when mine.status = 'pending' and heirs.id is null then null else $2 end
 from mine
 left join heirs on heirs.id = mine.id
-where o.tenant_id = $1 and o.id = mine.id
+where o.tenant_id = $1 and o.id = any($3) and o.id = mine.id

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{
     door::{Cut, Door},
     faults::SILENCE_MAX,
-    stand::Core,
+    stand::{AtWork, Core},
     wire::{Reply, Request},
 };
 
@@ -38,6 +38,7 @@ async fn answer(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let at_work = AtWork::on(&core);
     let (faults, settings) = (&core.faults, core.faults.settings());
     let too_many = core.counts(method != Method::GET);
     if settings.down {
@@ -73,6 +74,7 @@ async fn answer(
         let core = Arc::clone(&core);
         let delay = Duration::from_millis(settings.delay_ms).min(SILENCE_MAX);
         async move {
+            let _at_work = at_work;
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }

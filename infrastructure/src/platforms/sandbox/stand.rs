@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -56,6 +56,23 @@ pub(super) struct Core {
     deliveries: Deliveries,
     shop: Mutex<Shop>,
     counted: Mutex<Counted>,
+    at_work: AtomicUsize,
+}
+
+/// A request that the stand-in has begun with, until this is dropped.
+pub(super) struct AtWork(Arc<Core>);
+
+impl AtWork {
+    pub(super) fn on(core: &Arc<Core>) -> Self {
+        core.at_work.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(core))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A running stand-in; clones are the same one, and it closes with [`Self::stop`] or with its last clone.
@@ -142,6 +159,7 @@ impl Sandbox {
             shop: Mutex::new(Shop::new(settings, faults.clone())),
             faults,
             counted: Mutex::default(),
+            at_work: AtomicUsize::new(0),
         });
         let closed = Arc::new(AtomicBool::new(false));
         let served = server::serve(Door::new(listener, closed.clone()), core.clone());
@@ -247,6 +265,11 @@ impl Sandbox {
         let deliveries = self.core.deliveries.counts();
         let calls = lock(&self.core.counted).calls.clone();
         Calls { webhooks_sent: deliveries.sent, webhooks_given_up: deliveries.given_up, ..calls }
+    }
+
+    /// Requests that are being worked on, whether or not anybody still waits for their answers.
+    pub fn at_work(&self) -> usize {
+        self.core.at_work.load(Ordering::Acquire)
     }
 
     /// Waits until no webhook is queued, in flight or waiting for another try.

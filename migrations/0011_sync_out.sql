@@ -32,7 +32,7 @@ create table budgets (
 drop index outbox_due_idx;
 create index outbox_due_idx on outbox (tenant_id, connection_id, kind desc, next_attempt_at) where status = 'pending';
 
--- Somebody asked for it: it is told whatever it is believed to show.
+-- It is told whatever it is believed to show: somebody asked for it, or an earlier attempt may have got through unheard.
 alter table outbox add column forced boolean not null default false,
                    add column answered integer not null default 0; -- attempts that came to an end we know of
 

@@ -410,7 +410,10 @@ impl Listing {
                 *self.conflict_mut(conflict.shows.kind()) = Some(conflict)
             }
             ListingEvent::ConflictResolved { kind, .. } => *self.conflict_mut(kind) = None,
-            ListingEvent::PushFailed { .. } | ListingEvent::Drifted { .. } => {}
+            // One of the attempts may have got through: what is shown is not known any more.
+            ListingEvent::PushFailed { kind, .. } if kind == "price" => self.price.value = None,
+            ListingEvent::PushFailed { .. } => self.quantity.value = None,
+            ListingEvent::Drifted { .. } => {}
         }
         self
     }
@@ -512,6 +515,15 @@ mod tests {
             .when(looked)
             .then([observed(5, 1, false)])
             .then_state(|listing| assert_eq!(listing.quantity.value, Some(5)));
+    }
+
+    #[test]
+    fn after_a_push_was_given_up_what_is_shown_is_not_known() {
+        let failed = ListingEvent::PushFailed { kind: "quantity".into(), reason: "503".into(), attempts: 12 };
+        given::<Listing>(L, [pushed(5, 10), failed])
+            .when(ListingCommand::Remove { at: None })
+            .then([])
+            .then_state(|listing| assert_eq!(listing.quantity.value, None));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub struct Command {
     pub troubled: bool,
     /// When it was due.
     pub due: DateTime<Utc>,
-    /// Somebody asked for it: it is told whatever it is believed to show.
+    /// It is told whatever it is believed to show: somebody asked for it, or an earlier attempt may have got through.
     pub forced: bool,
     /// Attempts before this one whose end is on record; that of a process that died is not.
     pub answered: i32,
@@ -186,13 +186,14 @@ pub async fn give_back_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64,
              for update of h skip locked
          ),
          inherited as (
-             update outbox h set attempts = gone.attempts
+             update outbox h set attempts = gone.attempts, forced = true
              from gone join heirs on heirs.tenant_id = gone.tenant_id and heirs.id = gone.heir
              where h.tenant_id = heirs.tenant_id and h.id = heirs.id
          )
          update outbox o
          set status = case when gone.heir is null then 'pending' else 'superseded' end,
              token = null, leased_until = null, last_error = 'the relay that held it vanished',
+             forced = true, -- it may have been told before that
              finished_at = case when gone.heir is null then null else $1 end
          from gone
          where o.tenant_id = gone.tenant_id and o.id = gone.id

@@ -14,6 +14,8 @@ pub struct Settlement {
     pub token: Uuid,
     /// What to do with it.
     pub verdict: Verdict,
+    /// Whether the platform may have done it without our hearing of it: what it is believed to show is then not relied on.
+    pub doubtful: bool,
 }
 
 /// What to do with a command after an attempt.
@@ -97,6 +99,7 @@ async fn give_back(
         .bind(rows.dues)
         .bind(rows.errors)
         .bind(rows.uncounted)
+        .bind(rows.doubtful)
         .execute(conn)
         .await?;
     Ok(())
@@ -110,6 +113,7 @@ struct Columns {
     dues: Vec<Option<DateTime<Utc>>>,
     errors: Vec<Option<String>>,
     uncounted: Vec<bool>,
+    doubtful: Vec<bool>,
 }
 
 impl Columns {
@@ -131,5 +135,6 @@ impl Columns {
         self.dues.push(due);
         self.errors.push(error);
         self.uncounted.push(uncounted);
+        self.doubtful.push(settlement.doubtful);
     }
 }

@@ -2,11 +2,12 @@
 -- already is superseded: the newer one takes over its attempts and its time, so that a listing that is
 -- changed often does not escape its backoff or its last attempt.
 with settled as (
-    select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::boolean[])
-        as s (id, token, status, due, error, uncounted)
+    select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::boolean[],
+                         $9::boolean[])
+        as s (id, token, status, due, error, uncounted, doubtful)
 ),
 mine as (
-    select o.id, o.connection_id, o.listing_id, o.kind, o.forced, s.status, s.due, s.error,
+    select o.id, o.connection_id, o.listing_id, o.kind, o.forced or s.doubtful as forced, s.status, s.due, s.error,
            o.attempts - s.uncounted::integer as attempts
     from settled s
     join outbox o on o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token
@@ -26,6 +27,7 @@ update outbox o
 set status = case when heirs.id is null then mine.status else 'superseded' end,
     attempts = mine.attempts,
     answered = o.answered + 1,
+    forced = mine.forced,
     next_attempt_at = coalesce(mine.due, o.next_attempt_at),
     last_error = mine.error,
     token = null,

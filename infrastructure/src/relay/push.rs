@@ -277,7 +277,11 @@ impl Report {
 
 impl Results {
     fn settle(&mut self, command: &Command, verdict: Verdict) {
-        self.settlements.push(Settlement { row: command.row, token: command.token, verdict });
+        self.settle_doubtful(command, verdict, false);
+    }
+
+    fn settle_doubtful(&mut self, command: &Command, verdict: Verdict, doubtful: bool) {
+        self.settlements.push(Settlement { row: command.row, token: command.token, verdict, doubtful });
     }
 
     fn note(&mut self, command: &Command, event: ListingEvent) {
@@ -311,7 +315,7 @@ impl Results {
             let (kind, reason) = (command.kind.name().to_owned(), error.clone());
             self.note(command, ListingEvent::PushFailed { kind, reason, attempts: command.attempt });
         }
-        self.settle(command, verdict);
+        self.settle_doubtful(command, verdict, error.is_failure());
     }
 
     /// Somebody changed it there, or our own last call was applied and its answer lost. What it shows is looked at by the rules;

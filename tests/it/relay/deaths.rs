@@ -120,3 +120,21 @@ async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
     assert_ne!(first, before, "another quantity is another call");
     assert_eq!(noted.available, 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_figure_that_got_through_unheard_is_put_back_when_the_old_one_is_true_again() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, None).await;
+    let channel = Channel::open(&world, Platform::Clover, &["RUN-42"]).await;
+    world.converge().await;
+    channel.faults().drop_after_applying_rate(1.0);
+    restock(&world, "RUN-42", 3).await;
+    step(&world).await;
+    assert_eq!(channel.quantity("RUN-42"), 10, "it was applied, and nobody heard of it");
+    channel.faults().clear();
+    // What it was believed to show all along is true again.
+    let body = json!({ "sku": "RUN-42", "delta": -3, "reason": "broken" });
+    world.admin.post("/api/stock/adjust", body).await.expect(200);
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+}

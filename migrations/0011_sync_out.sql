@@ -34,6 +34,7 @@ create index outbox_due_idx on outbox (tenant_id, connection_id, kind desc, next
 
 -- It is told whatever it is believed to show: somebody asked for it, or an earlier attempt may have got through unheard.
 alter table outbox add column forced boolean not null default false,
+                   add column unheard boolean not null default false, -- a process died with it in hand
                    add column answered integer not null default 0; -- attempts that came to an end we know of
 
 -- How pushes to an account have ended, the newest first.

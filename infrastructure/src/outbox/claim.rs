@@ -49,6 +49,8 @@ pub struct Command {
     pub due: DateTime<Utc>,
     /// It is told whatever it is believed to show: somebody asked for it, or an earlier attempt may have got through.
     pub forced: bool,
+    /// A process died with it in hand: it is told once more in the same words, for it may have been told before that.
+    pub unheard: bool,
     /// Attempts before this one whose end is on record; that of a process that died is not.
     pub answered: i32,
 }
@@ -64,6 +66,7 @@ struct Row {
     probe: bool,
     troubled: bool,
     forced: bool,
+    unheard: bool,
     answered: i32,
     next_attempt_at: DateTime<Utc>,
 }
@@ -158,6 +161,7 @@ pub async fn claim_of(
             probe: row.probe,
             troubled: row.troubled,
             forced: row.forced,
+            unheard: row.unheard,
             answered: row.answered,
             due: row.next_attempt_at,
         })
@@ -186,14 +190,14 @@ pub async fn give_back_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64,
              for update of h skip locked
          ),
          inherited as (
-             update outbox h set attempts = gone.attempts, forced = true
+             update outbox h set attempts = gone.attempts, unheard = true
              from gone join heirs on heirs.tenant_id = gone.tenant_id and heirs.id = gone.heir
              where h.tenant_id = heirs.tenant_id and h.id = heirs.id
          )
          update outbox o
          set status = case when gone.heir is null then 'pending' else 'superseded' end,
              token = null, leased_until = null, last_error = 'the relay that held it vanished',
-             forced = true, -- it may have been told before that
+             unheard = true,
              finished_at = case when gone.heir is null then null else $1 end
          from gone
          where o.tenant_id = gone.tenant_id and o.id = gone.id

@@ -56,5 +56,5 @@ from due
 where o.tenant_id = due.tenant_id and o.id = due.id
   and (not due.probe
        or exists (select from probing p where p.tenant_id = due.tenant_id and p.connection_id = due.connection_id))
-returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.attempts, due.probe, due.troubled, o.forced, o.answered,
+returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.kind, o.attempts, due.probe, due.troubled, o.forced, o.unheard, o.answered,
     o.next_attempt_at

@@ -168,7 +168,7 @@ async fn push_quantities(
             continue;
         };
         let believed = target.shown_quantity.filter(|_| !command.forced);
-        match target.quantity.filter(|quantity| believed != Some(*quantity)) {
+        match target.quantity.filter(|quantity| command.unheard || believed != Some(*quantity)) {
             // Two listings may share one stock over there; what would be said of it twice is said one after the other.
             Some(_)
                 if !handles.insert(target.handle.inventory.as_ref().unwrap_or(&target.handle.variant)) =>
@@ -214,7 +214,8 @@ async fn push_prices(
     for command in group {
         let target = attempt.target(command).filter(|target| target.pushes_price);
         let owed = target.and_then(|target| Some((target, target.price?)));
-        match owed.filter(|(target, price)| command.forced || target.shown_price != Some(*price)) {
+        let doubted = command.forced || command.unheard;
+        match owed.filter(|(target, price)| doubted || target.shown_price != Some(*price)) {
             Some((target, price)) => {
                 commands.push((command, target));
                 asks.push(PriceAsk { handle: target.handle.clone(), price });

@@ -46,7 +46,7 @@ impl Adapter for Shopify {
     }
 }
 
-/// The Admin GraphQL API. Its limit is one of calculated cost, which each answer tells; see [`Points`].
+/// The Admin GraphQL API. Its limit is one of calculated cost, which each answer tells.
 impl Outbound for Shopify {
     fn set_quantities<'a>(
         &'a self,

@@ -242,10 +242,7 @@ async fn rehearse_quantities(
     api: &Api,
     listings: &[(ListingId, &Target)],
 ) {
-    let owed = listings.iter().filter_map(|(id, target)| {
-        let quantity = target.quantity.filter(|_| target.pushes_quantity)?;
-        (target.shown_quantity != Some(quantity)).then_some((*id, *target, quantity))
-    });
+    let owed = listings.iter().filter_map(|(id, target)| Some((*id, *target, target.owed_quantity(false)?)));
     let owed: Vec<_> = owed.collect();
     let asks: Vec<QuantityAsk> = owed
         .iter()
@@ -275,10 +272,7 @@ async fn rehearse_prices(
     api: &Api,
     listings: &[(ListingId, &Target)],
 ) {
-    let owed = listings.iter().filter_map(|(id, target)| {
-        let price = target.price.filter(|_| target.pushes_price)?;
-        (target.shown_price != Some(price)).then_some((*id, *target, price))
-    });
+    let owed = listings.iter().filter_map(|(id, target)| Some((*id, *target, target.owed_price(false)?)));
     let owed: Vec<_> = owed.collect();
     let asks: Vec<PriceAsk> = owed
         .iter()

@@ -55,6 +55,13 @@ pub struct Command {
     pub answered: i32,
 }
 
+impl Command {
+    /// Whether what the platform is believed to show cannot be relied on.
+    pub fn is_in_doubt(&self) -> bool {
+        self.forced || self.unheard
+    }
+}
+
 #[derive(FromRow)]
 struct Row {
     tenant_id: Uuid,

@@ -14,8 +14,9 @@ pub struct Settlement {
     pub token: Uuid,
     /// What to do with it.
     pub verdict: Verdict,
-    /// Whether the platform may have done it without our hearing of it: what it is believed to show is then not relied on.
-    pub doubtful: bool,
+    /// True if the platform may have done it without our hearing of it: what it is believed to show is then not relied on.
+    /// False if it has just said what it shows; none if nothing was learned.
+    pub in_doubt: Option<bool>,
 }
 
 /// What to do with a command after an attempt.
@@ -99,7 +100,7 @@ async fn give_back(
         .bind(rows.dues)
         .bind(rows.errors)
         .bind(rows.uncounted)
-        .bind(rows.doubtful)
+        .bind(rows.in_doubt)
         .execute(conn)
         .await?;
     Ok(())
@@ -113,7 +114,7 @@ struct Columns {
     dues: Vec<Option<DateTime<Utc>>>,
     errors: Vec<Option<String>>,
     uncounted: Vec<bool>,
-    doubtful: Vec<bool>,
+    in_doubt: Vec<Option<bool>>,
 }
 
 impl Columns {
@@ -135,6 +136,6 @@ impl Columns {
         self.dues.push(due);
         self.errors.push(error);
         self.uncounted.push(uncounted);
-        self.doubtful.push(settlement.doubtful);
+        self.in_doubt.push(settlement.in_doubt);
     }
 }

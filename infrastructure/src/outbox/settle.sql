@@ -4,10 +4,10 @@
 with settled as (
     select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::boolean[],
                          $9::boolean[])
-        as s (id, token, status, due, error, uncounted, doubtful)
+        as s (id, token, status, due, error, uncounted, in_doubt)
 ),
 mine as (
-    select o.id, o.connection_id, o.listing_id, o.kind, o.forced or s.doubtful as forced, s.status, s.due, s.error,
+    select o.id, o.connection_id, o.listing_id, o.kind, coalesce(s.in_doubt, o.forced) as forced, s.status, s.due, s.error,
            o.attempts - s.uncounted::integer as attempts
     from settled s
     join outbox o on o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token

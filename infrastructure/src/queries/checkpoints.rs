@@ -25,17 +25,34 @@ pub async fn reached(
     wanted: i64,
     patience: Duration,
 ) -> Result<bool, sqlx::Error> {
-    let deadline = Instant::now() + patience;
-    let mut pause = Duration::from_millis(2);
+    let mut patience = Patience::of(patience);
     loop {
-        if position(pool, tenant, model).await? >= wanted {
-            return Ok(true);
+        let far_enough = position(pool, tenant, model).await? >= wanted;
+        if far_enough || !patience.is_left().await {
+            return Ok(far_enough);
         }
-        if Instant::now() >= deadline {
-            return Ok(false);
+    }
+}
+
+/// Looking again and again, at first at once and then less often, until a time.
+struct Patience {
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn of(patience: Duration) -> Self {
+        Self { deadline: Instant::now() + patience, pause: Duration::from_millis(2) }
+    }
+
+    /// Waits a little. False if it has come to its end.
+    async fn is_left(&mut self) -> bool {
+        if Instant::now() >= self.deadline {
+            return false;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(50));
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Duration::from_millis(50));
+        true
     }
 }
 
@@ -50,32 +67,34 @@ pub async fn stock_known_to(
     wanted: i64,
     patience: Duration,
 ) -> Result<i64, sqlx::Error> {
-    let deadline = Instant::now() + patience;
-    let mut pause = Duration::from_millis(2);
+    let mut patience = Patience::of(patience);
     loop {
-        let (known,): (i64,) = sqlx::query_as(
-            "with levels as (
-                 select coalesce((select position from checkpoints
-                                  where tenant_id = $1 and model = 'stock_levels'), 0) as position
-             )
-             select case
-                 when position >= $2 then position
-                 when position < $2 - $3 then position
-                 when exists (select from events e -- by position, up to the first that is found
-                              where e.tenant_id = $1 and e.position > levels.position and e.position <= $2
-                                and e.name like 'stock.%') then position
-                 else $2 end
-             from levels",
-        )
-        .bind(tenant.0)
-        .bind(wanted)
-        .bind(LOOKED_THROUGH_MAX)
-        .fetch_one(pool)
-        .await?;
-        if known >= wanted || Instant::now() >= deadline {
+        let known = stock_known(pool, tenant, wanted).await?;
+        if known >= wanted || !patience.is_left().await {
             return Ok(known);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(50));
     }
+}
+
+async fn stock_known(pool: &PgPool, tenant: TenantId, wanted: i64) -> Result<i64, sqlx::Error> {
+    let (known,): (i64,) = sqlx::query_as(
+        "with levels as (
+             select coalesce((select position from checkpoints
+                              where tenant_id = $1 and model = 'stock_levels'), 0) as position
+         )
+         select case
+             when position >= $2 then position
+             when position < $2 - $3 then position
+             when exists (select from events e -- by position, up to the first that is found
+                          where e.tenant_id = $1 and e.position > levels.position and e.position <= $2
+                            and e.name like 'stock.%') then position
+             else $2 end
+         from levels",
+    )
+    .bind(tenant.0)
+    .bind(wanted)
+    .bind(LOOKED_THROUGH_MAX)
+    .fetch_one(pool)
+    .await?;
+    Ok(known)
 }

@@ -200,6 +200,18 @@ struct Product {
 }
 
 impl Target {
+    /// The quantity that is to be shown and is not believed to be; if that belief is in doubt, whatever is to be shown.
+    pub fn owed_quantity(&self, in_doubt: bool) -> Option<i64> {
+        let shown = self.shown_quantity.filter(|_| !in_doubt);
+        self.quantity.filter(|quantity| self.pushes_quantity && shown != Some(*quantity))
+    }
+
+    /// The same, for the price.
+    pub fn owed_price(&self, in_doubt: bool) -> Option<Money> {
+        let shown = self.shown_price.filter(|_| !in_doubt);
+        self.price.filter(|price| self.pushes_price && shown != Some(*price))
+    }
+
     /// What other rules would have it show.
     pub fn judge_by(&mut self, rules: &SyncRules) {
         let fits = rules.conditions.fit(&Subject {

@@ -167,8 +167,7 @@ async fn push_quantities(
             results.settle(command, Verdict::Done); // Nothing is owed: the listing is gone, or the rules have changed.
             continue;
         };
-        let believed = target.shown_quantity.filter(|_| !command.forced);
-        match target.quantity.filter(|quantity| command.unheard || believed != Some(*quantity)) {
+        match target.owed_quantity(command.is_in_doubt()) {
             // Two listings may share one stock over there; what would be said of it twice is said one after the other.
             Some(_)
                 if !handles.insert(target.handle.inventory.as_ref().unwrap_or(&target.handle.variant)) =>
@@ -177,6 +176,7 @@ async fn push_quantities(
             }
             Some(quantity) => {
                 commands.push((command, target));
+                let believed = target.shown_quantity.filter(|_| !command.forced);
                 asks.push(QuantityAsk { handle: target.handle.clone(), quantity, believed });
             }
             // It is shown; or the shelf has no history, or the read model has not seen its first entry yet.
@@ -212,10 +212,10 @@ async fn push_prices(
 ) {
     let (mut commands, mut asks) = (vec![], vec![]);
     for command in group {
-        let target = attempt.target(command).filter(|target| target.pushes_price);
-        let owed = target.and_then(|target| Some((target, target.price?)));
-        let doubted = command.forced || command.unheard;
-        match owed.filter(|(target, price)| doubted || target.shown_price != Some(*price)) {
+        let owed = attempt
+            .target(command)
+            .and_then(|target| Some((target, target.owed_price(command.is_in_doubt())?)));
+        match owed {
             Some((target, price)) => {
                 commands.push((command, target));
                 asks.push(PriceAsk { handle: target.handle.clone(), price });
@@ -278,11 +278,11 @@ impl Report {
 
 impl Results {
     fn settle(&mut self, command: &Command, verdict: Verdict) {
-        self.settle_doubtful(command, verdict, false);
+        self.settle_knowing(command, verdict, None);
     }
 
-    fn settle_doubtful(&mut self, command: &Command, verdict: Verdict, doubtful: bool) {
-        self.settlements.push(Settlement { row: command.row, token: command.token, verdict, doubtful });
+    fn settle_knowing(&mut self, command: &Command, verdict: Verdict, in_doubt: Option<bool>) {
+        self.settlements.push(Settlement { row: command.row, token: command.token, verdict, in_doubt });
     }
 
     fn note(&mut self, command: &Command, event: ListingEvent) {
@@ -296,7 +296,8 @@ impl Results {
             return self.settle(command, Verdict::Done);
         }
         let behind = CallError::wait(CATCH_UP, "the stock levels are behind this command");
-        self.settle(command, policy::next(command.attempt, &behind, attempt.now));
+        let verdict = policy::next(command.attempt, &behind, attempt.now);
+        self.settle_knowing(command, verdict, Some(false));
     }
 
     fn failed(&mut self, command: &Command, error: &CallError, attempt: &Attempt) {
@@ -316,7 +317,7 @@ impl Results {
             let (kind, reason) = (command.kind.name().to_owned(), error.clone());
             self.note(command, ListingEvent::PushFailed { kind, reason, attempts: command.attempt });
         }
-        self.settle_doubtful(command, verdict, error.is_failure());
+        self.settle_knowing(command, verdict, error.is_failure().then_some(true));
     }
 
     /// Somebody changed it there, or our own last call was applied and its answer lost. What it shows is looked at by the rules;

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    cart::CartEvent, connection::ConnectionEvent, delivery::DeliveryEvent, flag::FlagEvent, key::KeyEvent,
+    administration::AdministrationEvent, cart::CartEvent, connection::ConnectionEvent, delivery::DeliveryEvent, flag::FlagEvent, key::KeyEvent,
     listing::ListingEvent, location::LocationEvent, monitor::MonitorEvent, order::OrderEvent,
     product::ProductEvent, signal::SignalEvent, sku_claim::SkuEvent, stock::StockEvent,
 };
@@ -30,6 +30,7 @@ pub enum Event {
     Signal(SignalEvent),
     Flag(FlagEvent),
     Monitor(MonitorEvent),
+    Administration(AdministrationEvent),
 }
 
 macro_rules! from_events {
@@ -56,6 +57,7 @@ from_events!(
     Signal(SignalEvent),
     Flag(FlagEvent),
     Monitor(MonitorEvent),
+    Administration(AdministrationEvent),
 );
 
 /// An event as it is stored.
@@ -132,6 +134,7 @@ impl Event {
             Self::Monitor(event) => split(event),
             Self::Flag(event) => split(event),
             Self::Signal(event) => split(event),
+            Self::Administration(event) => split(event),
         };
         let version = newest_version(UPCASTS, &name);
         Stored { name, version, payload }
@@ -165,6 +168,7 @@ impl Event {
             "monitor" => join(name, version, payload).map(Self::Monitor),
             "flag" => join(name, version, payload).map(Self::Flag),
             "signal" => join(name, version, payload).map(Self::Signal),
+            "administration" => join(name, version, payload).map(Self::Administration),
             _ => Err(UnreadableEvent::Unknown(name.to_owned())),
         }
     }

@@ -3,6 +3,7 @@
 //! Events, decisions and values; no clock, no randomness, no I/O. Every rule of the product that can
 //! be stated without a database is stated here, and tested beside its code.
 
+pub mod administration;
 pub mod aggregate;
 pub mod cart;
 pub mod catalog;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Event,
+    administration::Administration,
     cart::Cart,
     connection::Connection,
     delivery::Delivery,
@@ -54,6 +55,8 @@ pub enum StreamId {
     Flag(FlagName),
     /// A monitor.
     Monitor(MonitorId),
+    /// What operators have done.
+    Administration,
 }
 
 impl fmt::Display for StreamId {
@@ -72,6 +75,7 @@ impl fmt::Display for StreamId {
             Self::Monitor(id) => write!(f, "monitor/{id}"),
             Self::Flag(id) => write!(f, "flag/{id}"),
             Self::Signal(id) => write!(f, "signal/{id}"),
+            Self::Administration => f.write_str("administration/log"),
         }
     }
 }
@@ -100,6 +104,7 @@ impl FromStr for StreamId {
             "monitor" => Self::Monitor(id.parse()?),
             "flag" => Self::Flag(id.parse()?),
             "signal" => Self::Signal(id.parse()?),
+            "administration" if id == "log" => Self::Administration,
             _ => return Err(wrong()),
         })
     }
@@ -123,6 +128,7 @@ pub enum State {
     Signal(Signals),
     Flag(Flag),
     Monitor(Monitor),
+    Administration(Administration),
 }
 
 /// The states a decision looks at. A stream to which nothing has happened has its initial state.
@@ -203,6 +209,7 @@ impl State {
             StreamId::Monitor(_) => Self::Monitor(Monitor::default()),
             StreamId::Flag(_) => Self::Flag(Flag::default()),
             StreamId::Signal(_) => Self::Signal(Signals::default()),
+            StreamId::Administration => Self::Administration(Administration::default()),
         }
     }
 
@@ -222,6 +229,9 @@ impl State {
             (Self::Monitor(state), Event::Monitor(event)) => *state = mem::take(state).evolve(event),
             (Self::Flag(state), Event::Flag(event)) => *state = mem::take(state).evolve(event),
             (Self::Signal(state), Event::Signal(event)) => *state = mem::take(state).evolve(event),
+            (Self::Administration(state), Event::Administration(event)) => {
+                *state = mem::take(state).evolve(event);
+            }
             (_, event) => {
                 return Err(Misplaced { event: event.name() });
             }
@@ -240,7 +250,12 @@ impl State {
             Self::Cart(cart) => 200 + cart.shelves.len() * 80,
             Self::Delivery(_) => 300,
             Self::Monitor(_) => 400,
-            Self::Sku(_) | Self::Key(_) | Self::Location(_) | Self::Flag(_) | Self::Signal(_) => 200,
+            Self::Sku(_)
+            | Self::Key(_)
+            | Self::Location(_)
+            | Self::Flag(_)
+            | Self::Signal(_)
+            | Self::Administration(_) => 200,
         }
     }
 }

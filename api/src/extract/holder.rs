@@ -52,6 +52,7 @@ pub(super) fn caller(parts: &Parts, holder: KeyHolder) -> Caller {
         tenant: holder.tenant,
         actor: format!("key:{}", holder.key),
         source: "rest".to_owned(),
+        address: None,
         correlation_id: correlation.map(|c| c.id.clone()).unwrap_or_default(),
         causation_id: None,
         traceparent: correlation.and_then(|c| c.traceparent.clone()),

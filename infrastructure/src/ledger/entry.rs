@@ -21,6 +21,9 @@ pub struct Context {
     pub actor: String,
     /// Which door it came through: `rest`, `webhook`, `relay`.
     pub source: String,
+    /// The address a request came from, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The same for everything that follows from one request.
     pub correlation_id: String,
     /// What led to it: a delivery, an outbox row.
@@ -42,6 +45,7 @@ impl Context {
             tenant,
             actor: actor.to_owned(),
             source: actor.to_owned(),
+            address: None,
             correlation_id: Uuid::now_v7().to_string(),
             causation_id: None,
             traceparent: None,

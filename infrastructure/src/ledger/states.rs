@@ -172,7 +172,14 @@ impl States {
 
 /// Kinds of streams that grow without end; the others are read from their beginning.
 fn is_long(id: &StreamId) -> bool {
-    matches!(id, StreamId::Stock(_) | StreamId::Product(_) | StreamId::Listing(_) | StreamId::Connection(_))
+    matches!(
+        id,
+        StreamId::Stock(_)
+            | StreamId::Product(_)
+            | StreamId::Listing(_)
+            | StreamId::Connection(_)
+            | StreamId::Administration
+    )
 }
 
 async fn read_snapshots(
@@ -263,7 +270,7 @@ pub(super) async fn write_snapshots(
 
 /// A state to stand in while the real one is being loaded; of the right kind, so that no decision trips over it.
 pub(super) fn stand_in(id: &StreamId) -> &'static State {
-    static INITIAL: LazyLock<[State; 13]> = LazyLock::new(|| {
+    static INITIAL: LazyLock<[State; 14]> = LazyLock::new(|| {
         let nil = Uuid::nil();
         let sku = Sku::new("-").expect("a dash is a SKU");
         [
@@ -280,6 +287,7 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
             StreamId::Signal(ConnectionId(nil)),
             StreamId::Flag(FlagName::FeatureOrdersMoveStock),
             StreamId::Monitor(MonitorId(nil)),
+            StreamId::Administration,
         ]
         .map(|id| State::initial(&id))
     });
@@ -297,5 +305,6 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
         StreamId::Signal(_) => &INITIAL[10],
         StreamId::Flag(_) => &INITIAL[11],
         StreamId::Monitor(_) => &INITIAL[12],
+        StreamId::Administration => &INITIAL[13],
     }
 }

@@ -491,6 +491,7 @@ fn context(connection: &Connected, request: &Request, delivery: DeliveryId) -> C
         tenant: connection.tenant,
         actor: format!("connection:{}", connection.id),
         source: format!("webhook/{}", connection.details.platform),
+        address: None,
         correlation_id: request.correlation_id.clone(),
         causation_id: Some(delivery.to_string()),
         traceparent: request.traceparent.clone(),

@@ -185,6 +185,7 @@ impl Operations {
                 format!("connection:{connection}")
             },
             source: format!("follow_up/{kind}"),
+            address: None,
             correlation_id: leased.correlation_id.clone(),
             causation_id: Some(leased.delivery.to_string()),
             traceparent: None,

@@ -1,6 +1,7 @@
 //! Operations: a command in, a receipt out. What a caller may ask for is checked here, what is true is decided in the domain.
 
 pub mod accounts;
+pub mod administration;
 pub mod alerts;
 pub mod conflicts;
 pub mod connections;

@@ -1,0 +1,129 @@
+//! Administration: what operators have done to the system itself. It moves nothing; it is kept so that auditors find it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{Refusal, aggregate::aggregate};
+
+/// What operators have done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AdministrationEvent {
+    /// Somebody told a projection to stand still.
+    #[serde(rename = "administration.projection_paused")]
+    ProjectionPaused {
+        /// Which.
+        projection: String,
+    },
+    /// Somebody told a projection to go on.
+    #[serde(rename = "administration.projection_resumed")]
+    ProjectionResumed {
+        /// Which.
+        projection: String,
+    },
+    /// Somebody had a read model grown again from history.
+    #[serde(rename = "administration.rebuild_begun")]
+    RebuildBegun {
+        /// Which read model.
+        projection: String,
+        /// This run of it.
+        rebuild: Uuid,
+    },
+    /// A read model was grown again and compared with the live one.
+    #[serde(rename = "administration.rebuild_ended")]
+    RebuildEnded {
+        /// Which read model.
+        projection: String,
+        /// This run of it.
+        rebuild: Uuid,
+        /// As of this entry.
+        position: i64,
+        /// Rows it has.
+        rows: u64,
+        /// Rows in which the live one differed.
+        differences: u64,
+        /// Whether the live one was replaced.
+        replaced: bool,
+    },
+    /// A read model could not be grown again.
+    #[serde(rename = "administration.rebuild_failed")]
+    RebuildFailed {
+        /// Which read model.
+        projection: String,
+        /// This run of it.
+        rebuild: Uuid,
+        /// What stood in the way.
+        reason: String,
+    },
+    /// History up to an entry was signed for.
+    #[serde(rename = "administration.checkpoint_signed")]
+    CheckpointSigned {
+        /// The last entry it speaks of.
+        position: i64,
+        /// The root of the tree over all entries up to there, in hex.
+        root: String,
+        /// The key it was signed with.
+        key: String,
+    },
+    /// Somebody took a copy of the audit log.
+    #[serde(rename = "administration.exported")]
+    Exported {
+        /// `ndjson` or `csv`.
+        format: String,
+        /// What it was narrowed to.
+        filter: Value,
+    },
+    /// Somebody had removed what is only kept for a while.
+    #[serde(rename = "administration.maintained")]
+    Maintained {
+        /// How many rows, by what they were.
+        removed: BTreeMap<String, u64>,
+    },
+    /// Entries were copied into a file.
+    #[serde(rename = "administration.archived")]
+    Archived {
+        /// The first of them.
+        from: i64,
+        /// The last of them.
+        to: i64,
+        /// The file's name.
+        file: String,
+        /// SHA-256 of the file, in hex.
+        sha256: String,
+    },
+    /// What was known about a person can never be read again.
+    #[serde(rename = "administration.person_forgotten")]
+    PersonForgotten {
+        /// Whom, by a name that tells nothing.
+        person: String,
+    },
+}
+
+/// What one may ask of administration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdministrationCommand {
+    /// Keep this.
+    Note(AdministrationEvent),
+}
+
+/// What operators have done: nothing that a decision needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Administration {}
+
+impl Administration {
+    #[expect(clippy::unnecessary_wraps, reason = "deciders share one signature")]
+    fn decide(&self, command: AdministrationCommand) -> Result<Vec<AdministrationEvent>, Refusal> {
+        let AdministrationCommand::Note(event) = command;
+        Ok(vec![event])
+    }
+
+    /// Takes a fact.
+    #[must_use]
+    pub fn evolve(self, _: AdministrationEvent) -> Self {
+        self
+    }
+}
+
+aggregate!(Administration, (), AdministrationEvent, AdministrationCommand, Refusal);

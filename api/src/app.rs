@@ -20,8 +20,8 @@ use crate::{
     problem::Problem,
     routes::{
         audit_log, conflicts, connections, dead_letters, deliveries, flags, health, keys, listings,
-        locations, monitors, moves, outbox, products, reconciliations, reservations, signals, stock_levels,
-        sync, tools, webhooks,
+        locations, monitors, moves, outbox, privacy, products, projections, proofs, rebuilds,
+        reconciliations, reservations, signals, stock_levels, streams, sync, tools, webhooks,
     },
 };
 
@@ -124,8 +124,24 @@ pub fn router(app: App) -> Router {
         .route("/api/sync/lag/{brand}", get(sync::lag))
         .route("/api/sync/replay", post(sync::replay))
         .route("/api/sync/progress/{position}", get(sync::progress))
+        .route("/api/projections", get(projections::list))
+        .route("/api/projections/{name}/pause", post(projections::pause))
+        .route("/api/projections/{name}/resume", post(projections::resume))
+        .route("/api/projections/{name}/rebuild", post(projections::rebuild))
+        .route("/api/rebuilds", get(rebuilds::list))
+        .route("/api/rebuilds/{id}", get(rebuilds::show))
+        .route("/api/rebuilds/{id}/progress", get(rebuilds::progress))
         .route("/api/listings", get(listings::list).post(listings::map))
+        .route("/api/streams/{*stream}", get(streams::steps))
+        .route("/api/differences/{*stream}", get(streams::compare))
         .route("/api/audit", get(audit_log::list))
+        .route("/api/audit/checkpoint", get(proofs::newest))
+        .route("/api/audit/checkpoints", get(proofs::list).post(proofs::sign))
+        .route("/api/audit/key", get(proofs::key))
+        .route("/api/audit/proof/{position}", get(proofs::prove))
+        .route("/api/audit/export", get(audit_log::export))
+        .route("/api/privacy/forget", post(privacy::forget))
+        .route("/api/privacy/persons/{person}", get(privacy::show))
         .route("/api/deliveries", get(deliveries::list))
         .route("/api/deliveries/figures", get(deliveries::figures))
         .route("/api/deliveries/{id}", get(deliveries::show))

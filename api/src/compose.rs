@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use onhand_infrastructure::{
     clock::Clock,
+    config::Retention,
     ledger::Ledger,
     operations::{OperationSettings, Operations},
     platforms::outbound::http_client,
@@ -25,6 +26,8 @@ pub struct Onhand {
     pub relay: Relay,
     /// How often what a platform shows is read back and compared.
     pub reconcile_every: TimeDelta,
+    /// For how long is kept what is only kept for a while.
+    pub retention: Retention,
 }
 
 /// What the parts are set up with.
@@ -47,6 +50,8 @@ pub struct Parts {
     pub webhook_traces: bool,
     /// How often what a platform shows is read back and compared.
     pub reconcile_every: Duration,
+    /// For how long is kept what is only kept for a while.
+    pub retention: Retention,
     /// Whether webhooks are let in without a look at who sent them; for development only.
     pub skip_signatures: bool,
 }
@@ -67,7 +72,8 @@ impl Onhand {
         let operations = Operations::new(ledger.clone(), settings);
         let relay = Relay::new(operations.clone());
         let reconcile_every = TimeDelta::from_std(parts.reconcile_every).unwrap_or(TimeDelta::MAX);
-        Ok(Self { operations, projector: Projector::new(ledger), relay, reconcile_every })
+        let (projector, retention) = (Projector::new(ledger), parts.retention);
+        Ok(Self { operations, projector, relay, reconcile_every, retention })
     }
 
     /// The ledgers.

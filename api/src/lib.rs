@@ -3,6 +3,7 @@
 pub mod app;
 pub mod cli;
 pub mod compose;
+mod export;
 pub mod extract;
 mod made;
 pub mod problem;

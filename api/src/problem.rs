@@ -10,10 +10,11 @@ use axum::{
 };
 use onhand_domain::{Refusal, RefusalKind};
 use onhand_infrastructure::{
-    ledger::{LedgerError, is_passing},
+    ledger::{LedgerError, MomentError, is_passing},
     operations::deliveries::ReceiveError,
     queries::QueryError,
 };
+use onhand_projector::ProjectorError;
 use serde_json::{Map, Value, json};
 
 /// Says that an answer is that of an earlier request with the same `Idempotency-Key`.
@@ -207,6 +208,7 @@ impl From<QueryError> for Problem {
             QueryError::Choice(choice) => Self::bad_request("filter.invalid", choice),
             // 22: a value that cannot be, such as a text with U+0000.
             QueryError::Database(sqlx::Error::Database(db))
+            | QueryError::Ledger(LedgerError::Database(sqlx::Error::Database(db)))
                 if db.code().is_some_and(|c| c.starts_with("22")) =>
             {
                 Self::bad_request(
@@ -214,7 +216,36 @@ impl From<QueryError> for Problem {
                     "a filter or the cursor holds something that cannot be looked for",
                 )
             }
+            QueryError::Ledger(error) => error.into(),
             QueryError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<MomentError> for Problem {
+    fn from(error: MomentError) -> Self {
+        match error {
+            MomentError::Invalid(_) => Self::bad_request("at.invalid", error.to_string()),
+            MomentError::Future(..) => Self::bad_request("at.future", error.to_string()),
+            MomentError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProjectorError> for Problem {
+    fn from(error: ProjectorError) -> Self {
+        let conflict = |code: &'static str, error: ProjectorError| {
+            Self::new(StatusCode::CONFLICT, code, error.to_string())
+        };
+        match error {
+            ProjectorError::Ledger(error) => error.into(),
+            ProjectorError::Database(error) => error.into(),
+            ProjectorError::Unknown(_) => Self::missing("projection.unknown", error.to_string()),
+            ProjectorError::Busy(_) => conflict("rebuild.running", error),
+            ProjectorError::Held(_) => conflict("projection.held", error),
+            ProjectorError::RowsLost(_) | ProjectorError::Interrupted(_) => {
+                Self::internal("projection.failed", &error)
+            }
         }
     }
 }

@@ -3,12 +3,10 @@
 use std::{collections::BTreeSet, net::SocketAddr, str::FromStr, time::Duration};
 
 use axum::serve::ListenerExt;
-use chrono::TimeDelta;
-use onhand_infrastructure::{
-    ledger::prune_keys,
-    operations::{alerts, follow_ups, reconciliations},
-    queries::{webhook_rates, webhook_traces},
+use onhand_infrastructure::operations::{
+    alerts, follow_ups, maintenance, reconciliations, signed_checkpoints,
 };
+use onhand_projector::rebuild;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{App, Onhand, router};
@@ -60,8 +58,12 @@ impl Running {
         let mut tasks = Vec::new();
         if duties.contains(&Duty::Projector) {
             tasks.push(tokio::spawn(onhand.projector.clone().run(stopped.clone())));
+            tasks.push(tokio::spawn(rebuild::run(onhand.operations.clone(), stopped.clone())));
             tasks.push(tokio::spawn(expire(onhand.clone(), stopped.clone())));
-            tasks.push(tokio::spawn(prune(onhand.clone(), stopped.clone())));
+            let maintained = maintenance::run(onhand.operations.clone(), onhand.retention, stopped.clone());
+            tasks.push(tokio::spawn(maintained));
+            let signed = signed_checkpoints::run(onhand.operations.clone(), stopped.clone());
+            tasks.push(tokio::spawn(signed));
         }
         if duties.contains(&Duty::Relay) {
             tasks.push(tokio::spawn(onhand.relay.clone().run(stopped.clone())));
@@ -130,30 +132,6 @@ async fn expire(onhand: Onhand, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = stop.changed() => break,
             () = tokio::time::sleep(pause) => {}
-        }
-    }
-}
-
-/// Removes what is only kept for a while, until told to stop.
-async fn prune(onhand: Onhand, mut stop: watch::Receiver<bool>) {
-    const EVERY: Duration = Duration::from_secs(60 * 60);
-    const TRACES_KEPT: TimeDelta = TimeDelta::days(30);
-    while !*stop.borrow() {
-        let now = onhand.ledger().clock().now();
-        if let Err(error) = webhook_traces::prune(onhand.pool(), now - TRACES_KEPT).await {
-            tracing::warn!(%error, "old traces of webhooks could not be removed for the moment");
-        }
-        if let Err(error) = webhook_rates::prune(onhand.pool(), now.timestamp() / 60 - 1).await {
-            tracing::warn!(%error, "rates of minutes gone by could not be removed for the moment");
-        }
-        match prune_keys(onhand.pool(), now).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "idempotency keys older than a day were removed"),
-            Err(error) => tracing::warn!(%error, "old idempotency keys could not be removed for the moment"),
-        }
-        tokio::select! {
-            _ = stop.changed() => break,
-            () = tokio::time::sleep(EVERY) => {}
         }
     }
 }

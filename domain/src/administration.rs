@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Refusal, aggregate::aggregate};
+use crate::{Refusal, aggregate::aggregate, values::ConnectionId};
 
 /// What operators have done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,11 +93,66 @@ pub enum AdministrationEvent {
         /// SHA-256 of the file, in hex.
         sha256: String,
     },
+    /// Entries that had been lost were put back from a file.
+    #[serde(rename = "administration.restored")]
+    Restored {
+        /// The first entry in the file.
+        from: i64,
+        /// The last one.
+        to: i64,
+        /// How many had been lost.
+        entries: u64,
+        /// The file's name.
+        file: String,
+    },
     /// What was known about a person can never be read again.
     #[serde(rename = "administration.person_forgotten")]
     PersonForgotten {
         /// Whom, by a name that tells nothing.
         person: String,
+    },
+    /// Somebody had what a platform shows read back.
+    #[serde(rename = "administration.reconciliation_begun")]
+    ReconciliationBegun {
+        /// On which account.
+        connection: ConnectionId,
+        /// This run.
+        reconciliation: Uuid,
+        /// Whether what has strayed is only told.
+        preview: bool,
+    },
+    /// Somebody had a platform called, to see whether it answers.
+    #[serde(rename = "administration.connection_tested")]
+    ConnectionTested {
+        /// Which account.
+        connection: ConnectionId,
+        /// `pass`, `fail` or `unknown`.
+        status: String,
+    },
+    /// Somebody had a platform asked to send its webhooks here.
+    #[serde(rename = "administration.webhooks_asked_for")]
+    WebhooksAskedFor {
+        /// Which account.
+        connection: ConnectionId,
+        /// What came of it.
+        outcome: String,
+    },
+    /// Somebody had dead letters tried again.
+    #[serde(rename = "administration.dead_letters_replayed")]
+    DeadLettersReplayed {
+        /// Those of one account; of all, if none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<ConnectionId>,
+        /// Deliveries that were looked at again.
+        deliveries: u64,
+        /// Follow-ups that were taken up again.
+        follow_ups: u64,
+    },
+    /// Credentials were sealed with a newer key.
+    #[serde(rename = "administration.secrets_reencrypted")]
+    SecretsReencrypted {
+        /// How many.
+        secrets: u64,
     },
 }
 

@@ -8,9 +8,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    administration::AdministrationEvent, cart::CartEvent, connection::ConnectionEvent, delivery::DeliveryEvent, flag::FlagEvent, key::KeyEvent,
-    listing::ListingEvent, location::LocationEvent, monitor::MonitorEvent, order::OrderEvent,
-    product::ProductEvent, signal::SignalEvent, sku_claim::SkuEvent, stock::StockEvent,
+    administration::AdministrationEvent, cart::CartEvent, connection::ConnectionEvent,
+    delivery::DeliveryEvent, flag::FlagEvent, key::KeyEvent, listing::ListingEvent, location::LocationEvent,
+    monitor::MonitorEvent, order::OrderEvent, product::ProductEvent, signal::SignalEvent,
+    sku_claim::SkuEvent, stock::StockEvent,
 };
 
 /// Anything that has happened.

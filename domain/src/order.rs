@@ -13,7 +13,7 @@ use crate::{
     aggregate::{aggregate, verdict},
     reservation::Events,
     stock::{Stock, StockCommand, StockEvent},
-    values::{ConnectionId, ExternalId, OrderId, Quantity, StockId},
+    values::{ConnectionId, ExternalId, OrderId, PersonId, Quantity, StockId},
 };
 
 /// One line of an order, and how much of it we could hold.
@@ -38,6 +38,17 @@ pub struct Sold {
     pub quantity: Quantity,
 }
 
+/// Who bought: a name that tells nothing, and what is known of the person, to be read with a key that is kept elsewhere.
+///
+/// Once that key is destroyed nobody can read it any more, and history stands as it stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buyer {
+    /// The same for all orders of one person on one connection.
+    pub person: PersonId,
+    /// Nonce, ciphertext and tag, in base64.
+    pub sealed: String,
+}
+
 /// What has happened to an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderEvent {
@@ -53,6 +64,9 @@ pub enum OrderEvent {
         /// Lines that name variants we do not know, as the platform names them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unmapped: Vec<String>,
+        /// Who bought, if the platform has told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        buyer: Option<Buyer>,
     },
     /// Lines that named unknown variants were recognised, because those variants are known by now.
     #[serde(rename = "order.lines_found")]
@@ -103,6 +117,8 @@ pub enum OrderCommand {
         lines: Vec<OrderLine>,
         /// Lines we cannot map.
         unmapped: Vec<String>,
+        /// Who bought, if the platform has told.
+        buyer: Option<Buyer>,
     },
     /// Note that lines which named unknown variants were recognised.
     FindLines {
@@ -159,8 +175,8 @@ impl Order {
         Ok(match command {
             _ if self.cancelled => vec![],
             OrderCommand::Place { .. } if self.lines.is_some() => vec![],
-            OrderCommand::Place { connection, external_id, lines, unmapped } => {
-                vec![OrderEvent::Placed { connection, external_id, lines, unmapped }]
+            OrderCommand::Place { connection, external_id, lines, unmapped, buyer } => {
+                vec![OrderEvent::Placed { connection, external_id, lines, unmapped, buyer }]
             }
             OrderCommand::FindLines { found, .. } if found.is_empty() => vec![],
             OrderCommand::FindLines { connection, external_id, lines, found, sold } => {
@@ -321,7 +337,13 @@ mod tests {
             external_id: 9.into(),
             lines: vec![],
             unmapped: vec![],
+            buyer: Some(buyer()),
         }
+    }
+
+    fn buyer() -> Buyer {
+        let person = PersonId::new("00112233445566778899aabbccddeeff").expect("a name");
+        Buyer { person, sealed: "c2VhbGVk".into() }
     }
 
     #[test]
@@ -387,6 +409,20 @@ mod tests {
         let (lines, events) = hold(O, [(shelf(), units(1))], |_| false, DateTime::UNIX_EPOCH, |_| &stock)
             .expect("orders are not refused");
         assert_eq!((lines[0].held, events.len()), (units(1), 2));
+    }
+
+    #[test]
+    fn an_order_says_who_placed_it_and_keeps_that_out_of_its_state() {
+        let placed = OrderEvent::Placed {
+            connection: ConnectionId(Uuid::from_u128(3)),
+            external_id: 9.into(),
+            lines: vec![],
+            unmapped: vec![],
+            buyer: Some(buyer()),
+        };
+        given::<Order>(O, []).when(place()).then([placed.clone()]);
+        let state = serde_json::to_string(&Order::default().evolve(placed)).expect("a state");
+        assert!(!state.contains("00112233"), "{state}");
     }
 
     #[test]

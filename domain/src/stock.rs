@@ -151,6 +151,16 @@ impl Stock {
         self.policy
     }
 
+    /// Whether it was told that it is low, and not yet that it has recovered.
+    pub fn is_low(&self) -> bool {
+        self.low
+    }
+
+    /// What is held, by reservation.
+    pub fn holds(&self) -> &BTreeMap<ReservationId, Hold> {
+        &self.holds
+    }
+
     /// What is held for a reservation here.
     pub fn held_for(&self, reservation: &ReservationId) -> Option<&Hold> {
         self.holds.get(reservation)

@@ -2,6 +2,8 @@
 
 use std::{env, net::SocketAddr, time::Duration};
 
+use chrono::TimeDelta;
+
 /// How long a reservation holds if the caller does not say.
 pub const RESERVATION_TTL: &str = "STOCK_RESERVATION_TTL_MINUTES";
 
@@ -28,10 +30,46 @@ pub struct Config {
     pub webhook_traces: bool,
     /// `ONHAND_RECONCILE_EVERY_HOURS`: how often what a platform shows is read back and compared. Default 24, from 1 to 8,760.
     pub reconcile_every: Duration,
+    /// For how long is kept what is only kept for a while.
+    pub retention: Retention,
     /// `ONHAND_ENVIRONMENT`: `development` opens `/test/webhook`. Default `production`.
     pub development: bool,
     /// `SKIP_WEBHOOK_SIGNATURE_VALIDATION`: `true` lets every webhook in; in development only.
     pub skip_signatures: bool,
+}
+
+/// For how long is kept what is only kept for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// `ONHAND_KEEP_OUTBOX_DAYS`: commands to platforms that are over, unless they were given up. Default 7, from 1 to
+    /// 3,650.
+    pub outbox: TimeDelta,
+    /// `ONHAND_KEEP_BODIES_DAYS`: the bytes of webhooks that were acted on. Default 90, from 1 to 3,650.
+    pub bodies: TimeDelta,
+    /// `ONHAND_KEEP_METRICS_DAYS`: how webhooks fared. Default 30, from 1 to 3,650.
+    pub metrics: TimeDelta,
+    /// `ONHAND_KEEP_KEYS_HOURS`: what requests with a key were answered. Default 24, from 24 to 8,760: callers count on a
+    /// day.
+    pub keys: TimeDelta,
+    /// `ONHAND_KEEP_RUNS_DAYS`: reconciliations and rebuilds that have ended. Default 90, from 1 to 3,650.
+    pub runs: TimeDelta,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::read(&|_| None, &mut Vec::new())
+    }
+}
+
+impl Retention {
+    fn read(find: &impl Fn(&str) -> Option<String>, mistakes: &mut Vec<String>) -> Self {
+        let mut days =
+            |name, default| TimeDelta::days(number(find, name, default, 1..=3_650, mistakes).cast_signed());
+        let (outbox, bodies) = (days("ONHAND_KEEP_OUTBOX_DAYS", 7), days("ONHAND_KEEP_BODIES_DAYS", 90));
+        let (metrics, runs) = (days("ONHAND_KEEP_METRICS_DAYS", 30), days("ONHAND_KEEP_RUNS_DAYS", 90));
+        let keys = number(find, "ONHAND_KEEP_KEYS_HOURS", 24, 24..=8_760, mistakes).cast_signed();
+        Self { outbox, bodies, metrics, keys: TimeDelta::hours(keys), runs }
+    }
 }
 
 /// What is wrong with the settings, all of it.
@@ -57,6 +95,7 @@ impl Config {
         let states = number(&find, "ONHAND_STATES_MB", 512, 16..=1_000_000, &mut mistakes);
         let rate = number(&find, "ONHAND_WEBHOOK_RATE_PER_MINUTE", 100, 1..=10_000_000, &mut mistakes);
         let reconcile = number(&find, "ONHAND_RECONCILE_EVERY_HOURS", 24, 1..=8_760, &mut mistakes);
+        let retention = Retention::read(&find, &mut mistakes);
         let traces = choice(&find, "ONHAND_WEBHOOK_TRACES", ["on", "off"], &mut mistakes);
         let production = choice(&find, "ONHAND_ENVIRONMENT", ["production", "development"], &mut mistakes);
         let checked = choice(&find, "SKIP_WEBHOOK_SIGNATURE_VALIDATION", ["false", "true"], &mut mistakes);
@@ -83,6 +122,7 @@ impl Config {
                 webhook_rate: rate as u32,
                 webhook_traces: traces,
                 reconcile_every: Duration::from_hours(reconcile),
+                retention,
                 development: !production,
                 skip_signatures: !checked,
             }),
@@ -138,12 +178,24 @@ mod tests {
         let config = Config::read(|_| None).expect("defaults are valid");
         assert_eq!(config.reservation_ttl, Duration::from_secs(900));
         assert!(!config.development && !config.skip_signatures && config.webhook_traces);
+        assert_eq!(config.retention, Retention::default());
+        assert_eq!(config.retention.keys, TimeDelta::hours(24));
+    }
+
+    #[test]
+    fn callers_count_on_their_keys_for_a_day() {
+        let short = |name: &str| (name == "ONHAND_KEEP_KEYS_HOURS").then(|| "23".to_owned());
+        let ConfigError(mistakes) = Config::read(short).expect_err("a day was promised");
+        assert!(mistakes[0].contains("ONHAND_KEEP_KEYS_HOURS"), "{mistakes:?}");
+        let longer = |name: &str| (name == "ONHAND_KEEP_KEYS_HOURS").then(|| "48".to_owned());
+        let config = Config::read(longer).expect("longer is no harm");
+        assert_eq!(config.retention.keys, TimeDelta::days(2));
     }
 
     #[test]
     fn all_mistakes_are_reported_at_once() {
         let wrong = |name: &str| Some(if name == "ONHAND_LISTEN" { "here" } else { "true" }.to_owned());
         let ConfigError(mistakes) = Config::read(wrong).expect_err("all of it is wrong");
-        assert_eq!(mistakes.len(), 10, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 15, "{mistakes:?}");
     }
 }

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod observation;
 pub mod operations;
 pub mod outbox;
+mod persons;
 pub mod platforms;
 pub mod queries;
 pub mod relay;

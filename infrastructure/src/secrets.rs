@@ -54,6 +54,17 @@ pub enum SecretError {
     File(#[from] io::Error),
 }
 
+/// Bytes sealed for one place, as a row keeps them.
+#[derive(Clone)]
+pub struct Sealed {
+    /// The key they were sealed with.
+    pub key_id: String,
+    /// Of this record only.
+    pub nonce: Vec<u8>,
+    /// What opens with that key, that nonce and that place.
+    pub sealed: Vec<u8>,
+}
+
 /// Keys by id; the first seals, all open.
 #[derive(Clone)]
 pub struct KeyRing {
@@ -113,24 +124,45 @@ impl KeyRing {
         name: &'static str,
         secret: &Secret,
     ) -> Result<SealedSecret, SecretError> {
-        let cipher = self.cipher(&self.sealing)?;
-        let nonce: [u8; 12] = random_bytes()[..12].try_into().map_err(|_| SecretError::Altered)?;
         let place = place(tenant, connection, name);
-        let payload = Payload { msg: secret.reveal().as_bytes(), aad: place.as_bytes() };
-        let sealed =
-            cipher.encrypt(&Nonce::<Aes256Gcm>::from(nonce), payload).map_err(|_| SecretError::Altered)?;
-        Ok(SealedSecret { connection, name, key_id: self.sealing.clone(), nonce: nonce.to_vec(), sealed })
+        let Sealed { key_id, nonce, sealed } = self.seal_bytes(&place, secret.reveal().as_bytes())?;
+        Ok(SealedSecret { connection, name, key_id, nonce, sealed })
     }
 
     /// Opens a credential that was sealed for this place.
     pub fn open(&self, tenant: TenantId, sealed: &SealedSecret) -> Result<Secret, SecretError> {
-        let cipher = self.cipher(&sealed.key_id)?;
-        let nonce: [u8; 12] = sealed.nonce.as_slice().try_into().map_err(|_| SecretError::Altered)?;
         let place = place(tenant, sealed.connection, sealed.name);
-        let payload = Payload { msg: &sealed.sealed, aad: place.as_bytes() };
-        let text =
-            cipher.decrypt(&Nonce::<Aes256Gcm>::from(nonce), payload).map_err(|_| SecretError::Altered)?;
+        let text = self.open_sealed(&place, &sealed.key_id, &sealed.nonce, &sealed.sealed)?;
         String::from_utf8(text).map(Secret::new).map_err(|_| SecretError::Altered)
+    }
+
+    /// Seals bytes that are no credential of a connection. The place begins with the tenant and names a kind, so that no
+    /// two places are written alike.
+    pub fn seal_bytes(&self, place: &str, bytes: &[u8]) -> Result<Sealed, SecretError> {
+        let cipher = self.cipher(&self.sealing)?;
+        let nonce: [u8; 12] = random_bytes()[..12].try_into().map_err(|_| SecretError::Altered)?;
+        let payload = Payload { msg: bytes, aad: place.as_bytes() };
+        let sealed =
+            cipher.encrypt(&Nonce::<Aes256Gcm>::from(nonce), payload).map_err(|_| SecretError::Altered)?;
+        Ok(Sealed { key_id: self.sealing.clone(), nonce: nonce.to_vec(), sealed })
+    }
+
+    /// Opens what [`Self::seal_bytes`] sealed for this place.
+    pub fn open_bytes(&self, place: &str, sealed: &Sealed) -> Result<Vec<u8>, SecretError> {
+        self.open_sealed(place, &sealed.key_id, &sealed.nonce, &sealed.sealed)
+    }
+
+    fn open_sealed(
+        &self,
+        place: &str,
+        key: &str,
+        nonce: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, SecretError> {
+        let cipher = self.cipher(key)?;
+        let nonce: [u8; 12] = nonce.try_into().map_err(|_| SecretError::Altered)?;
+        let payload = Payload { msg: sealed, aad: place.as_bytes() };
+        cipher.decrypt(&Nonce::<Aes256Gcm>::from(nonce), payload).map_err(|_| SecretError::Altered)
     }
 
     fn cipher(&self, id: &str) -> Result<&Aes256Gcm, SecretError> {
@@ -202,6 +234,16 @@ mod tests {
         let rotated = KeyRing::parse(&format!("b:{new},a:{old}")).expect("a key ring");
         assert!(rotated.open(T, &sealed).is_ok());
         assert!(matches!(ring("b", 2).open(T, &sealed), Err(SecretError::UnknownKey(_))));
+    }
+
+    #[test]
+    fn bytes_open_in_their_place_with_their_key_and_not_otherwise() {
+        let ring = ring("k1", 7);
+        let sealed = ring.seal_bytes("t/signing_key/a", &[1, 2, 255]).expect("sealed");
+        assert_eq!(ring.open_bytes("t/signing_key/a", &sealed).expect("opened"), [1, 2, 255]);
+        assert!(matches!(ring.open_bytes("t/signing_key/b", &sealed), Err(SecretError::Altered)));
+        let other = KeyRing::parse(&format!("k1:{}", STANDARD.encode([8; 32]))).expect("a key ring");
+        assert!(matches!(other.open_bytes("t/signing_key/a", &sealed), Err(SecretError::Altered)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Checkpoints: how far a projection is, for one tenant, moved in the transaction of its rows.
 
+use chrono::{DateTime, Utc};
 use onhand_domain::values::TenantId;
 use sqlx::PgConnection;
 
@@ -14,9 +15,18 @@ pub struct Checkpoint {
     pub head: i64,
 }
 
+/// Where a projection stands, whoever has its checkpoint.
+#[derive(Debug, Clone, Copy, Default, sqlx::FromRow)]
+pub struct Standing {
+    /// The last position applied.
+    pub position: i64,
+    /// Whether it has met something that it cannot apply.
+    pub parked: bool,
+}
+
 impl Checkpoint {
     /// Claims those of these models until the transaction ends, the one furthest behind first: all that no other process
-    /// has, and that are not parked.
+    /// has, and that are neither parked nor paused.
     ///
     /// The transaction does not wait for its own flush to disk. If it is lost in a crash, rows and checkpoint are lost
     /// together, and are made again.
@@ -29,7 +39,7 @@ impl Checkpoint {
         if claimed.len() == models.len() {
             return Ok(claimed);
         }
-        // Some are held by others, or parked, or have not begun.
+        // Some are held by others, stand still, or have not begun.
         Self::begin(conn, tenant, models).await?;
         Self::claim_begun(conn, tenant, models).await
     }
@@ -42,7 +52,7 @@ impl Checkpoint {
         sqlx::query_as(
             "select c.model, c.position, (select position from ledger_heads where tenant_id = $1) as head
              from (select set_config('synchronous_commit', 'off', true)) as unhurried, checkpoints c
-             where c.tenant_id = $1 and c.model = any($2) and c.parked is null
+             where c.tenant_id = $1 and c.model = any($2) and c.parked is null and c.paused_at is null
              order by c.position for update of c skip locked -- another process has it, or a rebuild",
         )
         .bind(tenant.0)
@@ -66,6 +76,22 @@ impl Checkpoint {
         Ok(position)
     }
 
+    /// Where one stands; at 0 if it has not begun.
+    pub async fn standing(
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        model: &str,
+    ) -> Result<Standing, sqlx::Error> {
+        let found = sqlx::query_as(
+            "select position, parked is not null as parked from checkpoints where tenant_id = $1 and model = $2",
+        )
+        .bind(tenant.0)
+        .bind(model)
+        .fetch_optional(conn)
+        .await?;
+        Ok(found.unwrap_or_default())
+    }
+
     /// Makes those that are not there yet.
     async fn begin(conn: &mut PgConnection, tenant: TenantId, models: &[&str]) -> Result<(), sqlx::Error> {
         sqlx::query(
@@ -87,13 +113,16 @@ impl Checkpoint {
         tenant: TenantId,
         models: &[&str],
         position: i64,
+        now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "update checkpoints set position = $3, parked = null where tenant_id = $1 and model = any($2)",
+            "update checkpoints set position = $3, advanced_at = $4, parked = null, parked_at = null
+             where tenant_id = $1 and model = any($2)",
         )
         .bind(tenant.0)
         .bind(models)
         .bind(position)
+        .bind(now)
         .execute(conn)
         .await?;
         Ok(())
@@ -105,13 +134,59 @@ impl Checkpoint {
         tenant: TenantId,
         model: &str,
         why: &str,
+        now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
-        sqlx::query("update checkpoints set parked = $3 where tenant_id = $1 and model = $2")
+        sqlx::query("update checkpoints set parked = $3, parked_at = $4 where tenant_id = $1 and model = $2")
             .bind(tenant.0)
             .bind(model)
             .bind(why)
+            .bind(now)
             .execute(conn)
             .await?;
+        Ok(())
+    }
+
+    /// Lets a projection stand still from the end of this transaction on. If it stands still already, whoever said so first
+    /// stays on record.
+    pub async fn pause(
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        model: &str,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), sqlx::Error> {
+        Self::be_impatient(conn).await?;
+        Self::begin(conn, tenant, &[model]).await?;
+        sqlx::query(
+            "update checkpoints set paused_by = coalesce(paused_by, $3), paused_at = coalesce(paused_at, $4)
+             where tenant_id = $1 and model = $2",
+        )
+        .bind(tenant.0)
+        .bind(model)
+        .bind(by)
+        .bind(now)
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Lets a projection go on that was paused or parked.
+    pub async fn resume(conn: &mut PgConnection, tenant: TenantId, model: &str) -> Result<(), sqlx::Error> {
+        Self::be_impatient(conn).await?;
+        sqlx::query(
+            "update checkpoints set paused_by = null, paused_at = null, parked = null, parked_at = null
+             where tenant_id = $1 and model = $2",
+        )
+        .bind(tenant.0)
+        .bind(model)
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+
+    /// A stretch under way is waited for, a transaction that somebody has left open is not.
+    async fn be_impatient(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql("set local lock_timeout = '2s'").execute(conn).await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What can stop a read model.
 
-use onhand_infrastructure::ledger::LedgerError;
+use onhand_infrastructure::ledger::{LedgerError, is_passing};
 
 /// Why a read model did not advance or could not be rebuilt.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,12 @@ pub enum ProjectorError {
     /// Somebody else is rebuilding this model for this tenant.
     #[error("{0} is being rebuilt for this tenant already")]
     Busy(&'static str),
+    /// The rebuild was told to stop on its way.
+    #[error("the rebuild of {0} was interrupted; begun again, it goes on where it was")]
+    Interrupted(&'static str),
+    /// Another transaction does not let go of the checkpoint.
+    #[error("another transaction holds the checkpoint of {0}; `onhand projections` says which")]
+    Held(&'static str),
     /// There is no read model of this name.
     #[error("there is no read model {0:?}; there are: {known}", known = crate::registry::names().join(", "))]
     Unknown(String),
@@ -34,4 +40,31 @@ impl ProjectorError {
             _ => false,
         }
     }
+
+    /// True if it can pass by itself: the database is away or busy, or somebody has stepped in between.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy(_) | Self::Interrupted(_) | Self::Held(_) => true,
+            Self::Ledger(LedgerError::Database(error)) | Self::Database(error) => {
+                is_passing(error) || is_lost_race(error)
+            }
+            Self::Ledger(error) => matches!(
+                error,
+                LedgerError::Busy | LedgerError::Stopped | LedgerError::Unknown | LedgerError::Unavailable(_)
+            ),
+            Self::RowsLost(_) | Self::Unknown(_) => false,
+        }
+    }
+}
+
+/// Whether a transaction was only given up in favour of another: a deadlock, a snapshot that has become too old for what
+/// it would write, or a lock that was not to be had in time.
+fn is_lost_race(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    is_held(error) || code.is_some_and(|code| code.starts_with("40"))
+}
+
+/// Whether a lock was not to be had in the time that was allowed.
+pub(crate) fn is_held(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03")
 }

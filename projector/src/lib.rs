@@ -5,14 +5,15 @@
 //! checkpoint that moves in the transaction of its rows, so that nothing is applied twice or skipped.
 
 pub mod checkpoint;
-mod compare;
 mod error;
+mod pause;
 pub mod projections;
 pub mod rebuild;
 pub mod registry;
 pub mod runner;
 
 pub use error::ProjectorError;
-pub use rebuild::{Rebuilt, rebuild};
+pub use pause::{pause, resume};
+pub use rebuild::{OnDifference, Rebuilt, rebuild};
 pub use registry::{MODELS, ReadModel, find as find_model, state_tables};
 pub use runner::Projector;

@@ -66,6 +66,13 @@ pub struct ReadModel {
     pub growth: Growth,
 }
 
+impl ReadModel {
+    /// Whether it follows the ledger at a distance; the others are written in the commit itself.
+    pub fn follows(&self) -> bool {
+        matches!(self.growth, Growth::Follows { .. })
+    }
+}
+
 /// All of them.
 pub const MODELS: &[ReadModel] = &[
     ReadModel {
@@ -123,6 +130,16 @@ pub const MODELS: &[ReadModel] = &[
 /// The model of this name.
 pub fn find(name: &str) -> Result<&'static ReadModel, ProjectorError> {
     MODELS.iter().find(|model| model.name == name).ok_or_else(|| ProjectorError::Unknown(name.to_owned()))
+}
+
+/// All of them by name, and whether each follows.
+pub fn listed() -> Vec<(&'static str, bool)> {
+    MODELS.iter().map(|model| (model.name, model.follows())).collect()
+}
+
+/// The names of those that follow.
+pub fn following() -> Vec<&'static str> {
+    MODELS.iter().filter(|model| model.follows()).map(|model| model.name).collect()
 }
 
 pub(crate) fn names() -> Vec<&'static str> {

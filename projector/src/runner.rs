@@ -14,11 +14,11 @@ use uuid::Uuid;
 use crate::{
     ProjectorError,
     checkpoint::Checkpoint,
-    registry::{self, Fact, Growth, MODELS, ReadModel, Stretch},
+    registry::{self, Fact, Growth, ReadModel, Stretch},
 };
 
 /// Positions applied in one transaction, roughly.
-pub(crate) const STRETCH_MAX: i64 = 2_000;
+const STRETCH_MAX: i64 = 2_000;
 /// How long an idle projector waits before it looks again.
 const IDLE: Duration = Duration::from_millis(100);
 /// How long entries gather under load: many at a time cost a fraction of a few at a time.
@@ -44,7 +44,7 @@ pub enum Progress {
         /// Whether more was waiting than one stretch may have.
         more: bool,
     },
-    /// All are at the head, parked, or another process is at them.
+    /// All are at the head or stand still, or another process is at them.
     Idle,
 }
 
@@ -138,7 +138,9 @@ impl Projector {
             if !error.is_poison() {
                 return Err(error);
             }
-            park(conn, model, tenant, &error).await?;
+            tracing::error!(model = model.name, %tenant, %error, "the projection is parked; the others go on");
+            let now = self.ledger.clock().now();
+            Checkpoint::park(conn, tenant, model.name, &error.to_string(), now).await?;
             return Ok(Progress::Idle);
         }
         // The trouble of one is not that of the others.
@@ -203,12 +205,8 @@ impl Projector {
         let entries = batches.iter().flat_map(|batch| batch.iter());
         apply(&mut tx, tenant, entries, &taking_part).await?;
         let names: Vec<&str> = taking_part.iter().map(|model| model.name).collect();
-        Checkpoint::advance(&mut tx, tenant, &names, to).await?;
+        Checkpoint::advance(&mut tx, tenant, &names, to, self.ledger.clock().now()).await?;
         tx.commit().await?;
-        for model in taking_part {
-            metrics::gauge!("onhand_projection_lag_entries", "model" => model.name)
-                .set((first.head - to).max(0) as f64);
-        }
         let entries = to - after;
         Ok(Progress::To { position: to, entries, more: entries >= STRETCH_MAX || next.is_some() })
     }
@@ -219,40 +217,25 @@ impl Projector {
     }
 }
 
-async fn park(
-    conn: &mut PgConnection,
-    model: &ReadModel,
-    tenant: TenantId,
-    error: &ProjectorError,
-) -> Result<(), ProjectorError> {
-    tracing::error!(model = model.name, %tenant, %error, "the projection is parked; the others go on");
-    Ok(Checkpoint::park(conn, tenant, model.name, &error.to_string()).await?)
-}
-
 /// Which projections are behind, by tenant.
 async fn behind(conn: &mut PgConnection) -> Result<Vec<(TenantId, Vec<String>)>, ProjectorError> {
-    let following: Vec<&str> = MODELS
-        .iter()
-        .filter(|model| matches!(model.growth, Growth::Follows { .. }))
-        .map(|model| model.name)
-        .collect();
     let rows: Vec<(Uuid, Vec<String>)> = sqlx::query_as(
         "select h.tenant_id, array_agg(m.model order by m.model)
          from ledger_heads h
          cross join unnest($1::text[]) as m (model)
          left join checkpoints c on c.tenant_id = h.tenant_id and c.model = m.model
-         where coalesce(c.position, 0) < h.position and c.parked is null
+         where coalesce(c.position, 0) < h.position and c.parked is null and c.paused_at is null
          group by h.tenant_id
          order by h.tenant_id",
     )
-    .bind(following)
+    .bind(registry::following())
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|(tenant, models)| (TenantId(tenant), models)).collect())
 }
 
 /// The kinds of events some models ask for.
-pub(crate) fn kinds(models: &[&ReadModel]) -> Vec<&'static str> {
+fn kinds(models: &[&ReadModel]) -> Vec<&'static str> {
     let mut kinds: Vec<&str> = models
         .iter()
         .flat_map(|model| match model.growth {

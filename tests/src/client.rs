@@ -17,6 +17,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, parsed; null if it is not JSON.
     pub body: Value,
+    /// The body, as it came.
+    pub text: String,
 }
 
 impl Answer {
@@ -96,6 +98,7 @@ impl Client {
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body in memory can be read");
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, body }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status, headers: parts.headers, body, text }
     }
 }

@@ -19,6 +19,19 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 struct Server {
     admin: PgConnectOptions,
     template: String,
+    /// Where its programs lie, if it is ours.
+    programs: Option<PathBuf>,
+}
+
+impl Server {
+    /// Runs one of the programs that come with Postgres.
+    async fn run(&self, program: &str, args: &[&str]) {
+        let beside = self.programs.as_ref().map(|folder| folder.join(program)).filter(|path| path.exists());
+        let path = beside.unwrap_or_else(|| program.into());
+        let output = tokio::process::Command::new(path).args(args).output().await;
+        let output = output.unwrap_or_else(|error| panic!("{program} cannot be run: {error}"));
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// Where the tests' cluster lives and how it runs. It is thrown away at will, so it need not be durable.
@@ -43,11 +56,32 @@ impl Database {
     /// Makes one, as a copy of a template.
     pub async fn create() -> Self {
         let server = SERVER.get_or_init(start).await;
+        Self::create_from(server, &format!("{} strategy file_copy", server.template)).await
+    }
+
+    /// Makes another one with what is in this one, by a file that `pg_dump` writes and `pg_restore` reads.
+    pub async fn dumped_and_restored(&self) -> Self {
+        let server = SERVER.get_or_init(start).await;
+        let copy = Self::create_from(server, "template0").await;
+        let file = std::env::temp_dir().join(format!("{}.dump", copy.name));
+        let path = file.to_str().expect("the folder for temporary files has a plain name");
+        server.run("pg_dump", &["--format", "custom", "--file", path, "--dbname", &self.plain_url()]).await;
+        server.run("pg_restore", &["--exit-on-error", "--dbname", &copy.plain_url(), path]).await;
+        std::fs::remove_file(&file).expect("a file of ours can be removed");
+        copy
+    }
+
+    async fn create_from(server: &Server, template: &str) -> Self {
         let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut admin = PgConnection::connect_with(&server.admin).await.expect("the server answers");
-        let sql = format!("create database {name} template {} strategy file_copy", server.template);
+        let sql = format!("create database {name} template {template}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await.expect("a database is made");
         Self { options: server.admin.clone().database(&name), name }
+    }
+
+    /// The URL without parameters that only sqlx knows.
+    fn plain_url(&self) -> String {
+        self.url().split('?').next().unwrap_or_default().to_owned()
     }
 
     /// `postgres://…`, for a process.
@@ -90,8 +124,8 @@ impl Database {
 
 /// `DATABASE_URL` names a server to use instead; its user must be able to make databases.
 async fn start() -> Server {
-    let admin = match std::env::var("DATABASE_URL") {
-        Ok(url) if !url.is_empty() => url.parse().expect("DATABASE_URL is a postgres URL"),
+    let (admin, programs): (PgConnectOptions, _) = match std::env::var("DATABASE_URL") {
+        Ok(url) if !url.is_empty() => (url.parse().expect("DATABASE_URL is a postgres URL"), None),
         _ => start_local().await,
     };
     let template = format!("template_{}", std::process::id());
@@ -100,14 +134,14 @@ async fn start() -> Server {
     let sql = format!("create database {template}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.expect("a database is made");
     database::migrate(&admin.clone().database(&template)).await.expect("the schema is made");
-    Server { admin, template }
+    Server { admin, template, programs }
 }
 
-async fn start_local() -> PgConnectOptions {
+async fn start_local() -> (PgConnectOptions, Option<PathBuf>) {
     let user = std::env::var("USER").unwrap_or_else(|_| "nobody".into());
     let root = std::env::temp_dir().join(format!("onhand-tests-{user}"));
     let server = LocalPostgres::start(settings(&root)).await.expect("Postgres comes up");
-    let options = server.connect_options("postgres");
+    let (options, programs) = (server.connect_options("postgres"), server.info().bin_dir);
     // Held open, and so in use, until this process ends; then the warden stops the server.
     std::mem::forget(server);
     let warden = Command::new(crate::process::binary())
@@ -118,7 +152,7 @@ async fn start_local() -> PgConnectOptions {
         .stderr(Stdio::null())
         .spawn();
     drop(warden);
-    options
+    (options, Some(programs))
 }
 
 /// Databases of runs that are gone.

@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::Database;
+use crate::{Database, World};
 
 /// The master key of every process of a test.
 pub fn master_keys() -> String {
@@ -28,6 +28,20 @@ pub fn binary() -> PathBuf {
         path.pop();
     }
     path.join("onhand-server")
+}
+
+/// Runs the program on a world's database. Gives its exit code and what it said on stdout and stderr.
+pub async fn onhand(world: &World, args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(binary())
+        .args(args)
+        .env("DATABASE_URL", world.database.url())
+        .env("ONHAND_MASTER_KEYS", master_keys())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("the program runs");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
 /// A server in a process of its own.

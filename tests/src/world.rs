@@ -1,20 +1,22 @@
 //! A world: one database, the product's parts around it, one tenant and its admin.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use chrono::TimeDelta;
 use onhand::{App, Onhand, compose::Parts, router};
 use onhand_domain::{connection::Platform, key::Role, values::TenantId};
 use onhand_infrastructure::{
     clock::Clock,
+    config::Retention,
     database,
-    ledger::{Context, create_tenant, proof},
+    ledger::{Context, Head, create_tenant, proof},
     operations::Caller,
     outbox::follow_ups::next_due,
     platforms::shopify::sandbox::SandboxShop,
+    queries::checkpoints,
     secrets::KeyRing,
 };
-use onhand_projector::{MODELS, Rebuilt, rebuild};
+use onhand_projector::{MODELS, OnDifference, Rebuilt, find_model, rebuild};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -115,6 +117,7 @@ impl World {
             shopify_api_version: "2026-04".into(),
             webhook_rate,
             reconcile_every: Duration::from_hours(24),
+            retention: Retention::default(),
             webhook_traces: true,
             skip_signatures: false,
         };
@@ -312,13 +315,36 @@ impl World {
         assert!(matches!(verdict, proof::Verdict::Intact { .. }), "{verdict:?}");
     }
 
+    /// Rebuilds one read model.
+    pub async fn rebuild(&self, name: &str, on_difference: OnDifference) -> Rebuilt {
+        let model = find_model(name).expect("a read model");
+        let caller = Caller::new(Context::internal(self.tenant, "test"));
+        rebuild(&self.onhand.operations, caller, model, on_difference, |_| ControlFlow::Continue(()))
+            .await
+            .expect("a rebuild")
+    }
+
     /// Rebuilds every read model and expects each to be what grew live, row for row.
     pub async fn expect_rebuilt_equals_live(&self) -> Vec<Rebuilt> {
+        self.project().await;
+        let head = {
+            let mut conn = self.onhand.pool().acquire().await.expect("a connection");
+            Head::read(&mut conn, self.tenant).await.expect("the tenant has a ledger").position
+        };
         let mut all = Vec::new();
         for model in MODELS {
-            let rebuilt =
-                rebuild(self.onhand.ledger(), model, self.tenant, |_, _| {}).await.expect("a rebuild");
-            assert_eq!(rebuilt.differences, 0, "{} differs from what grew live", model.name);
+            if model.follows() {
+                let patience = Duration::from_secs(60);
+                let reached =
+                    checkpoints::reached(self.onhand.pool(), self.tenant, model.name, head, patience)
+                        .await
+                        .expect("checkpoints can be read");
+                assert!(reached, "{} does not come to the head", model.name);
+            }
+            let rebuilt = self.rebuild(model.name, OnDifference::Keep).await;
+            let Rebuilt { differences, sample, .. } = &rebuilt;
+            assert_eq!(*differences, 0, "{} differs from what grew live: {sample:?}", model.name);
+            assert!(rebuilt.position >= head, "{} was compared as of {}", model.name, rebuilt.position);
             all.push(rebuilt);
         }
         all

@@ -1,5 +1,6 @@
 //! The command line: one file a command. It is the only place where errors lose their types and become a text.
 
+mod archive;
 mod audit;
 mod bars;
 mod database;
@@ -7,7 +8,11 @@ mod demo;
 mod health;
 mod keys;
 mod logs;
+mod maintenance;
+mod privacy;
+mod projections;
 mod rebuild;
+mod replay;
 mod sandbox;
 mod secrets;
 mod serve;
@@ -39,12 +44,24 @@ enum Command {
     Key(keys::Command),
     /// Grows read models again from history and says where the live ones differed.
     Rebuild(rebuild::Args),
+    /// Shows how far read models are and why one is behind; lets one stand still or go on.
+    Projections(projections::Args),
+    /// Tells again what has happened to one thing, step by step, or how it differs between two moments.
+    Replay(replay::Args),
     /// Proves that history was not altered.
     #[command(subcommand)]
     Audit(audit::Command),
     /// Tells listings once more what they are to show, and reads back what they show.
     #[command(subcommand)]
     Sync(sync::Command),
+    /// Copies history into files, checks them, and puts back what was lost.
+    #[command(subcommand)]
+    Archive(archive::Command),
+    /// Removes what is only kept for a while and has been kept long enough.
+    Maintenance(maintenance::Args),
+    /// Shows what is held about a person, and destroys it.
+    #[command(subcommand)]
+    Privacy(privacy::Command),
     /// Looks after credentials.
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -86,9 +103,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Key(command) => keys::run(command).await,
+        Command::Projections(args) => projections::run(args).await,
         Command::Rebuild(args) => rebuild::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Sync(command) => sync::run(command).await,
+        Command::Archive(command) => archive::run(command).await,
+        Command::Maintenance(args) => maintenance::run(args).await,
+        Command::Privacy(command) => privacy::run(command).await,
         Command::Secrets(command) => secrets::run(command).await,
         Command::Db(command) => database::run(command).await,
         Command::Health(args) => health::run(args).await,

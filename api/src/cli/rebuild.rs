@@ -1,8 +1,13 @@
-//! `onhand rebuild`: read models grown again from history, beside the live ones.
+//! `onhand rebuild`: read models grown again from history, beside the live ones, and compared with them.
 
-use std::process::ExitCode;
+use std::{ops::ControlFlow, process::ExitCode};
 
-use onhand_projector::{MODELS, ReadModel, Rebuilt, rebuild, registry};
+use onhand_domain::values::TenantId;
+use onhand_infrastructure::{ledger::Context, operations::Caller};
+use onhand_projector::{
+    MODELS, OnDifference, ProjectorError, ReadModel, Rebuilt, find_model, rebuild,
+    rebuild::{DifferingRow, Pace},
+};
 
 use super::{bars, session::Session};
 
@@ -18,39 +23,87 @@ pub(super) struct Args {
     /// Of one tenant only.
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
+    /// Puts rebuilt rows in the place of live ones that differ; without it they are only told.
+    #[arg(long)]
+    replace: bool,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let models: Vec<&ReadModel> = match &args.name {
-        Some(name) => vec![registry::find(name)?],
+        Some(name) => vec![find_model(name)?],
         None => MODELS.iter().collect(),
     };
-    Session::with(async |session| {
+    let on_difference = if args.replace { OnDifference::Replace } else { OnDifference::Keep };
+    let amiss = Session::with(async |session| {
         let tenants = session.tenants(args.tenant.as_deref()).await?;
         if tenants.is_empty() {
             println!("There is no tenant yet, so there is nothing to rebuild.");
         }
+        let mut amiss = 0;
         for (tenant, name) in tenants {
             for model in &models {
-                let bar = bars::bar(format!("{name}: {}", model.name));
-                let show = |position, of| bars::set(&bar, position, of);
-                let rebuilt = rebuild(session.onhand.ledger(), model, tenant, show).await;
-                bar.finish_and_clear();
-                println!("{name}: {}", verdict(&rebuilt?));
+                match one(session, (tenant, name.as_str()), model, on_difference).await {
+                    Ok(rebuilt) => {
+                        println!("{name}: {}", verdict(&rebuilt));
+                        rebuilt.sample.iter().for_each(show);
+                        amiss += u32::from(rebuilt.differences > 0 && !rebuilt.replaced);
+                    }
+                    Err(error) if error.is_passing() => return Err(error.into()),
+                    // What one cannot do is no reason to leave the others undone.
+                    Err(error) => {
+                        println!("{name}: {:13} FAILED: {error}", model.name);
+                        amiss += 1;
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(amiss)
     })
     .await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if amiss == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn one(
+    session: &Session,
+    (tenant, name): (TenantId, &str),
+    model: &ReadModel,
+    on_difference: OnDifference,
+) -> Result<Rebuilt, ProjectorError> {
+    let bar = bars::bar(format!("{name}: {}", model.name));
+    let tell = |pace: Pace| {
+        bars::set(&bar, pace.position, pace.target);
+        let left = pace.seconds_left.map(|seconds| format!(", {seconds} s left")).unwrap_or_default();
+        bar.set_message(format!("{name}: {}, {:.0}/s{left}", model.name, pace.entries_per_second));
+        ControlFlow::Continue(())
+    };
+    let caller = Caller::new(Context::internal(tenant, "cli"));
+    let rebuilt = rebuild(&session.onhand.operations, caller, model, on_difference, tell).await;
+    bar.finish_and_clear();
+    rebuilt
 }
 
 fn verdict(rebuilt: &Rebuilt) -> String {
-    let Rebuilt { model, position, rows, differences, .. } = rebuilt;
-    let grown = format!("{model:13} {rows:>8} rows as of position {position}");
-    match differences {
-        0 => format!("{grown}, equal to the live ones"),
-        1 => format!("{grown}, 1 DIFFERENCE from the live ones, which were replaced"),
-        many => format!("{grown}, {many} DIFFERENCES from the live ones, which were replaced"),
+    let Rebuilt { model, position, rows, differences, replaced, took, .. } = rebuilt;
+    let grown = format!("{model:13} {rows:>8} rows as of position {position} in {:.1} s", took.as_secs_f64());
+    let found = match differences {
+        0 => "equal to the live ones".to_owned(),
+        1 => "1 DIFFERENCE from the live ones".to_owned(),
+        many => format!("{many} DIFFERENCES from the live ones"),
+    };
+    let done = match (replaced, differences) {
+        (true, _) => ", which were replaced",
+        (false, 0) => "",
+        (false, _) => ", which were kept; --replace puts the rebuilt ones in their place",
+    };
+    format!("{grown}, {found}{done}")
+}
+
+fn show(row: &DifferingRow) {
+    println!("  {} {}", row.table, row.key);
+    for (which, row) in [("live", &row.live), ("rebuilt", &row.rebuilt)] {
+        match row {
+            Some(row) => println!("    {which:7} {row}"),
+            None => println!("    {which:7} no row"),
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         let bar = bars::bar("sealing anew".to_owned());
         let sealed = session.onhand.operations.reencrypt_secrets(|done, of| bars::set(&bar, done, of)).await;
         bar.finish_and_clear();
-        println!("{} credentials were sealed anew.", sealed?);
+        println!("{} credentials and keys were sealed anew.", sealed?);
         Ok(())
     })
     .await?;

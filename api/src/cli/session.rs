@@ -95,6 +95,7 @@ async fn parts(config: &Config, server: &Server, root: &Path) -> anyhow::Result<
         shopify_api_version: config.shopify_api_version.clone(),
         webhook_rate: config.webhook_rate,
         reconcile_every: config.reconcile_every,
+        retention: config.retention,
         webhook_traces: config.webhook_traces,
         skip_signatures: config.skip_signatures,
     })?)

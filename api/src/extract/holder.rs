@@ -1,8 +1,11 @@
 //! The holder of a key: `Authorization: Bearer <key>`, looked up, and believed for a moment.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use axum::http::{HeaderMap, header::AUTHORIZATION, request::Parts};
+use axum::{
+    extract::ConnectInfo,
+    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
+};
 use onhand_domain::key::Role;
 use onhand_infrastructure::{
     believed::Believed,
@@ -48,11 +51,13 @@ pub(super) async fn authorised(app: &App, headers: &HeaderMap, role: Role) -> Re
 /// The holder, as operations know callers.
 pub(super) fn caller(parts: &Parts, holder: KeyHolder) -> Caller {
     let correlation = parts.extensions.get::<Correlation>();
+    // The other end of the line. What a header says of where a request came from, anybody could have written.
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let context = Context {
         tenant: holder.tenant,
         actor: format!("key:{}", holder.key),
         source: "rest".to_owned(),
-        address: None,
+        address: peer.map(|ConnectInfo(peer)| peer.ip().to_canonical().to_string()),
         correlation_id: correlation.map(|c| c.id.clone()).unwrap_or_default(),
         causation_id: None,
         traceparent: correlation.and_then(|c| c.traceparent.clone()),

@@ -7,7 +7,10 @@ use axum::{
     http::request::Parts,
 };
 use onhand_domain::{key::Role, values::TenantId};
-use onhand_infrastructure::queries::{Window, checkpoints};
+use onhand_infrastructure::{
+    ledger::Moment,
+    queries::{Window, checkpoints},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::holder::authorised;
@@ -42,6 +45,7 @@ pub struct Listing<F> {
     /// What it is narrowed to.
     pub filter: F,
     min_position: Option<i64>,
+    at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +53,7 @@ struct Paging {
     cursor: Option<String>,
     limit: Option<i64>,
     min_position: Option<i64>,
+    at: Option<String>,
 }
 
 impl<F: DeserializeOwned + Send> FromRequestParts<App> for Listing<F> {
@@ -63,21 +68,45 @@ impl<F: DeserializeOwned + Send> FromRequestParts<App> for Listing<F> {
             window: Window { tenant, brand, cursor: paging.cursor, limit },
             filter,
             min_position: paging.min_position,
+            at: paging.at,
         })
     }
+}
+
+/// The position that a moment stands for, given as a position or a time.
+pub async fn position_of(app: &App, tenant: TenantId, moment: &str) -> Result<i64, Problem> {
+    let moment: Moment = moment.parse()?;
+    let ledger = app.onhand.ledger();
+    let mut conn = ledger.pool().acquire().await?;
+    Ok(moment.position(&mut conn, tenant, ledger.clock().now()).await?)
 }
 
 impl<F> Listing<F> {
     /// Waits until the read model has reached the position asked for, if one was.
     pub async fn fresh(&self, app: &App, model: &'static str) -> Result<(), Problem> {
-        let Some(wanted) = self.min_position else { return Ok(()) };
+        match self.min_position {
+            Some(wanted) => self.reached(app, model, wanted).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until a read model has reached a position.
+    pub async fn reached(&self, app: &App, model: &'static str, wanted: i64) -> Result<(), Problem> {
         if checkpoints::reached(app.onhand.pool(), self.window.tenant, model, wanted, PATIENCE).await? {
             return Ok(());
         }
         Err(Problem::unavailable(
             "read.behind",
-            format!("{model} has not reached position {wanted} yet; try again, or read without min_position"),
+            format!("{model} has not reached position {wanted} yet; try again, or do not ask for a position"),
             1,
         ))
+    }
+
+    /// The position at which the answer is to be true, if that is not now.
+    pub async fn at(&self, app: &App) -> Result<Option<i64>, Problem> {
+        match &self.at {
+            Some(moment) => Ok(Some(position_of(app, self.window.tenant, moment).await?)),
+            None => Ok(None),
+        }
     }
 }

@@ -1,26 +1,63 @@
-//! `/api/audit`.
+//! `/api/audit`: the log, and copies of it.
 
-use axum::Json;
+use axum::{
+    Json,
+    body::Body,
+    extract::{Query, rejection::QueryRejection},
+    http::{
+        HeaderName,
+        header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use onhand_infrastructure::queries::{
-    Page,
+    Page, QueryError,
     audit_log::{self, AuditFilter, AuditView},
 };
 use serde::Deserialize;
 
-use crate::{app::AppState, extract::Listing, problem::Problem};
+use crate::{
+    app::AppState,
+    export::{Exporting, Format},
+    extract::{self, Empty, Listing},
+    problem::Problem,
+};
 
-/// Narrows the log.
+/// How a copy is to be written.
 #[derive(Debug, Deserialize)]
-pub struct Filter {
-    stream: Option<String>,
-    action: Option<String>,
-    actor: Option<String>,
-    correlation_id: Option<String>,
+pub struct Wanted {
+    #[serde(default)]
+    format: Format,
 }
 
 /// `GET /api/audit`, newest first.
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<AuditView>>, Problem> {
-    let Filter { stream, action, actor, correlation_id } = listing.filter;
-    let filter = AuditFilter { stream, action, actor, correlation_id };
-    Ok(Json(audit_log::list(app.onhand.pool(), &listing.window, &filter).await?))
+pub async fn list(app: AppState, listing: Listing<AuditFilter>) -> Result<Json<Page<AuditView>>, Problem> {
+    Ok(Json(audit_log::list(app.onhand.pool(), &listing.window, &listing.filter).await?))
+}
+
+/// `GET /api/audit/export`, oldest first, all of it: pages are read as fast as the caller takes them.
+pub async fn export(
+    app: AppState,
+    listing: Listing<AuditFilter>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    asked: extract::Query<Empty>,
+) -> Result<Response, Problem> {
+    let Query(Wanted { format }) = wanted?;
+    let mut exporting = Exporting::begin(&app.onhand, asked.caller, listing.filter, format).await?;
+    let (_, end) = exporting.progress();
+    // What stands in the way of the first page is a problem. Later the answer is torn off, and never looks whole.
+    let first = exporting.next().await?;
+    let rest = stream::try_unfold(exporting, |mut exporting| async move {
+        let next = exporting.next().await?;
+        Ok::<_, QueryError>(next.map(|text| (text, exporting)))
+    });
+    let rest = rest.inspect_err(|error: &QueryError| tracing::error!(%error, "an export was torn off"));
+    let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rest));
+    let headers = [
+        (CONTENT_TYPE, format.media_type().to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"audit-{end}.{}\"", format.name())),
+        (HeaderName::from_static("onhand-position"), end.to_string()),
+    ];
+    Ok((headers, body).into_response())
 }

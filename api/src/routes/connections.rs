@@ -123,7 +123,7 @@ pub async fn test(
     Path(id): Path<Uuid>,
     ask: AdminAsk<Empty>,
 ) -> Result<Json<Tested>, Problem> {
-    Ok(Json(app.onhand.operations.test_connection(&ask.caller, ConnectionId(id)).await?))
+    Ok(Json(app.onhand.operations.test_connection(ask.caller, ConnectionId(id)).await?))
 }
 
 /// `POST /api/connections/{id}/subscriptions`: the webhooks that the platform sends, as it says at this moment.

@@ -2,8 +2,12 @@
 
 use axum::Json;
 use chrono::{DateTime, Utc};
+use onhand_domain::{administration::AdministrationEvent, values::ConnectionId};
 use onhand_infrastructure::{
-    operations::deliveries::{Replay, ReplayFilter, Replayed},
+    operations::{
+        Caller,
+        deliveries::{Replay, ReplayFilter, Replayed},
+    },
     queries::deliveries::{self, DeadFollowUp, DeliveryFilter, DeliveryView},
 };
 use serde::{Deserialize, Serialize};
@@ -95,6 +99,14 @@ pub async fn replay(app: AppState, ask: Ask<ReplayBody>) -> Result<Json<Outcome>
         let (tenant, brand) = (caller.context.tenant, caller.brand.as_deref());
         follow_ups_revived =
             deliveries::revive_follow_ups(app.onhand.pool(), tenant, brand, connection).await?;
+    }
+    if !dry_run && (!replayed.is_empty() || follow_ups_revived > 0) {
+        let event = AdministrationEvent::DeadLettersReplayed {
+            connection: connection.map(ConnectionId),
+            deliveries: replayed.len() as u64,
+            follow_ups: follow_ups_revived,
+        };
+        app.onhand.operations.note(Caller { idempotency: None, ..caller }, event).await?;
     }
     Ok(Json(Outcome { dry_run, replayed, follow_ups_revived }))
 }

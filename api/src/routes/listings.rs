@@ -1,18 +1,17 @@
 //! `/api/listings`.
 
-use axum::Json;
 use onhand_domain::values::{ConnectionId, ExternalId, Sku};
 use onhand_infrastructure::{
     operations::listings::ListingDraft,
     queries::{
-        Page,
+        Page, at,
         listings::{self, ListingView},
     },
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Written;
+use super::{Read, Written};
 use crate::{
     app::AppState,
     extract::{Ask, Listing},
@@ -45,7 +44,11 @@ pub struct Filter {
 }
 
 /// `GET /api/listings`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<ListingView>>, Problem> {
+pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<ListingView>>, Problem> {
     let connection = listing.filter.connection.map(ConnectionId);
-    Ok(Json(listings::list(app.onhand.pool(), &listing.window, connection).await?))
+    let (pool, window) = (app.onhand.pool(), &listing.window);
+    Ok(match listing.at(&app).await? {
+        Some(position) => Read::at(position, at::listings::list(pool, window, connection, position).await?),
+        None => Read::now(listings::list(pool, window, connection).await?),
+    })
 }

@@ -13,22 +13,32 @@ pub mod locations;
 pub mod monitors;
 pub mod moves;
 pub mod outbox;
+pub mod privacy;
 pub mod products;
+pub mod projections;
+pub mod proofs;
+pub mod rebuilds;
 pub mod reconciliations;
 pub mod reservations;
 pub mod signals;
 pub mod stock_levels;
+pub mod streams;
 pub mod sync;
 pub mod tools;
 pub mod webhooks;
 
 use axum::{
+    Json,
     http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use onhand_infrastructure::ledger::Receipt;
+use onhand_infrastructure::{ledger::Receipt, queries::Page};
+use serde::Serialize;
 
 use crate::problem::REPLAYED;
+
+/// Says at which position an answer about the past was true.
+const AS_OF: HeaderName = HeaderName::from_static("x-onhand-as-of");
 
 /// The answer to a write: what came of it, and its position in the ledger.
 pub struct Written {
@@ -62,5 +72,38 @@ impl IntoResponse for Written {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
         response
+    }
+}
+
+/// The answer to a read: what is, or what was at a position.
+pub struct Read<T> {
+    data: T,
+    as_of: Option<i64>,
+}
+
+impl<T> Read<T> {
+    /// As it is now.
+    pub fn now(data: T) -> Self {
+        Self { data, as_of: None }
+    }
+
+    /// As it was at this position.
+    pub fn at(position: i64, data: T) -> Self {
+        Self { data, as_of: Some(position) }
+    }
+}
+
+impl<T> Read<Page<T>> {
+    /// The first row, if there is one.
+    pub fn first(self) -> Option<Read<T>> {
+        let data = self.data.data.into_iter().next()?;
+        Some(Read { data, as_of: self.as_of })
+    }
+}
+
+impl<T: Serialize> IntoResponse for Read<T> {
+    fn into_response(self) -> Response {
+        let as_of = self.as_of.map(|position| [(AS_OF, HeaderValue::from(position))]);
+        (as_of, Json(self.data)).into_response()
     }
 }

@@ -1,15 +1,15 @@
 //! `/api/moves`.
 
-use axum::Json;
 use onhand_domain::values::ReservationId;
 use onhand_infrastructure::queries::{
-    Page,
+    Page, at,
     moves::{self, MoveFilter, MoveView},
     sku_filter,
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::Read;
 use crate::{app::AppState, extract::Listing, problem::Problem};
 
 /// Narrows the list.
@@ -22,11 +22,16 @@ pub struct Filter {
 }
 
 /// `GET /api/moves`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<MoveView>>, Problem> {
+pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<MoveView>>, Problem> {
     // The shelves of a SKU are found in the read model; the moves themselves are history.
     listing.fresh(&app, "stock_levels").await?;
     sku_filter(listing.filter.sku.as_deref())?;
+    let at = listing.at(&app).await?;
+    let (pool, window) = (app.onhand.pool(), &listing.window);
     let Filter { sku, location, kind, reservation } = listing.filter;
     let filter = MoveFilter { sku, location, kind, reservation: reservation.map(ReservationId), to: None };
-    Ok(Json(moves::list(app.onhand.pool(), &listing.window, &filter).await?))
+    Ok(match at {
+        Some(position) => Read::at(position, at::moves::list(pool, window, &filter, position).await?),
+        None => Read::now(moves::list(pool, window, &filter).await?),
+    })
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use onhand_domain::{
     product::{ProductDetails, VariantDetails},
     values::{Currency, Market, Money, Sku},
@@ -10,17 +9,17 @@ use onhand_domain::{
 use onhand_infrastructure::{
     operations::products::{ProductDraft, VariantDraft},
     queries::{
-        Page, Window,
+        Page, at,
         products::{self, ProductFilter, ProductView},
     },
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Written;
+use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{Ask, Listing, Path, Reader},
+    extract::{Ask, Empty, Listing, Path},
     problem::Problem,
 };
 
@@ -73,19 +72,33 @@ pub struct Filter {
 }
 
 /// `GET /api/products`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<ProductView>>, Problem> {
-    let Filter { sku, style_code } = listing.filter;
-    let filter = ProductFilter { sku, style_code, ..ProductFilter::default() };
-    Ok(Json(products::list(app.onhand.pool(), &listing.window, &filter).await?))
+pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<ProductView>>, Problem> {
+    let Filter { sku, style_code } = &listing.filter;
+    let filter = ProductFilter { id: None, sku: sku.clone(), style_code: style_code.clone() };
+    find(&app, &listing, &filter).await
 }
 
 /// `GET /api/products/{id}`
-pub async fn show(app: AppState, reader: Reader, Path(id): Path<Uuid>) -> Result<Json<ProductView>, Problem> {
-    let window = Window { tenant: reader.tenant, brand: reader.brand, cursor: None, limit: 1 };
+pub async fn show(
+    app: AppState,
+    listing: Listing<Empty>,
+    Path(id): Path<Uuid>,
+) -> Result<Read<ProductView>, Problem> {
     let filter = ProductFilter { id: Some(id), ..ProductFilter::default() };
-    let page = products::list(app.onhand.pool(), &window, &filter).await?;
-    let found = page.data.into_iter().next();
-    Ok(Json(found.ok_or_else(|| Problem::missing("product.unknown", format!("there is no product {id}")))?))
+    let found = find(&app, &listing, &filter).await?;
+    found.first().ok_or_else(|| Problem::missing("product.unknown", format!("there is no product {id}")))
+}
+
+async fn find<F>(
+    app: &AppState,
+    listing: &Listing<F>,
+    filter: &ProductFilter,
+) -> Result<Read<Page<ProductView>>, Problem> {
+    let (pool, window) = (app.onhand.pool(), &listing.window);
+    Ok(match listing.at(app).await? {
+        Some(position) => Read::at(position, at::products::list(pool, window, filter, position).await?),
+        None => Read::now(products::list(pool, window, filter).await?),
+    })
 }
 
 /// `POST /api/products`

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use onhand_domain::values::{LocationCode, Quantity, ReservationId, Sku};
 use onhand_infrastructure::{
     operations::{
@@ -10,17 +9,17 @@ use onhand_infrastructure::{
         reservations::{Reserve, Step, Wanted},
     },
     queries::{
-        Page,
+        Page, at,
         reservations::{self, ReservationFilter, ReservationView},
     },
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Written;
+use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{Ask, Listing, Path, Query},
+    extract::{Ask, Empty, Listing, Path, Query},
     problem::Problem,
 };
 
@@ -91,27 +90,38 @@ pub struct Filter {
 }
 
 /// `GET /api/reservations`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<ReservationView>>, Problem> {
-    listing.fresh(&app, "reservations").await?;
-    let filter = ReservationFilter { status: listing.filter.status, ..ReservationFilter::default() };
-    Ok(Json(reservations::list(app.onhand.pool(), &listing.window, &filter).await?))
+pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<ReservationView>>, Problem> {
+    let filter = ReservationFilter { id: None, status: listing.filter.status.clone() };
+    find(&app, &listing, &filter).await
 }
 
 /// `GET /api/reservations/{id}`
 pub async fn show(
     app: AppState,
     Path(id): Path<Uuid>,
-    listing: Listing<Filter>,
-) -> Result<Json<ReservationView>, Problem> {
-    listing.fresh(&app, "reservations").await?;
+    listing: Listing<Empty>,
+) -> Result<Read<ReservationView>, Problem> {
     let filter = ReservationFilter { id: Some(id), status: None };
-    let page = reservations::list(app.onhand.pool(), &listing.window, &filter).await?;
-    let found = page.data.into_iter().next();
-    Ok(Json(
-        found.ok_or_else(|| {
-            Problem::missing("reservation.unknown", format!("there is no reservation {id}"))
-        })?,
-    ))
+    let found = find(&app, &listing, &filter).await?;
+    found
+        .first()
+        .ok_or_else(|| Problem::missing("reservation.unknown", format!("there is no reservation {id}")))
+}
+
+async fn find<F>(
+    app: &AppState,
+    listing: &Listing<F>,
+    filter: &ReservationFilter,
+) -> Result<Read<Page<ReservationView>>, Problem> {
+    const MODEL: &str = "reservations";
+    let (pool, window) = (app.onhand.pool(), &listing.window);
+    listing.fresh(app, MODEL).await?;
+    let Some(position) = listing.at(app).await? else {
+        return Ok(Read::now(reservations::list(pool, window, filter).await?));
+    };
+    // What the read model has not got to yet, it cannot be asked about.
+    listing.reached(app, MODEL, position).await?;
+    Ok(Read::at(position, at::reservations::list(pool, window, filter, position).await?))
 }
 
 /// `POST /api/reservations`

@@ -12,7 +12,7 @@ use onhand_infrastructure::{
         stock::{Row, ShelfChange, StockChange, Transfer},
     },
     queries::{
-        Page,
+        Page, at,
         moves::{self, MoveFilter, MoveView},
         sku_filter,
         stock_levels::{self, StockFilter, StockLevelView},
@@ -21,7 +21,7 @@ use onhand_infrastructure::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Written;
+use super::{Read, Written};
 use crate::{
     app::AppState,
     extract::{Ask, Listing, Path},
@@ -169,12 +169,17 @@ pub struct Why {
 }
 
 /// `GET /api/stock`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<StockLevelView>>, Problem> {
+pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<StockLevelView>>, Problem> {
     listing.fresh(&app, "stock_levels").await?;
     sku_filter(listing.filter.sku.as_deref())?;
+    let at = listing.at(&app).await?;
+    let (pool, window) = (app.onhand.pool(), &listing.window);
     let Filter { sku, location, product, low } = listing.filter;
     let filter = StockFilter { sku, location, product, low };
-    Ok(Json(stock_levels::list(app.onhand.pool(), &listing.window, &filter).await?))
+    Ok(match at {
+        Some(position) => Read::at(position, at::stock_levels::list(pool, window, &filter, position).await?),
+        None => Read::now(stock_levels::list(pool, window, &filter).await?),
+    })
 }
 
 /// `GET /api/stock/why`

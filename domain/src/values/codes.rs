@@ -90,6 +90,18 @@ code!(
     }
 );
 
+code!(
+    /// A buyer, by a name that tells nothing to whoever lacks the tenant's key for such names: 32 hexadecimal digits.
+    PersonId,
+    |text| {
+        if text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            Ok(())
+        } else {
+            Err(format!("{text:?} must be 32 of 0-9 and a-f"))
+        }
+    }
+);
+
 impl Default for LocationCode {
     fn default() -> Self {
         Self("main".into())
@@ -179,6 +191,19 @@ mod tests {
         assert!(Sku::new("AJ1\n42").is_err());
         assert!(Sku::new(" AJ1").is_err());
         assert!(Sku::new("AJ1-42/EU").is_ok());
+    }
+
+    #[test]
+    fn a_person_is_named_by_32_hexadecimal_digits() {
+        assert!(PersonId::new("00112233445566778899aabbccddeeff").is_ok());
+        for wrong in [
+            "",
+            "00112233445566778899aabbccddeef",
+            "00112233445566778899AABBCCDDEEFF",
+            "no name of a person at all, but 32",
+        ] {
+            assert!(PersonId::new(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod ids;
 mod money;
 mod quantity;
 
-pub use codes::{ExternalId, LocationCode, Market, Sku};
+pub use codes::{ExternalId, LocationCode, Market, PersonId, Sku};
 pub use ids::{
     CartId, ConnectionId, DeliveryId, EventId, KeyId, ListingId, MonitorId, OrderId, ProductId,
     ReservationId, StockId, TenantId, VariantId,

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{State, StreamId, values::TenantId};
+use onhand_domain::{
+    State, StreamId,
+    values::{PersonId, TenantId},
+};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -111,7 +114,7 @@ pub(super) async fn write<'s>(
             (table.write)(conn, base.tenant, &rows).await?;
         }
     }
-    let Attachments { secrets, settlements, owed, follow_ups, followed, .. } = &batch.attachments;
+    let Attachments { secrets, forgotten, settlements, owed, follow_ups, followed, .. } = &batch.attachments;
     let position = base.head.position + batch.entries.len() as i64;
     if !settlements.is_empty() {
         // Before new rows are derived: a row that goes back to pending must be there to coalesce with.
@@ -125,6 +128,9 @@ pub(super) async fn write<'s>(
     }
     if !secrets.is_empty() {
         keep_secrets(conn, base.tenant, secrets).await?;
+    }
+    if !forgotten.is_empty() {
+        forget(conn, base.tenant, forgotten).await?;
     }
     if !followed.is_empty() {
         // Before new ones are noted: one of them may be the next page of one that is done.
@@ -147,6 +153,7 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
     let bodies: BTreeMap<Uuid, &DeliveryBody> =
         batch.attachments.bodies.iter().map(|body| (body.delivery, body)).collect();
     let bodies: Vec<&DeliveryBody> = bodies.into_values().collect();
+    let keys = &batch.attachments.person_keys;
     let moved = sqlx::query(include_str!("append.sql"))
         .bind(base.tenant.0)
         .bind(base.head.position)
@@ -172,9 +179,28 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
         .bind(bodies.iter().map(|b| b.delivery).collect::<Vec<_>>())
         .bind(bodies.iter().map(|b| b.headers.as_str()).collect::<Vec<_>>())
         .bind(bodies.iter().map(|b| &*b.body).collect::<Vec<_>>())
+        .bind(bodies.iter().map(|b| b.person.as_ref().map(PersonId::as_str)).collect::<Vec<_>>())
+        .bind(keys.iter().map(|k| k.person.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|k| k.order.0).collect::<Vec<_>>())
+        .bind(keys.iter().map(|k| k.connection.0).collect::<Vec<_>>())
+        .bind(keys.iter().map(|k| k.address.as_ref().map(PersonId::as_str)).collect::<Vec<_>>())
+        .bind(keys.iter().map(|k| k.sealed.key_id.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|k| k.sealed.nonce.as_slice()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|k| k.sealed.sealed.as_slice()).collect::<Vec<_>>())
         .fetch_optional(conn)
         .await?;
     Ok(moved.is_some())
+}
+
+/// Destroys the keys to what entries say of some persons, those of this very commit among them.
+async fn forget(conn: &mut PgConnection, tenant: TenantId, persons: &[PersonId]) -> Result<(), sqlx::Error> {
+    // A key that is just being sealed anew is waited for, for as long as that one statement takes.
+    sqlx::query("delete from person_keys where tenant_id = $1 and person = any($2)")
+        .bind(tenant.0)
+        .bind(persons.iter().map(PersonId::as_str).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 async fn keep_secrets(

@@ -54,7 +54,7 @@ impl Context {
 }
 
 /// One entry as it is stored. `payload` and `metadata` are the very texts the hash covers.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Entry {
     /// From 1, without gaps, in commit order.
     pub position: i64,
@@ -110,18 +110,49 @@ impl Entry {
     /// Every field is covered, each with its length or in a fixed width, the tenant included: an entry
     /// cannot be changed, moved within its ledger or carried into another one unnoticed.
     pub fn chained(&self, tenant: TenantId, before: &[u8]) -> [u8; 32] {
+        let covered = Covered {
+            position: self.position,
+            event_id: *self.event_id.as_bytes(),
+            version: self.version,
+            name_version: self.name_version,
+            micros: self.recorded_at.timestamp_micros(),
+            stream: self.stream.as_bytes(),
+            name: self.name.as_bytes(),
+            payload: self.payload.as_bytes(),
+            metadata: self.metadata.as_bytes(),
+        };
+        covered.chained(tenant, before)
+    }
+}
+
+/// What the hash of an entry covers, as bytes: so they are hashed as they come from the database or out of a file.
+pub(super) struct Covered<'e> {
+    pub(super) position: i64,
+    pub(super) event_id: [u8; 16],
+    pub(super) version: i64,
+    pub(super) name_version: i16,
+    /// When it was recorded, in microseconds since 1970.
+    pub(super) micros: i64,
+    pub(super) stream: &'e [u8],
+    pub(super) name: &'e [u8],
+    pub(super) payload: &'e [u8],
+    pub(super) metadata: &'e [u8],
+}
+
+impl Covered<'_> {
+    pub(super) fn chained(&self, tenant: TenantId, before: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(b"onhand.entry.v1");
         hash.update(before);
         hash.update(tenant.0.as_bytes());
         hash.update(self.position.to_be_bytes());
-        hash.update(self.event_id.as_bytes());
+        hash.update(self.event_id);
         hash.update(self.version.to_be_bytes());
         hash.update(self.name_version.to_be_bytes());
-        hash.update(self.recorded_at.timestamp_micros().to_be_bytes());
-        for text in [&self.stream, &self.name, &self.payload, &self.metadata] {
+        hash.update(self.micros.to_be_bytes());
+        for text in [self.stream, self.name, self.payload, self.metadata] {
             hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
+            hash.update(text);
         }
         hash.finalize().into()
     }

@@ -4,11 +4,13 @@
 //! everything else that waits and appends the outcome in one transaction. See `docs/adr/0001`.
 
 mod append;
+pub mod archive;
 mod entry;
 mod error;
 mod genesis;
 mod head;
-mod keys;
+mod moment;
+mod past;
 pub mod proof;
 pub mod read;
 mod sequencer;
@@ -35,10 +37,11 @@ pub use self::{
     error::{LedgerError, is_passing},
     genesis::create_tenant,
     head::Head,
-    keys::{KEYS_KEPT, prune_keys},
+    moment::{Moment, MomentError},
+    past::{StateAt, position_at, state_at, states_at, versions_at},
     submission::{
-        Answer, Attachments, Decide, Decision, DeliveryBody, FollowUp, Followed, Idempotency, Receipt,
-        SealedSecret, Submission,
+        Answer, Attachments, Decide, Decision, DeliveryBody, FollowUp, Followed, Idempotency, PersonKey,
+        Receipt, SealedSecret, Submission,
     },
 };
 use crate::clock::Clock;

@@ -61,18 +61,29 @@ pub async fn streams_of_kind(
     after: &str,
     limit: i64,
 ) -> Result<Vec<String>, LedgerError> {
-    let rows: Vec<(String,)> = sqlx::query_as(
-        "select stream from events
-         where tenant_id = $1 and version = 1 and stream > $2 and starts_with(stream, $3 || '/')
-         order by stream limit $4 -- each stream has one entry with version 1",
-    )
-    .bind(tenant.0)
-    .bind(after)
-    .bind(kind)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|(stream,)| stream).collect())
+    let begun = streams_begun(conn, tenant, &[kind], after, limit).await?;
+    Ok(begun.into_iter().map(|(stream, _)| stream).collect())
+}
+
+/// Streams whose names begin with one of these and a slash (`stock`, `stock/<variant>`), after `after`, at most `limit`,
+/// in the order of their bytes; each with the position of its first entry.
+///
+/// What it takes goes by the number of streams, not of entries.
+pub async fn streams_begun(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    prefixes: &[&str],
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, i64)>, LedgerError> {
+    let rows = sqlx::query_as(include_str!("streams_begun.sql"))
+        .bind(tenant.0)
+        .bind(prefixes)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows)
 }
 
 /// The entries of some streams up to a position, stream by stream, each in its order.
@@ -112,6 +123,40 @@ pub async fn stream(
         .bind(stream)
         .bind(version)
         .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows)
+}
+
+/// A stretch of one stream.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// Which stream.
+    pub stream: String,
+    /// The version after which it begins.
+    pub after: i64,
+    /// The version with which it ends.
+    pub upto: i64,
+}
+
+/// Entries of shelves that speak of some reservations, in order; looked for in these stretches.
+pub async fn of_reservations(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    spans: &[Span],
+    reservations: &[uuid::Uuid],
+) -> Result<Vec<Entry>, LedgerError> {
+    let sql = format!(
+        "select {COLUMNS} from unnest($2::text[], $3::bigint[], $4::bigint[]) as s (shelf, after, upto)
+         join events e on e.tenant_id = $1 and e.stream = s.shelf and e.version > s.after and e.version <= s.upto
+         where (e.payload::json->>'reservation')::uuid = any($5) order by e.position"
+    );
+    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(spans.iter().map(|span| span.stream.as_str()).collect::<Vec<_>>())
+        .bind(spans.iter().map(|span| span.after).collect::<Vec<_>>())
+        .bind(spans.iter().map(|span| span.upto).collect::<Vec<_>>())
+        .bind(reservations)
         .fetch_all(conn)
         .await?;
     Ok(rows)

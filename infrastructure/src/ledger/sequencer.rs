@@ -131,7 +131,8 @@ impl<E: Into<LedgerError>> From<E> for Setback {
             if db.constraint() == Some("idempotency_keys_pkey") {
                 return Self::KeyUsed;
             }
-            if db.constraint() == Some("events_tenant_id_stream_version_key") {
+            // An order that is not new has its key as well, and which of the two the database meets first is its own affair.
+            if let Some("events_tenant_id_stream_version_key" | "person_keys_pkey") = db.constraint() {
                 return Self::NotNew;
             }
             // 40: the database chose us to give way; nothing was written.

@@ -120,7 +120,7 @@ impl States {
         *self = Self::default();
     }
 
-    /// Reads streams as they were at `position`: snapshot and tail, two queries for all of them.
+    /// Reads streams as they are at `position`, the head: snapshot and tail, two queries for all of them.
     pub(super) async fn load(
         &mut self,
         conn: &mut PgConnection,
@@ -128,18 +128,10 @@ impl States {
         position: i64,
         ids: Vec<StreamId>,
     ) -> Result<(), LedgerError> {
-        let mut loaded: HashMap<String, (StreamId, Cached)> = ids
-            .into_iter()
-            .map(|id| {
-                let state = State::initial(&id);
-                (id.to_string(), (id, Cached { state, version: 0, snapshot_version: 0 }))
-            })
-            .collect();
-        if loaded.values().any(|(id, _)| is_long(id)) {
-            read_snapshots(conn, tenant, position, &mut loaded).await?;
-        }
-        read_tails(conn, tenant, position, &mut loaded).await?;
-        for (id, cached) in loaded.into_values() {
+        let mut readings: HashMap<String, Reading> =
+            ids.into_iter().map(|id| (id.to_string(), Reading::new(id, i64::MAX))).collect();
+        read_states(conn, tenant, position, &mut readings).await?;
+        for Reading { id, cached, .. } in readings.into_values() {
             self.insert(id, cached);
         }
         Ok(())
@@ -170,6 +162,36 @@ impl States {
     }
 }
 
+/// A stream that is being read.
+pub(super) struct Reading {
+    pub(super) id: StreamId,
+    pub(super) cached: Cached,
+    /// The last version that is read.
+    upto: i64,
+}
+
+impl Reading {
+    /// Nothing has been read yet; up to and with a version is to be.
+    pub(super) fn new(id: StreamId, upto: i64) -> Self {
+        let state = State::initial(&id);
+        Self { id, cached: Cached { state, version: 0, snapshot_version: 0 }, upto }
+    }
+}
+
+/// Reads streams, each by its name, as they were at `position`: the newest snapshots that are not younger, and what came
+/// after them.
+pub(super) async fn read_states(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    position: i64,
+    readings: &mut HashMap<String, Reading>,
+) -> Result<(), LedgerError> {
+    if readings.values().any(|reading| is_long(&reading.id)) {
+        read_snapshots(conn, tenant, position, readings).await?;
+    }
+    read_tails(conn, tenant, position, readings).await
+}
+
 /// Kinds of streams that grow without end; the others are read from their beginning.
 fn is_long(id: &StreamId) -> bool {
     matches!(
@@ -186,23 +208,31 @@ async fn read_snapshots(
     conn: &mut PgConnection,
     tenant: TenantId,
     position: i64,
-    loaded: &mut HashMap<String, (StreamId, Cached)>,
+    readings: &mut HashMap<String, Reading>,
 ) -> Result<(), LedgerError> {
-    let streams: Vec<&str> = loaded.keys().map(String::as_str).collect();
+    let long = readings.iter().filter(|(_, reading)| is_long(&reading.id));
+    let (streams, upto): (Vec<&str>, Vec<i64>) =
+        long.map(|(stream, reading)| (stream.as_str(), reading.upto)).unzip();
     let rows: Vec<(String, i64, String)> = sqlx::query_as(
-        "select stream, version, state from snapshots
-         where tenant_id = $1 and stream = any($2) and position <= $3 and format = $4",
+        "select s.stream, newest.version, newest.state
+         from unnest($2::text[], $3::bigint[]) as s (stream, upto)
+         cross join lateral (
+             select version, state from stream_snapshots
+             where tenant_id = $1 and stream = s.stream and version <= s.upto and position <= $4 and format = $5
+             order by version desc limit 1 -- the primary key, from its end back
+         ) newest",
     )
     .bind(tenant.0)
     .bind(streams)
+    .bind(upto)
     .bind(position)
     .bind(SNAPSHOT_FORMAT)
     .fetch_all(conn)
     .await?;
     for (stream, version, text) in rows {
-        let Some((_, cached)) = loaded.get_mut(&stream) else { continue };
+        let Some(reading) = readings.get_mut(&stream) else { continue };
         match serde_json::from_str(&text) {
-            Ok(state) => *cached = Cached { state, version, snapshot_version: version },
+            Ok(state) => reading.cached = Cached { state, version, snapshot_version: version },
             // A snapshot is only a short cut; the entries are still there.
             Err(error) => tracing::warn!(%stream, %error, "an unreadable snapshot was passed over"),
         }
@@ -214,24 +244,28 @@ async fn read_tails(
     conn: &mut PgConnection,
     tenant: TenantId,
     position: i64,
-    loaded: &mut HashMap<String, (StreamId, Cached)>,
+    readings: &mut HashMap<String, Reading>,
 ) -> Result<(), LedgerError> {
-    let (streams, versions): (Vec<String>, Vec<i64>) =
-        loaded.iter().map(|(stream, (_, cached))| (stream.clone(), cached.version)).unzip();
+    let streams: Vec<String> = readings.keys().cloned().collect();
+    let (versions, upto): (Vec<i64>, Vec<i64>) =
+        readings.values().map(|reading| (reading.cached.version, reading.upto)).unzip();
     let mut rows = sqlx::query(
         "select e.position, e.stream, e.version, e.name, e.name_version, e.payload
-         from unnest($2::text[], $3::bigint[]) as s (stream, version)
-         join events e on e.tenant_id = $1 and e.stream = s.stream and e.version > s.version
-         where e.position <= $4
+         from unnest($2::text[], $3::bigint[], $4::bigint[]) as s (stream, version, upto)
+         join events e on e.tenant_id = $1 and e.stream = s.stream and e.version > s.version and e.version <= s.upto
+         where e.position <= $5
          order by e.stream, e.version -- events_tenant_id_stream_version_key",
     )
     .bind(tenant.0)
     .bind(streams)
     .bind(versions)
+    .bind(upto)
     .bind(position)
     .fetch(conn);
     while let Some(row) = rows.try_next().await? {
-        let Some((_, cached)) = loaded.get_mut(row.try_get::<&str, _>("stream")?) else { continue };
+        let Some(Reading { cached, .. }) = readings.get_mut(row.try_get::<&str, _>("stream")?) else {
+            continue;
+        };
         let at: i64 = row.try_get("position")?;
         let event = Event::read(row.try_get("name")?, row.try_get("name_version")?, row.try_get("payload")?)
             .map_err(|why| LedgerError::unreadable(at, &why))?;
@@ -241,7 +275,7 @@ async fn read_tails(
     Ok(())
 }
 
-/// Writes snapshots; a newer one that is there already stays.
+/// Writes snapshots, beside those that are there: looks into the past start from them.
 pub(super) async fn write_snapshots(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -249,13 +283,12 @@ pub(super) async fn write_snapshots(
     snapshots: &[Snapshot],
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into snapshots (tenant_id, stream, version, position, format, state)
+        "insert into stream_snapshots (tenant_id, stream, version, position, format, state)
          select $1, s.stream, s.version, $2, $3, s.state
          from unnest($4::text[], $5::bigint[], $6::text[]) as s (stream, version, state)
-         on conflict (tenant_id, stream) do update
-             set version = excluded.version, position = excluded.position,
-                 format = excluded.format, state = excluded.state
-             where snapshots.version < excluded.version or snapshots.format <> excluded.format",
+         on conflict (tenant_id, stream, version) do update -- of the same state, by a program that reads others
+             set format = excluded.format, state = excluded.state
+             where stream_snapshots.format <> excluded.format",
     )
     .bind(tenant.0)
     .bind(position)

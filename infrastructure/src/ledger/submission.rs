@@ -3,14 +3,22 @@
 use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{Refusal, StreamId, catalog::Changes, stream::Lookup, values::ConnectionId};
+use onhand_domain::{
+    Refusal, StreamId,
+    catalog::Changes,
+    stream::Lookup,
+    values::{ConnectionId, OrderId, PersonId},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Context;
-use crate::outbox::{Owed, Settlement, follow_ups::UNMAPPED};
+use crate::{
+    outbox::{Owed, Settlement, follow_ups::UNMAPPED},
+    secrets::Sealed,
+};
 
 /// A decision to be taken: pure, and possibly taken more than once, on newer states each time.
 pub type Decide = Arc<dyn Fn(&Lookup<'_>, DateTime<Utc>) -> Result<Decision, Refusal> + Send + Sync>;
@@ -77,6 +85,10 @@ pub struct Decision {
 pub struct Attachments {
     /// The raw bytes of a webhook.
     pub bodies: Vec<DeliveryBody>,
+    /// Keys to what entries of this commit say of persons.
+    pub person_keys: Vec<PersonKey>,
+    /// Persons of whom nothing is to be read any more.
+    pub forgotten: Vec<PersonId>,
     /// Sealed credentials of a connection.
     pub secrets: Vec<SealedSecret>,
     /// Outbox rows that are settled by this.
@@ -141,12 +153,13 @@ pub struct Followed {
 impl Attachments {
     /// True if there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bodies.is_empty() && !self.beyond_bodies()
+        self.bodies.is_empty() && self.person_keys.is_empty() && !self.beyond_bodies()
     }
 
     /// True if there is more than the append statement sees to itself.
     pub(crate) fn beyond_bodies(&self) -> bool {
         !(self.secrets.is_empty()
+            && self.forgotten.is_empty()
             && self.settlements.is_empty()
             && self.owed.is_empty()
             && self.follow_ups.is_empty()
@@ -156,6 +169,8 @@ impl Attachments {
     /// Adds those of another decision of the same batch.
     pub(crate) fn extend(&mut self, more: Self) {
         self.bodies.extend(more.bodies);
+        self.person_keys.extend(more.person_keys);
+        self.forgotten.extend(more.forgotten);
         self.secrets.extend(more.secrets);
         self.settlements.extend(more.settlements);
         self.owed.extend(more.owed);
@@ -173,6 +188,23 @@ pub struct DeliveryBody {
     pub headers: String,
     /// As they came.
     pub body: Arc<[u8]>,
+    /// Whom they tell of, as far as they are understood.
+    pub person: Option<PersonId>,
+}
+
+/// The key to what an order's entry says of its buyer, sealed. It opens that one entry, and is all there is to destroy.
+#[derive(Clone)]
+pub struct PersonKey {
+    /// Who bought.
+    pub person: PersonId,
+    /// Which order.
+    pub order: OrderId,
+    /// Where it was placed.
+    pub connection: ConnectionId,
+    /// What the buyer would be called if nothing were known but the e-mail address that came with the order.
+    pub address: Option<PersonId>,
+    /// The key.
+    pub sealed: Sealed,
 }
 
 /// A credential, sealed.

@@ -1,6 +1,6 @@
 //! Accounts on platforms: whether one answers, and which webhooks it sends to whom.
 
-use onhand_domain::{Refusal, values::ConnectionId};
+use onhand_domain::{Refusal, administration::AdministrationEvent, values::ConnectionId};
 use serde::Serialize;
 
 use super::{Caller, Operations};
@@ -23,14 +23,22 @@ pub struct Tested {
 }
 
 impl Operations {
-    /// Calls an account's API once, changing nothing, and says how it answered.
-    pub async fn test_connection(&self, caller: &Caller, id: ConnectionId) -> Result<Tested, LedgerError> {
-        let connection = self.own_connection(caller, id).await?;
+    /// Calls an account's API once, changing nothing over there, and says how it answered. That it was called is on record.
+    pub async fn test_connection(&self, caller: Caller, id: ConnectionId) -> Result<Tested, LedgerError> {
+        let connection = self.own_connection(&caller, id).await?;
+        let tested = self.call_once(&connection).await?;
+        let event =
+            AdministrationEvent::ConnectionTested { connection: id, status: tested.status.to_owned() };
+        self.note(Caller { idempotency: None, ..caller }, event).await?;
+        Ok(tested)
+    }
+
+    async fn call_once(&self, connection: &Connected) -> Result<Tested, LedgerError> {
         let Some(outbound) = outbound_of(connection.details.platform) else {
             let detail = "nothing is called on this platform; it only tells us things".to_owned();
             return Ok(Tested { status: "unknown", detail });
         };
-        let answered = match (self.api(&connection), self.any_handle(&connection).await?) {
+        let answered = match (self.api(connection), self.any_handle(connection).await?) {
             (Err(error), _) => Err(error),
             (Ok(api), Some(handle)) => {
                 let read = outbound.read(&api, &[handle]).await;

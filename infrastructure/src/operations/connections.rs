@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use onhand_domain::{
     Refusal, StreamId,
+    administration::AdministrationEvent,
     aggregate::verdict,
     connection::{ConnectionCommand, ConnectionDetails, Platform, SyncRules},
     values::{ConnectionId, TenantId},
@@ -289,6 +290,10 @@ impl Operations {
             Some(public_url) => self.subscribe(&caller, id, public_url).await?,
             None => BY_HAND.to_owned(),
         };
+        if webhooks != BY_HAND {
+            let event = AdministrationEvent::WebhooksAskedFor { connection: id, outcome: webhooks.clone() };
+            self.note(Caller { idempotency: None, ..caller.clone() }, event).await?;
+        }
         let answer = json!({ "id": id, "enabled": true, "webhooks": webhooks });
         self.command_connection(caller, id, ConnectionCommand::Enable, answer).await
     }

@@ -336,6 +336,7 @@ impl Operations {
             delivery: delivery.0,
             headers: self.kept_headers(connection, request),
             body: self.kept_body(connection, request),
+            person: None,
         };
         let arrived = Arrived {
             connection: Arc::clone(connection),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ledger::{Attachments, Context, Decision, FollowUp, Followed, LedgerError},
-    outbox::follow_ups::{self, Leased, PRICE, UNMAPPED},
+    outbox::follow_ups::{self, FORGET, Leased, PRICE, UNMAPPED},
     platforms::{Fact, Hint, adapter_of, outbound::CallError},
     queries::{
         checkpoints,
@@ -123,6 +123,9 @@ impl Operations {
         if leased.followed.kind == UNMAPPED {
             return self.look_at_unmapped(leased).await;
         }
+        if leased.followed.kind == FORGET {
+            return Ok(self.forget_asked(leased, self.caller_of(leased)).await?);
+        }
         let connection = connected(self.ledger().pool(), ConnectionId(leased.followed.connection)).await?;
         let connection = connection
             .filter(|connection| connection.tenant == leased.tenant)
@@ -136,7 +139,7 @@ impl Operations {
             Effects::prepare_price(self.ledger().pool(), &connection, news).await?
         } else {
             let (facts, at) = self.look(leased, &connection).await?;
-            Effects::prepare(self.ledger().pool(), &connection, Some(facts), (at, at)).await?
+            Effects::prepare(self, &connection, Some(facts), (at, at)).await?
         };
         self.take_effect(leased, effects).await
     }
@@ -157,6 +160,7 @@ impl Operations {
                     ..it
                 });
                 let attachments = Attachments {
+                    person_keys: effected.person_keys,
                     follow_ups: further.collect(),
                     followed: vec![followed],
                     ..Attachments::default()

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod administration;
 pub mod alerts;
+pub mod archives;
 pub mod conflicts;
 pub mod connections;
 pub mod deliveries;
@@ -13,7 +14,9 @@ pub mod follow_ups;
 pub mod keys;
 pub mod listings;
 pub mod locations;
+pub mod maintenance;
 pub mod monitors;
+pub mod privacy;
 pub mod products;
 pub mod pushes;
 mod rates;
@@ -21,6 +24,7 @@ pub mod reconciliations;
 mod reencryption;
 mod renewals;
 pub mod reservations;
+pub mod signed_checkpoints;
 pub mod stock;
 
 use std::{sync::Arc, time::Duration};
@@ -32,6 +36,7 @@ use self::{
     deliveries::{Candidates, Connections},
     directory::Directory,
     locations::Locations,
+    privacy::Namings,
     rates::Rates,
     reservations::ReservationIndex,
 };
@@ -84,6 +89,7 @@ pub struct Operations {
     apis: Arc<Apis>,
     connections: Arc<Connections>,
     candidates: Arc<Candidates>,
+    namings: Arc<Namings>,
     rates: Arc<Rates>,
     observer: Observer,
     skip_signatures: bool,
@@ -123,6 +129,7 @@ impl Operations {
             apis: Arc::default(),
             connections: Arc::new(deliveries::no_connections()),
             candidates: Arc::new(deliveries::no_candidates()),
+            namings: Arc::new(privacy::no_namings()),
             rates: Arc::new(Rates::new(settings.webhook_rate)),
             observer,
             skip_signatures: settings.skip_signatures,

@@ -12,6 +12,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Refusal, StreamId,
+    administration::AdministrationEvent,
     aggregate::verdict,
     catalog::Changes,
     connection::ConnectionCommand,
@@ -84,6 +85,9 @@ impl Operations {
                 "the connection is being reconciled; wait for it to end",
             )
         })?;
+        let event =
+            AdministrationEvent::ReconciliationBegun { connection: id, reconciliation: begun, preview };
+        self.note(Caller { idempotency: None, ..caller }, event).await?;
         Ok(begun)
     }
 

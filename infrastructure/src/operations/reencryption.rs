@@ -1,10 +1,12 @@
 //! Re-encryption: every credential sealed with the newest key, so that older keys can be thrown away.
 
-use onhand_domain::{Refusal, values::TenantId};
+use std::collections::BTreeMap;
 
-use super::Operations;
+use onhand_domain::{Refusal, administration::AdministrationEvent, values::TenantId};
+
+use super::{Caller, Operations};
 use crate::{
-    ledger::LedgerError,
+    ledger::{Context, LedgerError},
     queries::connections::{Resealed, reseal, sealed_otherwise},
 };
 
@@ -15,11 +17,29 @@ impl Operations {
     /// Seals anew what is sealed with another key than the one that seals now; says how many that were. May be broken off and
     /// begun again. A credential that is changed meanwhile stays as it was changed. One that does not open stops it.
     pub async fn reencrypt_secrets(&self, progress: impl Fn(i64, i64)) -> Result<i64, LedgerError> {
+        let mut sealed = BTreeMap::new();
+        let done = self.reencrypt(&mut sealed, progress).await;
+        // What was done before something stood in the way is on record, too.
+        for (tenant, secrets) in sealed {
+            let event = AdministrationEvent::SecretsReencrypted { secrets };
+            self.note(Caller::new(Context::internal(tenant, "cli")), event).await?;
+        }
+        done
+    }
+
+    /// The same, counted for each tenant.
+    async fn reencrypt(
+        &self,
+        sealed: &mut BTreeMap<TenantId, u64>,
+        progress: impl Fn(i64, i64),
+    ) -> Result<i64, LedgerError> {
         let (pool, key) = (self.ledger().pool(), self.keys.sealing());
         let mut done = 0;
         loop {
             let (page, left) = sealed_otherwise(pool, key, PAGE).await?;
             if page.is_empty() {
+                done += self.reencrypt_signing_keys(sealed).await?;
+                done += self.reencrypt_person_keys(sealed, &progress).await?;
                 return Ok(done);
             }
             for (tenant, before) in page {
@@ -31,6 +51,7 @@ impl Operations {
                 let secret = self.keys.open(tenant, &before).map_err(wrong)?;
                 let after = self.keys.seal(tenant, before.connection, before.name, &secret).map_err(wrong)?;
                 reseal(pool, tenant, &Resealed { before: &before, after: &after }).await?;
+                *sealed.entry(tenant).or_default() += 1;
                 done += 1;
                 progress(done, done + left - 1);
             }

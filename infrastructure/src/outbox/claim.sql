@@ -17,10 +17,11 @@ due as (
         select o.tenant_id, o.id, o.connection_id from outbox o
         where o.status = 'pending' and o.tenant_id = r.tenant_id and o.connection_id = r.connection_id
           and o.kind = k.kind and o.next_attempt_at <= $1 -- outbox_due_idx
-          and not exists ( -- order: not while an older command for the same is under way
-              select from outbox l
+          and ( -- order: not while an older command for the same is under way. Looked up by outbox_leased_idx one by one;
+                -- as `not exists` it becomes a join that reads all leases of the account for each command.
+              select l.id from outbox l
               where l.tenant_id = o.tenant_id and l.connection_id = o.connection_id
-                and l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased')
+                and l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased') is null
         order by o.next_attempt_at
         limit $2
         for update skip locked -- what another relay is taking is not waited for
@@ -33,10 +34,10 @@ due as (
         select o.tenant_id, o.id, o.connection_id from outbox o
         where o.status = 'pending' and o.tenant_id = r.tenant_id and o.connection_id = r.connection_id
           and o.next_attempt_at <= $1
-          and not exists (
-              select from outbox l
+          and (
+              select l.id from outbox l
               where l.tenant_id = o.tenant_id and l.connection_id = o.connection_id
-                and l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased')
+                and l.listing_id = o.listing_id and l.kind = o.kind and l.status = 'leased') is null
         order by o.kind desc, o.next_attempt_at
         limit 1
         for update skip locked

@@ -8,7 +8,12 @@ with owed as (
     select t.connection_id, t.listing_id, k.kind, $3, t.pushes_quantity, t.pushes_price
     from outbox_targets t
     cross join (values ('quantity'), ('price')) as k (kind)
-    where t.tenant_id = $1 and (t.listing_id = any($7) or t.connection_id = any($8))
+    where t.tenant_id = $1 and t.listing_id = any($7) -- not `or`: each has an index of its own
+    union all
+    select t.connection_id, t.listing_id, k.kind, $3, t.pushes_quantity, t.pushes_price
+    from outbox_targets t
+    cross join (values ('quantity'), ('price')) as k (kind)
+    where t.tenant_id = $1 and t.connection_id = any($8)
     union all
     select t.connection_id, t.listing_id, s.kind, $4, t.pushes_quantity, t.pushes_price
     from unnest($9::uuid[], $10::text[]) as s (listing_id, kind)

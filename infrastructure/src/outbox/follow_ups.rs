@@ -13,12 +13,14 @@ use uuid::Uuid;
 use crate::ledger::{FollowUp, Followed};
 
 /// The kinds there are; what platforms hint at, and what waits here.
-pub const KINDS: [&str; 8] =
-    ["product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED];
+pub const KINDS: [&str; 9] =
+    ["product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, FORGET];
 /// A market price whose monitor lets it count later.
 pub const PRICE: &str = "price";
 /// Deliveries that spoke of what nobody knew, to be looked at again.
 pub const UNMAPPED: &str = "unmapped";
+/// Somebody who is to be forgotten.
+pub const FORGET: &str = "forget";
 
 /// Follow-ups of one account that are taken at a time.
 const EACH_MAX: i64 = 4;

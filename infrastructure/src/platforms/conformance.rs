@@ -3,6 +3,7 @@
 //! An adapter is accepted when it passes: its samples are genuine, nothing else is, and no bytes at all make
 //! it panic. The tests know the platforms by their port alone.
 
+mod buyers;
 mod hard;
 mod outbound;
 

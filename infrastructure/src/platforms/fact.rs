@@ -2,11 +2,14 @@
 //!
 //! The catalogue, the orders and the stock are moved by these facts alone, so a new platform is a new decoder.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use onhand_domain::{
     catalog::ObservedProduct,
     values::{ExternalId, Market, Money, Quantity, Sku},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::adapter::Hint;
@@ -49,6 +52,8 @@ pub enum Fact {
         external: ExternalId,
         /// What was bought; an order of nothing has none.
         lines: Vec<SoldLine>,
+        /// Who bought it, if that is told.
+        buyer: Option<Person>,
     },
     /// An order was paid for; the news may come before those of the order itself.
     OrderPaid {
@@ -56,11 +61,15 @@ pub enum Fact {
         external: ExternalId,
         /// What was bought.
         lines: Vec<SoldLine>,
+        /// Who bought it, if that is told.
+        buyer: Option<Person>,
     },
     /// An order will not be fulfilled.
     OrderCancelled {
         /// The platform's id of the order.
         external: ExternalId,
+        /// Who had bought it, if that is told.
+        buyer: Option<Person>,
     },
     /// A market trades a model at this price.
     PriceObserved {
@@ -84,6 +93,60 @@ pub enum Fact {
         /// All of it.
         payload: Value,
     },
+    /// What is known of somebody is to be destroyed.
+    ErasureAsked {
+        /// Of whom.
+        person: Person,
+        /// The platform's ids of orders that are this person's.
+        orders: Vec<ExternalId>,
+    },
+    /// Somebody wants to be told what is known of them, which a person has to answer.
+    DisclosureAsked {
+        /// Who.
+        person: Person,
+    },
+    /// What is known of all of a shop's customers is to be destroyed.
+    ShopErasureAsked,
+}
+
+impl Fact {
+    /// The order it tells of and who placed it, if it says both.
+    pub fn buyer(&self) -> Option<(&ExternalId, &Person)> {
+        match self {
+            Self::OrderPlaced { external, buyer, .. }
+            | Self::OrderPaid { external, buyer, .. }
+            | Self::OrderCancelled { external, buyer } => Some((external, buyer.as_ref()?)),
+            _ => None,
+        }
+    }
+
+    /// Whom it tells of, if anybody.
+    pub fn person(&self) -> Option<&Person> {
+        match self {
+            Self::ErasureAsked { person, .. } | Self::DisclosureAsked { person } => Some(person),
+            told => told.buyer().map(|(_, person)| person),
+        }
+    }
+}
+
+/// Somebody a platform tells of, told apart from others by an id or by an address. Shows itself nowhere.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The platform's id of the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What the person is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// One line of an order, as the platform has it.

@@ -25,11 +25,12 @@ mod woocommerce;
 
 use onhand_domain::connection::Platform;
 
-pub(crate) use signature::content_id;
+pub(crate) use read::is_address;
+pub(crate) use signature::{content_id, hmac_sha256};
 
 pub use self::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
-    fact::{Decoded, Fact, Identity, Rejection, SoldLine, Undecodable},
+    fact::{Decoded, Fact, Identity, Person, Rejection, SoldLine, Undecodable},
 };
 
 /// Who understands a platform.

@@ -7,7 +7,7 @@ use onhand_domain::values::{Currency, Money, Quantity, Sku};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fact::Undecodable;
+use super::fact::{Person, Undecodable};
 
 /// The most lines an order may have.
 pub(super) const LINES_MAX: usize = 500;
@@ -42,6 +42,44 @@ pub(super) fn title(text: &str) -> String {
 /// No more of a text than anybody would read; a body that is all one name must not be multiplied by its variants.
 pub(super) fn word(text: &str) -> String {
     text.chars().filter(|c| *c != '\0').take(WORD_MAX).collect()
+}
+
+/// The longest e-mail address there is.
+const ADDRESS_MAX: usize = 254;
+
+/// Who bought, from wherever a platform writes it down. None where nothing tells the person apart; a name is many people's.
+///
+/// An order is worth having without it: whatever is not in its documented shape is passed over, and stands in no message.
+pub(super) fn person(id: &Value, names: [&Value; 2], email: &Value) -> Option<Person> {
+    let names: Vec<String> = names.into_iter().filter_map(described).collect();
+    let person = Person {
+        // Some platforms write 0 where there is nobody.
+        id: described(id).filter(|id| id != "0"),
+        name: (!names.is_empty()).then(|| names.join(" ")),
+        email: described(email).filter(|email| is_address(email)),
+    };
+    (person.id.is_some() || person.email.is_some()).then_some(person)
+}
+
+/// Whether a text has the look of an e-mail address. What is taken for one is searched for, and what is found, destroyed.
+pub(crate) fn is_address(text: &str) -> bool {
+    let fits = |part: &str| {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "\"\\<>()[]{},:;@".contains(c);
+        !part.is_empty() && !part.contains(odd)
+    };
+    let domain = |domain: &str| fits(domain) && domain.trim_matches('.').contains('.');
+    text.len() <= ADDRESS_MAX && text.split_once('@').is_some_and(|(local, at)| fits(local) && domain(at))
+}
+
+/// A text or a number that somebody could read.
+fn described(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let text: String = text.chars().filter(|c| !c.is_control()).take(ADDRESS_MAX).collect();
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// None for what cannot be a SKU: the variant is then known by the platform's id alone.
@@ -131,6 +169,32 @@ mod tests {
             (json!("."), None),
         ] {
             assert_eq!(whole(&value), number, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_apart_by_an_id_or_an_address_and_not_by_a_name() {
+        let (none, name) = (json!(null), json!(" Robin "));
+        let known =
+            person(&json!(77), [&name, &json!("Quay")], &json!("robin@quay.example")).expect("somebody");
+        assert_eq!(
+            (known.id.as_deref(), known.name.as_deref(), known.email.as_deref()),
+            (Some("77"), Some("Robin Quay"), Some("robin@quay.example"))
+        );
+        assert_eq!(format!("{known:?}"), "***");
+        assert_eq!(person(&none, [&name, &none], &json!({ "at": 1 })), None);
+        assert_eq!(person(&json!(0), [&name, &none], &json!("")), None, "nobody is number 0");
+        let guest = person(&json!("0"), [&none, &none], &json!("robin@quay.example")).expect("somebody");
+        assert_eq!((guest.id, guest.name), (None, None));
+    }
+
+    #[test]
+    fn what_could_stand_in_any_body_is_no_address() {
+        for text in ["a@b.c", "robin+1@quay.example", "ro_bin@sub.quay.example"] {
+            assert!(is_address(text), "{text}");
+        }
+        for text in ["", "@", "a", "a@", "@b.c", "a@b", "a@.", "\"@b.c", "a b@c.d", "a@b@c.d", "{@}.x"] {
+            assert!(!is_address(text), "{text}");
         }
     }
 

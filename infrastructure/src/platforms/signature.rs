@@ -15,7 +15,7 @@ use crate::secrets::Secret;
 const HEADER_MAX: usize = 255;
 
 /// The HMAC of a body.
-pub(super) fn hmac_sha256(secret: &str, body: &[u8]) -> [u8; 32] {
+pub(crate) fn hmac_sha256(secret: &str, body: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);
     mac.finalize().into_bytes().into()

@@ -1,7 +1,8 @@
--- Entries as an auditor sees them. The caller adds an order: of one stream by version, along
--- events_tenant_id_stream_version_key, else by position, along the primary key.
-select e.position, e.recorded_at, e.metadata::json->>'actor' as actor, e.metadata::json->>'source' as source,
-       e.metadata::json->>'correlation_id' as correlation_id, e.name as action, e.stream, e.payload::jsonb as data
+-- Entries as an auditor sees them, each with the hash of the one before, so that it can be checked by itself. The
+-- caller adds an order: of some streams each by its versions, along events_tenant_id_stream_version_key, else by
+-- position, along the primary key.
+select e.position, e.event_id, e.stream, e.version, e.name, e.name_version, e.recorded_at, e.payload, e.metadata, e.hash,
+       (select b.hash from events b where b.tenant_id = $1 and b.position = e.position - 1) as previous_hash
 from events e
 -- What an entry is about, for callers bound to a brand: said by its stream, or by its payload.
 cross join lateral (
@@ -22,7 +23,12 @@ where e.tenant_id = $1
                   and p.id = coalesce(about.product_id, (select product_id from variants v
                                                          where v.tenant_id = $1 and v.id = about.variant_id)))
        or exists (select from connections c where c.tenant_id = $1 and c.brand = $2 and c.id = about.connection_id))
-  and e.position < $3 and e.position > $8
-  and ($4::text is null or e.stream = $4) and ($5::text is null or e.name = $5)
-  and ($6::text is null or e.metadata::json->>'actor' = $6)
-  and ($7::text is null or e.metadata::json->>'correlation_id' = $7)
+  and e.position > $3 and e.position <= $4
+  and ($5::text is null or e.name = $5)
+  and ($6::text is null or split_part(e.stream, '/', 1) = $6)
+  and ($7::boolean is null or (split_part(e.stream, '/', 1) = any($8)) = $7)
+  and ($9::text is null or e.metadata::json->>'actor' = $9)
+  and ($10::text is null or e.metadata::json->>'correlation_id' = $10)
+  -- `webhook` is said of `webhook/shopify`, too.
+  and ($11::text is null or e.metadata::json->>'source' = $11 or starts_with(e.metadata::json->>'source', $11 || '/'))
+  and ($12::text is null or e.metadata::json->>'address' = $12)

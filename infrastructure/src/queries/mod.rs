@@ -1,23 +1,34 @@
 //! Questions to the read models, one file a noun. Lists are paged by a cursor and never longer than [`PAGE_MAX`].
 
 pub mod api_keys;
+pub mod archives;
+pub mod at;
 pub mod audit_log;
 pub mod checkpoints;
 pub mod conflicts;
 pub mod connections;
 pub mod deliveries;
+pub mod difference;
 pub mod flags;
 pub mod listings;
 pub mod locations;
+pub mod maintenance;
 pub mod monitors;
 pub mod moves;
 pub mod outbox;
+pub mod persons;
 pub mod products;
+pub mod projections;
+pub mod rebuilds;
 pub mod reconciliations;
 pub mod renewals;
+pub mod reservation_lines;
 pub mod reservations;
 pub mod signals;
+pub mod signed_checkpoints;
+pub mod signing_keys;
 pub mod stock_levels;
+pub mod streams;
 pub mod sync_health;
 pub mod tenants;
 pub mod webhook_rates;
@@ -26,6 +37,8 @@ pub mod webhook_traces;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use onhand_domain::values::{InvalidValue, Sku, TenantId};
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::ledger::LedgerError;
 
 /// The most rows one page may have.
 pub const PAGE_MAX: i64 = 200;
@@ -65,6 +78,9 @@ pub enum QueryError {
     /// A filter that has only certain values has another.
     #[error("{0}")]
     Choice(String),
+    /// History could not be read, or not be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

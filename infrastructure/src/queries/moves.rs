@@ -10,17 +10,17 @@ use onhand_domain::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{Page, QueryError, Window};
-use crate::ledger::read;
+use crate::ledger::{read, versions_at};
 
 /// Entries looked through for one page of a list that names neither shelf nor reservation. A page may then be
 /// short, or empty, and yet not the last.
 const STRETCH: i64 = 20_000;
 /// Locations of one variant that are looked at.
-const SHELVES_MAX: i64 = 200;
+pub(super) const SHELVES_MAX: i64 = 200;
 
 /// The stored names of moves; a kind is what follows the dot.
 const NAMES: [&str; 11] = [
@@ -98,12 +98,23 @@ struct Row {
 
 /// A tenant's moves, newest first.
 pub async fn list(pool: &PgPool, window: &Window, filter: &MoveFilter) -> Result<Page<MoveView>, QueryError> {
-    let before = window.after::<i64>()?;
-    let streams = streams(pool, window.tenant, filter).await?;
-    let head = match (before, filter.to) {
-        (Some(before), _) => before,
+    let mut conn = pool.acquire().await?;
+    let shelves = shelves_of(&mut conn, window.tenant, filter).await?;
+    of_shelves(&mut conn, window, filter, shelves).await
+}
+
+/// The moves of some shelves, or of all, newest first; whatever the filter says of SKUs.
+pub(super) async fn of_shelves(
+    conn: &mut PgConnection,
+    window: &Window,
+    filter: &MoveFilter,
+    streams: Option<Vec<String>>,
+) -> Result<Page<MoveView>, QueryError> {
+    let head = match (window.after::<i64>()?, filter.to) {
+        (Some(before), Some(to)) => before.min(to + 1),
+        (Some(before), None) => before,
         (None, Some(to)) => to + 1,
-        (None, None) => newest(pool, window.tenant).await? + 1,
+        (None, None) => newest(&mut *conn, window.tenant).await? + 1,
     };
     // With shelves to look at, each is followed back by itself; without, history is, a stretch at a time.
     let floor = if streams.is_some() { 0 } else { head.saturating_sub(STRETCH).max(0) };
@@ -115,6 +126,10 @@ pub async fn list(pool: &PgPool, window: &Window, filter: &MoveFilter) -> Result
         let kinds: Vec<&str> = NAMES.iter().map(|name| name.trim_start_matches("stock.")).collect();
         return Err(QueryError::Choice(format!("kind is one of {}", kinds.join(", "))));
     }
+    // Each shelf from where it was then, however much has happened to it since.
+    let asked: Vec<(String, i64)> =
+        streams.iter().flatten().map(|stream| (stream.clone(), head - 1)).collect();
+    let versions = versions_at(&mut *conn, window.tenant, &asked).await?;
     let sql =
         if streams.is_some() { include_str!("moves_of_shelves.sql") } else { include_str!("moves.sql") };
     let rows: Vec<Row> = sqlx::query_as(sql)
@@ -127,7 +142,8 @@ pub async fn list(pool: &PgPool, window: &Window, filter: &MoveFilter) -> Result
         .bind(streams.unwrap_or_default())
         .bind(floor)
         .bind(&filter.location)
-        .fetch_all(pool)
+        .bind(versions.into_iter().map(|(version, _)| version).collect::<Vec<_>>())
+        .fetch_all(conn)
         .await?;
     let moves: Vec<MoveView> = rows.into_iter().map(view).collect();
     let mut page = window.page(moves, |row: &MoveView| row.position);
@@ -138,8 +154,8 @@ pub async fn list(pool: &PgPool, window: &Window, filter: &MoveFilter) -> Result
 }
 
 /// The shelves a filter speaks of; none if it speaks of all.
-async fn streams(
-    pool: &PgPool,
+pub(super) async fn shelves_of(
+    conn: &mut PgConnection,
     tenant: TenantId,
     filter: &MoveFilter,
 ) -> Result<Option<Vec<String>>, sqlx::Error> {
@@ -155,20 +171,19 @@ async fn streams(
         .bind(sku)
         .bind(&filter.location)
         .bind(SHELVES_MAX)
-        .fetch_all(pool)
+        .fetch_all(conn)
         .await?;
         return Ok(Some(rows.into_iter().map(|(stream,)| stream).collect()));
     }
     let Some(reservation) = filter.reservation else { return Ok(None) };
-    let mut conn = pool.acquire().await?;
-    Ok(Some(read::shelves_of_reservation(&mut conn, tenant, reservation).await?))
+    Ok(Some(read::shelves_of_reservation(conn, tenant, reservation).await?))
 }
 
-pub(super) async fn newest(pool: &PgPool, tenant: TenantId) -> Result<i64, sqlx::Error> {
+pub(super) async fn newest(conn: impl PgExecutor<'_>, tenant: TenantId) -> Result<i64, sqlx::Error> {
     let (position,): (i64,) =
         sqlx::query_as("select coalesce((select position from ledger_heads where tenant_id = $1), 0)")
             .bind(tenant.0)
-            .fetch_one(pool)
+            .fetch_one(conn)
             .await?;
     Ok(position)
 }

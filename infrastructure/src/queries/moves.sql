@@ -12,4 +12,5 @@ where e.tenant_id = $1 and e.position < $3 and e.position > $8 and e.name = any(
   and ($2::text is null or p.brand = $2)
   and ($9::text is null or split_part(e.stream, '/', 3) = $9)
   and ($6::text is null or e.payload::json->>'reservation' = $6) and $7::text[] is not null
+  and $10::bigint[] is not null
 order by e.position desc limit $4

@@ -4,10 +4,10 @@ select e.position, e.recorded_at, e.name, e.name_version, e.payload, v.id as var
        (b.metadata::json->>'on_hand')::bigint as on_hand_before, (e.metadata::json->>'on_hand')::bigint as on_hand_after,
        (b.metadata::json->>'reserved')::bigint as reserved_before, (e.metadata::json->>'reserved')::bigint as reserved_after,
        e.metadata::json->>'actor' as actor, e.metadata::json->>'source' as source, e.metadata::json->>'correlation_id' as correlation_id
-from unnest($7::text[]) as s (stream)
+from unnest($7::text[], $10::bigint[]) as s (stream, upto)
 cross join lateral (
     select * from events
-    where tenant_id = $1 and stream = s.stream and position < $3 and position > $8 and name = any($5)
+    where tenant_id = $1 and stream = s.stream and version <= s.upto and position < $3 and position > $8 and name = any($5)
       and ($6::text is null or payload::json->>'reservation' = $6)
     order by version desc limit $4 -- events_tenant_id_stream_version_key
 ) e

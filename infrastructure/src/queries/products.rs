@@ -46,7 +46,7 @@ pub async fn list(
     let rows = sqlx::query_as(
         "select p.id, p.title, p.brand, p.vendor, p.category, p.style_code, p.tags, p.archived,
                 coalesce((select jsonb_agg(jsonb_build_object('id', v.id, 'sku', v.sku,
-                              'attributes', v.attributes, 'prices', v.prices) order by v.sku)
+                              'attributes', v.attributes, 'prices', v.prices) order by v.sku collate \"C\")
                           from variants v where v.tenant_id = p.tenant_id and v.product_id = p.id), '[]') as variants
          from products p
          where p.tenant_id = $1 and ($2::text is null or p.brand = $2) and ($3::uuid is null or p.id > $3)

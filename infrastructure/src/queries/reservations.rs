@@ -38,15 +38,16 @@ pub async fn list(
     window: &Window,
     filter: &ReservationFilter,
 ) -> Result<Page<ReservationView>, QueryError> {
-    let rows = sqlx::query_as(include_str!("reservations.sql"))
-        .bind(window.tenant.0)
-        .bind(&window.brand)
-        .bind(window.after::<Uuid>()?)
-        .bind(filter.id)
-        .bind(&filter.status)
-        .bind(window.fetch())
-        .fetch_all(pool)
-        .await?;
+    let rows =
+        sqlx::query_as(concat!(include_str!("reservation_lines.sql"), include_str!("reservations.sql")))
+            .bind(&window.brand)
+            .bind(&filter.status)
+            .bind(window.fetch())
+            .bind(window.tenant.0)
+            .bind(window.after::<Uuid>()?)
+            .bind(filter.id)
+            .fetch_all(pool)
+            .await?;
     Ok(window.page(rows, |row: &ReservationView| row.id))
 }
 

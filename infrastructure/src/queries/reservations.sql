@@ -1,32 +1,30 @@
--- Reservations put together from their lines.
-with together as (
-    select r.reservation_id as id,
-           min(r.reserved_at) as reserved_at,
-           max(r.expires_at) as expires_at,
-           min(r.actor) as actor,
-           bool_and(p.brand is not distinct from $2) as of_brand,
+-- Reservations put together from `lines`, which the caller provides as the first part of this statement: lines of
+-- reservations, each with the SKU and the brand of its variant.
+, together as (
+    select l.reservation_id as id,
+           min(l.reserved_at) as reserved_at,
+           max(l.expires_at) as expires_at,
+           min(l.actor) as actor,
+           bool_and(l.brand is not distinct from $1) as of_brand,
            case
-               when sum(r.reserved - r.committed - r.released - r.expired) > 0 then 'held'
-               when sum(r.refund_due) > 0 then 'refund_due'
-               when sum(r.committed) = sum(r.reserved) then 'committed'
-               when sum(r.released) = sum(r.reserved) then 'released'
-               when sum(r.expired) = sum(r.reserved) then 'expired'
+               when sum(l.reserved - l.committed - l.released - l.expired) > 0 then 'held'
+               when sum(l.refund_due) > 0 then 'refund_due'
+               when sum(l.committed) = sum(l.reserved) then 'committed'
+               when sum(l.released) = sum(l.reserved) then 'released'
+               when sum(l.expired) = sum(l.reserved) then 'expired'
                else 'ended'
            end as status,
            jsonb_agg(jsonb_build_object(
-               'sku', v.sku, 'variant_id', r.variant_id, 'location', r.location, 'reserved', r.reserved,
-               'held', r.reserved - r.committed - r.released - r.expired,
-               'committed', r.committed, 'released', r.released, 'expired', r.expired,
-               'refund_due', r.refund_due)
-               order by r.variant_id, r.location) as lines
-    from reservations r
-    left join variants v on v.tenant_id = r.tenant_id and v.id = r.variant_id
-    left join products p on p.tenant_id = v.tenant_id and p.id = v.product_id
-    where r.tenant_id = $1 and ($3::uuid is null or r.reservation_id > $3) and ($4::uuid is null or r.reservation_id = $4)
-    group by r.reservation_id
+               'sku', l.sku, 'variant_id', l.variant_id, 'location', l.location, 'reserved', l.reserved,
+               'held', l.reserved - l.committed - l.released - l.expired,
+               'committed', l.committed, 'released', l.released, 'expired', l.expired,
+               'refund_due', l.refund_due)
+               order by l.variant_id, l.location) as lines
+    from lines l
+    group by l.reservation_id
 )
 select id, status, reserved_at, expires_at, actor, lines
 from together
-where ($2::text is null or of_brand) and ($5::text is null or status = $5)
+where ($1::text is null or of_brand) and ($2::text is null or status = $2)
 order by id
-limit $6
+limit $3

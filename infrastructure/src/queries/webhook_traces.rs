@@ -143,12 +143,3 @@ fn stages_of(row: &Row) -> Vec<Stage> {
         })
         .collect()
 }
-
-/// Removes traces older than `before`. Says how many.
-pub async fn prune(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query("delete from webhook_traces where at < $1 -- webhook_traces_at_idx")
-        .bind(before)
-        .execute(pool)
-        .await?;
-    Ok(done.rows_affected())
-}

@@ -10,14 +10,17 @@ mod push;
 use std::{
     collections::{BTreeMap, HashSet},
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::TimeDelta;
 use futures_util::{FutureExt, future::join_all};
 use onhand_domain::values::{ConnectionId, TenantId};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -58,7 +61,7 @@ impl Relay {
             let groups = self.claim(&[], ACCOUNTS_MAX).await?;
             let begun = Instant::now();
             let claimed = groups.iter().map(Vec::len).sum();
-            for settled in join_all(groups.into_iter().map(|group| self.deliver(group, begun))).await {
+            for settled in join_all(groups.into_iter().map(|group| self.deliver(group, begun, None))).await {
                 settled?;
             }
             if claimed > 0 || self.turn().is_none() {
@@ -70,12 +73,11 @@ impl Relay {
     /// Works until told to stop, then waits for the calls under way.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut calls = JoinSet::new();
-        let busy: Arc<Mutex<HashSet<ConnectionId>>> = Arc::default();
+        let busy = Arc::<Accounts>::default();
         while !*stop.borrow() {
             while calls.try_join_next().is_some() {}
             let room = CALLED_MAX.saturating_sub(calls.len()) as i64;
-            let claimed =
-                if room > 0 { self.claim(&busy_connections(&busy), room).await } else { Ok(vec![]) };
+            let claimed = if room > 0 { self.claim(&busy.connections(), room).await } else { Ok(vec![]) };
             let begun = Instant::now();
             let groups = match claimed {
                 Ok(groups) => groups,
@@ -90,6 +92,7 @@ impl Relay {
                     _ = stop.changed() => break,
                     () = tokio::time::sleep(IDLE) => {}
                     () = committed.notified() => tokio::time::sleep(Duration::from_millis(2)).await,
+                    () = busy.freed.notified() => {}
                 }
             }
             for group in groups {
@@ -101,8 +104,8 @@ impl Relay {
     }
 
     /// An answer that makes an adapter panic leaves a lease that runs out, and no account shut.
-    async fn deliver_safely(self, group: Group, begun: Instant, _busy: Busy) {
-        match AssertUnwindSafe(self.deliver(group, begun)).catch_unwind().await {
+    async fn deliver_safely(self, group: Group, begun: Instant, busy: Busy) {
+        match AssertUnwindSafe(self.deliver(group, begun, Some(busy))).catch_unwind().await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "pushes could not be recorded; their lease will run out");
@@ -138,26 +141,41 @@ impl Relay {
     }
 }
 
+/// Connections that are being called.
+#[derive(Default)]
+struct Accounts {
+    busy: Mutex<HashSet<ConnectionId>>,
+    /// Rung whenever one may be called again.
+    freed: Notify,
+}
+
+impl Accounts {
+    fn connections(&self) -> Vec<Uuid> {
+        self.lock().iter().map(|connection| connection.0).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<ConnectionId>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A connection that is being called, until this is dropped.
 struct Busy {
     connection: ConnectionId,
-    all: Arc<Mutex<HashSet<ConnectionId>>>,
+    all: Arc<Accounts>,
 }
 
 impl Busy {
-    fn of(group: &Group, all: &Arc<Mutex<HashSet<ConnectionId>>>) -> Option<Self> {
+    fn of(group: &Group, all: &Arc<Accounts>) -> Option<Self> {
         let connection = group.first()?.connection;
-        all.lock().unwrap_or_else(PoisonError::into_inner).insert(connection);
+        all.lock().insert(connection);
         Some(Self { connection, all: Arc::clone(all) })
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.connection);
+        self.all.lock().remove(&self.connection);
+        self.all.freed.notify_one();
     }
-}
-
-fn busy_connections(busy: &Mutex<HashSet<ConnectionId>>) -> Vec<Uuid> {
-    busy.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|connection| connection.0).collect()
 }

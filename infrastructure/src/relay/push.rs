@@ -17,7 +17,7 @@ use onhand_domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Group, Relay, breaker::Report, policy};
+use super::{Busy, Group, Relay, breaker::Report, policy};
 use crate::{
     ledger::{Attachments, Context, Decision, Head, LedgerError},
     operations::Caller,
@@ -60,8 +60,14 @@ struct Results {
 impl Relay {
     /// Pushes a group and records what came of it: entries and settlements in one commit.
     ///
-    /// `begun` is when the lease began; calls that would outlast it are not made.
-    pub(super) async fn deliver(&self, group: Group, begun: Instant) -> Result<(), LedgerError> {
+    /// `begun` is when the lease began; calls that would outlast it are not made. The account is let go of as soon as it has
+    /// answered, so that it can be told the next things while these are recorded; one in trouble only when that is noted.
+    pub(super) async fn deliver(
+        &self,
+        group: Group,
+        begun: Instant,
+        busy: Option<Busy>,
+    ) -> Result<(), LedgerError> {
         let Some(first) = group.first() else { return Ok(()) };
         let (tenant, connection) = (first.tenant, first.connection);
         let (probe, troubled) = (first.probe, first.troubled);
@@ -85,8 +91,10 @@ impl Relay {
             }
         }
         let report = Report { probe, ..std::mem::take(&mut results.report) };
+        let noteworthy = report.is_trouble() || probe || troubled;
+        let _held = busy.filter(|_| noteworthy);
         self.record(tenant, results).await?;
-        if report.is_trouble() || probe || troubled {
+        if noteworthy {
             let now = self.operations.ledger().clock().now();
             for turn in breakers::note(pool, (tenant, connection), &report, now).await? {
                 self.operations.note_turn(tenant, connection, turn).await?;

@@ -1,21 +1,8 @@
-use std::process::Stdio;
-
-use onhand_tests::{World, process};
+use onhand_tests::{
+    World,
+    process::{self, onhand},
+};
 use tokio::process::Command;
-
-/// Runs the program on a world's database. Gives its exit code and what it said on stdout and stderr.
-async fn onhand(world: &World, args: &[&str]) -> (i32, String, String) {
-    let output = Command::new(process::binary())
-        .args(args)
-        .env("DATABASE_URL", world.database.url())
-        .env("ONHAND_MASTER_KEYS", process::master_keys())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .expect("the program runs");
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
-}
 
 #[tokio::test]
 async fn audit_verify_passes_over_an_honest_ledger_and_names_the_position_in_another() {
@@ -43,10 +30,20 @@ async fn rebuild_says_of_each_read_model_whether_it_was_right() {
     let before = world.levels().await;
     sqlx::query("update stock_levels set on_hand = 99").execute(world.onhand.pool()).await.expect("spoilt");
     let (code, said, wrong) = onhand(&world, &["rebuild", "--all"]).await;
-    assert_eq!(code, 0, "{said}{wrong}");
+    assert_eq!(code, 1, "what differs and was kept is a failure: {said}{wrong}");
     for model in onhand_projector::MODELS {
         assert!(format!("{said}{wrong}").contains(model.name), "{}: {said}{wrong}", model.name);
     }
+    assert!(said.contains("1 DIFFERENCE"), "{said}");
+    assert!(
+        said.contains(r#""on_hand":99"#) && said.contains(r#""on_hand":5"#),
+        "both rows are shown: {said}"
+    );
+    assert_ne!(world.levels().await, before);
+
+    let (code, said, wrong) = onhand(&world, &["rebuild", "--all", "--replace"]).await;
+    assert_eq!(code, 0, "{said}{wrong}");
+    assert!(said.contains("which were replaced"), "{said}");
     assert_eq!(world.levels().await, before);
     let (code, _, wrong) = onhand(&world, &["rebuild", "nonsense"]).await;
     assert_ne!(code, 0);

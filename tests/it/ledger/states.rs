@@ -13,7 +13,7 @@ async fn a_long_stream_is_snapshotted_and_read_back_the_same() {
         join_all((0..250).map(|_| world.admin.post("/api/stock/restock", back.clone()))).await;
     }
     onhand_tests::process::until("a snapshot is written", || async {
-        let (count,): (i64,) = sqlx::query_as("select count(*) from snapshots")
+        let (count,): (i64,) = sqlx::query_as("select count(*) from stream_snapshots")
             .fetch_one(world.onhand.pool())
             .await
             .expect("snapshots can be read");

@@ -1,7 +1,12 @@
 //! Read models: rebuilt equals live, whatever the history, and a poisoned one stops alone.
 
+mod pause;
+mod readers;
+mod rebuild;
+mod why;
+
 use futures_util::future::join_all;
-use onhand_projector::{checkpoint::Checkpoint, find_model, rebuild};
+use onhand_projector::{OnDifference, checkpoint::Checkpoint, find_model};
 use onhand_tests::{
     World,
     shop::{self, Webhook},
@@ -109,14 +114,14 @@ async fn a_read_model_that_was_dropped_or_spoilt_is_put_right_by_a_rebuild() {
     let before = world.levels().await;
     for (sql, differences) in [
         ("delete from stock_levels where on_hand = 5", 1),
-        ("update stock_levels set on_hand = 99 where on_hand = 7", 2),
+        ("update stock_levels set on_hand = 99 where on_hand = 7", 1),
+        ("update stock_levels set variant_id = gen_random_uuid() where on_hand = 7", 2),
+        ("delete from stock_levels", 2),
     ] {
         sqlx::query(sql).execute(world.onhand.pool()).await.expect("a read model may be changed");
-        let model = find_model("stock_levels").expect("a model");
-        let rebuilt =
-            rebuild(world.onhand.ledger(), model, world.tenant, |_, _| {}).await.expect("a rebuild");
-        assert_eq!(rebuilt.differences, differences);
-        assert_eq!(world.levels().await, before);
+        let rebuilt = world.rebuild("stock_levels", OnDifference::Replace).await;
+        assert_eq!((rebuilt.differences, rebuilt.rows, rebuilt.replaced), (differences, 2, true), "{sql}");
+        assert_eq!(world.levels().await, before, "{sql}");
     }
 }
 
@@ -140,7 +145,7 @@ async fn a_projection_that_has_fallen_behind_catches_up_alone_and_the_others_app
 }
 
 #[tokio::test]
-async fn while_a_rebuild_compares_the_other_projections_go_on() {
+async fn while_a_checkpoint_is_held_the_other_projections_go_on() {
     let world = World::new().await;
     world.stocked(&[("A", 5)]).await;
     world.project().await;
@@ -188,9 +193,8 @@ async fn a_read_model_that_is_missing_holds_up_nobody_else_and_lost_rows_are_tol
     assert!(parked[0].1.contains("have been lost; rebuild it"), "{parked:?}");
     sqlx::raw_sql("alter table away rename to deliveries").execute(&mut owner).await.expect("an owner may");
     world.project().await;
-    let model = find_model("reservations").expect("a model");
-    let rebuilt = rebuild(world.onhand.ledger(), model, world.tenant, |_, _| {}).await.expect("a rebuild");
-    assert_eq!(rebuilt.differences, 1);
+    let rebuilt = world.rebuild("reservations", OnDifference::Keep).await;
+    assert_eq!((rebuilt.differences, rebuilt.replaced), (1, true), "what is parked is put right unasked");
     world.expect_rebuilt_equals_live().await;
 }
 
@@ -222,4 +226,17 @@ async fn an_entry_that_cannot_be_read_parks_one_projection_and_the_others_go_on(
     world.stocked(&[("B", 1)]).await;
     let refused = world.admin.post("/api/stock/restock", json!({ "sku": "A", "quantity": 1 })).await;
     assert_eq!(refused.problem(500), "ledger.unreadable");
+
+    // A rebuild cannot read it either: it says where, and leaves the live one alone.
+    let shown = world.admin.get("/api/projections").await.expect(200);
+    let position = shown["data"].as_array().expect("rows").iter().find(|row| row["name"] == "stock_levels");
+    let position = position.and_then(|row| row["position"].as_i64()).expect("it is there") + 1;
+    world.admin.post("/api/projections/stock_levels/rebuild", json!({})).await.expect(202);
+    rebuild::go_on(&world).await;
+    let runs = world.admin.get("/api/rebuilds?projection=stock_levels&status=failed").await.expect(200);
+    let failure = runs["data"][0]["failure"].as_str().expect("it failed").to_owned();
+    assert!(failure.contains(&format!("position {position} ")), "{failure}");
+    assert!(failure.contains("stock.teleported"), "{failure}");
+    assert_eq!(world.history().await.last().map(String::as_str), Some("administration.rebuild_failed"));
+    assert_eq!(world.levels().await["A"], (5, 0, 5));
 }

@@ -112,6 +112,7 @@ async fn credentials_are_sealed_anew_and_the_old_key_is_not_needed_any_more() {
     let sealed = both.onhand.operations.reencrypt_secrets(|_, _| {}).await.expect("all of them open");
     assert!(sealed >= 3, "{sealed}");
     assert_eq!(both.onhand.operations.reencrypt_secrets(|_, _| {}).await.expect("none is left"), 0);
+    assert_eq!(times(&world, "administration.secrets_reencrypted").await, 1, "it is on record, once");
 
     let only_new = world.with_keys(new).await;
     only_new.converge().await;
@@ -207,4 +208,5 @@ async fn webhooks_are_asked_for_when_a_connection_is_switched_on_and_ended_when_
         let known = world.admin.post(&path, json!({})).await.expect(200);
         assert_eq!(known["data"], json!([]), "{platform}");
     }
+    assert_eq!(times(&world, "administration.webhooks_asked_for").await, 8, "each time is on record");
 }

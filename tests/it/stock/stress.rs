@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use onhand_infrastructure::ledger::prune_keys;
+use onhand_infrastructure::config::Retention;
 use onhand_tests::{World, process::until};
 use serde_json::json;
 
@@ -37,8 +37,14 @@ async fn a_key_is_kept_for_a_day_and_then_may_be_used_anew() {
     world.stocked(&[("X", 5)]).await;
     let body = json!({ "sku": "X", "quantity": 1 });
     world.admin.post_once("/api/stock/restock", "k", body.clone()).await.expect(200);
-    let pool = world.onhand.pool();
-    let prune = || async { prune_keys(pool, world.clock.now()).await.expect("keys can be removed") };
+    let prune = async || {
+        let swept = world.onhand.operations.sweep(&Retention::default(), None, false).await;
+        swept
+            .iter()
+            .filter(|swept| swept.rule.name == "idempotency_keys")
+            .map(|swept| swept.total())
+            .sum::<u64>()
+    };
     world.clock.advance(TimeDelta::hours(23));
     assert_eq!(prune().await, 0);
     world.clock.advance(TimeDelta::hours(2));

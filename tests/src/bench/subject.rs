@@ -10,6 +10,7 @@ use onhand::{Onhand, compose::Parts};
 use onhand_domain::{key::Role, values::TenantId};
 use onhand_infrastructure::{
     clock::Clock,
+    config::Retention,
     database::{self, local::LocalPostgres},
     ledger::{Context, create_tenant, proof},
     operations::Caller,
@@ -156,6 +157,7 @@ async fn fill(pool: &sqlx::PgPool) -> anyhow::Result<(TenantId, String, Vec<Stri
         shopify_api_version: "2026-04".into(),
         webhook_rate: 1_000_000,
         reconcile_every: std::time::Duration::from_hours(24),
+        retention: Retention::default(),
         webhook_traces: true,
         skip_signatures: false,
     };

@@ -1,9 +1,15 @@
 //! Chapter 9: everything that was claimed, checked.
 
-use std::time::Instant;
+use std::{ops::ControlFlow, time::Instant};
 
-use onhand_infrastructure::ledger::proof::{Verdict, verify};
-use onhand_projector::{MODELS, rebuild};
+use onhand_infrastructure::{
+    ledger::{
+        Context,
+        proof::{Verdict, verify},
+    },
+    operations::Caller,
+};
+use onhand_projector::{MODELS, OnDifference, rebuild};
 
 use super::{
     print::{Cell, Ink, Table, number},
@@ -51,7 +57,7 @@ async fn chain(stage: &Stage<'_>) -> anyhow::Result<()> {
     screen.gap();
     screen.step("every hash recomputed from the first entry on", begun.elapsed());
     match verdict {
-        Verdict::Intact { entries, hash } => {
+        Verdict::Intact { entries, hash, .. } => {
             let hash = hash.chars().take(16).collect::<String>();
             let entries = number(entries);
             screen.check(
@@ -73,7 +79,11 @@ async fn read_models(stage: &Stage<'_>) -> anyhow::Result<()> {
     let mut table = Table::new(&["read model", ">rows", ">differences"]);
     let mut differences = 0;
     for model in MODELS {
-        let rebuilt = rebuild(stage.onhand.ledger(), model, stage.tenant, |_, _| {}).await?;
+        let caller = Caller::new(Context::internal(stage.tenant, "demo"));
+        let rebuilt = rebuild(&stage.onhand.operations, caller, model, OnDifference::Keep, |_| {
+            ControlFlow::Continue(())
+        })
+        .await?;
         differences += rebuilt.differences;
         let different =
             Cell::new(rebuilt.differences, if rebuilt.differences == 0 { Ink::Dim } else { Ink::Bad });

@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::values::TenantId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{
-    Idempotency, KEYS_KEPT, LedgerError, Receipt, Submission,
+    Idempotency, LedgerError, Receipt, Submission,
     submission::{self, Outcome},
 };
 
+/// How long an outcome is remembered here. The database keeps it no less long: see `ONHAND_KEEP_KEYS_HOURS`.
+const REMEMBERED: TimeDelta = TimeDelta::hours(24);
 /// Keys in one generation of the memory.
 const GENERATION_MAX: usize = 10_000;
 /// Outcomes that are longer, in bytes, are left to the database.
@@ -43,7 +45,7 @@ impl Recent {
         let key = &idempotency.key_digest;
         let kept = self.young.get(key).or_else(|| self.old.get(key))?;
         let same = kept.fingerprint == idempotency.fingerprint;
-        (kept.at > now - KEYS_KEPT).then(|| replay(same, kept.position, kept.outcome.clone()))
+        (kept.at > now - REMEMBERED).then(|| replay(same, kept.position, kept.outcome.clone()))
     }
 
     /// Remembers an outcome that is durable.

@@ -67,7 +67,7 @@ impl Operations {
     /// Takes a delivery in, with all that follows from it, in one transaction.
     pub(in super::super) async fn act(
         &self,
-        arrived: Arrived,
+        mut arrived: Arrived,
         decoded: Result<Decoded, Undecodable>,
         stages: &Arc<Stages>,
     ) -> Result<Answer, ReceiveError> {
@@ -82,16 +82,22 @@ impl Operations {
         };
         let changes_products = facts.iter().flatten().any(|fact| matches!(fact, Fact::Product(_)));
         let times = (arrived.at, self.ledger().clock().now());
-        let prepared = Effects::prepare(self.ledger().pool(), &arrived.connection, facts, times).await;
+        let prepared = Effects::prepare(self, &arrived.connection, facts, times).await;
         let effects = match prepared {
             Ok(effects) if arrived.door == Door::Front => effects,
             Ok(effects) => effects.again(),
             // 22: a value that no text can have, such as one with U+0000. That is the body's fault.
-            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code.starts_with("22")) => {
+            Err(LedgerError::Database(sqlx::Error::Database(error)))
+                if error.code().is_some_and(|code| code.starts_with("22")) =>
+            {
                 return self.fail(arrived, error.to_string()).await;
             }
+            Err(LedgerError::Refused(refusal)) => return self.fail(arrived, refusal.to_string()).await,
             Err(error) => return Err(error.into()),
         };
+        for body in &mut arrived.attachments.bodies {
+            body.person = effects.person().cloned();
+        }
         stages.end(&stages.enriched);
         let mut reads = effects.reads();
         // Most deliveries, and most orders, are told of once; a dry run adds no entry that would show it if not.
@@ -186,6 +192,7 @@ fn decide(
     changes
         .extend(verdict(delivery, state, command)?.into_iter().map(|event| (stream.clone(), event.into())));
     let mut attachments = arrived.attachments.clone();
+    attachments.person_keys = effected.person_keys;
     attachments.follow_ups.extend(effected.follow_ups.into_iter().map(|mut follow_up| {
         follow_up.delivery = delivery.0;
         follow_up.correlation_id.clone_from(&arrived.caller.context.correlation_id);

@@ -19,17 +19,21 @@ use onhand_domain::{
     stock::StockCommand,
     stream::Lookup,
     values::{
-        ConnectionId, ExternalId, ListingId, MonitorId, OrderId, ProductId, Quantity, Sku, StockId, VariantId,
+        ConnectionId, ExternalId, ListingId, MonitorId, OrderId, PersonId, ProductId, Quantity, Sku, StockId,
+        VariantId,
     },
 };
 use serde_json::json;
-use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::steps::{self, PriceNews, Step};
+use super::{
+    super::Operations,
+    steps::{self, PriceNews, Step},
+};
 use crate::{
-    ledger::FollowUp,
-    outbox::follow_ups::PRICE,
+    ledger::{FollowUp, LedgerError, PersonKey},
+    outbox::follow_ups::{FORGET, PRICE},
+    persons::Persons,
     platforms::{Fact, SoldLine},
     queries::{connections::Connected, products::variants_of_style},
 };
@@ -39,6 +43,7 @@ pub(in super::super) struct Effects {
     connection: ConnectionId,
     platform: Platform,
     steps: Vec<Step>,
+    persons: Persons,
     /// When the facts were true that do not say so themselves.
     at: DateTime<Utc>,
     /// They are looked at again, and may have been true some time ago.
@@ -53,6 +58,7 @@ pub(in super::super) struct Effected {
     pub(in super::super) outcome: Outcome,
     pub(in super::super) notes: Vec<String>,
     pub(in super::super) follow_ups: Vec<FollowUp>,
+    pub(in super::super) person_keys: Vec<PersonKey>,
 }
 
 /// What a delivery adds up to so far.
@@ -61,6 +67,7 @@ struct Tally {
     changes: Changes,
     notes: Vec<String>,
     follow_ups: Vec<FollowUp>,
+    person_keys: Vec<PersonKey>,
     echoes: usize,
     unmapped: usize,
 }
@@ -68,15 +75,22 @@ struct Tally {
 impl Effects {
     /// Makes the look-ups, for facts of a time, at a time. No facts: the topic is none of ours.
     pub(in super::super) async fn prepare(
-        pool: &PgPool,
+        operations: &Operations,
         connection: &Connected,
         facts: Option<Vec<Fact>>,
         (at, now): (DateTime<Utc>, DateTime<Utc>),
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Self, LedgerError> {
         let ignored = facts.is_none();
-        let steps = steps::prepare(pool, connection, facts.unwrap_or_default(), at, now).await?;
+        let facts = facts.unwrap_or_default();
+        let persons = operations.persons_in(connection, &facts).await?;
+        let steps = steps::prepare(operations.ledger().pool(), connection, facts, at, now).await?;
         let (id, platform) = (connection.id, connection.details.platform);
-        Ok(Self { connection: id, platform, steps, at, again: false, ignored })
+        Ok(Self { connection: id, platform, steps, persons, at, again: false, ignored })
+    }
+
+    /// Whom the facts tell of, if anybody.
+    pub(in super::super) fn person(&self) -> Option<&PersonId> {
+        self.persons.person.as_ref()
     }
 
     /// The same, looked at again.
@@ -86,7 +100,7 @@ impl Effects {
 
     /// The same for a price that was kept until its time.
     pub(in super::super) async fn prepare_price(
-        pool: &PgPool,
+        pool: &sqlx::PgPool,
         connection: &Connected,
         news: PriceNews,
     ) -> Result<Self, sqlx::Error> {
@@ -94,7 +108,8 @@ impl Effects {
         let found = variants_of_style(pool, connection.tenant, &connection.details.brand, &styles).await?;
         let (at, platform) = (news.at, connection.details.platform);
         let steps = vec![steps::priced(news, &found)];
-        Ok(Self { connection: connection.id, platform, steps, at, again: false, ignored: false })
+        let persons = Persons::default();
+        Ok(Self { connection: connection.id, platform, steps, persons, at, again: false, ignored: false })
     }
 
     /// The streams that will be looked at, as far as can be told.
@@ -124,7 +139,7 @@ impl Effects {
                     reads.extend(targets.iter().map(|(product, _)| StreamId::Product(*product)));
                 }
                 Step::Signal { .. } => reads.push(StreamId::Signal(id)),
-                Step::Hint(_) | Step::Nothing { .. } => {}
+                Step::Erasure | Step::Disclosure | Step::Hint(_) | Step::Nothing { .. } => {}
             }
         }
         reads
@@ -151,7 +166,7 @@ impl Effects {
         for step in &self.steps {
             self.take(step, lookup, now, &mut tally)?;
         }
-        let Tally { changes, notes, mut follow_ups, echoes, unmapped } = tally;
+        let Tally { changes, notes, mut follow_ups, person_keys, echoes, unmapped } = tally;
         let outcome = match () {
             () if self.ignored => Outcome::Ignored,
             () if unmapped > 0 => Outcome::Unmapped,
@@ -162,7 +177,7 @@ impl Effects {
         if changes.iter().any(|(_, event)| catalog::makes_known(event)) {
             follow_ups.push(FollowUp::unmapped(String::new(), now));
         }
-        Ok(Effected { changes, outcome, notes, follow_ups })
+        Ok(Effected { changes, outcome, notes, follow_ups, person_keys })
     }
 
     fn take(
@@ -198,6 +213,19 @@ impl Effects {
             }
             Step::Cancelled { external } => self.cancel(external, lookup, now, tally)?,
             Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,
+            Step::Erasure => {
+                let person = self.person().map(ToString::to_string).unwrap_or_default();
+                tally.notes.push(format!("what is known of person {person} is destroyed"));
+                let payload = self.persons.erasure.clone();
+                tally.follow_ups.push(self.follow_up(FORGET, person, payload, now));
+            }
+            Step::Disclosure => {
+                let person = self.person().map(ToString::to_string).unwrap_or_default();
+                tally.notes.push(format!(
+                    "a customer asks what is known of them, and somebody has to answer: \
+                     `onhand privacy show --person {person}` tells it"
+                ));
+            }
             Step::Hint(hint) => {
                 let follow_up = self.follow_up(hint.resource, hint.external.to_string(), None, now);
                 tally.follow_ups.push(follow_up);
@@ -433,8 +461,11 @@ impl Effects {
             let command = OrderCommand::FindLines { connection, external_id, lines: held, found, sold };
             tally.changes.extend(ordered(id, order, command)?);
         } else {
-            let command = OrderCommand::Place { connection, external_id, lines: held, unmapped };
+            let sealed = self.persons.buyers.get(external);
+            let buyer = sealed.map(|sealed| sealed.buyer.clone());
+            let command = OrderCommand::Place { connection, external_id, lines: held, unmapped, buyer };
             tally.changes.extend(ordered(id, order, command)?);
+            tally.person_keys.extend(sealed.map(|sealed| sealed.key.clone()));
         }
         if paid && !order.paid {
             let lines = order.lines.as_deref().unwrap_or_default();

@@ -122,7 +122,8 @@ impl Operations {
         };
         // One at a time: two hundred of them might not fit into memory.
         let Some(bytes) = deliveries::bytes(self.ledger().pool(), tenant, kept.id).await? else {
-            return Ok(replayed("failed", Some("its bytes were removed by retention".to_owned()), None));
+            let gone = "its bytes are gone: their time was over, or somebody they tell of was forgotten";
+            return Ok(replayed("failed", Some(gone.to_owned()), None));
         };
         let at = bytes.received_at;
         let genuine = Genuine { topic: &kept.topic, body: &bytes.body, at, details: &connection.details };

@@ -59,6 +59,10 @@ pub(super) enum Step {
     Cancelled {
         external: ExternalId,
     },
+    /// Somebody is to be forgotten.
+    Erasure,
+    /// Somebody wants to know what is known of them.
+    Disclosure,
     Price {
         targets: Vec<(ProductId, VariantId)>,
         news: PriceNews,
@@ -111,7 +115,10 @@ async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Resul
             | Fact::OrderPaid { .. }
             | Fact::OrderCancelled { .. }
             | Fact::Hint(_)
-            | Fact::SignalRaised { .. } => {}
+            | Fact::SignalRaised { .. }
+            | Fact::ErasureAsked { .. }
+            | Fact::DisclosureAsked { .. }
+            | Fact::ShopErasureAsked => {}
         }
     }
     let (tenant, id) = (connection.tenant, connection.id);
@@ -182,14 +189,24 @@ fn step(
             let listings = found.of_inventory.get(inventory.as_str()).cloned().unwrap_or_default();
             Step::Adjusted { listings, inventory, delta, reason }
         }
-        Fact::OrderPlaced { external, lines } => Step::Order { external, lines, paid: false },
-        Fact::OrderPaid { external, lines } => Step::Order { external, lines, paid: true },
-        Fact::OrderCancelled { external } => Step::Cancelled { external },
+        Fact::OrderPlaced { external, lines, .. } => Step::Order { external, lines, paid: false },
+        Fact::OrderPaid { external, lines, .. } => Step::Order { external, lines, paid: true },
+        Fact::OrderCancelled { external, .. } => Step::Cancelled { external },
         Fact::PriceObserved { style_code, size, market, price, at } => {
             priced(PriceNews { style_code, size, market, price, at }, &found.priced)
         }
         Fact::Hint(hint) => Step::Hint(hint),
         Fact::SignalRaised { subject, payload } => Step::Signal { subject, payload },
+        Fact::ErasureAsked { .. } => Step::Erasure,
+        Fact::DisclosureAsked { .. } => Step::Disclosure,
+        Fact::ShopErasureAsked => nothing(
+            format!(
+                "the shop has left; destroy what is known of its customers with \
+                 `onhand privacy forget --connection {} --everybody`",
+                connection.id
+            ),
+            false,
+        ),
     }
 }
 

@@ -132,7 +132,7 @@ impl Event {
         Ok(match (resource, self.kind.as_deref()) {
             (_, Some("CREATE" | "UPDATE")) => Some(Fact::Hint(Hint { resource, external })),
             ("product", Some("DELETE")) => Some(Fact::ProductRemoved { external }),
-            (_, Some("DELETE")) => Some(Fact::OrderCancelled { external }),
+            (_, Some("DELETE")) => Some(Fact::OrderCancelled { external, buyer: None }),
             _ => None,
         })
     }

@@ -206,7 +206,10 @@ fn items_and_orders_are_hinted_at_and_their_end_is_told() {
     assert_eq!(told(&[("I:9007199254740993", "DELETE")]), facts(vec![removed.clone()]));
     assert_eq!(told(&[("O:X:1", "CREATE")]), facts(vec![Fact::Hint(hint("order", "X:1"))]));
     assert_eq!(told(&[("O:X", "UPDATE")]), facts(vec![Fact::Hint(hint("order", "X"))]));
-    assert_eq!(told(&[("O:X", "DELETE")]), facts(vec![Fact::OrderCancelled { external: id("X") }]));
+    assert_eq!(
+        told(&[("O:X", "DELETE")]),
+        facts(vec![Fact::OrderCancelled { external: id("X"), buyer: None }])
+    );
     let twice = [
         ("I:9007199254740993", "CREATE"),
         ("I:9007199254740993", "DELETE"),
@@ -355,7 +358,7 @@ fn the_units_of_an_order_are_added_up_by_item() {
         line(None, 1, "Gift wrap"),
         line(None, 1, "Gift wrap"),
     ];
-    let paid = Fact::OrderPaid { external: id("O1"), lines };
+    let paid = Fact::OrderPaid { external: id("O1"), lines, buyer: None };
     assert_eq!(seen(&hint("order", "O1"), &order), Ok(vec![paid]));
 }
 
@@ -395,7 +398,7 @@ fn an_order_is_what_its_states_and_payments_say() {
         json!({ "id": "O1", "deleted": true, "state": "locked", "paymentState": "PAID", "lineItems": lines }),
         json!({ "id": "O1", "deleted": true, "state": "locked", "paymentState": "REFUNDED" }),
     ] {
-        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1") }]);
+        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None }]);
         assert_eq!(seen(&look, &deleted), cancelled, "{deleted}");
     }
 }
@@ -433,7 +436,7 @@ fn an_order_that_may_have_more_lines_than_are_shown_is_refused() {
     over["paymentState"] = json!("REFUNDED");
     assert_eq!(seen(&look, &over), Ok(vec![]), "its lines do not matter");
     over["deleted"] = json!(true);
-    assert_eq!(seen(&look, &over), Ok(vec![Fact::OrderCancelled { external: id("O1") }]));
+    assert_eq!(seen(&look, &over), Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None }]));
 }
 
 #[test]

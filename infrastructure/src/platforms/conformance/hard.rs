@@ -151,7 +151,8 @@ fn square() -> Vec<Answer> {
         "cursor": "next",
     });
     let order = json!({ "order": {
-        "id": "1", "state": "OPEN", "location_id": "7", "tenders": [{ "id": "T1" }],
+        "id": "1", "state": "OPEN", "location_id": "7", "tenders": [{ "id": "T1" }], "customer_id": "C1",
+        "fulfillments": [{ "type": "SHIPMENT", "shipment_details": { "recipient": { "display_name": "Robin" } } }],
         "net_amount_due_money": { "amount": 0, "currency": "USD" },
         "line_items": [
             { "catalog_object_id": "V1", "quantity": "2", "name": "Runner" },
@@ -199,7 +200,8 @@ fn shopee() -> Vec<Answer> {
         }],
     } });
     let order = json!({ "error": "", "message": "", "response": { "order_list": [{
-        "order_sn": "1", "order_status": "READY_TO_SHIP", "item_list": [{
+        "order_sn": "1", "order_status": "READY_TO_SHIP", "buyer_user_id": 5, "buyer_username": "robin",
+        "item_list": [{
             "item_id": 8, "model_id": 9, "item_name": "Runner", "item_sku": "RUN", "model_sku": "RUN-42",
             "model_quantity_purchased": 2,
         }],
@@ -229,7 +231,10 @@ fn tiktokshop() -> Vec<Answer> {
         "display_status": "AWAITING_SHIPMENT",
     });
     let order = json!({ "code": 0, "message": "Success", "data": { "orders": [
-        { "id": "1", "status": "AWAITING_SHIPMENT", "line_items": [unit, unit] },
+        {
+            "id": "1", "status": "AWAITING_SHIPMENT", "line_items": [unit, unit], "user_id": "7",
+            "buyer_email": "robin@relay.example", "recipient_address": { "name": "Robin" },
+        },
     ] } });
     vec![answer("product", "1", product), answer("order", "1", order)]
 }

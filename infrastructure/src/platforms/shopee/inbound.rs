@@ -127,7 +127,7 @@ pub(super) fn decode(body: &[u8], details: &ConnectionDetails) -> Result<Decoded
 /// What is cancelled needs no look; whatever else happens to an order, its lines must be fetched.
 fn order(order: OrderStatus) -> Fact {
     match order.status.as_deref() {
-        Some("CANCELLED") => Fact::OrderCancelled { external: order.ordersn },
+        Some("CANCELLED") => Fact::OrderCancelled { external: order.ordersn, buyer: None },
         _ => Fact::Hint(Hint { resource: "order", external: order.ordersn }),
     }
 }

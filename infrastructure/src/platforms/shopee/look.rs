@@ -43,7 +43,9 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     let (path, asked) = match hint.resource {
         "order" => (
             "/api/v2/order/get_order_detail",
-            format!("order_sn_list={external}&response_optional_fields=item_list"),
+            format!(
+                "order_sn_list={external}&response_optional_fields=item_list,buyer_user_id,buyer_username"
+            ),
         ),
         "product" => ("/api/v2/product/get_item_base_info", format!("item_id_list={external}")),
         MODELS => ("/api/v2/product/get_model_list", format!("item_id={external}")),

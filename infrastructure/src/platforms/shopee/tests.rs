@@ -187,7 +187,7 @@ fn an_order_is_cancelled_or_must_be_looked_at() {
         ]}})
     };
     let external = id("260301QUAY");
-    assert_eq!(fact(&order(json!("CANCELLED"))), Fact::OrderCancelled { external });
+    assert_eq!(fact(&order(json!("CANCELLED"))), Fact::OrderCancelled { external, buyer: None });
     for status in [json!("UNPAID"), json!("READY_TO_SHIP"), json!("IN_CANCEL"), json!(null)] {
         assert_eq!(fact(&order(status)), Fact::Hint(hint("order", "260301QUAY")));
     }
@@ -248,7 +248,7 @@ fn a_call_is_signed_as_shopee_wants_it() {
         call.target,
         "/api/v2/order/get_order_detail?partner_id=2001887&timestamp=1772366400&access_token=token-1\
          &shop_id=4711&sign=1fe04e9f7a6dff9b9fab923195f2aa9081fb8ee026cdcd5e2966431e3b67326f\
-         &order_sn_list=260301QUAY&response_optional_fields=item_list"
+         &order_sn_list=260301QUAY&response_optional_fields=item_list,buyer_user_id,buyer_username"
     );
     let target = |resource, external: &str| {
         look(&hint(resource, external), &details, Some("a+b"), Some("partner-key")).expect("a call").target
@@ -304,13 +304,13 @@ fn an_order_is_seen_with_its_lines() {
     ];
     let order = hint("order", "A1");
     let external = id("A1");
-    let placed = Fact::OrderPlaced { external: external.clone(), lines: lines.clone() };
+    let placed = Fact::OrderPlaced { external: external.clone(), lines: lines.clone(), buyer: None };
     assert_eq!(seen(&order, &order_answer("UNPAID", &items)), Ok(vec![placed]));
     for status in ["READY_TO_SHIP", "SHIPPED", "IN_CANCEL", "COMPLETED"] {
-        let paid = Fact::OrderPaid { external: external.clone(), lines: lines.clone() };
+        let paid = Fact::OrderPaid { external: external.clone(), lines: lines.clone(), buyer: None };
         assert_eq!(seen(&order, &order_answer(status, &items)), Ok(vec![paid]), "{status}");
     }
-    let cancelled = Fact::OrderCancelled { external };
+    let cancelled = Fact::OrderCancelled { external, buyer: None };
     assert_eq!(seen(&order, &order_answer("CANCELLED", &json!(null))), Ok(vec![cancelled]));
 }
 

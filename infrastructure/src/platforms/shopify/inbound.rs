@@ -60,6 +60,9 @@ pub(super) fn decode(
     fallback: DateTime<Utc>,
     details: &ConnectionDetails,
 ) -> Result<Decoded, Undecodable> {
+    if is_about_privacy(topic) && read::json::<bodies::OfShop>(body)?.stranger(details).is_some() {
+        return Ok(Decoded::Facts(vec![]));
+    }
     let fact = match topic {
         "products/create" | "products/update" => {
             read::json::<bodies::Product>(body)?.observed(fallback, details)?
@@ -70,14 +73,31 @@ pub(super) fn decode(
         }
         "orders/create" => {
             let (external, lines) = read::json::<bodies::Order>(body)?.sold()?;
-            Fact::OrderPlaced { external, lines }
+            Fact::OrderPlaced { external, lines, buyer: bodies::buyer(body) }
         }
         "orders/paid" => {
             let (external, lines) = read::json::<bodies::Order>(body)?.sold()?;
-            Fact::OrderPaid { external, lines }
+            Fact::OrderPaid { external, lines, buyer: bodies::buyer(body) }
         }
-        "orders/cancelled" => Fact::OrderCancelled { external: read::json::<bodies::Cancelled>(body)?.id()? },
+        "orders/cancelled" => {
+            let external = read::json::<bodies::Cancelled>(body)?.id()?;
+            Fact::OrderCancelled { external, buyer: bodies::buyer(body) }
+        }
+        "customers/redact" => read::json::<bodies::Redact>(body)?.fact()?,
+        "customers/data_request" => read::json::<bodies::DataRequest>(body)?.fact()?,
+        "shop/redact" => Fact::ShopErasureAsked,
         _ => return Ok(Decoded::UnknownTopic),
     };
     Ok(Decoded::Facts(vec![fact]))
+}
+
+/// The shop a body is about, if it is not the connection's own and may be another connection's.
+pub(super) fn other_accounts(topic: &str, body: &[u8], details: &ConnectionDetails) -> Vec<String> {
+    let told = is_about_privacy(topic).then(|| read::json::<bodies::OfShop>(body).ok()).flatten();
+    told.and_then(|told| told.stranger(details)).into_iter().collect()
+}
+
+/// The topics that every app is sent that is in the platform's store, whichever shop they are about.
+fn is_about_privacy(topic: &str) -> bool {
+    matches!(topic, "customers/redact" | "customers/data_request" | "shop/redact")
 }

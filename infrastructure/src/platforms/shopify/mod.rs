@@ -37,6 +37,10 @@ impl Adapter for Shopify {
         inbound::decode(delivery.topic, delivery.body, delivery.at, delivery.details)
     }
 
+    fn other_accounts(&self, delivery: &Genuine<'_>) -> Vec<String> {
+        inbound::other_accounts(delivery.topic, delivery.body, delivery.details)
+    }
+
     fn topics(&self) -> &'static [&'static str] {
         &sample::TOPICS
     }

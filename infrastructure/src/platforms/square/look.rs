@@ -121,7 +121,7 @@ pub(super) fn seen(
         "catalog" => catalog(hint, answer, at, details),
         "order" => {
             let order = answer.order.ok_or_else(|| Undecodable("the answer shows no order".into()))?;
-            order.observed(&hint.external, details.platform_location.as_ref())
+            order.observed(&hint.external, details.platform_location.as_ref(), bodies::buyer(body))
         }
         _ => Ok(vec![]),
     }

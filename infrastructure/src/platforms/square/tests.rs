@@ -242,7 +242,10 @@ fn the_catalogue_and_orders_are_hinted_at_and_a_cancellation_is_told() {
         let hint = Fact::Hint(Hint { resource: "order", external: id("O1") });
         assert_eq!(told(json!("OPEN")), Ok(vec![hint.clone()]));
         assert_eq!(told(json!(null)), Ok(vec![hint]));
-        assert_eq!(told(json!("CANCELED")), Ok(vec![Fact::OrderCancelled { external: id("O1") }]));
+        assert_eq!(
+            told(json!("CANCELED")),
+            Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None }])
+        );
     }
     for topic in ["payment.created", "invoice.canceled", "unknown", ""] {
         assert_eq!(decoded(topic, b"{\"type\":1}", &shop()), Ok(Decoded::UnknownTopic));
@@ -408,15 +411,18 @@ fn an_order_is_what_its_state_and_what_is_due_say() {
         line(Some("V2"), 1, "Lace, by the metre"),
         line(None, 1, "Gift wrap"),
     ];
-    let placed = vec![Fact::OrderPlaced { external: id("O1"), lines: lines.clone() }];
-    let paid = vec![Fact::OrderPaid { external: id("O1"), lines }];
+    let placed = vec![Fact::OrderPlaced { external: id("O1"), lines: lines.clone(), buyer: None }];
+    let paid = vec![Fact::OrderPaid { external: id("O1"), lines, buyer: None }];
     let due = |amount: i64| json!({ "amount": amount, "currency": "EUR" });
     assert_eq!(order("OPEN", due(100), json!([{ "id": "half" }])), placed);
     assert_eq!(order("OPEN", json!(null), json!(null)), placed);
     assert_eq!(order("OPEN", due(0), json!(null)), paid);
     assert_eq!(order("OPEN", json!(null), json!([{ "id": "all" }])), paid);
     assert_eq!(order("COMPLETED", due(5), json!(null)), paid);
-    assert_eq!(order("CANCELED", due(0), json!(null)), [Fact::OrderCancelled { external: id("O1") }]);
+    assert_eq!(
+        order("CANCELED", due(0), json!(null)),
+        [Fact::OrderCancelled { external: id("O1"), buyer: None }]
+    );
     assert!(order("DRAFT", due(0), json!(null)).is_empty());
 }
 
@@ -438,9 +444,9 @@ fn an_order_at_another_location_is_not_this_ones() {
     let line = SoldLine { external_variant: Some(id("V1")), sku: None, quantity, title: "Runner".into() };
     let (external, lines) = (id("O1"), vec![line]);
     for (state, fact) in [
-        ("OPEN", Fact::OrderPlaced { external: external.clone(), lines: lines.clone() }),
-        ("COMPLETED", Fact::OrderPaid { external: external.clone(), lines }),
-        ("CANCELED", Fact::OrderCancelled { external }),
+        ("OPEN", Fact::OrderPlaced { external: external.clone(), lines: lines.clone(), buyer: None }),
+        ("COMPLETED", Fact::OrderPaid { external: external.clone(), lines, buyer: None }),
+        ("CANCELED", Fact::OrderCancelled { external, buyer: None }),
     ] {
         let expected = Ok(vec![fact]);
         assert_eq!(told(Some("L1"), &order(state, json!("L1"))), expected, "{state}: its own");
@@ -474,7 +480,7 @@ fn an_order_of_nothing_is_still_being_made() {
         for (state, due) in [("OPEN", 100), ("OPEN", 0), ("COMPLETED", 0), ("DRAFT", 0)] {
             assert_eq!(told(state, due), Ok(vec![]), "{state} {due} {lines}");
         }
-        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1") }]);
+        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None }]);
         assert_eq!(told("CANCELED", 100), cancelled, "{lines}");
     }
 }

@@ -86,13 +86,15 @@ pub(super) fn decode(delivery: &Genuine<'_>) -> Result<Decoded, Undecodable> {
         "price.observed" => data_of::<bodies::Price>(data)?.observed(times)?,
         "order.placed" => {
             let (external, lines) = data_of::<bodies::Order>(data)?.sold()?;
-            Fact::OrderPlaced { external, lines }
+            Fact::OrderPlaced { external, lines, buyer: None }
         }
         "order.paid" => {
             let (external, lines) = data_of::<bodies::Order>(data)?.sold()?;
-            Fact::OrderPaid { external, lines }
+            Fact::OrderPaid { external, lines, buyer: None }
         }
-        "order.cancelled" => Fact::OrderCancelled { external: data_of::<bodies::Named>(data)?.id },
+        "order.cancelled" => {
+            Fact::OrderCancelled { external: data_of::<bodies::Named>(data)?.id, buyer: None }
+        }
         "signal.raised" => signal(data_of(data)?)?,
         _ => return Ok(Decoded::UnknownTopic),
     };

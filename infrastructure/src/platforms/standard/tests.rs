@@ -250,10 +250,10 @@ fn an_order_tells_what_was_sold() {
     };
     let lines = vec![line(Some("v1"), Some("RUN-42"), 2, "Harbour Runner"), line(None, None, 1, "Gift wrap")];
     let external = id("9007199254740993");
-    let placed = Fact::OrderPlaced { external: external.clone(), lines: lines.clone() };
+    let placed = Fact::OrderPlaced { external: external.clone(), lines: lines.clone(), buyer: None };
     assert_eq!(fact("order.placed", &data), placed);
-    assert_eq!(fact("order.paid", &data), Fact::OrderPaid { external: external.clone(), lines });
-    assert_eq!(fact("order.cancelled", &data), Fact::OrderCancelled { external });
+    assert_eq!(fact("order.paid", &data), Fact::OrderPaid { external: external.clone(), lines, buyer: None });
+    assert_eq!(fact("order.cancelled", &data), Fact::OrderCancelled { external, buyer: None });
     assert_eq!(fact("product.deleted", &json!({ "id": "p" })), Fact::ProductRemoved { external: id("p") });
 }
 

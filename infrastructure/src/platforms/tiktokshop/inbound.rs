@@ -114,7 +114,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, Undecodable> {
 /// What is cancelled needs no look; whatever else happens to an order, its lines must be fetched.
 fn order(order: Order) -> Fact {
     match order.order_status.as_deref() {
-        Some("CANCELLED" | "CANCEL") => Fact::OrderCancelled { external: order.order_id },
+        Some("CANCELLED" | "CANCEL") => Fact::OrderCancelled { external: order.order_id, buyer: None },
         _ => Fact::Hint(Hint { resource: "order", external: order.order_id }),
     }
 }

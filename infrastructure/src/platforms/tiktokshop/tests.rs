@@ -166,7 +166,7 @@ fn an_order_is_cancelled_or_must_be_looked_at() {
     };
     let external = id("576653688135258179");
     for status in ["CANCELLED", "CANCEL"] {
-        let cancelled = Fact::OrderCancelled { external: external.clone() };
+        let cancelled = Fact::OrderCancelled { external: external.clone(), buyer: None };
         assert_eq!(order(json!(576_653_688_135_258_179_u64), json!(status)), [cancelled]);
     }
     for status in [json!("UNPAID"), json!("AWAITING_SHIPMENT"), json!("DELIVERED"), json!(null)] {
@@ -291,14 +291,14 @@ fn units_of_one_sku_are_one_line() {
     ];
     let (order, external) = (hint("order", "77"), id("77"));
     for status in ["UNPAID", "ON_HOLD"] {
-        let placed = Fact::OrderPlaced { external: external.clone(), lines: sold.clone() };
+        let placed = Fact::OrderPlaced { external: external.clone(), lines: sold.clone(), buyer: None };
         assert_eq!(seen(&order, &order_answer(status, &lines)), Ok(vec![placed]), "{status}");
     }
     for status in ["AWAITING_SHIPMENT", "IN_TRANSIT", "COMPLETED"] {
-        let paid = Fact::OrderPaid { external: external.clone(), lines: sold.clone() };
+        let paid = Fact::OrderPaid { external: external.clone(), lines: sold.clone(), buyer: None };
         assert_eq!(seen(&order, &order_answer(status, &lines)), Ok(vec![paid]), "{status}");
     }
-    let cancelled = Fact::OrderCancelled { external };
+    let cancelled = Fact::OrderCancelled { external, buyer: None };
     assert_eq!(seen(&order, &order_answer("CANCELLED", &json!(null))), Ok(vec![cancelled]));
 }
 

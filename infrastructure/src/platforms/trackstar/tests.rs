@@ -227,14 +227,14 @@ fn an_order_of_a_cart_is_what_its_status_says() {
         ]
     };
     for status in ["open", "backordered", "exception", "other"] {
-        let placed = Fact::OrderPlaced { external: id("ord_1"), lines: lines() };
+        let placed = Fact::OrderPlaced { external: id("ord_1"), lines: lines(), buyer: None };
         assert_eq!(facts("cart-order.created", &order(status)), [placed], "{status}");
     }
     for status in ["confirmed", "processing", "partially_fulfilled", "Fulfilled"] {
-        let paid = Fact::OrderPaid { external: id("ord_1"), lines: lines() };
+        let paid = Fact::OrderPaid { external: id("ord_1"), lines: lines(), buyer: None };
         assert_eq!(facts("cart-order.updated", &order(status)), [paid], "{status}");
     }
-    let cancelled = Fact::OrderCancelled { external: id("ord_1") };
+    let cancelled = Fact::OrderCancelled { external: id("ord_1"), buyer: None };
     assert_eq!(facts("cart_order.updated", &json!({ "id": "ord_1", "status": "cancelled" })), [cancelled]);
 }
 

@@ -62,7 +62,7 @@ pub(super) fn decode(delivery: &Genuine<'_>) -> Result<Decoded, Undecodable> {
             vec![Fact::ProductRemoved { external: read::json::<bodies::Named>(body)?.id }]
         }
         "order.created" | "order.updated" | "order.restored" => {
-            read::json::<bodies::Order>(body)?.fact()?.into_iter().collect()
+            read::json::<bodies::Order>(body)?.fact(bodies::buyer(body))?.into_iter().collect()
         }
         // Its units may have left the house long ago; an order that is given up is cancelled.
         "order.deleted" => vec![],

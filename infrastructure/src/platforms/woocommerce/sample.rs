@@ -51,7 +51,8 @@ fn body(topic: &str, sample: &Sample<'_>) -> Option<Value> {
         "order.created" | "order.updated" | "order.restored" => json!({
             "id": id + 1, "number": "1001", "date_created_gmt": now, "date_modified_gmt": now,
             "status": if topic == "order.updated" { "processing" } else { "pending" },
-            "currency": sample.details.currency, "total": "129",
+            "currency": sample.details.currency, "total": "129", "customer_id": 0,
+            "billing": { "first_name": "Robin", "last_name": "Quay", "email": "robin@quay-side.example" },
             "line_items": [{
                 "id": id + 2, "name": "Harbour Runner", "product_id": id, "variation_id": 0, "quantity": 1,
                 "sku": sample.sku, "total": "129",

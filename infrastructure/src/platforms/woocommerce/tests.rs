@@ -286,14 +286,14 @@ fn an_order_is_what_its_status_says() {
         ]
     };
     for status in ["pending", "on-hold", "backordered"] {
-        let placed = Fact::OrderPlaced { external: id("3"), lines: lines() };
+        let placed = Fact::OrderPlaced { external: id("3"), lines: lines(), buyer: None };
         assert_eq!(facts("order.created", &order(status)), [placed], "{status}");
     }
     for status in ["processing", "completed"] {
-        let paid = Fact::OrderPaid { external: id("3"), lines: lines() };
+        let paid = Fact::OrderPaid { external: id("3"), lines: lines(), buyer: None };
         assert_eq!(facts("order.updated", &order(status)), [paid], "{status}");
     }
-    let cancelled = [Fact::OrderCancelled { external: id("3") }];
+    let cancelled = [Fact::OrderCancelled { external: id("3"), buyer: None }];
     for topic in ["order.created", "order.updated", "order.restored"] {
         assert_eq!(facts(topic, &order("cancelled")), cancelled, "{topic}");
         assert_eq!(facts(topic, &json!({ "id": 3, "status": "cancelled" })), cancelled, "{topic}");

@@ -176,7 +176,7 @@ impl Order {
     pub(super) fn observed(self, asked: &ExternalId) -> Result<Vec<Fact>, Undecodable> {
         same(asked, &self.id)?;
         if self.deleted == Some(true) {
-            return Ok(vec![Fact::OrderCancelled { external: self.id }]);
+            return Ok(vec![Fact::OrderCancelled { external: self.id, buyer: None }]);
         }
         // What was refunded may have left the shop.
         if self.is("REFUNDED") || self.is("CREDITED") {
@@ -191,7 +191,11 @@ impl Order {
         }
         let lines = sold(lines)?;
         // An open order is a tab: lines come and go until it is locked or paid, and an order's lines are taken once.
-        Ok(if paid && !lines.is_empty() { vec![Fact::OrderPaid { external, lines }] } else { vec![] })
+        if !paid || lines.is_empty() {
+            return Ok(vec![]);
+        }
+        // Who bought is shown only to apps that merchants let see their customers, and asking all the same loses the order.
+        Ok(vec![Fact::OrderPaid { external, lines, buyer: None }])
     }
 
     /// Clover writes states in small letters and payment states in capitals.

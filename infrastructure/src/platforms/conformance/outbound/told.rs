@@ -233,7 +233,7 @@ fn counts(fact: &Fact, handle: &Handle, units: i64) -> bool {
 
 fn sold(fact: &Fact) -> Option<(&ExternalId, &[SoldLine])> {
     match fact {
-        Fact::OrderPlaced { external, lines } | Fact::OrderPaid { external, lines } => {
+        Fact::OrderPlaced { external, lines, .. } | Fact::OrderPaid { external, lines, .. } => {
             Some((external, lines.as_slice()))
         }
         _ => None,
@@ -267,7 +267,7 @@ fn assert_complete(stand: &Stand, goods: &[(Handle, String)], facts: &[Fact]) {
             assert!(line.is_some_and(|line| line.quantity == units), "{platform}: {sku}: {lines:?}");
         }
     }
-    let cancelled = |fact: &Fact| matches!(fact, Fact::OrderCancelled { external } if external == order);
+    let cancelled = |fact: &Fact| matches!(fact, Fact::OrderCancelled { external, .. } if external == order);
     assert!(facts.iter().any(cancelled), "{platform}: {order} was cancelled: {facts:?}");
     let removed =
         |fact: &Fact| matches!(fact, Fact::ProductRemoved { external } if *external == walker.0.product);

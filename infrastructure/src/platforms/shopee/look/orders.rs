@@ -22,8 +22,12 @@ pub(super) struct Orders {
 struct Order {
     order_sn: ExternalId,
     order_status: String,
-    /// Is there only if it was asked for.
+    /// Is there only if it was asked for, as are the two below.
     item_list: Option<Vec<Line>>,
+    #[serde(default)]
+    buyer_user_id: Value,
+    #[serde(default)]
+    buyer_username: Value,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +55,7 @@ impl Order {
     fn fact(self) -> Result<Fact, Undecodable> {
         let external = self.order_sn;
         if self.order_status == "CANCELLED" {
-            return Ok(Fact::OrderCancelled { external });
+            return Ok(Fact::OrderCancelled { external, buyer: None });
         }
         // An order without lines would be taken for one of nothing, for good.
         let found = self.item_list.ok_or_else(|| {
@@ -62,9 +66,10 @@ impl Order {
         for line in found {
             lines.extend(line.sold()?);
         }
+        let buyer = read::person(&self.buyer_user_id, [&self.buyer_username, &Value::Null], &Value::Null);
         Ok(match self.order_status.as_str() {
-            "UNPAID" => Fact::OrderPlaced { external, lines },
-            _ => Fact::OrderPaid { external, lines },
+            "UNPAID" => Fact::OrderPlaced { external, lines, buyer },
+            _ => Fact::OrderPaid { external, lines, buyer },
         })
     }
 }

@@ -16,8 +16,8 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::super::super::{
-    fact::{Fact, SoldLine, Undecodable},
-    read::{LINES_MAX, filled, money, sku, time, title, units, within, word},
+    fact::{Fact, Person, SoldLine, Undecodable},
+    read::{FACTS_MAX, LINES_MAX, filled, json, money, person, sku, time, title, units, within, word},
 };
 
 /// Variants of which a body may have more than it shows, where it does not name them all besides.
@@ -206,6 +206,72 @@ impl Order {
         }
         Ok((self.id, lines))
     }
+}
+
+/// What an order says of its buyer.
+#[derive(Deserialize)]
+struct Bought {
+    #[serde(default)]
+    customer: Value,
+    #[serde(default)]
+    email: Value,
+}
+
+/// Who has placed an order: its customer, or, without an account, whoever left an address with it. Read by itself, so that
+/// whatever is odd about it does not cost the order.
+pub(super) fn buyer(body: &[u8]) -> Option<Person> {
+    let Bought { customer, email } = json(body).ok()?;
+    customer_of(&customer, &email)
+}
+
+fn customer_of(customer: &Value, email: &Value) -> Option<Person> {
+    let email = if customer["email"].is_string() { &customer["email"] } else { email };
+    person(&customer["id"], [&customer["first_name"], &customer["last_name"]], email)
+}
+
+/// What all bodies about privacy have. Of these topics one address serves all the shops that have the app.
+#[derive(Deserialize)]
+pub(super) struct OfShop {
+    shop_domain: String,
+}
+
+impl OfShop {
+    /// The shop, if it is another one than the connection's own.
+    pub(super) fn stranger(self, details: &ConnectionDetails) -> Option<String> {
+        let own = details.account.as_deref()?;
+        (!self.shop_domain.eq_ignore_ascii_case(own)).then_some(self.shop_domain)
+    }
+}
+
+/// `customers/redact`. It lists orders, be it none, for the topic is not signed: a mere question must not pass for it.
+#[derive(Deserialize)]
+pub(super) struct Redact {
+    customer: Value,
+    orders_to_redact: Vec<ExternalId>,
+}
+
+impl Redact {
+    pub(super) fn fact(self) -> Result<Fact, Undecodable> {
+        within(self.orders_to_redact.len(), FACTS_MAX, "orders")?;
+        Ok(Fact::ErasureAsked { person: named(&self.customer)?, orders: self.orders_to_redact })
+    }
+}
+
+/// `customers/data_request`.
+#[derive(Deserialize)]
+pub(super) struct DataRequest {
+    customer: Value,
+}
+
+impl DataRequest {
+    pub(super) fn fact(self) -> Result<Fact, Undecodable> {
+        Ok(Fact::DisclosureAsked { person: named(&self.customer)? })
+    }
+}
+
+fn named(customer: &Value) -> Result<Person, Undecodable> {
+    let nobody = || Undecodable("the body names no customer, neither by id nor by e-mail address".into());
+    customer_of(customer, &Value::Null).ok_or_else(nobody)
 }
 
 fn words(list: &str) -> Vec<String> {

@@ -218,8 +218,11 @@ fn an_order_is_what_its_topic_says_whatever_its_body_says() {
     };
     let lines = vec![line(Some(8), Some("MOLE-41"), 2, "Mole"), line(None, None, 1, "Gift wrap")];
     let external = ExternalId::from(3);
-    assert_eq!(fact("orders/create", &body), Fact::OrderPlaced { external: external.clone(), lines });
-    assert_eq!(fact("orders/cancelled", &body), Fact::OrderCancelled { external });
+    assert_eq!(
+        fact("orders/create", &body),
+        Fact::OrderPlaced { external: external.clone(), lines, buyer: None }
+    );
+    assert_eq!(fact("orders/cancelled", &body), Fact::OrderCancelled { external, buyer: None });
 }
 
 #[test]
@@ -264,11 +267,11 @@ fn ids(fact: &Fact) -> Vec<ExternalId> {
                 variants.flat_map(|variant| [Some(variant.external.clone()), variant.inventory.clone()]);
             theirs.flatten().chain([product.external.clone()]).collect()
         }
-        Fact::ProductRemoved { external } | Fact::OrderCancelled { external } => vec![external.clone()],
+        Fact::ProductRemoved { external } | Fact::OrderCancelled { external, .. } => vec![external.clone()],
         Fact::StockObserved { inventory, platform_location, .. } => {
             [inventory.clone()].into_iter().chain(platform_location.clone()).collect()
         }
-        Fact::OrderPlaced { external, lines } | Fact::OrderPaid { external, lines } => {
+        Fact::OrderPlaced { external, lines, .. } | Fact::OrderPaid { external, lines, .. } => {
             lines.iter().filter_map(|line| line.external_variant.clone()).chain([external.clone()]).collect()
         }
         other => panic!("{other:?}"),

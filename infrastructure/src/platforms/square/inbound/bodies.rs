@@ -113,7 +113,7 @@ struct Order {
 pub(super) fn order(body: &[u8]) -> Result<Vec<Fact>, Undecodable> {
     let Order { order_id: external, state } = object::<OrderNews>(body)?.order_created;
     Ok(vec![match state.as_deref() {
-        Some("CANCELED") => Fact::OrderCancelled { external },
+        Some("CANCELED") => Fact::OrderCancelled { external, buyer: None },
         _ => Fact::Hint(Hint { resource: "order", external }),
     }])
 }

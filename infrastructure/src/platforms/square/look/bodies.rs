@@ -13,7 +13,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::super::super::{
-    fact::{Fact, SoldLine, Undecodable},
+    fact::{Fact, Person, SoldLine, Undecodable},
     read,
 };
 
@@ -160,6 +160,28 @@ pub(super) struct Order {
     net_amount_due_money: Option<Amount>,
 }
 
+/// An answer, as far as it says who placed the order.
+#[derive(Deserialize)]
+struct Bought {
+    #[serde(default)]
+    order: Value,
+}
+
+/// Who has placed the order of an answer: its customer, called as whoever is to receive it. Read by itself, so that whatever
+/// is odd about it does not cost the order.
+pub(super) fn buyer(answer: &[u8]) -> Option<Person> {
+    let Bought { order } = read::json(answer).ok()?;
+    let details = ["shipment_details", "pickup_details", "delivery_details"];
+    let fulfillments = order["fulfillments"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let recipient = fulfillments
+        .iter()
+        .flat_map(|fulfillment| details.map(|details| &fulfillment[details]["recipient"]))
+        .find(|recipient| recipient.is_object())
+        .unwrap_or(&Value::Null);
+    let id = if order["customer_id"].is_null() { &recipient["customer_id"] } else { &order["customer_id"] };
+    read::person(id, [&recipient["display_name"], &Value::Null], &recipient["email_address"])
+}
+
 #[derive(Deserialize)]
 struct Line {
     catalog_object_id: Option<ExternalId>,
@@ -175,6 +197,7 @@ impl Order {
         self,
         asked: &ExternalId,
         place: Option<&ExternalId>,
+        buyer: Option<Person>,
     ) -> Result<Vec<Fact>, Undecodable> {
         if self.id != *asked {
             return Err(Undecodable(format!("order {asked} was asked for, and {} is shown", self.id)));
@@ -185,7 +208,7 @@ impl Order {
             return Ok(vec![]);
         }
         let paid = match self.state.as_deref().unwrap_or("OPEN") {
-            "CANCELED" => return Ok(vec![Fact::OrderCancelled { external: self.id }]),
+            "CANCELED" => return Ok(vec![Fact::OrderCancelled { external: self.id, buyer }]),
             "DRAFT" => return Ok(vec![]),
             "COMPLETED" => true,
             "OPEN" => self.is_paid(),
@@ -203,9 +226,9 @@ impl Order {
             return Ok(vec![]);
         }
         Ok(vec![if paid {
-            Fact::OrderPaid { external, lines }
+            Fact::OrderPaid { external, lines, buyer }
         } else {
-            Fact::OrderPlaced { external, lines }
+            Fact::OrderPlaced { external, lines, buyer }
         }])
     }
 

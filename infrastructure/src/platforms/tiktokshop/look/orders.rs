@@ -6,6 +6,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use onhand_domain::values::{ExternalId, InvalidValue, Quantity, Sku};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::super::{
     adapter::Hint,
@@ -24,6 +25,12 @@ struct Order {
     id: ExternalId,
     status: String,
     line_items: Option<Vec<Unit>>,
+    #[serde(default)]
+    user_id: Value,
+    #[serde(default)]
+    buyer_email: Value,
+    #[serde(default)]
+    recipient_address: Value,
 }
 
 /// One unit of a SKU.
@@ -49,15 +56,17 @@ impl Order {
     fn fact(self) -> Result<Fact, Undecodable> {
         let external = self.id;
         if cancelled(&self.status) {
-            return Ok(Fact::OrderCancelled { external });
+            return Ok(Fact::OrderCancelled { external, buyer: None });
         }
         // An order without lines would be taken for one of nothing, for good.
         let units = self.line_items.ok_or_else(|| Undecodable(format!("order {external} shows no lines")))?;
         let lines = added_up(units)?;
+        let names = [&self.recipient_address["name"], &Value::Null];
+        let buyer = read::person(&self.user_id, names, &self.buyer_email);
         Ok(match self.status.as_str() {
             // While an order is on hold the buyer may still call it back without asking.
-            "UNPAID" | "ON_HOLD" => Fact::OrderPlaced { external, lines },
-            _ => Fact::OrderPaid { external, lines },
+            "UNPAID" | "ON_HOLD" => Fact::OrderPlaced { external, lines, buyer },
+            _ => Fact::OrderPaid { external, lines, buyer },
         })
     }
 }

@@ -43,7 +43,7 @@ impl CartOrder {
         let external = self.id;
         let status = self.status.trim().to_lowercase().replace('-', "_");
         if matches!(status.as_str(), "cancelled" | "canceled" | "refunded") {
-            return Ok(Fact::OrderCancelled { external });
+            return Ok(Fact::OrderCancelled { external, buyer: None });
         }
         let lines =
             self.line_items.ok_or_else(|| Undecodable("the order does not say what was bought".into()))?;
@@ -55,8 +55,8 @@ impl CartOrder {
             | "picked"
             | "packed"
             | "partially_fulfilled"
-            | "fulfilled" => Fact::OrderPaid { external, lines },
-            _ => Fact::OrderPlaced { external, lines },
+            | "fulfilled" => Fact::OrderPaid { external, lines, buyer: None },
+            _ => Fact::OrderPlaced { external, lines, buyer: None },
         })
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::super::super::{
     adapter::Hint,
-    fact::{Fact, SoldLine, Undecodable},
+    fact::{Fact, Person, SoldLine, Undecodable},
     read,
 };
 
@@ -161,6 +161,22 @@ pub(in super::super) struct Order {
     line_items: Option<Vec<Line>>,
 }
 
+/// What an order says of its buyer.
+#[derive(Deserialize)]
+struct Bought {
+    /// 0 for a guest.
+    #[serde(default)]
+    customer_id: Value,
+    #[serde(default)]
+    billing: Value,
+}
+
+/// Who has placed an order. Read by itself, so that whatever is odd about it does not cost the order.
+pub(in super::super) fn buyer(body: &[u8]) -> Option<Person> {
+    let Bought { customer_id, billing } = read::json(body).ok()?;
+    read::person(&customer_id, [&billing["first_name"], &billing["last_name"]], &billing["email"])
+}
+
 #[derive(Deserialize)]
 struct Line {
     product_id: Option<ExternalId>,
@@ -175,12 +191,12 @@ impl Order {
     /// What its status means for the stock; nothing while it is a draft.
     ///
     /// Plugins make statuses of their own; an order in one of those is paid if it says when, and else waits.
-    pub(in super::super) fn fact(self) -> Result<Option<Fact>, Undecodable> {
+    pub(in super::super) fn fact(self, buyer: Option<Person>) -> Result<Option<Fact>, Undecodable> {
         let external = self.id;
         let paid = match self.status.as_str() {
             // A failed payment may be tried again, and what was refunded or thrown away may have left the house.
             "draft" | "auto-draft" | "checkout-draft" | "failed" | "refunded" | "trash" => return Ok(None),
-            "cancelled" => return Ok(Some(Fact::OrderCancelled { external })),
+            "cancelled" => return Ok(Some(Fact::OrderCancelled { external, buyer })),
             "pending" | "on-hold" => false,
             "processing" | "completed" => true,
             _ => read::filled(self.date_paid_gmt).is_some(),
@@ -190,9 +206,9 @@ impl Order {
         })?;
         let lines = sold(lines)?;
         Ok(Some(if paid {
-            Fact::OrderPaid { external, lines }
+            Fact::OrderPaid { external, lines, buyer }
         } else {
-            Fact::OrderPlaced { external, lines }
+            Fact::OrderPlaced { external, lines, buyer }
         }))
     }
 }

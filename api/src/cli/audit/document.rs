@@ -1,0 +1,104 @@
+//! Documents that prove something: read from files, checked without a database, written for others to keep.
+
+use std::{fs, path::Path, process::ExitCode};
+
+use anyhow::{Context, bail};
+use onhand_infrastructure::ledger::proof::{Document, InclusionProof, SignedCheckpoint};
+use serde::Serialize;
+
+/// A proof is a few kilobytes; an entry may hold what a webhook of a megabyte told.
+const BYTES_MAX: u64 = 16_000_000;
+
+/// Checks a document. Ends with code 1 if it does not hold.
+pub(super) fn check(file: &Path, key: Option<&str>) -> anyhow::Result<ExitCode> {
+    let document = match Document::read(&text(file)?) {
+        Ok(document) => document,
+        Err(why) => return Ok(does_not_hold(file, &why)),
+    };
+    let checked = match &document {
+        Document::Checkpoint(checkpoint) => checkpoint.check(key),
+        Document::Proof(proof) => proof.check(key),
+    };
+    if let Err(why) = checked {
+        return Ok(does_not_hold(file, &why));
+    }
+    let checkpoint = match &document {
+        Document::Checkpoint(checkpoint) => {
+            println!("HOLDS: a signed checkpoint");
+            checkpoint
+        }
+        Document::Proof(proof) => {
+            println!(
+                "HOLDS: the entry at position {} is part of the history that was signed",
+                proof.entry.position
+            );
+            tell_entry(proof);
+            &proof.checkpoint
+        }
+    };
+    tell_checkpoint(checkpoint);
+    println!("signed with    {}", checkpoint.public_key);
+    if key.is_none() {
+        println!(
+            "No key was named, so this only shows that the document hangs together. Name the ledger's public key, from \
+             a source of its own, with --key."
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn does_not_hold(file: &Path, why: &dyn std::fmt::Display) -> ExitCode {
+    println!("DOES NOT HOLD: {}: {why}", file.display());
+    ExitCode::FAILURE
+}
+
+fn tell_entry(proof: &InclusionProof) {
+    let entry = &proof.entry;
+    println!("event          {} (version {}), id {}", entry.name, entry.name_version, entry.event_id);
+    println!("stream         {}, version {}", entry.stream, entry.version);
+    println!("recorded       {}", entry.recorded_at);
+    println!("payload        {}", entry.payload);
+    println!("metadata       {}", entry.metadata);
+}
+
+fn tell_checkpoint(checkpoint: &SignedCheckpoint) {
+    let SignedCheckpoint { tenant, tenant_name, position, hash, root, recorded_at, signed_at, .. } =
+        checkpoint;
+    println!("ledger         {tenant_name:?}, {tenant}");
+    println!("up to          position {position}, recorded {recorded_at}");
+    println!("hash           {hash}");
+    println!("root           {root}");
+    println!("signed         {signed_at}");
+}
+
+/// A checkpoint in a file whose signature holds, with this key if one is named.
+pub(super) fn checkpoint(file: &Path, key: Option<&str>) -> anyhow::Result<SignedCheckpoint> {
+    let name = file.display();
+    let document = Document::read(&text(file)?).with_context(|| format!("{name} cannot be used"))?;
+    let Document::Checkpoint(checkpoint) = document else {
+        bail!("{name} is a proof, and not a signed checkpoint; onhand audit check looks at it");
+    };
+    checkpoint.check(key).with_context(|| format!("{name} proves nothing"))?;
+    Ok(*checkpoint)
+}
+
+/// Writes a document into a file, or else to stdout.
+pub(super) fn write(document: &impl Serialize, file: Option<&Path>) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(document)? + "\n";
+    match file {
+        Some(file) => {
+            fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+            eprintln!("Written to {}.", file.display());
+        }
+        None => print!("{text}"),
+    }
+    Ok(())
+}
+
+fn text(file: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("{} cannot be read", file.display());
+    if fs::metadata(file).with_context(cannot)?.len() > BYTES_MAX {
+        bail!("{} is too large for a document of ours", file.display());
+    }
+    fs::read_to_string(file).with_context(cannot)
+}

@@ -1,0 +1,165 @@
+//! `onhand audit verify`: histories walked from end to end, and held against what was signed for them.
+
+use std::{path::PathBuf, process::ExitCode, time::Instant};
+
+use anyhow::{Context, ensure};
+use chrono::{DateTime, Utc};
+use onhand_domain::values::TenantId;
+use onhand_infrastructure::{
+    ledger::proof::{SignedCheckpoint, Verdict, Verification},
+    queries::signing_keys,
+};
+use serde::Serialize;
+
+use super::{document, report};
+use crate::cli::{bars, session::Session};
+
+/// How far to look, and at what.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Of one tenant only.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// A signed checkpoint that was kept elsewhere: history up to there must be the one it was signed for.
+    #[arg(long, value_name = "FILE")]
+    against: Vec<PathBuf>,
+    /// A signed checkpoint up to which history is known to hold: the walk begins there.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// The public key that checkpoints must be signed with, noted elsewhere.
+    #[arg(long, value_name = "HEX")]
+    key: Option<String>,
+    /// One line of JSON a tenant.
+    #[arg(long)]
+    json: bool,
+    /// Also writes a report that a person can read, in Markdown.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// What the verification of one ledger has come to.
+#[derive(Debug, Serialize)]
+pub(super) struct Verified {
+    pub(super) tenant: TenantId,
+    pub(super) name: String,
+    #[serde(flatten)]
+    pub(super) verdict: Verdict,
+    pub(super) checkpoints: Vec<Used>,
+    pub(super) begun_at: DateTime<Utc>,
+    pub(super) seconds: f64,
+}
+
+/// A checkpoint that a ledger was held against.
+#[derive(Debug, Serialize)]
+pub(super) struct Used {
+    pub(super) position: i64,
+    pub(super) signed_at: String,
+    pub(super) public_key: String,
+    /// How it is known that the signature is the right one.
+    pub(super) trust: Trust,
+}
+
+/// What speaks for a public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Trust {
+    /// It was named by whoever verifies.
+    Named,
+    /// It is the one this database has for the ledger. Whoever rewrites history can change that as well.
+    Database,
+    /// Nothing but the document itself.
+    Document,
+}
+
+impl Trust {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Named => "by the key that was named",
+            Self::Database => "by the key in this database; name one that was noted elsewhere with --key",
+            Self::Document => "by a key that only the file itself speaks for; name the right one with --key",
+        }
+    }
+}
+
+impl Verified {
+    pub(super) fn holds(&self) -> bool {
+        matches!(self.verdict, Verdict::Intact { .. })
+    }
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let read = |file: &PathBuf| document::checkpoint(file, args.key.as_deref());
+    let against = args.against.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let from = args.from.as_ref().map(read).transpose()?;
+    let all = Session::with(async |session| {
+        let tenants = session.tenants(args.tenant.as_deref()).await?;
+        for checkpoint in against.iter().chain(&from) {
+            let (tenant, name) = (&checkpoint.tenant, &checkpoint.tenant_name);
+            ensure!(
+                tenants.iter().any(|(id, _)| checkpoint.is_of(*id)),
+                "the checkpoint of {name:?} at position {} is of ledger {tenant}, which is not looked at here",
+                checkpoint.position,
+            );
+        }
+        if tenants.is_empty() {
+            eprintln!("There is no tenant yet, so there is no history to verify.");
+        }
+        let mut all = Vec::new();
+        for (tenant, name) in tenants {
+            let of = |checkpoint: &&SignedCheckpoint| checkpoint.is_of(tenant);
+            let against: Vec<SignedCheckpoint> = against.iter().filter(of).cloned().collect();
+            let from = from.as_ref().filter(of);
+            let verified = verify(session, (tenant, name), from, &against, args.key.is_some()).await?;
+            if args.json {
+                println!("{}", serde_json::to_string(&verified)?);
+            } else {
+                println!("{}", report::lines(&verified));
+            }
+            all.push(verified);
+        }
+        Ok(all)
+    })
+    .await?;
+    if let Some(file) = &args.report {
+        std::fs::write(file, report::markdown(&all))
+            .with_context(|| format!("{} cannot be written", file.display()))?;
+        eprintln!("The report is in {}.", file.display());
+    }
+    Ok(if all.iter().all(Verified::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn verify(
+    session: &Session,
+    (tenant, name): (TenantId, String),
+    from: Option<&SignedCheckpoint>,
+    against: &[SignedCheckpoint],
+    key_named: bool,
+) -> anyhow::Result<Verified> {
+    let pool = session.onhand.pool();
+    let known = signing_keys::public_key(pool, tenant).await?;
+    let (begun, begun_at) = (Instant::now(), Utc::now());
+    let bar = bars::bar(name.clone());
+    let verification = Verification { from, against, ..Verification::default() };
+    let verdict = verification.run(pool, tenant, |at, of| bars::set(&bar, at, of)).await;
+    bar.finish_and_clear();
+    let used = |checkpoint: &SignedCheckpoint| Used {
+        position: checkpoint.position,
+        signed_at: checkpoint.signed_at.clone(),
+        public_key: checkpoint.public_key.clone(),
+        trust: if key_named {
+            Trust::Named
+        } else if known.as_ref() == Some(&checkpoint.public_key) {
+            Trust::Database
+        } else {
+            Trust::Document
+        },
+    };
+    Ok(Verified {
+        tenant,
+        name,
+        verdict: verdict?,
+        checkpoints: from.into_iter().chain(against).map(used).collect(),
+        begun_at,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}

@@ -1,0 +1,99 @@
+//! `/api/rebuilds`: read models grown again from history, how far each run is, and what it found.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Json,
+    response::sse::{Event, KeepAlive, Sse},
+};
+use futures_util::{Stream, stream};
+use onhand_infrastructure::queries::{
+    Page,
+    rebuilds::{self, RebuildView},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    app::AppState,
+    extract::{Listing, Path, Reader},
+    problem::Problem,
+};
+
+/// How often progress is looked at, and for how long one connection may listen.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+const PROGRESS_LOOKS_MAX: u32 = 3_600;
+
+/// Narrows the list.
+#[derive(Debug, Deserialize)]
+pub struct Filter {
+    projection: Option<String>,
+    status: Option<String>,
+}
+
+/// `GET /api/rebuilds`, newest first.
+pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<RebuildView>>, Problem> {
+    let Filter { projection, status } = &listing.filter;
+    let (projection, status) = (projection.as_deref(), status.as_deref());
+    Ok(Json(rebuilds::list(app.onhand.pool(), &listing.window, projection, status).await?))
+}
+
+/// `GET /api/rebuilds/{id}`, with a sample of the rows that differed; these are of all brands, so that a reader of one does
+/// not get them.
+pub async fn show(app: AppState, Path(id): Path<Uuid>, reader: Reader) -> Result<Json<RebuildView>, Problem> {
+    let mut found = find(&app, &reader, id).await?;
+    if reader.brand.is_some() {
+        found.sample = None;
+    }
+    Ok(Json(found))
+}
+
+async fn find(app: &AppState, reader: &Reader, id: Uuid) -> Result<RebuildView, Problem> {
+    let found = rebuilds::find(app.onhand.pool(), reader.tenant, id).await?;
+    found.ok_or_else(|| Problem::missing("rebuild.unknown", "there is no rebuild of this id"))
+}
+
+/// `GET /api/rebuilds/{id}/progress`: server-sent events, each with how far it is; the last one says what it came to.
+pub async fn progress(
+    app: AppState,
+    Path(id): Path<Uuid>,
+    reader: Reader,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    find(&app, &reader, id).await?;
+    let (pool, tenant) = (app.onhand.pool().clone(), reader.tenant);
+    let looks = stream::unfold((0_u32, None), move |(look, before)| {
+        let pool = pool.clone();
+        async move {
+            if look >= PROGRESS_LOOKS_MAX || before.as_ref().is_some_and(has_ended) {
+                return None;
+            }
+            if look > 0 {
+                tokio::time::sleep(PROGRESS_EVERY).await;
+            }
+            match rebuilds::find(&pool, tenant, id).await {
+                Ok(Some(found)) => {
+                    let event = Event::default().event("progress").data(told(&found).to_string());
+                    Some((Ok(event), (look + 1, Some(found))))
+                }
+                // Removed meanwhile: it had ended long before.
+                Ok(None) => None,
+                Err(_) => {
+                    let event = Event::default().event("unavailable").data("{}");
+                    Some((Ok(event), (look + 1, before)))
+                }
+            }
+        }
+    });
+    Ok(Sse::new(looks).keep_alive(KeepAlive::default()))
+}
+
+fn has_ended(rebuild: &RebuildView) -> bool {
+    rebuild.ended_at.is_some()
+}
+
+fn told(rebuild: &RebuildView) -> Value {
+    json!({ "status": rebuild.status, "position": rebuild.reached, "target": rebuild.target,
+            "entries_per_second": rebuild.entries_per_second, "seconds_left": rebuild.seconds_left,
+            "differences": rebuild.differences, "replaced": rebuild.replaced })
+}

@@ -1,0 +1,201 @@
+//! Nodes of the tree over a ledger's entries that are kept, so that a root or a path does not take reading all of history.
+//!
+//! They follow from the hashes of the entries and may be thrown away at any time. What proves something is held against
+//! the entries themselves: a root against the walk of [`super::Verification`], a path against the root it leads to.
+
+use futures_util::TryStreamExt;
+use onhand_domain::values::TenantId;
+use sqlx::{PgConnection, Row};
+
+use super::{
+    super::LedgerError,
+    along_keys,
+    merkle::{Hash, LEVEL_HEIGHT, LEVELS, Node, Tree, leaf},
+};
+
+/// Nodes of one level that make one of the next.
+const WIDTH: i64 = 1 << LEVEL_HEIGHT;
+/// Entries read at a time.
+const STRETCH: i64 = 1 << 16;
+
+/// The tree over the first `size` entries, from what is kept of it and the entries behind that. What is new is kept.
+pub(super) async fn tree(conn: &mut PgConnection, tenant: TenantId, size: i64) -> Result<Tree, LedgerError> {
+    let (newest,): (Option<i64>,) =
+        sqlx::query_as("select max(index) from merkle_nodes where tenant_id = $1 and level = 1")
+            .bind(tenant.0)
+            .fetch_one(&mut *conn)
+            .await?;
+    let known = newest.map_or(0, |newest| newest.min(size) + 1).min(size / WIDTH) * WIDTH;
+    let mut tree = match gathered(conn, tenant, known, None).await? {
+        Some(tree) => tree,
+        None => {
+            // Somebody has taken a part of it away.
+            forget(conn, tenant).await?;
+            Tree::default()
+        }
+    };
+    while tree.size() < size {
+        let (from, to) = (tree.size(), size.min(tree.size() + STRETCH));
+        for leaf in hashes(conn, tenant, 0, (from, to)).await? {
+            tree.push(0, leaf);
+        }
+        if tree.size() < to {
+            let why = "the entry is missing".to_owned();
+            return Err(LedgerError::Unreadable { position: tree.size() + 1, why });
+        }
+        keep(conn, tenant, &tree.take_completed()).await?;
+    }
+    Ok(tree)
+}
+
+/// The same tree with the path of one leaf, by its number from 0. None if less of it is kept, or an entry is missing.
+pub(super) async fn path(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    size: i64,
+    leaf: i64,
+) -> Result<Option<(Hash, Vec<Hash>)>, LedgerError> {
+    Ok(gathered(conn, tenant, size, Some(leaf)).await?.map(Tree::into_path))
+}
+
+/// Puts a tree together from the highest nodes there are: at the right edge from lower ones, and around the watched leaf
+/// from all that its path needs.
+async fn gathered(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    size: i64,
+    watched: Option<i64>,
+) -> Result<Option<Tree>, LedgerError> {
+    let mut found: Vec<(i64, u32, Hash)> = Vec::new();
+    for level in (0..=LEVELS).rev() {
+        let height = level * LEVEL_HEIGHT;
+        let end = size >> height;
+        let edge = if level == LEVELS { 0 } else { end / WIDTH * WIDTH };
+        let mut stretches = vec![(edge, end)];
+        let opened = watched.map(|leaf| (leaf >> height) / WIDTH * WIDTH);
+        stretches.extend(opened.filter(|from| *from < edge).map(|from| (from, from + WIDTH)));
+        for (from, to) in stretches {
+            let hashes = hashes(conn, tenant, level, (from, to)).await?;
+            if (hashes.len() as i64) < to - from {
+                return Ok(None);
+            }
+            // What the watched leaf lies below is taken apart on the level below.
+            let kept = (from..)
+                .zip(hashes)
+                .filter(|(index, _)| level == 0 || watched.is_none_or(|leaf| leaf >> height != *index));
+            found.extend(kept.map(|(index, hash)| (index << height, height, hash)));
+        }
+    }
+    found.sort_unstable_by_key(|(first, ..)| *first);
+    let mut tree = watched.map_or_else(Tree::default, Tree::watching);
+    for (_, height, hash) in found {
+        tree.push(height, hash);
+    }
+    Ok(Some(tree))
+}
+
+/// Nodes of one level, or leaves, from one number up to before another, as far as none is missing.
+async fn hashes(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    level: u32,
+    (from, to): (i64, i64),
+) -> Result<Vec<Hash>, LedgerError> {
+    let mut found = Vec::new();
+    if from == to {
+        return Ok(found);
+    }
+    let sql = if level == 0 {
+        // Leaf 0 is the entry at position 1.
+        "select position - 1, hash from events
+         where tenant_id = $1 and position > $2 and position <= $3 and $4::smallint = 0 order by position"
+    } else {
+        "select index, hash from merkle_nodes
+         where tenant_id = $1 and index >= $2 and index < $3 and level = $4 order by index"
+    };
+    let mut tx = along_keys(conn).await?;
+    let mut rows = sqlx::query(sql).bind(tenant.0).bind(from).bind(to).bind(level as i16).fetch(&mut *tx);
+    while let Some(row) = rows.try_next().await? {
+        let (number, hash): (i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+        if number != from + found.len() as i64 {
+            break;
+        }
+        found.push(if level == 0 {
+            leaf(hash)
+        } else {
+            // Of another length it is no hash, and leads to another root.
+            hash.try_into().unwrap_or_default()
+        });
+    }
+    drop(rows);
+    tx.commit().await?;
+    Ok(found)
+}
+
+async fn keep(conn: &mut PgConnection, tenant: TenantId, nodes: &[Node]) -> Result<(), sqlx::Error> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into merkle_nodes (tenant_id, level, index, hash)
+         select $1, n.level, n.index, n.hash from unnest($2::smallint[], $3::bigint[], $4::bytea[]) as n (level, index, hash)
+         on conflict (tenant_id, level, index) do nothing -- another process was quicker; it read the same entries",
+    )
+    .bind(tenant.0)
+    .bind(nodes.iter().map(level_of).collect::<Vec<_>>())
+    .bind(nodes.iter().map(|node| node.index).collect::<Vec<_>>())
+    .bind(nodes.iter().map(|node| node.hash.as_slice()).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The first of these nodes, as the position of the first entry below it, that is kept otherwise than it is.
+pub(super) async fn first_differing(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    nodes: &[Node],
+) -> Result<Option<i64>, sqlx::Error> {
+    if nodes.is_empty() {
+        return Ok(None);
+    }
+    let (first,): (Option<i64>,) = sqlx::query_as(
+        "select min(k.index << (8 * k.level)) + 1
+         from unnest($2::smallint[], $3::bigint[], $4::bytea[]) as n (level, index, hash)
+         join merkle_nodes k on k.tenant_id = $1 and k.level = n.level and k.index = n.index
+         where k.hash <> n.hash",
+    )
+    .bind(tenant.0)
+    .bind(nodes.iter().map(level_of).collect::<Vec<_>>())
+    .bind(nodes.iter().map(|node| node.index).collect::<Vec<_>>())
+    .bind(nodes.iter().map(|node| node.hash.as_slice()).collect::<Vec<_>>())
+    .fetch_one(conn)
+    .await?;
+    Ok(first)
+}
+
+/// The first position of a kept node over entries that are not there, because it reaches beyond the head.
+pub(super) async fn first_beyond(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+) -> Result<Option<i64>, sqlx::Error> {
+    let (first,): (Option<i64>,) = sqlx::query_as(
+        "select min(index << (8 * level)) + 1 from merkle_nodes
+         where tenant_id = $1 and (index + 1) << (8 * level) >
+               (select position from ledger_heads where tenant_id = $1)",
+    )
+    .bind(tenant.0)
+    .fetch_one(conn)
+    .await?;
+    Ok(first)
+}
+
+/// Throws away what is kept of a tenant's tree. It is computed anew when it is next needed.
+pub(super) async fn forget(conn: &mut PgConnection, tenant: TenantId) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from merkle_nodes where tenant_id = $1").bind(tenant.0).execute(conn).await?;
+    Ok(())
+}
+
+fn level_of(node: &Node) -> i16 {
+    (node.height / LEVEL_HEIGHT) as i16
+}

@@ -1,0 +1,340 @@
+//! Proof: that a ledger is the one that was written, shown by recomputing it, by signatures, and by paths in a tree.
+//!
+//! [`Verification`] walks a ledger and recomputes every hash. That shows that history hangs together, and a chain that was
+//! recomputed as a whole hangs together too: a [`SignedCheckpoint`] that was kept elsewhere shows that it is still the
+//! same history. An [`InclusionProof`] shows with a few hashes that one entry is part of a signed history.
+
+mod inclusion;
+mod merkle;
+mod merkle_nodes;
+mod signed_checkpoint;
+mod unproven;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onhand_domain::values::TenantId;
+use serde::Serialize;
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+use tokio::task::JoinSet;
+
+pub use self::{
+    inclusion::{InclusionProof, ProvenEntry, prove},
+    signed_checkpoint::{SignedCheckpoint, SigningKey, Standing, standing},
+    unproven::{Document, Unproven},
+};
+use self::{
+    merkle::{Hash, Tree},
+    walk::{Fault, Walked, walk},
+};
+use super::{LedgerError, entry::genesis_hash};
+
+/// Entries that one worker walks at a time: two to the power of this, so that each stretch is a node of the tree.
+const STRETCH_HEIGHT: u32 = 16;
+
+/// What a verification has come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every entry that was walked follows from the one before, the last one is the head, and every checkpoint agrees.
+    Intact {
+        /// How many entries there are.
+        entries: i64,
+        /// The hash that stands for all of them, in hex.
+        hash: String,
+        /// The root of the tree over all of them, in hex.
+        root: String,
+        /// The first entry that was walked. Those before it are as a trusted checkpoint has them, hash for hash.
+        from: i64,
+        /// The first entry below a kept node of the tree that did not agree. What was kept is thrown away.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tree_differed: Option<i64>,
+    },
+    /// History was altered, here first as far as can be seen.
+    Broken {
+        /// The first position that does not hold.
+        position: i64,
+        /// What is wrong there.
+        why: String,
+    },
+}
+
+impl Verdict {
+    fn broken(position: i64, why: impl Into<String>) -> Self {
+        Self::Broken { position, why: why.into() }
+    }
+}
+
+/// How a ledger is verified. The checkpoints are of its tenant, and somebody has checked their signatures.
+#[derive(Debug, Clone, Copy)]
+pub struct Verification<'c> {
+    /// A checkpoint that is trusted: the walk begins in the stretch it lies in, or an older one of `against`. Of what comes
+    /// before that stretch only the hashes are looked at, and not what they were made of.
+    pub from: Option<&'c SignedCheckpoint>,
+    /// Checkpoints the ledger has to agree with.
+    pub against: &'c [SignedCheckpoint],
+    /// Workers take this many entries at a time: two to the power of it.
+    pub stretch_height: u32,
+}
+
+impl Default for Verification<'_> {
+    fn default() -> Self {
+        Self { from: None, against: &[], stretch_height: STRETCH_HEIGHT }
+    }
+}
+
+/// Walks a tenant's ledger from its first entry on. `progress` is told how many positions are done, and of how many.
+pub async fn verify(
+    pool: &PgPool,
+    tenant: TenantId,
+    progress: impl FnMut(i64, i64),
+) -> Result<Verdict, LedgerError> {
+    Verification::default().run(pool, tenant, progress).await
+}
+
+impl Verification<'_> {
+    /// Walks a tenant's ledger. `progress` is told how many positions are done, and of how many.
+    pub async fn run(
+        &self,
+        pool: &PgPool,
+        tenant: TenantId,
+        progress: impl FnMut(i64, i64),
+    ) -> Result<Verdict, LedgerError> {
+        // What is appended while we walk is not looked at: the head of this moment is the end.
+        let end = End::of(&mut *pool.acquire().await?, tenant).await?;
+        let begin = self.begin(&end);
+        let walked = self.walk(pool, tenant, (begin, end.position), progress).await?;
+
+        let mut conn = pool.acquire().await?;
+        let mut history = match self.history(&mut conn, tenant, begin, &walked).await {
+            Err(LedgerError::Unreadable { position, why }) => return Ok(Verdict::broken(position, why)),
+            found => found?,
+        };
+        if let Some(broken) = self.contradiction(&end, &history) {
+            return Ok(broken);
+        }
+        if let Some(Fault { position, why }) = history.fault {
+            return Ok(Verdict::broken(position, why));
+        }
+        if history.hash.unwrap_or_else(|| genesis_hash(tenant)) != end.hash.as_slice() {
+            let why = "the head's hash is not the hash of the last entry";
+            return Ok(Verdict::broken(end.position, why));
+        }
+        if let Some(extra) = first_beyond_head(&mut conn, tenant).await? {
+            return Ok(Verdict::broken(extra, "the entry lies beyond the head"));
+        }
+        Ok(Verdict::Intact {
+            entries: end.position,
+            hash: hex::encode(&end.hash),
+            root: hex::encode(history.tree.root()),
+            from: begin + 1,
+            tree_differed: tree_differed(&mut conn, tenant, &mut history).await?,
+        })
+    }
+
+    /// After which position the walk begins: at the border before the oldest checkpoint, for each of them is looked at.
+    fn begin(&self, end: &End) -> i64 {
+        let Some(trusted) = self.from else { return 0 };
+        let oldest = self.against.iter().map(|it| it.position).fold(trusted.position, i64::min);
+        let width = 1 << self.stretch_height;
+        (oldest.min(end.position).max(1) - 1) / width * width
+    }
+
+    /// What was walked and what comes before it, as one.
+    async fn history(
+        &self,
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        begin: i64,
+        walked: &BTreeMap<i64, Walked>,
+    ) -> Result<History, LedgerError> {
+        let history = History::of(merkle_nodes::tree(conn, tenant, begin).await?, walked);
+        if begin == 0 || self.from.is_none_or(|trusted| history.agrees(trusted)) {
+            return Ok(history);
+        }
+        // Perhaps it is not history that was altered but what is kept of its tree.
+        merkle_nodes::forget(conn, tenant).await?;
+        Ok(History::of(merkle_nodes::tree(conn, tenant, begin).await?, walked))
+    }
+
+    /// Walks from one position to another, stretch by stretch, as many side by side as there are processors. Stretches
+    /// are begun in their order, and no more of them once one has a fault: those before the first fault are all there.
+    async fn walk(
+        &self,
+        pool: &PgPool,
+        tenant: TenantId,
+        (begin, end): (i64, i64),
+        mut progress: impl FnMut(i64, i64),
+    ) -> Result<BTreeMap<i64, Walked>, LedgerError> {
+        let marks: BTreeSet<i64> = self.checkpoints().into_iter().map(|it| it.position).collect();
+        let mut walked = BTreeMap::new();
+        let mut walking = JoinSet::new();
+        let (mut next, mut done, mut at_fault) = (begin, begin, false);
+        loop {
+            while next < end && !at_fault && walking.len() < workers(pool) {
+                let (after, to) = (next, end.min(next + (1 << self.stretch_height)));
+                let marks = marks.range(after + 1..=to).copied().collect();
+                let stretch = walk(pool.clone(), tenant, (after, to), marks);
+                walking.spawn(async move { (after, to, stretch.await) });
+                next = to;
+            }
+            // A worker that panicked has said so already.
+            let Some(ended) = walking.join_next().await else { return Ok(walked) };
+            let (after, to, found) = ended.map_err(|_| LedgerError::Stopped)?;
+            let found = found?;
+            at_fault |= found.fault.is_some();
+            walked.insert(after, found);
+            done += to - after;
+            progress(done, end);
+        }
+    }
+
+    /// The checkpoints, by position.
+    fn checkpoints(&self) -> Vec<&SignedCheckpoint> {
+        let mut all: Vec<_> = self.from.into_iter().chain(self.against).collect();
+        all.sort_by_key(|checkpoint| checkpoint.position);
+        all
+    }
+
+    /// The first checkpoint that the ledger does not agree with. Those behind a fault cannot be judged.
+    fn contradiction(&self, end: &End, history: &History) -> Option<Verdict> {
+        let mut agreed = 0;
+        for checkpoint in self.checkpoints() {
+            if history.fault.is_some_and(|fault| fault.position <= checkpoint.position) {
+                return None;
+            }
+            if checkpoint.position > end.position {
+                return Some(shorter(end, checkpoint));
+            }
+            if !history.agrees(checkpoint) {
+                let since = match agreed {
+                    0 => String::new(),
+                    agreed => format!("; up to position {agreed} it is what was signed"),
+                };
+                let why = format!(
+                    "history up to here was rewritten after the checkpoint of {} was signed: its entries follow from one \
+                     another, but they are not those that were signed{since}",
+                    checkpoint.signed_at,
+                );
+                return Some(Verdict::broken(checkpoint.position, why));
+            }
+            agreed = checkpoint.position;
+        }
+        None
+    }
+}
+
+fn shorter(end: &End, checkpoint: &SignedCheckpoint) -> Verdict {
+    let why = format!(
+        "the ledger ends before it, and there were {} entries when the checkpoint of {} was signed: history was \
+         rewritten after that, or its end was removed",
+        checkpoint.position, checkpoint.signed_at,
+    );
+    Verdict::broken(end.position + 1, why)
+}
+
+/// At least two: while one waits for the database, the other one hashes. Half of the pool at most, for the sake of others.
+fn workers(pool: &PgPool) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    processors.min(pool.options().get_max_connections() as usize / 2).max(2)
+}
+
+/// Where the ledger says that it ends.
+struct End {
+    position: i64,
+    hash: Vec<u8>,
+}
+
+impl End {
+    async fn of(conn: &mut PgConnection, tenant: TenantId) -> Result<Self, LedgerError> {
+        // Not all of [`super::Head`]: its time may have been made one that no calendar has.
+        let found: Option<(i64, Vec<u8>)> =
+            sqlx::query_as("select position, hash from ledger_heads where tenant_id = $1")
+                .bind(tenant.0)
+                .fetch_optional(conn)
+                .await?;
+        let (position, hash) = found.ok_or(LedgerError::NoTenant)?;
+        Ok(Self { position, hash })
+    }
+}
+
+/// What was walked, put together.
+struct History {
+    /// Over all entries up to the fault, if there is one.
+    tree: Tree,
+    /// The hash of the last entry; none if there was nothing to walk.
+    hash: Option<Hash>,
+    /// The hash of an entry and the root of the tree up to there, where somebody wants to know.
+    marks: BTreeMap<i64, (Hash, Hash)>,
+    fault: Option<Fault>,
+    differing: Option<i64>,
+}
+
+impl History {
+    fn of(before: Tree, walked: &BTreeMap<i64, Walked>) -> Self {
+        let mut history =
+            Self { tree: before, hash: None, marks: BTreeMap::new(), fault: None, differing: None };
+        for stretch in walked.values() {
+            for mark in &stretch.marks {
+                let mut tree = history.tree.clone();
+                tree.append(&mark.tree);
+                history.marks.insert(mark.position, (mark.hash, tree.root()));
+            }
+            history.tree.append(&stretch.tree);
+            history.hash = Some(stretch.hash);
+            history.differing = history.differing.or(stretch.differing);
+            history.fault = stretch.fault;
+            if history.fault.is_some() {
+                break;
+            }
+        }
+        history
+    }
+
+    fn agrees(&self, checkpoint: &SignedCheckpoint) -> bool {
+        self.marks.get(&checkpoint.position).is_some_and(|(hash, root)| {
+            hex::encode(hash) == checkpoint.hash && hex::encode(root) == checkpoint.root
+        })
+    }
+}
+
+/// Throws away what is kept of the tree if it is not what the entries make it, and says from which position on it is not.
+async fn tree_differed(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    history: &mut History,
+) -> Result<Option<i64>, LedgerError> {
+    let above = merkle_nodes::first_differing(conn, tenant, &history.tree.take_completed()).await?;
+    let beyond = merkle_nodes::first_beyond(conn, tenant).await?;
+    let differed = [history.differing, above, beyond].into_iter().flatten().min();
+    if differed.is_some() {
+        merkle_nodes::forget(conn, tenant).await?;
+    }
+    Ok(differed)
+}
+
+/// An entry that was put behind the head by hand. A commit moves the head and adds the entries before it in one instant,
+/// and this looks at one instant.
+async fn first_beyond_head(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<i64>, sqlx::Error> {
+    let (first,): (Option<i64>,) = sqlx::query_as(
+        "select min(position) from events
+         where tenant_id = $1 and position > (select position from ledger_heads where tenant_id = $1)",
+    )
+    .bind(tenant.0)
+    .fetch_one(conn)
+    .await?;
+    Ok(first)
+}
+
+/// A transaction in which long stretches are read along the primary key. Left to itself, Postgres may read the whole table
+/// for each of them and sort what it finds.
+async fn along_keys(conn: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut tx = conn.begin().await?;
+    sqlx::query(
+        "select set_config('enable_sort', 'off', true), set_config('jit', 'off', true),
+                set_config('max_parallel_workers_per_gather', '0', true)",
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(tx)
+}

@@ -1,0 +1,165 @@
+//! Old and new values: what each entry has changed in the state of its stream, folded from history itself.
+
+use std::collections::HashMap;
+
+use futures_util::TryStreamExt;
+use onhand_domain::{
+    Event, State, StreamId,
+    product::{Product, ProductEvent},
+    stock::StockEvent,
+    stream::Misplaced,
+    values::{ReservationId, TenantId},
+};
+use serde_json::{Value, json};
+use sqlx::{PgConnection, Row};
+
+use crate::{
+    ledger::{Entry, LedgerError, StateAt, states_at, versions_at},
+    queries::difference::{Difference, differences, fields, shelf},
+};
+
+/// Entries that are folded for one page.
+const FOLDED_MAX: i64 = 20_000;
+
+/// What each entry has changed, in the order given; of the first of them only, and of one at least, where all would be
+/// more work than a page is worth.
+pub(super) async fn of(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    mut entries: &[&Entry],
+) -> Result<Vec<Vec<Difference>>, LedgerError> {
+    let (before, newest) = loop {
+        let Some(before) = entries.iter().map(|entry| entry.position - 1).min() else { return Ok(vec![]) };
+        let newest = newest(entries);
+        let streams: Vec<(String, i64)> =
+            newest.keys().map(|stream| ((*stream).to_owned(), before)).collect();
+        let had = versions_at(conn, tenant, &streams).await?;
+        let work: i64 = newest.values().zip(had).map(|(newest, (version, _))| newest - version).sum();
+        if work <= FOLDED_MAX || entries.len() == 1 {
+            break (before, newest);
+        }
+        entries = &entries[..entries.len() / 2];
+    };
+    let ids: HashMap<&str, StreamId> = entries
+        .iter()
+        .map(|entry| Ok((entry.stream.as_str(), entry.stream_id()?)))
+        .collect::<Result<_, LedgerError>>()?;
+    let mut states = states_at(conn, tenant, before, ids.values().cloned().collect()).await?;
+    let mut folding = HashMap::new();
+    for (stream, newest) in newest {
+        if let Some(StateAt { state, version, .. }) = ids.get(stream).and_then(|id| states.remove(id)) {
+            folding.insert(stream, Folding { state, after: version, newest });
+        }
+    }
+    fold(conn, tenant, entries, folding).await
+}
+
+/// The newest version of each stream.
+fn newest<'e>(entries: &[&'e Entry]) -> HashMap<&'e str, i64> {
+    let mut newest: HashMap<&str, i64> = HashMap::new();
+    for entry in entries {
+        let known = newest.entry(&entry.stream).or_default();
+        *known = entry.version.max(*known);
+    }
+    newest
+}
+
+/// A stream that is being folded, from one version to another.
+struct Folding {
+    state: State,
+    after: i64,
+    newest: i64,
+}
+
+async fn fold(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    entries: &[&Entry],
+    mut streams: HashMap<&str, Folding>,
+) -> Result<Vec<Vec<Difference>>, LedgerError> {
+    let mut changes = vec![vec![]; entries.len()];
+    let places: HashMap<i64, usize> = (0..).zip(entries).map(|(place, it)| (it.position, place)).collect();
+    let mut rows = sqlx::query(
+        "select e.position, e.stream, e.name, e.name_version, e.payload
+         from unnest($2::text[], $3::bigint[], $4::bigint[]) as s (stream, after, newest)
+         join events e on e.tenant_id = $1 and e.stream = s.stream and e.version > s.after and e.version <= s.newest
+         order by e.stream, e.version -- events_tenant_id_stream_version_key",
+    )
+    .bind(tenant.0)
+    .bind(streams.keys().map(|stream| (*stream).to_owned()).collect::<Vec<_>>())
+    .bind(streams.values().map(|folding| folding.after).collect::<Vec<_>>())
+    .bind(streams.values().map(|folding| folding.newest).collect::<Vec<_>>())
+    .fetch(conn);
+    while let Some(row) = rows.try_next().await? {
+        let Some(Folding { state, .. }) = streams.get_mut(row.try_get::<&str, _>("stream")?) else {
+            continue;
+        };
+        let position: i64 = row.try_get("position")?;
+        let event = Event::read(row.try_get("name")?, row.try_get("name_version")?, row.try_get("payload")?)
+            .map_err(|why| LedgerError::unreadable(position, &why))?;
+        let misplaced = |why| LedgerError::misplaced(position, &why);
+        match places.get(&position) {
+            Some(place) => changes[*place] = evolve(state, &event).map_err(misplaced)?,
+            None => state.evolve(event).map_err(misplaced)?,
+        }
+    }
+    Ok(changes)
+}
+
+/// Takes a fact, and tells what differs by it.
+fn evolve(state: &mut State, event: &Event) -> Result<Vec<Difference>, Misplaced> {
+    let before = touched(state, event);
+    state.evolve(event.clone())?;
+    Ok(differences(&before, &touched(state, event)))
+}
+
+/// The part of a state that an event can change: the whole of a large one would be looked through for each entry.
+fn touched(state: &State, event: &Event) -> Value {
+    match (state, event) {
+        (State::Stock(stock), Event::Stock(event)) => shelf(stock, holder(event).as_slice()),
+        (State::Product(product), Event::Product(event)) => part(product, event),
+        _ => fields(state),
+    }
+}
+
+/// Whose hold an event may change.
+fn holder(event: &StockEvent) -> Option<ReservationId> {
+    match event {
+        StockEvent::Reserved { reservation, .. }
+        | StockEvent::Extended { reservation, .. }
+        | StockEvent::Committed { reservation, .. }
+        | StockEvent::Released { reservation, .. }
+        | StockEvent::Expired { reservation, .. }
+        | StockEvent::Regained { reservation, .. }
+        | StockEvent::Waived { reservation }
+        | StockEvent::RefundDue { reservation, .. } => Some(*reservation),
+        StockEvent::Restocked { .. }
+        | StockEvent::Adjusted { .. }
+        | StockEvent::Counted { .. }
+        | StockEvent::Covered { .. }
+        | StockEvent::TransferredOut { .. }
+        | StockEvent::TransferredIn { .. }
+        | StockEvent::PolicySet(_)
+        | StockEvent::Low { .. }
+        | StockEvent::Recovered { .. } => None,
+    }
+}
+
+fn part(product: &Product, event: &ProductEvent) -> Value {
+    match event {
+        ProductEvent::VariantAdded { variant, .. }
+        | ProductEvent::VariantChanged { variant, .. }
+        | ProductEvent::Priced { variant, .. } => {
+            json!({ "variants": { variant.to_string(): product.variants.get(variant) } })
+        }
+        ProductEvent::Observed { .. } => {
+            json!({ "observed": (!product.observed.is_empty()).then_some(&product.observed) })
+        }
+        ProductEvent::Created(_) | ProductEvent::Described(_) | ProductEvent::Archived {} => {
+            json!({ "details": product.details, "archived": product.archived })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

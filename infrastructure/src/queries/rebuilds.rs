@@ -1,0 +1,297 @@
+//! Rebuilds: runs in which a read model is grown again beside the live one, where each has got to, and what it found.
+
+use chrono::{DateTime, Utc};
+use onhand_domain::values::TenantId;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Page, QueryError, Window};
+
+const COLUMNS: &str = "id, model as projection, status, replaces, position, reached, target, \
+                       rate as entries_per_second, seconds_left, begun_at, updated_at, ended_at, rows, differences, \
+                       replaced, failure, requested_by";
+
+/// A run as a reader sees it.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct RebuildView {
+    pub id: Uuid,
+    pub projection: String,
+    pub status: String,
+    pub replaces: bool,
+    pub position: i64,
+    pub reached: i64,
+    pub target: i64,
+    pub entries_per_second: f64,
+    pub seconds_left: Option<i64>,
+    pub begun_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    pub rows: i64,
+    pub differences: i64,
+    pub replaced: bool,
+    pub failure: Option<String>,
+    pub requested_by: String,
+    /// Only where one run is asked for.
+    #[sqlx(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Value>,
+}
+
+/// A run that is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted<'w> {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of which read model.
+    pub model: &'w str,
+    /// Whether live rows that differ are to be replaced.
+    pub replaces: bool,
+    /// Who wants it.
+    pub actor: &'w str,
+    /// Of the request.
+    pub correlation_id: &'w str,
+}
+
+/// A run under way: what whoever goes on with it has to know.
+#[derive(Debug, Clone, FromRow)]
+pub struct Running {
+    /// Which run.
+    pub id: Uuid,
+    /// Of which read model.
+    pub model: String,
+    /// Whether live rows that differ are to be replaced.
+    pub replaces: bool,
+    /// The version whose code made the rows so far; none if nothing was made yet.
+    pub program: Option<String>,
+    /// What is grown is of this position.
+    pub position: i64,
+    /// The last stream that was folded.
+    pub cursor: Option<String>,
+    /// Entries or streams behind it.
+    pub reached: i64,
+    /// Of so many.
+    pub target: i64,
+    /// Entries a second.
+    pub rate: f64,
+    /// What is left at that pace.
+    pub seconds_left: Option<i64>,
+    /// Of the request that led to it.
+    pub correlation_id: String,
+}
+
+/// What a run has come to.
+#[derive(Debug, Clone, Default)]
+pub struct Ended<'e> {
+    /// `done`, `differs` or `failed`.
+    pub status: &'e str,
+    /// As of this position.
+    pub position: i64,
+    /// Rows that were grown.
+    pub rows: i64,
+    /// Rows in which the live one differed.
+    pub differences: i64,
+    /// The first few of them.
+    pub sample: Value,
+    /// Whether the live rows that differed were replaced.
+    pub replaced: bool,
+    /// What stood in the way.
+    pub failure: Option<&'e str>,
+}
+
+/// Begins a run. None if one is under way.
+pub async fn begin(
+    conn: &mut PgConnection,
+    wanted: &Wanted<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    let begun: Option<(Uuid,)> = sqlx::query_as(
+        "insert into rebuilds (tenant_id, id, model, status, replaces, begun_at, updated_at, requested_by, correlation_id)
+         values ($1, $2, $3, 'running', $4, $5, $5, $6, $7)
+         on conflict (tenant_id, model) where status = 'running' do nothing
+         returning id",
+    )
+    .bind(wanted.tenant.0)
+    .bind(Uuid::now_v7())
+    .bind(wanted.model)
+    .bind(wanted.replaces)
+    .bind(now)
+    .bind(wanted.actor)
+    .bind(wanted.correlation_id)
+    .fetch_optional(conn)
+    .await?;
+    Ok(begun.map(|(id,)| id))
+}
+
+/// The run of a read model that is under way.
+pub async fn running(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    model: &str,
+) -> Result<Option<Running>, sqlx::Error> {
+    sqlx::query_as(
+        "select id, model, replaces, program, position, cursor, reached, target, rate, seconds_left, correlation_id
+         from rebuilds
+         where tenant_id = $1 and model = $2 and status = 'running' -- rebuilds_running_idx",
+    )
+    .bind(tenant.0)
+    .bind(model)
+    .fetch_optional(conn)
+    .await
+}
+
+/// All runs that are under way, of all tenants, the oldest first: whose, and of which read model.
+pub async fn all_running(pool: &PgPool) -> Result<Vec<(TenantId, String)>, sqlx::Error> {
+    let rows: Vec<(Uuid, String)> =
+        sqlx::query_as("select tenant_id, model from rebuilds where status = 'running' order by begun_at")
+            .fetch_all(pool)
+            .await?;
+    Ok(rows.into_iter().map(|(tenant, model)| (TenantId(tenant), model)).collect())
+}
+
+/// Has live rows that differ replaced after all.
+pub async fn insist(conn: &mut PgConnection, tenant: TenantId, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("update rebuilds set replaces = true where tenant_id = $1 and id = $2")
+        .bind(tenant.0)
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Lets a run go on with the rows that an ended one has grown and left because they differed, if this program made them.
+pub async fn take_over(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    run: &Running,
+    program: &str,
+) -> Result<Option<Running>, sqlx::Error> {
+    sqlx::query_as(
+        "with before as (
+             update rebuilds set grown = false
+             where tenant_id = $1 and model = $2 and grown and status = 'differs' and program = $4 -- rebuilds_grown_idx
+             returning position, cursor, reached, target
+         )
+         update rebuilds r
+         set grown = true, program = $4, position = before.position, cursor = before.cursor, reached = before.reached,
+             target = before.target
+         from before
+         where r.tenant_id = $1 and r.id = $3
+         returning r.id, r.model, r.replaces, r.program, r.position, r.cursor, r.reached, r.target, r.rate,
+                   r.seconds_left, r.correlation_id",
+    )
+    .bind(tenant.0)
+    .bind(&run.model)
+    .bind(run.id)
+    .bind(program)
+    .fetch_optional(conn)
+    .await
+}
+
+/// No run has rows of this model in schema `rebuild` any more.
+pub async fn let_go(conn: &mut PgConnection, tenant: TenantId, model: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("update rebuilds set grown = false where tenant_id = $1 and model = $2 and grown")
+        .bind(tenant.0)
+        .bind(model)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Notes where a run has got to, in the transaction of its rows. From then on the rows in schema `rebuild` are its own.
+pub async fn advance(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    run: &Running,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update rebuilds
+         set grown = true, program = $3, position = $4, cursor = $5, reached = $6, target = $7, rate = $8,
+             seconds_left = $9, updated_at = $10
+         where tenant_id = $1 and id = $2",
+    )
+    .bind(tenant.0)
+    .bind(run.id)
+    .bind(&run.program)
+    .bind(run.position)
+    .bind(&run.cursor)
+    .bind(run.reached)
+    .bind(run.target)
+    .bind(run.rate)
+    .bind(run.seconds_left)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends a run. Its rows stay in schema `rebuild` only if they differ from the live ones.
+pub async fn end(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    id: Uuid,
+    ended: &Ended<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update rebuilds
+         set status = $3, grown = $3 = 'differs', position = $4, rows = $5, differences = $6, sample = $7, replaced = $8,
+             failure = $9, seconds_left = null, updated_at = $10, ended_at = $10
+         where tenant_id = $1 and id = $2",
+    )
+    .bind(tenant.0)
+    .bind(id)
+    .bind(ended.status)
+    .bind(ended.position)
+    .bind(ended.rows)
+    .bind(ended.differences)
+    .bind(&ended.sample)
+    .bind(ended.replaced)
+    .bind(ended.failure)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A tenant's runs, newest first.
+pub async fn list(
+    pool: &PgPool,
+    window: &Window,
+    projection: Option<&str>,
+    status: Option<&str>,
+) -> Result<Page<RebuildView>, QueryError> {
+    let sql = format!(
+        "select {COLUMNS} from rebuilds
+         where tenant_id = $1 and ($2::uuid is null or id < $2) and ($3::text is null or model = $3)
+           and ($4::text is null or status = $4)
+         order by id desc limit $5 -- ids rise with time"
+    );
+    let rows = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(window.tenant.0)
+        .bind(window.after::<Uuid>()?)
+        .bind(projection)
+        .bind(status)
+        .bind(window.fetch())
+        .fetch_all(pool)
+        .await?;
+    Ok(window.page(rows, |row: &RebuildView| row.id))
+}
+
+/// One run, with a sample of the rows that differed.
+pub async fn find(pool: &PgPool, tenant: TenantId, id: Uuid) -> Result<Option<RebuildView>, sqlx::Error> {
+    let sql = format!("select {COLUMNS}, sample from rebuilds where tenant_id = $1 and id = $2");
+    sqlx::query_as(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(pool).await
+}
+
+/// The newest run of each read model that has had one.
+pub async fn latest(conn: &mut PgConnection, tenant: TenantId) -> Result<Vec<RebuildView>, sqlx::Error> {
+    let sql = format!(
+        "select distinct on (model) {COLUMNS} from rebuilds
+         where tenant_id = $1 order by model, begun_at desc -- rebuilds_of_idx"
+    );
+    sqlx::query_as(AssertSqlSafe(sql)).bind(tenant.0).fetch_all(conn).await
+}

@@ -1,0 +1,16 @@
+-- Files that entries were copied into: where they begin and end, and what they have to be found with. The files are elsewhere.
+
+create table archives (
+    tenant_id     uuid not null,
+    from_position bigint not null check (from_position > 0),
+    to_position   bigint not null check (to_position >= from_position),
+    file          text not null,         -- its name, without the folder
+    sha256        bytea not null check (length(sha256) = 32), -- of the file
+    bytes         bigint not null,
+    previous_hash bytea not null check (length(previous_hash) = 32), -- of the entry before the first
+    last_hash     bytea not null check (length(last_hash) = 32),
+    archived_at   timestamptz not null,
+    primary key (tenant_id, from_position, to_position)
+);
+
+grant select, insert, update, delete on archives to onhand_app;

@@ -1,0 +1,209 @@
+//! Rebuilding: a read model grown again from history, beside the live one, and compared with it row by row.
+//!
+//! The very same code runs with another search path, so that its rows land in the twins in schema `rebuild`. Readers go on
+//! with the live rows, and so do those who write them. That the two differ is told, and nothing more, unless somebody has
+//! asked for more; then one transaction puts right the rows that differ. No effect is repeated: a read model writes its own
+//! tables and nothing else.
+//!
+//! Where a run has got to is a row of `rebuilds` that moves in the transaction of the rows that are grown. Whoever finds a
+//! run that nobody is at goes on with it, wherever its process died.
+
+mod fold;
+mod follow;
+mod pace;
+mod run;
+mod twin;
+
+use std::{ops::ControlFlow, time::Duration};
+
+use onhand_domain::{administration::AdministrationEvent, values::TenantId};
+use onhand_infrastructure::{
+    ledger::Ledger,
+    operations::{Caller, Operations},
+    queries::rebuilds::{self, Wanted},
+};
+use serde::Serialize;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub use self::{pace::Pace, twin::DifferingRow};
+use self::{pace::Pacer, run::Run};
+use crate::{
+    ProjectorError,
+    registry::{self, ReadModel},
+};
+
+/// Positions grown in one transaction. The more there are, the more of what happens to one row becomes one change of it.
+pub const STRETCH: i64 = 20_000;
+
+/// What is to become of live rows that differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDifference {
+    /// They stay as they are; the rebuilt ones stay beside them, for whoever asks to replace them then.
+    Keep,
+    /// The rebuilt ones take their place.
+    Replace,
+}
+
+/// What a rebuild has found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rebuilt {
+    /// Which run.
+    pub id: Uuid,
+    /// Which read model.
+    pub model: &'static str,
+    /// For whom.
+    pub tenant: TenantId,
+    /// As of this position.
+    pub position: i64,
+    /// Rows it has.
+    pub rows: u64,
+    /// Rows in which the live one differed.
+    pub differences: u64,
+    /// The first few of them.
+    pub sample: Vec<DifferingRow>,
+    /// Whether the live rows that differed were replaced; those of a parked projection always are.
+    pub replaced: bool,
+    /// How long it took, since it was begun or gone on with.
+    pub took: Duration,
+}
+
+/// Begins a rebuild for the caller's tenant, and leaves it to [`run`]. Each is an entry.
+pub async fn begin(
+    operations: &Operations,
+    caller: Caller,
+    model: &ReadModel,
+    on_difference: OnDifference,
+) -> Result<Uuid, ProjectorError> {
+    let ledger = operations.ledger();
+    let wanted = Wanted {
+        tenant: caller.context.tenant,
+        model: model.name,
+        replaces: on_difference == OnDifference::Replace,
+        actor: &caller.context.actor,
+        correlation_id: &caller.context.correlation_id,
+    };
+    let mut tx = ledger.pool().begin().await?;
+    let begun = rebuilds::begin(&mut tx, &wanted, ledger.clock().now()).await?;
+    let id = begun.ok_or(ProjectorError::Busy(model.name))?;
+    let event = AdministrationEvent::RebuildBegun { projection: model.name.to_owned(), rebuild: id };
+    // On record before anybody can take it up.
+    operations.note(Caller { idempotency: None, ..caller }, event).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// Rebuilds one read model for the caller's tenant, or goes on with a rebuild that nobody is at. `progress` is told how far
+/// it is, and says whether to go on.
+pub async fn rebuild(
+    operations: &Operations,
+    caller: Caller,
+    model: &ReadModel,
+    on_difference: OnDifference,
+    progress: impl FnMut(Pace) -> ControlFlow<()> + Send + Sync,
+) -> Result<Rebuilt, ProjectorError> {
+    rebuild_in_stretches(operations, caller, model, (on_difference, STRETCH), progress).await
+}
+
+/// The same in stretches of so many positions.
+pub async fn rebuild_in_stretches(
+    operations: &Operations,
+    caller: Caller,
+    model: &ReadModel,
+    (on_difference, stretch): (OnDifference, i64),
+    mut progress: impl FnMut(Pace) -> ControlFlow<()> + Send + Sync,
+) -> Result<Rebuilt, ProjectorError> {
+    let tenant = caller.context.tenant;
+    let mut conn = lock(operations.ledger(), model, tenant).await?;
+    let mut row = rebuilds::running(&mut conn, tenant, model.name).await?;
+    if row.is_none() {
+        match begin(operations, caller, model, on_difference).await {
+            // Somebody has begun one in this very moment: it is ours to go on with, for we have the lock.
+            Ok(_) | Err(ProjectorError::Busy(_)) => {}
+            Err(error) => return Err(error),
+        }
+        row = rebuilds::running(&mut conn, tenant, model.name).await?;
+    }
+    let mut row = row.ok_or(ProjectorError::Busy(model.name))?;
+    if on_difference == OnDifference::Replace && !row.replaces {
+        rebuilds::insist(&mut conn, tenant, row.id).await?;
+        row.replaces = true;
+    }
+    let pacer = Pacer::starting_at(row.reached);
+    let progress = &mut progress;
+    Run { operations, model, tenant, row, stretch, pacer, progress }.finish(conn).await
+}
+
+/// Goes on with the rebuild of this model that is under way. None if there is none.
+async fn resume(
+    operations: &Operations,
+    model: &ReadModel,
+    tenant: TenantId,
+    mut progress: impl FnMut(Pace) -> ControlFlow<()> + Send + Sync,
+) -> Result<Option<Rebuilt>, ProjectorError> {
+    let mut conn = lock(operations.ledger(), model, tenant).await?;
+    let Some(row) = rebuilds::running(&mut conn, tenant, model.name).await? else {
+        conn.close().await?;
+        return Ok(None);
+    };
+    let pacer = Pacer::starting_at(row.reached);
+    let progress = &mut progress;
+    let run = Run { operations, model, tenant, row, stretch: STRETCH, pacer, progress };
+    run.finish(conn).await.map(Some)
+}
+
+/// Goes on with every rebuild that was begun and that nobody is at, of all tenants. Says how many have come to their end.
+pub async fn go_on(operations: &Operations, stop: &watch::Receiver<bool>) -> Result<u32, ProjectorError> {
+    let mut ended = 0;
+    for (tenant, name) in rebuilds::all_running(operations.ledger().pool()).await? {
+        if *stop.borrow() {
+            break;
+        }
+        // A newer program may know it, and is left to it.
+        let Ok(model) = registry::find(&name) else { continue };
+        let progress = |_| if *stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        match resume(operations, model, tenant, progress).await {
+            Ok(rebuilt) => ended += u32::from(rebuilt.is_some()),
+            Err(ProjectorError::Busy(_) | ProjectorError::Interrupted(_)) => {}
+            Err(error) => {
+                tracing::warn!(model = model.name, %tenant, %error, "a rebuild did not come to its end")
+            }
+        }
+    }
+    Ok(ended)
+}
+
+/// Works off rebuilds until told to stop; those it leaves are gone on with by whoever is there next.
+pub async fn run(operations: Operations, mut stop: watch::Receiver<bool>) {
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    while !*stop.borrow() {
+        if let Err(error) = go_on(&operations, &stop).await {
+            tracing::warn!(%error, "rebuilds cannot be gone on with for the moment");
+        }
+        tokio::select! {
+            _ = stop.changed() => break,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// A connection of its own that holds the lock on this model for as long as it lives.
+async fn lock(ledger: &Ledger, model: &ReadModel, tenant: TenantId) -> Result<PgConnection, ProjectorError> {
+    let mut conn = ledger.pool().acquire().await?.detach();
+    let (ours,): (bool,) = sqlx::query_as("select pg_try_advisory_lock(hashtextextended($1, 0))")
+        .bind(format!("rebuild/{}/{tenant}", model.name))
+        .fetch_one(&mut conn)
+        .await?;
+    if !ours {
+        conn.close().await?;
+        return Err(ProjectorError::Busy(model.name));
+    }
+    // Stretches are larger than requests, and tables grow too fast for plans of a moment ago.
+    sqlx::raw_sql(
+        "set statement_timeout = 0; set lock_timeout = '30s'; set plan_cache_mode = force_custom_plan; set work_mem = '64MB'",
+    )
+    .execute(&mut conn)
+    .await?;
+    Ok(conn)
+}

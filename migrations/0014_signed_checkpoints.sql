@@ -23,9 +23,10 @@ create table signed_checkpoints (
 create table merkle_nodes (
     tenant_id uuid not null,
     level     smallint not null check (level between 1 and 3),
-    index     bigint not null check (index >= 0),
+    index     bigint not null,
     hash      bytea not null check (length(hash) = 32),
-    primary key (tenant_id, level, index)
+    primary key (tenant_id, level, index),
+    check (index >= 0 and index < 9223372036854775807 >> (8 * level)) -- over positions that there can be
 );
 
 grant select, insert, update, delete on signing_keys, signed_checkpoints, merkle_nodes to onhand_app;

@@ -13,4 +13,10 @@ create table archives (
     primary key (tenant_id, from_position, to_position)
 );
 
-grant select, insert, update, delete on archives to onhand_app;
+-- When a table with what is only kept for a while was last looked through by the clock. Disposable.
+create table sweeps (
+    rule     text primary key,
+    swept_at timestamptz not null
+);
+
+grant select, insert, update, delete on archives, sweeps to onhand_app;

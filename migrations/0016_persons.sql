@@ -15,7 +15,8 @@ create table person_keys (
 );
 create index person_keys_address_idx on person_keys (tenant_id, address) where address is not null;
 
--- Whom a body tells of, as far as it was understood. No index: to be forgotten is rare, and then all bodies are looked through.
+-- Whom a body tells of, as far as it is understood, whatever came of it. No index: to be forgotten is rare, and then all bodies are
+-- looked through.
 alter table delivery_bodies add column person text;
 
 grant select, insert, update, delete on person_keys to onhand_app;

@@ -129,7 +129,7 @@ pub fn router(app: App) -> Router {
         .route("/api/projections/{name}/resume", post(projections::resume))
         .route("/api/projections/{name}/rebuild", post(projections::rebuild))
         .route("/api/rebuilds", get(rebuilds::list))
-        .route("/api/rebuilds/{id}", get(rebuilds::show))
+        .route("/api/rebuilds/{id}", get(rebuilds::show).delete(rebuilds::cancel))
         .route("/api/rebuilds/{id}/progress", get(rebuilds::progress))
         .route("/api/listings", get(listings::list).post(listings::map))
         .route("/api/streams/{*stream}", get(streams::steps))

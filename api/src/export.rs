@@ -1,5 +1,7 @@
 //! Exports of the audit log as text, one line an entry: for answers and for files.
 
+use std::iter;
+
 use onhand_domain::administration::AdministrationEvent;
 use onhand_infrastructure::{
     operations::Caller,
@@ -26,7 +28,7 @@ pub(crate) enum Format {
     /// A JSON object a line, with everything the hash covers.
     #[default]
     Ndjson,
-    /// For spreadsheets: quoted as RFC 4180 says, with a line of names first.
+    /// For spreadsheets, by RFC 4180: texts in quotes, and a line of names first.
     Csv,
 }
 
@@ -113,8 +115,7 @@ fn record(line: &AuditLine) -> String {
     let (position, version) = (view.position.to_string(), view.version.to_string());
     let recorded_at = json!(view.recorded_at);
     let changes = view.changes.as_ref().map(|changes| json!(changes).to_string());
-    let cells: [&str; 11] = [
-        &position,
+    let texts = [
         recorded_at.as_str().unwrap_or_default(),
         &view.actor,
         &view.source,
@@ -122,22 +123,21 @@ fn record(line: &AuditLine) -> String {
         &view.correlation_id,
         &view.action,
         &view.stream,
-        &version,
-        &line.payload,
-        &line.hash,
     ];
-    let cells: Vec<String> = cells.into_iter().chain(changes.as_deref()).map(cell).collect();
+    let before = texts.into_iter().map(cell);
+    let after = [line.payload.as_str(), &line.hash].into_iter().chain(changes.as_deref()).map(cell);
+    let cells: Vec<String> = iter::once(position).chain(before).chain([version]).chain(after).collect();
     cells.join(",") + "\r\n"
 }
 
-/// A text as one cell: no formula, whatever it says, and quoted if it has to be.
+/// A text as one cell: no formula, and in quotes, for some programs take semicolons and tabs for ends of cells, too. What
+/// is not there is nothing.
 fn cell(text: &str) -> String {
-    let guard = if text.starts_with(FORMULA) { "'" } else { "" };
-    if text.contains([',', '"', '\r', '\n']) {
-        format!("\"{guard}{}\"", text.replace('"', "\"\""))
-    } else {
-        format!("{guard}{text}")
+    if text.is_empty() {
+        return String::new();
     }
+    let guard = if text.starts_with(FORMULA) { "'" } else { "" };
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -147,11 +147,11 @@ mod tests {
     #[test]
     fn a_cell_is_never_a_formula() {
         for (text, written) in [
-            ("=1+1", "'=1+1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("-2", "'-2"),
-            ("+49", "'+49"),
-            ("\tx", "'\tx"),
+            ("=1+1", "\"'=1+1\""),
+            ("@SUM(A1)", "\"'@SUM(A1)\""),
+            ("-2", "\"'-2\""),
+            ("+49", "\"'+49\""),
+            ("\tx", "\"'\tx\""),
             ("=HYPERLINK(\"http://x\",\"y\")", "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\""),
         ] {
             assert_eq!(cell(text), written);
@@ -159,12 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_quoted_where_it_would_be_read_otherwise() {
+    fn a_text_stays_in_its_cell_whatever_is_taken_for_an_end_of_cells() {
         for (text, written) in [
             ("", ""),
-            ("main", "main"),
-            ("a=b", "a=b"),
+            ("main", "\"main\""),
+            ("a=b", "\"a=b\""),
             ("a,b", "\"a,b\""),
+            ("a;=b", "\"a;=b\""),
+            ("a\t=b", "\"a\t=b\""),
             ("two\nlines", "\"two\nlines\""),
             (r#"{"quantity":2}"#, r#""{""quantity"":2}""#),
         ] {

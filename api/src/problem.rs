@@ -241,11 +241,12 @@ impl From<ProjectorError> for Problem {
             ProjectorError::Ledger(error) => error.into(),
             ProjectorError::Database(error) => error.into(),
             ProjectorError::Unknown(_) => Self::missing("projection.unknown", error.to_string()),
-            ProjectorError::Busy(_) => conflict("rebuild.running", error),
+            ProjectorError::Busy(_) | ProjectorError::Replacing(_) => conflict("rebuild.running", error),
             ProjectorError::Held(_) => conflict("projection.held", error),
-            ProjectorError::RowsLost(_) | ProjectorError::Interrupted(_) => {
-                Self::internal("projection.failed", &error)
-            }
+            ProjectorError::RowsLost(_)
+            | ProjectorError::Behind(_)
+            | ProjectorError::Cancelled(_)
+            | ProjectorError::Interrupted(_) => Self::internal("projection.failed", &error),
         }
     }
 }

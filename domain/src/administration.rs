@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Refusal, aggregate::aggregate, values::ConnectionId};
+use crate::{
+    Refusal,
+    aggregate::aggregate,
+    values::{ConnectionId, OrderId, PersonId},
+};
 
 /// What operators have done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,13 +27,15 @@ pub enum AdministrationEvent {
         /// Which.
         projection: String,
     },
-    /// Somebody had a read model grown again from history.
+    /// Somebody had a read model grown again from history; or asked, on the way, to have rows that differ replaced.
     #[serde(rename = "administration.rebuild_begun")]
     RebuildBegun {
         /// Which read model.
         projection: String,
         /// This run of it.
         rebuild: Uuid,
+        /// Whether live rows that differ are to be replaced.
+        replaces: bool,
     },
     /// A read model was grown again and compared with the live one.
     #[serde(rename = "administration.rebuild_ended")]
@@ -105,11 +111,23 @@ pub enum AdministrationEvent {
         /// The file's name.
         file: String,
     },
-    /// What was known about a person can never be read again.
+    /// What history says about a person can never be read again, and webhooks that tell of them are to be destroyed.
     #[serde(rename = "administration.person_forgotten")]
     PersonForgotten {
         /// Whom, by a name that tells nothing.
-        person: String,
+        person: PersonId,
+    },
+    /// Somebody was shown what is known about a person.
+    #[serde(rename = "administration.person_shown")]
+    PersonShown {
+        /// Whom, by a name that tells nothing.
+        person: PersonId,
+    },
+    /// The webhooks that told of an order, of whose buyer history knows nothing, are to be destroyed.
+    #[serde(rename = "administration.order_forgotten")]
+    OrderForgotten {
+        /// Which.
+        order: OrderId,
     },
     /// Somebody had what a platform shows read back.
     #[serde(rename = "administration.reconciliation_begun")]
@@ -163,9 +181,13 @@ pub enum AdministrationCommand {
     Note(AdministrationEvent),
 }
 
-/// What operators have done: nothing that a decision needs.
+/// What operators have done, as far as a decision needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Administration {}
+pub struct Administration {
+    /// How often somebody was forgotten: a webhook that was read before that is not acted on after it.
+    #[serde(default)]
+    pub forgotten: u64,
+}
 
 impl Administration {
     #[expect(clippy::unnecessary_wraps, reason = "deciders share one signature")]
@@ -176,9 +198,30 @@ impl Administration {
 
     /// Takes a fact.
     #[must_use]
-    pub fn evolve(self, _: AdministrationEvent) -> Self {
-        self
+    #[expect(clippy::needless_pass_by_value, reason = "all states take facts by value")]
+    pub fn evolve(self, event: AdministrationEvent) -> Self {
+        let forgotten = match event {
+            AdministrationEvent::PersonForgotten { .. } | AdministrationEvent::OrderForgotten { .. } => 1,
+            _ => 0,
+        };
+        Self { forgotten: self.forgotten + forgotten }
     }
 }
 
 aggregate!(Administration, (), AdministrationEvent, AdministrationCommand, Refusal);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_counted_how_often_somebody_was_forgotten_and_nothing_else() {
+        let person = PersonId::new("00112233445566778899aabbccddeeff").expect("a name");
+        let state = Administration::default()
+            .evolve(AdministrationEvent::PersonForgotten { person: person.clone() })
+            .evolve(AdministrationEvent::PersonShown { person: person.clone() })
+            .evolve(AdministrationEvent::PersonForgotten { person })
+            .evolve(AdministrationEvent::OrderForgotten { order: OrderId(Uuid::nil()) });
+        assert_eq!(state.forgotten, 3);
+    }
+}

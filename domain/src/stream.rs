@@ -182,6 +182,14 @@ impl<'s> Lookup<'s> {
     pub fn new(find: &'s dyn Fn(&StreamId) -> &'s State) -> Self {
         Self(find)
     }
+
+    /// What operators have done.
+    pub fn administration(&self) -> &'s Administration {
+        match (self.0)(&StreamId::Administration) {
+            State::Administration(state) => state,
+            other => unreachable!("a stream holds a state of its own kind, not {other:?}"),
+        }
+    }
 }
 
 /// An event that belongs to another kind of stream than the one it stands in.

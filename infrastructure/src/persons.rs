@@ -15,7 +15,7 @@ use onhand_domain::{
     order::Buyer,
     values::{ConnectionId, ExternalId, OrderId, PersonId, TenantId},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -46,21 +46,28 @@ pub(crate) struct Persons {
     pub(crate) person: Option<PersonId>,
     /// Who placed each order.
     pub(crate) buyers: BTreeMap<ExternalId, SealedBuyer>,
-    /// What is to be done because somebody is to be forgotten: an [`Erasure`].
-    pub(crate) erasure: Option<Value>,
+    /// The name of a follow-up, and its payload, because somebody is to be forgotten: an [`Asked`], sealed.
+    pub(crate) erasure: Option<(String, Value)>,
+    /// Whoever is known by nothing but the address of somebody who asks what is known of them.
+    pub(crate) guest: Option<PersonId>,
 }
 
-/// Somebody who is to be forgotten. It may have to wait, so it is sealed.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Erasure {
+/// What a follow-up has to know of persons: it waits in a table, so it is sealed, under the follow-up's own name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Waiting {
     key_id: String,
     nonce: String,
     sealed: String,
+}
+
+/// Somebody who is to be forgotten because a platform has asked for it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// As history calls them.
+    pub(crate) name: PersonId,
+    pub(crate) person: Person,
     /// Orders that are this person's, as the platform names them.
     pub(crate) orders: Vec<ExternalId>,
-    /// The block of the table of bodies to go on from.
-    #[serde(default)]
-    pub(crate) block: i64,
 }
 
 /// Where a key is kept: it opens nowhere else. The key of the names has neither person nor order.
@@ -124,7 +131,14 @@ impl Persons {
                 let key = PersonKey { person: name.clone(), order, connection, address, sealed };
                 told.buyers.insert(external.clone(), SealedBuyer { buyer, key });
             } else if let Fact::ErasureAsked { orders, .. } = fact {
-                told.erasure = Some(json!(Erasure::of(person, orders, keys, (tenant, &name))?));
+                // A name of its own: a second wish of the same person must not take the place of the first.
+                let follow_up = Uuid::now_v7().to_string();
+                let asked = Asked { name: name.clone(), person: person.clone(), orders: orders.clone() };
+                let waiting = Waiting::seal(&asked, keys, tenant, &follow_up)?;
+                told.erasure = Some((follow_up, json!(waiting)));
+            } else {
+                let guest = person.email.as_deref().map(|email| naming.of_address(connection, email));
+                told.guest = guest.filter(|guest| *guest != name);
             }
             told.person.get_or_insert(name);
         }
@@ -132,40 +146,35 @@ impl Persons {
     }
 }
 
-impl Erasure {
-    fn of(
-        person: &Person,
-        orders: &[ExternalId],
+impl Waiting {
+    pub(crate) fn seal(
+        what: &impl Serialize,
         keys: &KeyRing,
-        (tenant, name): (TenantId, &PersonId),
+        tenant: TenantId,
+        follow_up: &str,
     ) -> Result<Self, SecretError> {
-        let text = serde_json::to_vec(person).map_err(|_| SecretError::Altered)?;
-        let Sealed { key_id, nonce, sealed } = keys.seal_bytes(&erasure(tenant, name.as_str()), &text)?;
-        let (nonce, sealed) = (STANDARD.encode(nonce), STANDARD.encode(sealed));
-        Ok(Self { key_id, nonce, sealed, orders: orders.to_vec(), block: 0 })
+        let text = serde_json::to_vec(what).map_err(|_| SecretError::Altered)?;
+        let Sealed { key_id, nonce, sealed } = keys.seal_bytes(&waiting_place(tenant, follow_up), &text)?;
+        Ok(Self { key_id, nonce: STANDARD.encode(nonce), sealed: STANDARD.encode(sealed) })
     }
 
-    /// The same, to go on from another block.
-    pub(crate) fn at_block(self, block: i64) -> Self {
-        Self { block, ..self }
-    }
-
-    /// Who it is.
-    pub(crate) fn person(
+    /// The opposite of [`Self::seal`].
+    pub(crate) fn open<T: DeserializeOwned>(
         &self,
         keys: &KeyRing,
-        (tenant, name): (TenantId, &str),
-    ) -> Result<Person, SecretError> {
+        tenant: TenantId,
+        follow_up: &str,
+    ) -> Result<T, SecretError> {
         let bytes = |text: &str| STANDARD.decode(text).map_err(|_| SecretError::Altered);
         let sealed =
             Sealed { key_id: self.key_id.clone(), nonce: bytes(&self.nonce)?, sealed: bytes(&self.sealed)? };
-        let text = keys.open_bytes(&erasure(tenant, name), &sealed)?;
+        let text = keys.open_bytes(&waiting_place(tenant, follow_up), &sealed)?;
         serde_json::from_slice(&text).map_err(|_| SecretError::Altered)
     }
 }
 
-fn erasure(tenant: TenantId, name: &str) -> String {
-    format!("{tenant}/erasure/{name}")
+fn waiting_place(tenant: TenantId, follow_up: &str) -> String {
+    format!("{tenant}/erasure/{follow_up}")
 }
 
 /// What history says of an order's buyer, read with its key.
@@ -286,14 +295,27 @@ mod tests {
     fn who_is_to_be_forgotten_waits_sealed() {
         let (naming, robin) = (Naming::fresh(), person(Some("77"), Some("robin@quay.example")));
         let told = told(&naming, &[Fact::ErasureAsked { person: robin.clone(), orders: vec![3.into()] }]);
-        let payload = told.erasure.expect("something to do");
+        let (follow_up, payload) = told.erasure.expect("something to do");
         assert!(!payload.to_string().contains("quay.example"), "{payload}");
-        let erasure: Erasure = serde_json::from_value(payload).expect("it is read back");
-        let name = told.person.expect("a name");
-        assert_eq!(erasure.person(&ring(), (T, name.as_str())).expect("it is opened"), robin);
-        assert!(erasure.person(&ring(), (T, "another")).is_err());
-        assert_eq!((erasure.orders, erasure.block), (vec![ExternalId::from(3)], 0));
+        let waiting: Waiting = serde_json::from_value(payload).expect("it is read back");
+        let asked: Asked = waiting.open(&ring(), T, &follow_up).expect("it is opened");
+        assert_eq!((Some(asked.name), asked.person), (told.person, robin));
+        assert_eq!(asked.orders, [ExternalId::from(3)]);
+        assert!(waiting.open::<Asked>(&ring(), T, "another").is_err());
         assert!(told.buyers.is_empty());
+    }
+
+    #[test]
+    fn whoever_asks_is_also_known_by_the_address_alone() {
+        let naming = Naming::fresh();
+        let asked = |id, email| {
+            let told = told(&naming, &[Fact::DisclosureAsked { person: person(id, email) }]);
+            (told.person, told.guest)
+        };
+        let guest = Some(naming.of_address(C, "robin@quay.example"));
+        assert_eq!(asked(Some("77"), Some("robin@quay.example")).1, guest);
+        assert_eq!(asked(None, Some("robin@quay.example")), (guest, None));
+        assert_eq!(asked(Some("77"), None).1, None);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Checkpoint {
     pub position: i64,
     /// Where the ledger ends, as was known before it was claimed.
     pub head: i64,
+    /// When it last moved.
+    pub advanced_at: Option<DateTime<Utc>>,
 }
 
 /// Where a projection stands, whoever has its checkpoint.
@@ -22,6 +24,8 @@ pub struct Standing {
     pub position: i64,
     /// Whether it has met something that it cannot apply.
     pub parked: bool,
+    /// Whether somebody has told it to stand still.
+    pub paused: bool,
 }
 
 impl Checkpoint {
@@ -50,7 +54,8 @@ impl Checkpoint {
         models: &[&str],
     ) -> Result<Vec<Self>, sqlx::Error> {
         sqlx::query_as(
-            "select c.model, c.position, (select position from ledger_heads where tenant_id = $1) as head
+            "select c.model, c.position, c.advanced_at,
+                    (select position from ledger_heads where tenant_id = $1) as head
              from (select set_config('synchronous_commit', 'off', true)) as unhurried, checkpoints c
              where c.tenant_id = $1 and c.model = any($2) and c.parked is null and c.paused_at is null
              order by c.position for update of c skip locked -- another process has it, or a rebuild",
@@ -61,19 +66,23 @@ impl Checkpoint {
         .await
     }
 
-    /// Locks one until the transaction ends, parked or not, waiting for whoever has it now. Says where it is; 0 if it has
-    /// not begun.
-    pub async fn hold(conn: &mut PgConnection, tenant: TenantId, model: &str) -> Result<i64, sqlx::Error> {
+    /// Locks one until the transaction ends, parked or not, waiting for whoever has it now. Says where it stands; at 0 if it
+    /// has not begun.
+    pub async fn hold(
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        model: &str,
+    ) -> Result<Standing, sqlx::Error> {
         Self::begin(conn, tenant, &[model]).await?;
-        let (position,): (i64,) = sqlx::query_as(
-            "select position from checkpoints where tenant_id = $1 and model = $2
+        sqlx::query_as(
+            "select position, parked is not null as parked, paused_at is not null as paused
+             from checkpoints where tenant_id = $1 and model = $2
              for update -- whoever claims passes it over, and waits for nothing",
         )
         .bind(tenant.0)
         .bind(model)
         .fetch_one(conn)
-        .await?;
-        Ok(position)
+        .await
     }
 
     /// Where one stands; at 0 if it has not begun.
@@ -83,7 +92,8 @@ impl Checkpoint {
         model: &str,
     ) -> Result<Standing, sqlx::Error> {
         let found = sqlx::query_as(
-            "select position, parked is not null as parked from checkpoints where tenant_id = $1 and model = $2",
+            "select position, parked is not null as parked, paused_at is not null as paused
+             from checkpoints where tenant_id = $1 and model = $2",
         )
         .bind(tenant.0)
         .bind(model)
@@ -128,65 +138,82 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Stops a projection for one tenant and says why; the others go on.
+    /// Stops a projection for one tenant and says why; the others go on. Only if it still is as it was when it was claimed:
+    /// a rebuild may have put its rows right since. Says whether it was.
     pub async fn park(
         conn: &mut PgConnection,
         tenant: TenantId,
-        model: &str,
+        claimed: &Self,
         why: &str,
         now: DateTime<Utc>,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("update checkpoints set parked = $3, parked_at = $4 where tenant_id = $1 and model = $2")
-            .bind(tenant.0)
-            .bind(model)
-            .bind(why)
-            .bind(now)
-            .execute(conn)
-            .await?;
-        Ok(())
+    ) -> Result<bool, sqlx::Error> {
+        let parked = sqlx::query(
+            "update checkpoints set parked = $3, parked_at = $4
+             where tenant_id = $1 and model = $2 and parked is null
+               and position = $5 and advanced_at is not distinct from $6",
+        )
+        .bind(tenant.0)
+        .bind(&claimed.model)
+        .bind(why)
+        .bind(now)
+        .bind(claimed.position)
+        .bind(claimed.advanced_at)
+        .execute(conn)
+        .await?;
+        Ok(parked.rows_affected() > 0)
     }
 
-    /// Lets a projection stand still from the end of this transaction on. If it stands still already, whoever said so first
-    /// stays on record.
+    /// Locks one for a word to it. A stretch under way is waited for, a transaction that somebody has left open is not.
+    pub async fn hold_impatiently(
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        model: &str,
+    ) -> Result<Standing, sqlx::Error> {
+        sqlx::raw_sql("set local lock_timeout = '2s'").execute(&mut *conn).await?;
+        Self::hold(conn, tenant, model).await
+    }
+
+    /// Lets a projection stand still, by the word of this entry, unless a later one was heeded. If it stands still already,
+    /// whoever said so first stays on record.
     pub async fn pause(
         conn: &mut PgConnection,
         tenant: TenantId,
         model: &str,
-        by: &str,
-        now: DateTime<Utc>,
+        (by, now): (&str, DateTime<Utc>),
+        entry: i64,
     ) -> Result<(), sqlx::Error> {
-        Self::be_impatient(conn).await?;
-        Self::begin(conn, tenant, &[model]).await?;
         sqlx::query(
-            "update checkpoints set paused_by = coalesce(paused_by, $3), paused_at = coalesce(paused_at, $4)
-             where tenant_id = $1 and model = $2",
+            "update checkpoints
+             set paused_by = coalesce(paused_by, $3), paused_at = coalesce(paused_at, $4), told_at = $5
+             where tenant_id = $1 and model = $2 and told_at < $5",
         )
         .bind(tenant.0)
         .bind(model)
         .bind(by)
         .bind(now)
+        .bind(entry)
         .execute(conn)
         .await?;
         Ok(())
     }
 
-    /// Lets a projection go on that was paused or parked.
-    pub async fn resume(conn: &mut PgConnection, tenant: TenantId, model: &str) -> Result<(), sqlx::Error> {
-        Self::be_impatient(conn).await?;
+    /// Lets a projection go on that was paused or parked, by the word of this entry, unless a later one was heeded.
+    pub async fn resume(
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        model: &str,
+        entry: i64,
+    ) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "update checkpoints set paused_by = null, paused_at = null, parked = null, parked_at = null
-             where tenant_id = $1 and model = $2",
+            "update checkpoints
+             set paused_by = null, paused_at = null, parked = null, parked_at = null, told_at = $3
+             where tenant_id = $1 and model = $2 and told_at < $3",
         )
         .bind(tenant.0)
         .bind(model)
+        .bind(entry)
         .execute(conn)
         .await?;
-        Ok(())
-    }
-
-    /// A stretch under way is waited for, a transaction that somebody has left open is not.
-    async fn be_impatient(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql("set local lock_timeout = '2s'").execute(conn).await?;
         Ok(())
     }
 }

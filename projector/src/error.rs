@@ -17,6 +17,15 @@ pub enum ProjectorError {
     /// Somebody else is rebuilding this model for this tenant.
     #[error("{0} is being rebuilt for this tenant already")]
     Busy(&'static str),
+    /// What is under way would replace what differs, and that was not asked for.
+    #[error("a rebuild of {0} that replaces what differs is under way; wait for its end, or cancel it")]
+    Replacing(&'static str),
+    /// What was grown is ahead of the live one, which is no longer parked.
+    #[error("{0} is behind what was grown of it; its rebuild goes on once it has caught up")]
+    Behind(&'static str),
+    /// Somebody has cancelled the rebuild.
+    #[error("the rebuild of {0} was cancelled")]
+    Cancelled(&'static str),
     /// The rebuild was told to stop on its way.
     #[error("the rebuild of {0} was interrupted; begun again, it goes on where it was")]
     Interrupted(&'static str),
@@ -44,7 +53,12 @@ impl ProjectorError {
     /// True if it can pass by itself: the database is away or busy, or somebody has stepped in between.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Busy(_) | Self::Interrupted(_) | Self::Held(_) => true,
+            Self::Busy(_)
+            | Self::Replacing(_)
+            | Self::Behind(_)
+            | Self::Cancelled(_)
+            | Self::Interrupted(_)
+            | Self::Held(_) => true,
             Self::Ledger(LedgerError::Database(error)) | Self::Database(error) => {
                 is_passing(error) || is_lost_race(error)
             }

@@ -8,7 +8,7 @@ use onhand_infrastructure::{
 
 use crate::{ProjectorError, checkpoint::Checkpoint, error::is_held, registry::ReadModel};
 
-/// Lets a projection stand still for the caller's tenant. When this is answered, nothing moves it any more.
+/// Lets a projection stand still for the caller's tenant. When this is answered, no projector moves it any more.
 pub async fn pause(
     operations: &Operations,
     caller: Caller,
@@ -37,25 +37,24 @@ async fn tell(
         return Err(LedgerError::from(Refusal::invalid("projection.in_commit", detail)).into());
     }
     let (ledger, tenant, projection) = (operations.ledger(), caller.context.tenant, model.name.to_owned());
-    let mut tx = ledger.pool().begin().await?;
-    let (told, event) = if to_stand_still {
-        let (by, now) = (&caller.context.actor, ledger.clock().now());
-        let told = Checkpoint::pause(&mut tx, tenant, model.name, by, now).await;
-        (told, AdministrationEvent::ProjectionPaused { projection })
-    } else {
-        let told = Checkpoint::resume(&mut tx, tenant, model.name).await;
-        (told, AdministrationEvent::ProjectionResumed { projection })
+    let (by, now) = (caller.context.actor.clone(), ledger.clock().now());
+    let event = match to_stand_still {
+        true => AdministrationEvent::ProjectionPaused { projection },
+        false => AdministrationEvent::ProjectionResumed { projection },
     };
-    if told.as_ref().is_err_and(is_held) {
-        return Err(ProjectorError::Held(model.name));
-    }
-    told?;
+    let mut tx = ledger.pool().begin().await?;
+    match Checkpoint::hold_impatiently(&mut tx, tenant, model.name).await {
+        Err(error) if is_held(&error) => return Err(ProjectorError::Held(model.name)),
+        held => held?,
+    };
     let receipt = operations.note(caller, event).await?;
-    if receipt.replayed {
-        // What was answered before was done before, and may have been undone since.
-        tx.rollback().await?;
+    // What was answered before need not have been done: whoever said it may have died in between. If it was done, or undone
+    // since, the checkpoint has heeded this entry or a later one.
+    if to_stand_still {
+        Checkpoint::pause(&mut tx, tenant, model.name, (&by, now), receipt.position).await?;
     } else {
-        tx.commit().await?;
+        Checkpoint::resume(&mut tx, tenant, model.name, receipt.position).await?;
     }
+    tx.commit().await?;
     Ok(receipt)
 }

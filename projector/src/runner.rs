@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use onhand_domain::values::TenantId;
-use onhand_infrastructure::ledger::{Entry, Ledger, read};
+use onhand_infrastructure::ledger::{Entry, Ledger};
 use sqlx::{Connection, PgConnection, Postgres, pool::PoolConnection};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     ProjectorError,
     checkpoint::Checkpoint,
+    rebuild::stretch,
     registry::{self, Fact, Growth, ReadModel, Stretch},
 };
 
@@ -130,17 +131,18 @@ impl Projector {
         models: &[&ReadModel],
         tenant: TenantId,
     ) -> Result<Progress, ProjectorError> {
-        let error = match self.advance_together(conn, models, tenant).await {
+        let mut claimed = None;
+        let error = match self.advance_together(conn, models, tenant, &mut claimed).await {
             Ok(progress) => return Ok(progress),
             Err(error) => error,
         };
         if let [model] = models {
-            if !error.is_poison() {
-                return Err(error);
-            }
-            tracing::error!(model = model.name, %tenant, %error, "the projection is parked; the others go on");
+            let Some(claimed) = claimed.filter(|_| error.is_poison()) else { return Err(error) };
             let now = self.ledger.clock().now();
-            Checkpoint::park(conn, tenant, model.name, &error.to_string(), now).await?;
+            if Checkpoint::park(conn, tenant, &claimed, &error.to_string(), now).await? {
+                let model = model.name;
+                tracing::error!(model, %tenant, %error, "the projection is parked; the others go on");
+            }
             return Ok(Progress::Idle);
         }
         // The trouble of one is not that of the others.
@@ -162,6 +164,7 @@ impl Projector {
         conn: &mut PgConnection,
         models: &[&ReadModel],
         tenant: TenantId,
+        furthest_behind: &mut Option<Checkpoint>,
     ) -> Result<Progress, ProjectorError> {
         let names: Vec<&str> = models.iter().map(|model| model.name).collect();
         let mut tx = conn.begin().await?;
@@ -170,6 +173,7 @@ impl Projector {
             tx.rollback().await?;
             return Ok(Progress::Idle);
         };
+        *furthest_behind = Some(first.clone());
         let after = first.position;
         let taking_part: Vec<_> = models
             .iter()
@@ -183,19 +187,21 @@ impl Projector {
             None => self.ledger.just_appended(tenant, after, STRETCH_MAX as usize),
             Some(_) => None,
         };
-        let (to, read);
+        let (to, cut_short);
         let batches = match source {
             Some(mut batches) => {
                 // Nothing that is not in the database, whatever happened to it since.
                 batches.retain(|batch| batch.last().is_some_and(|entry| entry.position <= first.head));
                 to = batches.last().and_then(|batch| batch.last()).map_or(after, |entry| entry.position);
+                cut_short = false;
                 batches
             }
             None => {
                 // The head was read before the entries: all of them up to it are committed, hence visible.
-                to = first.head.min(after + limit);
-                read = read::between(&mut tx, tenant, after, to, &kinds(&taking_part)).await?;
-                vec![read.into()]
+                let end = first.head.min(after + limit);
+                let read = stretch(&mut tx, tenant, (after, end), &kinds(&taking_part)).await?;
+                (to, cut_short) = (read.to, read.to < end);
+                vec![read.entries.into()]
             }
         };
         if to <= after {
@@ -208,7 +214,8 @@ impl Projector {
         Checkpoint::advance(&mut tx, tenant, &names, to, self.ledger.clock().now()).await?;
         tx.commit().await?;
         let entries = to - after;
-        Ok(Progress::To { position: to, entries, more: entries >= STRETCH_MAX || next.is_some() })
+        let more = cut_short || entries >= STRETCH_MAX || next.is_some();
+        Ok(Progress::To { position: to, entries, more })
     }
 
     /// The ledgers it follows.

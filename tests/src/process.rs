@@ -1,6 +1,7 @@
-//! The product as a process, to be killed.
+//! The product as a process, to be killed, or stopped and let go on.
 
 use std::{
+    fs::{self, DirEntry},
     path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
@@ -47,7 +48,7 @@ pub async fn onhand(world: &World, args: &[&str]) -> (i32, String, String) {
 /// A server in a process of its own.
 pub struct Process {
     child: Child,
-    /// Where it answers.
+    /// Where it answers; empty if that is none of its duties.
     pub url: String,
 }
 
@@ -71,8 +72,10 @@ impl Process {
                 .await
                 .expect("stdout can be read")
                 .expect("the server says where it listens");
-            if let Some(url) = line.strip_prefix("listening on ") {
-                break url.to_owned();
+            match line.strip_prefix("listening on ") {
+                Some(url) => break url.to_owned(),
+                None if line == "working without HTTP" => break String::new(),
+                None => {}
             }
         };
         // What else it has to say must not fill the pipe.
@@ -84,6 +87,40 @@ impl Process {
     pub async fn kill(mut self) {
         self.child.kill().await.expect("a process of ours can be killed");
     }
+
+    /// Stops it where it stands, as a machine does that was put to sleep; its connections stay. Returns once it does nothing
+    /// any more.
+    pub async fn stand_still(&self) {
+        self.signal("STOP").await;
+        let threads = format!("/proc/{}/task", self.pid());
+        until("the process stands still", || async { are_stopped(&threads) }).await;
+    }
+
+    /// Lets it go on, as if no time had passed.
+    pub async fn go_on(&self) {
+        self.signal("CONT").await;
+    }
+
+    async fn signal(&self, name: &str) {
+        // Built into every shell, while the program of this name is not everywhere.
+        let kill = format!("kill -{name} {}", self.pid());
+        let status = Command::new("sh").args(["-c", &kill]).status().await.expect("there is a shell");
+        assert!(status.success(), "{kill}: {status}");
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().expect("who was not waited for has an id")
+    }
+}
+
+/// Whether every thread in a folder of `/proc` is stopped.
+fn are_stopped(threads: &str) -> bool {
+    let is_stopped = |thread: DirEntry| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // `1234 (name) T …`, and a name may have anything in it.
+        stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+    };
+    fs::read_dir(threads).is_ok_and(|threads| threads.flatten().all(is_stopped))
 }
 
 /// Waits for a condition, looking again and again; panics with `what` after a minute.

@@ -206,6 +206,19 @@ impl World {
         assert!(killed, "the step came to its end before it was killed");
     }
 
+    /// Lets other tasks go on until something holds.
+    ///
+    /// # Panics
+    /// When it does not come to hold.
+    pub async fn until(&self, holds: impl Fn() -> bool) {
+        let mut yields = 0_u64;
+        while !holds() {
+            yields += 1;
+            assert!(yields < YIELDS_MAX, "it does not come to hold");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Lets everything that is owed to platforms arrive there, turning the clock to whatever is due next.
     pub async fn converge(&self) {
         for _ in 0..2_000 {

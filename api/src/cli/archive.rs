@@ -1,21 +1,28 @@
 //! `onhand archive`: history copied into files that can be checked anywhere, and put back where it was lost.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use chrono::TimeDelta;
+use onhand_domain::values::TenantId;
 use onhand_infrastructure::{
     ledger::{
-        archive::{Archive, verify},
+        archive::{Archive, Header, Noted, header, verify_noting},
         position_at,
+        proof::SignedCheckpoint,
     },
     operations::archives::Archiving,
     queries::archives,
 };
 
-use super::{bars, session::Session};
+use super::{
+    audit::document::{self, shown},
+    bars,
+    session::Session,
+};
 
 /// What can be done with archives.
 #[derive(clap::Subcommand)]
@@ -27,18 +34,25 @@ pub(super) enum Command {
         tenant: String,
         #[command(flatten)]
         until: Until,
-        /// From this position on; else from where the last file ends.
+        /// From this position on; else from the first one that is in no file yet.
         #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
         from: Option<i64>,
         /// The folder for the files.
         #[arg(long, value_name = "FOLDER")]
         dir: PathBuf,
     },
-    /// Checks that files are whole and were not altered; needs no database.
+    /// Checks that files are whole and hang together; needs no database. That they are what once was, and not made anew as
+    /// a whole, only a signed checkpoint that was kept elsewhere shows.
     Verify {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// A signed checkpoint that was kept elsewhere: the files must have the entry it was signed for.
+        #[arg(long, value_name = "FILE")]
+        against: Vec<PathBuf>,
+        /// A public key that checkpoints must be signed with, noted elsewhere; with several, one of them.
+        #[arg(long, value_name = "HEX", requires = "against")]
+        key: Vec<String>,
     },
     /// Lists the files that were written.
     List {
@@ -74,7 +88,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Write { tenant, until, from, dir } => {
             Session::with(async |session| write(session, &tenant, &until, from, &dir).await).await?;
         }
-        Command::Verify { files } => return Ok(check(&files)),
+        Command::Verify { files, against, key } => {
+            let read = |file: &PathBuf| document::checkpoint(file, &key);
+            let against = against.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+            return Ok(check(&files, &against, !key.is_empty()));
+        }
         Command::List { tenant } => {
             Session::with(async |session| list(session, tenant.as_deref()).await).await?
         }
@@ -118,45 +136,114 @@ async fn write(
     Ok(())
 }
 
-/// The files one by one, and whether those of one ledger join.
-fn check(files: &[PathBuf]) -> ExitCode {
-    let mut whole = Vec::new();
+/// The files one by one, whether those of one ledger are of one history, and whether that is the one that was signed for.
+fn check(files: &[PathBuf], against: &[SignedCheckpoint], key_named: bool) -> ExitCode {
+    let wanted = wanted(files, against);
+    let (mut sound, mut whole) = (true, Vec::new());
     for file in files {
         let bar = bars::bar(file.display().to_string());
-        let verified = verify(file, |at, of| bars::set(&bar, at, of));
+        let verified = verify_noting(file, &wanted, |at, of| bars::set(&bar, at, of));
         bar.finish_and_clear();
         match verified {
-            Ok(archive) => {
-                println!("{}: whole; {}", file.display(), told(&archive));
-                whole.push(archive);
+            Ok(noted) => {
+                println!("{}: whole; {}", file.display(), told(&noted.archive));
+                whole.push(noted);
             }
-            Err(error) => println!("{}: BROKEN: {error}", file.display()),
+            Err(error) => {
+                sound = false;
+                println!("{}: BROKEN: {}", file.display(), shown(&error.to_string()));
+            }
         }
     }
-    let mut sound = whole.len() == files.len();
-    whole.sort_by_key(|archive| (archive.header.tenant, archive.header.from));
-    for pair in whole.windows(2) {
-        let [one, next] = pair else { continue };
-        if one.header.tenant != next.header.tenant {
-            continue;
+    whole.sort_by_key(|noted| (noted.archive.header.tenant, noted.archive.header.from));
+    tell_holes(&whole);
+    let mut known: BTreeMap<(TenantId, i64), (&str, &Archive)> = BTreeMap::new();
+    for Noted { archive, hashes } in &whole {
+        for (position, hash) in hashes {
+            let at = (archive.header.tenant, *position);
+            let (other, first) = *known.entry(at).or_insert((hash.as_str(), archive));
+            if other != hash {
+                sound = false;
+                let (one, next) = (&first.file, &archive.file);
+                println!(
+                    "BROKEN: {next} and {one} are not of one history: they differ at position {position}"
+                );
+            }
         }
-        if next.header.from > one.header.to + 1 {
-            let (from, to) = (one.header.to + 1, next.header.from - 1);
-            println!("no file given has positions {from} to {to} of {}", one.header.tenant_name);
-        }
-        if next.header.from == one.header.to + 1 && next.header.previous_hash != one.last_hash {
-            sound = false;
-            println!("BROKEN: {} does not go on from {}", next.file, one.file);
-        }
+    }
+    for checkpoint in against {
+        let agrees = known
+            .iter()
+            .find(|((tenant, position), _)| checkpoint.is_of(*tenant) && *position == checkpoint.position)
+            .map(|(_, (hash, _))| *hash == checkpoint.hash);
+        sound &= agrees == Some(true);
+        println!("{}", compared(checkpoint, agrees, key_named));
+    }
+    if against.is_empty() {
+        println!(
+            "This shows that each file hangs together. Whoever can write files can make one that does: only --against, with \
+             a checkpoint that was kept elsewhere, shows that it is the history that was signed for."
+        );
     }
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Positions at which files can be held against one another and against checkpoints: where one begins or ends. A hash there
+/// stands for everything before it.
+fn wanted(files: &[PathBuf], against: &[SignedCheckpoint]) -> BTreeSet<i64> {
+    // What cannot be read here is told of when all of it is.
+    let headers = files.iter().filter_map(|file| header(file).ok());
+    let borders = headers.flat_map(|Header { from, to, .. }| [from - 1, to]);
+    borders.chain(against.iter().map(|checkpoint| checkpoint.position)).collect()
+}
+
+fn tell_holes(whole: &[Noted]) {
+    let mut reached: Option<&Header> = None;
+    for Noted { archive: Archive { header, .. }, .. } in whole {
+        let before = reached.filter(|before| before.tenant == header.tenant);
+        if let Some(before) = before.filter(|before| header.from > before.to + 1) {
+            let (from, to, name) = (before.to + 1, header.from - 1, shown(&header.tenant_name));
+            println!("no file given has positions {from} to {to} of {name}");
+        }
+        if before.is_none_or(|before| header.to > before.to) {
+            reached = Some(header);
+        }
+    }
+}
+
+fn compared(checkpoint: &SignedCheckpoint, agrees: Option<bool>, key_named: bool) -> String {
+    let SignedCheckpoint { position, signed_at, tenant_name, public_key, .. } = checkpoint;
+    let name = shown(tenant_name);
+    match agrees {
+        Some(true) => {
+            let by = match key_named {
+                true => "by the key that was named".to_owned(),
+                false => format!(
+                    "by {public_key}, for which only the checkpoint speaks; name the right key with --key"
+                ),
+            };
+            format!(
+                "up to position {position} of {name}, what joins is the history that was signed for at {signed_at} {by}"
+            )
+        }
+        Some(false) => {
+            format!("BROKEN: position {position} of {name} is not the one that was signed for at {signed_at}")
+        }
+        None => {
+            format!(
+                "NOT SHOWN: no file that is whole has position {position} of {name}, signed at {signed_at}"
+            )
+        }
+    }
 }
 
 fn told(archive: &Archive) -> String {
     let Archive { header, last_hash, sha256, bytes, .. } = archive;
     format!(
         "positions {} to {} of {}, up to {last_hash}; {bytes} bytes, sha256 {sha256}",
-        header.from, header.to, header.tenant_name
+        header.from,
+        header.to,
+        shown(&header.tenant_name)
     )
 }
 
@@ -195,7 +282,8 @@ async fn restore(session: &Session, files: &[PathBuf], dry_run: bool) -> anyhow:
         let (from, to, missing) = (one.header.from, one.header.to, one.missing);
         println!(
             "{}: fits; of positions {from} to {to} of {}, {missing} {what}",
-            one.file, one.header.tenant_name
+            one.file,
+            shown(&one.header.tenant_name)
         );
     }
     if !dry_run && restored.iter().any(|one| one.missing > 0) {

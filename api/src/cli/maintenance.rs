@@ -1,9 +1,9 @@
-//! `onhand maintenance`: what is only kept for a while, and how much of it has been kept long enough.
+//! `onhand maintenance`: what is only kept for a while, and how much of it has been kept long enough; and what is missing.
 
 use std::process::ExitCode;
 
 use chrono::TimeDelta;
-use onhand_infrastructure::operations::maintenance::Swept;
+use onhand_infrastructure::operations::maintenance::{Maintained, Swept};
 
 use super::session::Session;
 
@@ -19,15 +19,21 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let swept = Session::with(async |session| {
+    let (Maintained { swept, unnoted }, snapshots) = Session::with(async |session| {
         let tenant = match args.tenant.as_deref() {
             Some(name) => session.tenants(Some(name)).await?.first().map(|(id, _)| *id),
             None => None,
         };
         let (operations, retention) = (&session.onhand.operations, &session.config.retention);
         Ok(match args.dry_run {
-            true => operations.sweep(retention, tenant, true).await,
-            false => operations.maintain("cli", retention, tenant).await?,
+            true => {
+                let swept = operations.sweep(retention, tenant, true).await;
+                (Maintained { swept, unnoted: vec![] }, Ok(0))
+            }
+            false => {
+                let maintained = operations.maintain("cli", retention, tenant).await;
+                (maintained, operations.write_missing_snapshots(tenant).await)
+            }
         })
     })
     .await?;
@@ -36,7 +42,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     for swept in &swept {
         println!("{}", line(swept));
     }
-    let whole = swept.iter().all(|swept| swept.trouble.is_none());
+    for (tenant, error) in &unnoted {
+        println!("What went of tenant {tenant} IS NOT ON RECORD in its ledger: {error}");
+    }
+    match &snapshots {
+        Ok(0) => {}
+        Ok(written) => println!("Snapshots that were missing and are there now: {written}"),
+        Err(error) => println!("NOT ALL SNAPSHOTS ARE THERE: {error}"),
+    }
+    let whole = unnoted.is_empty() && snapshots.is_ok() && swept.iter().all(|swept| swept.trouble.is_none());
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -8,7 +8,8 @@ use onhand_infrastructure::{
     ledger::Context,
     operations::{
         Caller,
-        privacy::{Destroyed, Held, Whom},
+        erasures::Destroyed,
+        privacy::{Held, Whom},
     },
 };
 
@@ -19,7 +20,7 @@ use super::session::Session;
 pub(super) enum Command {
     /// Shows what is held: orders with what is known of their buyer, and the webhooks that tell of the person.
     Show(Who),
-    /// Destroys it: the keys to what history says, and the bytes of webhooks. Nothing brings it back.
+    /// Destroys it: at once the keys to what history says, then the bytes of webhooks. Nothing brings it back.
     Forget {
         #[command(flatten)]
         who: Who,
@@ -41,7 +42,7 @@ pub(super) struct Who {
     /// Whoever has ordered under this address.
     #[arg(long, requires = "connection", conflicts_with = "order")]
     email: Option<String>,
-    /// Whoever has placed this order; its id as the platform has it.
+    /// Whoever has placed this order, and the webhooks it came with; its id as the platform has it.
     #[arg(long, value_name = "ID", requires = "connection", value_parser = ExternalId::new)]
     order: Option<ExternalId>,
     /// Where it was ordered.
@@ -115,8 +116,9 @@ async fn forget(session: &Session, who: &Who) -> anyhow::Result<()> {
         println!("person {} is forgotten", person.as_str().unwrap_or_default());
     }
     println!(
-        "The buyer of {} orders cannot be read any more, {} webhooks were destroyed; entry {} says so.",
-        answer["orders"], answer["bodies"], receipt.position
+        "The buyer of {} orders cannot be read any more; entry {} says so. Webhooks that tell of them are looked for and \
+         destroyed by a process with the role relay.",
+        answer["orders"], receipt.position
     );
     Ok(())
 }

@@ -40,28 +40,41 @@ enum Command {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    Session::with(async |session| {
+    let amiss = Session::with(async |session| {
         let tenants = session.tenants(args.tenant.as_deref()).await?;
         if tenants.is_empty() {
             println!("There is no tenant yet, so there is nothing to follow.");
         }
+        let mut amiss = 0;
         for (tenant, name) in tenants {
-            match &args.command {
-                None | Some(Command::List) => list(session, tenant, &name).await?,
+            let operations = &session.onhand.operations;
+            let (told, done) = match &args.command {
+                None | Some(Command::List) => {
+                    list(session, tenant, &name).await?;
+                    continue;
+                }
                 Some(Command::Pause { name: projection }) => {
-                    pause(&session.onhand.operations, caller(tenant), find_model(projection)?).await?;
-                    println!("{name}: {projection} stands still.");
+                    let model = find_model(projection)?;
+                    (pause(operations, caller(tenant), model).await, format!("{projection} stands still."))
                 }
                 Some(Command::Resume { name: projection }) => {
-                    resume(&session.onhand.operations, caller(tenant), find_model(projection)?).await?;
-                    println!("{name}: {projection} goes on.");
+                    let model = find_model(projection)?;
+                    (resume(operations, caller(tenant), model).await, format!("{projection} goes on."))
+                }
+            };
+            // What cannot be done for one tenant is no reason to leave the others as they are.
+            match told {
+                Ok(_) => println!("{name}: {done}"),
+                Err(error) => {
+                    eprintln!("{name}: {error}");
+                    amiss += 1;
                 }
             }
         }
-        Ok(())
+        Ok(amiss)
     })
     .await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if amiss == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn caller(tenant: TenantId) -> Caller {

@@ -3,10 +3,10 @@
 use std::{ops::ControlFlow, process::ExitCode};
 
 use onhand_domain::values::TenantId;
-use onhand_infrastructure::{ledger::Context, operations::Caller};
+use onhand_infrastructure::{ledger::Context, operations::Caller, queries::rebuilds};
 use onhand_projector::{
-    MODELS, OnDifference, ProjectorError, ReadModel, Rebuilt, find_model, rebuild,
-    rebuild::{DifferingRow, Pace},
+    MODELS, OnDifference, ProjectorError, ReadModel, Rebuilt, find_model,
+    rebuild::{self, DifferingRow, Pace},
 };
 
 use super::{bars, session::Session};
@@ -26,6 +26,9 @@ pub(super) struct Args {
     /// Puts rebuilt rows in the place of live ones that differ; without it they are only told.
     #[arg(long)]
     replace: bool,
+    /// Puts an end to a rebuild that is under way, and begins none.
+    #[arg(long, conflicts_with = "replace")]
+    cancel: bool,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -42,13 +45,22 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let mut amiss = 0;
         for (tenant, name) in tenants {
             for model in &models {
+                if args.cancel {
+                    println!("{name}: {:13} {}", model.name, cancel(session, tenant, model).await?);
+                    continue;
+                }
                 match one(session, (tenant, name.as_str()), model, on_difference).await {
                     Ok(rebuilt) => {
                         println!("{name}: {}", verdict(&rebuilt));
                         rebuilt.sample.iter().for_each(show);
                         amiss += u32::from(rebuilt.differences > 0 && !rebuilt.replaced);
                     }
-                    Err(error) if error.is_passing() => return Err(error.into()),
+                    // Without a database the others fare no better.
+                    Err(error @ (ProjectorError::Database(_) | ProjectorError::Ledger(_)))
+                        if error.is_passing() =>
+                    {
+                        return Err(error.into());
+                    }
                     // What one cannot do is no reason to leave the others undone.
                     Err(error) => {
                         println!("{name}: {:13} FAILED: {error}", model.name);
@@ -61,6 +73,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
     .await?;
     Ok(if amiss == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn cancel(session: &Session, tenant: TenantId, model: &ReadModel) -> anyhow::Result<&'static str> {
+    let operations = &session.onhand.operations;
+    let mut conn = session.onhand.pool().acquire().await?;
+    let Some(running) = rebuilds::running(&mut conn, tenant, model.name).await? else {
+        return Ok("is not being rebuilt");
+    };
+    let caller = Caller::new(Context::internal(tenant, "cli"));
+    match rebuild::cancel(operations, &caller, running.id).await? {
+        true => Ok("its rebuild is cancelled"),
+        false => Ok("its rebuild has ended"),
+    }
 }
 
 async fn one(
@@ -77,7 +102,7 @@ async fn one(
         ControlFlow::Continue(())
     };
     let caller = Caller::new(Context::internal(tenant, "cli"));
-    let rebuilt = rebuild(&session.onhand.operations, caller, model, on_difference, tell).await;
+    let rebuilt = rebuild::rebuild(&session.onhand.operations, caller, model, on_difference, tell).await;
     bar.finish_and_clear();
     rebuilt
 }

@@ -13,7 +13,7 @@ use onhand_infrastructure::{
     queries::{
         PAGE_MAX, Window,
         difference::Difference,
-        streams::{StepFilter, StepView, compare, steps},
+        streams::{StepFilter, StepView, compare, is_known, steps},
     },
 };
 use sqlx::PgConnection;
@@ -71,6 +71,9 @@ async fn tell_steps(session: &Session, tenant: TenantId, args: &Args) -> anyhow:
         None => Head::read(&mut conn, tenant).await?.position,
     };
     let stream = stream(&mut conn, tenant, args, until).await?;
+    if !is_known(&mut conn, tenant, &stream).await? {
+        bail!(unknown(&stream));
+    }
     let from = match args.from {
         Some(moment) => {
             let position = moment.position(&mut conn, tenant, now).await?;
@@ -110,7 +113,7 @@ async fn tell_difference(
     let to = to.position(&mut conn, tenant, now).await?;
     let stream = stream(&mut conn, tenant, args, from.max(to)).await?;
     drop(conn);
-    let compared = compare(pool, tenant, &stream, (from, to)).await?;
+    let Some(compared) = compare(pool, tenant, &stream, (from, to)).await? else { bail!(unknown(&stream)) };
     let (before, after) = (compared.from, compared.to);
     println!(
         "{stream}: position {} (version {}) → position {} (version {})",
@@ -121,6 +124,10 @@ async fn tell_difference(
     }
     compared.changes.iter().for_each(tell_change);
     Ok(())
+}
+
+fn unknown(stream: &StreamId) -> String {
+    format!("there is no stream {stream}: nothing has ever happened to it")
 }
 
 /// The stream that is meant, by what SKUs named at a position.

@@ -8,4 +8,4 @@ mod reader;
 pub use ask::{AdminAsk, Ask, Empty, Query};
 pub(crate) use holder::{KeyCache, no_keys_known};
 pub use path::Path;
-pub use reader::{Listing, Reader, position_of};
+pub use reader::{AnyTime, Listing, Reader, position_of};

@@ -33,18 +33,60 @@ impl FromRequestParts<App> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let holder = authorised(app, &parts.headers, Role::Viewer).await?;
-        Ok(Self { tenant: holder.tenant, brand: holder.brand })
+        let reader = reader(parts, app).await?;
+        let Query(Asked { at }) = Query::try_from_uri(&parts.uri)?;
+        Now::of(at)?;
+        Ok(reader)
     }
 }
 
-/// Who reads which page of what.
-pub struct Listing<F> {
+async fn reader(parts: &Parts, app: &App) -> Result<Reader, Problem> {
+    let holder = authorised(app, &parts.headers, Role::Viewer).await?;
+    Ok(Reader { tenant: holder.tenant, brand: holder.brand })
+}
+
+/// Who reads which page of what, and of when.
+pub struct Listing<F, W = Now> {
     /// The page.
     pub window: Window,
     /// What it is narrowed to.
     pub filter: F,
     min_position: Option<i64>,
+    when: W,
+}
+
+/// Of which time a handler can tell.
+pub trait When: Sized {
+    /// What the caller said of it, if that is something the handler can tell.
+    fn of(at: Option<String>) -> Result<Self, Problem>;
+}
+
+/// Of the present: whoever asks for the past is not to take this for it.
+pub struct Now;
+
+/// Of the present, or of the moment that is given.
+pub struct AnyTime(Option<String>);
+
+impl When for Now {
+    fn of(at: Option<String>) -> Result<Self, Problem> {
+        match at {
+            None => Ok(Self),
+            Some(_) => Err(Problem::bad_request(
+                "at.unsupported",
+                "what is asked for here is told as it is now, and not as it was; ask without `at`",
+            )),
+        }
+    }
+}
+
+impl When for AnyTime {
+    fn of(at: Option<String>) -> Result<Self, Problem> {
+        Ok(Self(at))
+    }
+}
+
+#[derive(Deserialize)]
+struct Asked {
     at: Option<String>,
 }
 
@@ -56,11 +98,11 @@ struct Paging {
     at: Option<String>,
 }
 
-impl<F: DeserializeOwned + Send> FromRequestParts<App> for Listing<F> {
+impl<F: DeserializeOwned + Send, W: When> FromRequestParts<App> for Listing<F, W> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Reader { tenant, brand } = Reader::from_request_parts(parts, app).await?;
+        let Reader { tenant, brand } = reader(parts, app).await?;
         let Query(paging) = Query::<Paging>::try_from_uri(&parts.uri)?;
         let Query(filter) = Query::<F>::try_from_uri(&parts.uri)?;
         let limit = paging.limit.unwrap_or(LIMIT);
@@ -68,7 +110,7 @@ impl<F: DeserializeOwned + Send> FromRequestParts<App> for Listing<F> {
             window: Window { tenant, brand, cursor: paging.cursor, limit },
             filter,
             min_position: paging.min_position,
-            at: paging.at,
+            when: W::of(paging.at)?,
         })
     }
 }
@@ -81,7 +123,7 @@ pub async fn position_of(app: &App, tenant: TenantId, moment: &str) -> Result<i6
     Ok(moment.position(&mut conn, tenant, ledger.clock().now()).await?)
 }
 
-impl<F> Listing<F> {
+impl<F, W> Listing<F, W> {
     /// Waits until the read model has reached the position asked for, if one was.
     pub async fn fresh(&self, app: &App, model: &'static str) -> Result<(), Problem> {
         match self.min_position {
@@ -101,10 +143,12 @@ impl<F> Listing<F> {
             1,
         ))
     }
+}
 
+impl<F> Listing<F, AnyTime> {
     /// The position at which the answer is to be true, if that is not now.
     pub async fn at(&self, app: &App) -> Result<Option<i64>, Problem> {
-        match &self.at {
+        match &self.when.0 {
             Some(moment) => Ok(Some(position_of(app, self.window.tenant, moment).await?)),
             None => Ok(None),
         }

@@ -5,7 +5,7 @@ use axum::{
     body::Body,
     extract::{Query, rejection::QueryRejection},
     http::{
-        HeaderName,
+        HeaderName, Method,
         header::{CONTENT_DISPOSITION, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
@@ -24,11 +24,13 @@ use crate::{
     problem::Problem,
 };
 
-/// How a copy is to be written.
+/// How a copy is to be written, and what lists take that a copy does not.
 #[derive(Debug, Deserialize)]
 pub struct Wanted {
     #[serde(default)]
     format: Format,
+    limit: Option<String>,
+    cursor: Option<String>,
 }
 
 /// `GET /api/audit`, newest first.
@@ -38,12 +40,22 @@ pub async fn list(app: AppState, listing: Listing<AuditFilter>) -> Result<Json<P
 
 /// `GET /api/audit/export`, oldest first, all of it: pages are read as fast as the caller takes them.
 pub async fn export(
+    method: Method,
     app: AppState,
     listing: Listing<AuditFilter>,
     wanted: Result<Query<Wanted>, QueryRejection>,
     asked: extract::Query<Empty>,
 ) -> Result<Response, Problem> {
-    let Query(Wanted { format }) = wanted?;
+    let Query(Wanted { format, limit, cursor }) = wanted?;
+    if limit.or(cursor).is_some() {
+        let detail = "a copy is of all that fits: it takes neither limit nor cursor; say since and until";
+        return Err(Problem::bad_request("query.invalid", detail));
+    }
+    if method == Method::HEAD {
+        // Nothing is copied, so nothing is put on record.
+        listing.filter.check()?;
+        return Ok([(CONTENT_TYPE, format.media_type())].into_response());
+    }
     let mut exporting = Exporting::begin(&app.onhand, asked.caller, listing.filter, format).await?;
     let (_, end) = exporting.progress();
     // What stands in the way of the first page is a problem. Later the answer is torn off, and never looks whole.

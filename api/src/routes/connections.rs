@@ -9,7 +9,7 @@ use onhand_domain::{
 use onhand_infrastructure::{
     operations::{accounts::Tested, connections::Credentials},
     queries::{
-        Page,
+        Page, at,
         connections::{self, ConnectionView},
         sync_health::{self, ConnectionHealth},
     },
@@ -19,10 +19,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Written;
+use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{AdminAsk, Empty, Listing, Path, Reader},
+    extract::{AdminAsk, AnyTime, Empty, Listing, Path, Reader},
     problem::Problem,
 };
 
@@ -62,8 +62,15 @@ impl From<Secrets> for Credentials {
 }
 
 /// `GET /api/connections`
-pub async fn list(app: AppState, listing: Listing<Empty>) -> Result<Json<Page<ConnectionView>>, Problem> {
-    Ok(Json(connections::list(app.onhand.pool(), &listing.window).await?))
+pub async fn list(
+    app: AppState,
+    listing: Listing<Empty, AnyTime>,
+) -> Result<Read<Page<ConnectionView>>, Problem> {
+    let (pool, window) = (app.onhand.pool(), &listing.window);
+    Ok(match listing.at(&app).await? {
+        Some(position) => Read::at(position, at::connections::list(pool, window, position).await?),
+        None => Read::now(connections::list(pool, window).await?),
+    })
 }
 
 /// `POST /api/connections`

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{Ask, Listing},
+    extract::{AnyTime, Ask, Listing},
     problem::Problem,
 };
 
@@ -44,7 +44,10 @@ pub struct Filter {
 }
 
 /// `GET /api/listings`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<ListingView>>, Problem> {
+pub async fn list(
+    app: AppState,
+    listing: Listing<Filter, AnyTime>,
+) -> Result<Read<Page<ListingView>>, Problem> {
     let connection = listing.filter.connection.map(ConnectionId);
     let (pool, window) = (app.onhand.pool(), &listing.window);
     Ok(match listing.at(&app).await? {

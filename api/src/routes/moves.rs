@@ -10,7 +10,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Read;
-use crate::{app::AppState, extract::Listing, problem::Problem};
+use crate::{
+    app::AppState,
+    extract::{AnyTime, Listing},
+    problem::Problem,
+};
 
 /// Narrows the list.
 #[derive(Debug, Deserialize)]
@@ -22,7 +26,7 @@ pub struct Filter {
 }
 
 /// `GET /api/moves`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<MoveView>>, Problem> {
+pub async fn list(app: AppState, listing: Listing<Filter, AnyTime>) -> Result<Read<Page<MoveView>>, Problem> {
     // The shelves of a SKU are found in the read model; the moves themselves are history.
     listing.fresh(&app, "stock_levels").await?;
     sku_filter(listing.filter.sku.as_deref())?;

@@ -54,11 +54,8 @@ pub async fn show(
 /// `POST /api/privacy/forget`
 pub async fn forget(app: AppState, ask: AdminAsk<WhomBody>) -> Result<Written, Problem> {
     unbound(&ask.caller)?;
-    let (operations, whom) = (app.onhand.operations.clone(), ask.body.whom()?);
-    // It may take longer than a caller waits, and is done all the same.
-    let done = tokio::spawn(async move { operations.forget(ask.caller, &whom).await });
-    let done = done.await.map_err(|error| Problem::internal("server.panic", &error))?;
-    Ok(Written::done(done?))
+    let whom = ask.body.whom()?;
+    Ok(Written::done(app.onhand.operations.forget(ask.caller, &whom).await?))
 }
 
 fn unbound(caller: &Caller) -> Result<(), Problem> {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{Ask, Empty, Listing, Path},
+    extract::{AnyTime, Ask, Empty, Listing, Path},
     problem::Problem,
 };
 
@@ -72,7 +72,10 @@ pub struct Filter {
 }
 
 /// `GET /api/products`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<ProductView>>, Problem> {
+pub async fn list(
+    app: AppState,
+    listing: Listing<Filter, AnyTime>,
+) -> Result<Read<Page<ProductView>>, Problem> {
     let Filter { sku, style_code } = &listing.filter;
     let filter = ProductFilter { id: None, sku: sku.clone(), style_code: style_code.clone() };
     find(&app, &listing, &filter).await
@@ -81,7 +84,7 @@ pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<P
 /// `GET /api/products/{id}`
 pub async fn show(
     app: AppState,
-    listing: Listing<Empty>,
+    listing: Listing<Empty, AnyTime>,
     Path(id): Path<Uuid>,
 ) -> Result<Read<ProductView>, Problem> {
     let filter = ProductFilter { id: Some(id), ..ProductFilter::default() };
@@ -91,7 +94,7 @@ pub async fn show(
 
 async fn find<F>(
     app: &AppState,
-    listing: &Listing<F>,
+    listing: &Listing<F, AnyTime>,
     filter: &ProductFilter,
 ) -> Result<Read<Page<ProductView>>, Problem> {
     let (pool, window) = (app.onhand.pool(), &listing.window);

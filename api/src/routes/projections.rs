@@ -1,11 +1,14 @@
 //! `/api/projections`: how far the read models are, why one is behind, and letting one stand still, go on, or be rebuilt.
 
-use axum::{Json, http::StatusCode};
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode},
+};
 use onhand_infrastructure::{
     operations::Caller,
     queries::projections::{self, Projections},
 };
-use onhand_projector::{self as projector, OnDifference, find_model, registry};
+use onhand_projector::{self as projector, OnDifference, find_model, rebuild::Begun, registry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -31,7 +34,7 @@ pub async fn list(app: AppState, reader: Reader) -> Result<Json<Projections>, Pr
     Ok(Json(projections::list(app.onhand.pool(), reader.tenant, &registry::listed(), now).await?))
 }
 
-/// `POST /api/projections/{name}/pause`: when this is answered, nothing moves it any more.
+/// `POST /api/projections/{name}/pause`: when this is answered, no projector moves it any more.
 pub async fn pause(
     app: AppState,
     Path(name): Path<String>,
@@ -56,15 +59,18 @@ pub async fn rebuild(
     app: AppState,
     Path(name): Path<String>,
     ask: AdminAsk<RebuildBody>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<Value>), Problem> {
     of_all_brands(&ask.caller)?;
     let model = find_model(&name)?;
     let on_difference = if ask.body.replace { OnDifference::Replace } else { OnDifference::Keep };
-    let id = projector::rebuild::begin(&app.onhand.operations, ask.caller, model, on_difference).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "id": id }))))
+    let Begun { id, position } =
+        projector::rebuild::begin(&app.onhand.operations, ask.caller, model, on_difference).await?;
+    let told = [(HeaderName::from_static("onhand-position"), HeaderValue::from(position))];
+    Ok((StatusCode::ACCEPTED, told, Json(json!({ "position": position, "id": id }))))
 }
 
-fn of_all_brands(caller: &Caller) -> Result<(), Problem> {
+/// Refuses whoever is bound to a brand.
+pub(super) fn of_all_brands(caller: &Caller) -> Result<(), Problem> {
     match caller.brand {
         Some(_) => {
             Err(Problem::forbidden("read models are shared by all brands; use a key that is bound to none"))

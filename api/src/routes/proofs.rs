@@ -56,9 +56,14 @@ pub async fn newest(app: AppState, reader: Reader) -> Result<Json<SignedCheckpoi
     })
 }
 
-/// `GET /api/audit/key`
+/// `GET /api/audit/key`. It is made where something is signed, and that is an entry; a read makes none.
 pub async fn key(app: AppState, reader: Reader) -> Result<Json<PublicKey>, Problem> {
-    let key = app.onhand.operations.signing_key(reader.tenant).await?;
+    let key = app.onhand.operations.signing_key(reader.tenant).await?.ok_or_else(|| {
+        Problem::missing(
+            "signing_key.none",
+            "nothing was signed for yet, and so there is no key to check with",
+        )
+    })?;
     Ok(Json(PublicKey { algorithm: "Ed25519", key: key.name(), public_key: hex::encode(key.public_key()) }))
 }
 

@@ -1,4 +1,4 @@
-//! `/api/rebuilds`: read models grown again from history, how far each run is, and what it found.
+//! `/api/rebuilds`: read models grown again from history, how far each run is, what it found, and putting an end to one.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -7,17 +7,20 @@ use axum::{
     response::sse::{Event, KeepAlive, Sse},
 };
 use futures_util::{Stream, stream};
+use onhand_domain::values::TenantId;
 use onhand_infrastructure::queries::{
     Page,
     rebuilds::{self, RebuildView},
 };
+use onhand_projector::rebuild;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::projections::of_all_brands;
 use crate::{
     app::AppState,
-    extract::{Listing, Path, Reader},
+    extract::{AdminAsk, Empty, Listing, Path, Reader},
     problem::Problem,
 };
 
@@ -42,15 +45,26 @@ pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<R
 /// `GET /api/rebuilds/{id}`, with a sample of the rows that differed; these are of all brands, so that a reader of one does
 /// not get them.
 pub async fn show(app: AppState, Path(id): Path<Uuid>, reader: Reader) -> Result<Json<RebuildView>, Problem> {
-    let mut found = find(&app, &reader, id).await?;
+    let mut found = find(&app, reader.tenant, id).await?;
     if reader.brand.is_some() {
         found.sample = None;
     }
     Ok(Json(found))
 }
 
-async fn find(app: &AppState, reader: &Reader, id: Uuid) -> Result<RebuildView, Problem> {
-    let found = rebuilds::find(app.onhand.pool(), reader.tenant, id).await?;
+/// `DELETE /api/rebuilds/{id}`: puts an end to one that is under way; one that has ended is shown as it is.
+pub async fn cancel(
+    app: AppState,
+    Path(id): Path<Uuid>,
+    ask: AdminAsk<Empty>,
+) -> Result<Json<RebuildView>, Problem> {
+    of_all_brands(&ask.caller)?;
+    rebuild::cancel(&app.onhand.operations, &ask.caller, id).await?;
+    Ok(Json(find(&app, ask.caller.context.tenant, id).await?))
+}
+
+async fn find(app: &AppState, tenant: TenantId, id: Uuid) -> Result<RebuildView, Problem> {
+    let found = rebuilds::find(app.onhand.pool(), tenant, id).await?;
     found.ok_or_else(|| Problem::missing("rebuild.unknown", "there is no rebuild of this id"))
 }
 
@@ -60,7 +74,7 @@ pub async fn progress(
     Path(id): Path<Uuid>,
     reader: Reader,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    find(&app, &reader, id).await?;
+    find(&app, reader.tenant, id).await?;
     let (pool, tenant) = (app.onhand.pool().clone(), reader.tenant);
     let looks = stream::unfold((0_u32, None), move |(look, before)| {
         let pool = pool.clone();

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{Ask, Empty, Listing, Path, Query},
+    extract::{AnyTime, Ask, Empty, Listing, Path, Query},
     problem::Problem,
 };
 
@@ -90,7 +90,10 @@ pub struct Filter {
 }
 
 /// `GET /api/reservations`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<ReservationView>>, Problem> {
+pub async fn list(
+    app: AppState,
+    listing: Listing<Filter, AnyTime>,
+) -> Result<Read<Page<ReservationView>>, Problem> {
     let filter = ReservationFilter { id: None, status: listing.filter.status.clone() };
     find(&app, &listing, &filter).await
 }
@@ -99,7 +102,7 @@ pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<R
 pub async fn show(
     app: AppState,
     Path(id): Path<Uuid>,
-    listing: Listing<Empty>,
+    listing: Listing<Empty, AnyTime>,
 ) -> Result<Read<ReservationView>, Problem> {
     let filter = ReservationFilter { id: Some(id), status: None };
     let found = find(&app, &listing, &filter).await?;
@@ -110,7 +113,7 @@ pub async fn show(
 
 async fn find<F>(
     app: &AppState,
-    listing: &Listing<F>,
+    listing: &Listing<F, AnyTime>,
     filter: &ReservationFilter,
 ) -> Result<Read<Page<ReservationView>>, Problem> {
     const MODEL: &str = "reservations";

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{Ask, Listing, Path},
+    extract::{AnyTime, Ask, Listing, Path},
     problem::Problem,
 };
 
@@ -169,7 +169,10 @@ pub struct Why {
 }
 
 /// `GET /api/stock`
-pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Read<Page<StockLevelView>>, Problem> {
+pub async fn list(
+    app: AppState,
+    listing: Listing<Filter, AnyTime>,
+) -> Result<Read<Page<StockLevelView>>, Problem> {
     listing.fresh(&app, "stock_levels").await?;
     sku_filter(listing.filter.sku.as_deref())?;
     let at = listing.at(&app).await?;

@@ -53,7 +53,10 @@ pub async fn compare(
     let stream = readable(&listing.window, &stream)?;
     let from = position_of(&app, tenant, &listing.filter.from).await?;
     let to = position_of(&app, tenant, &listing.filter.to).await?;
-    Ok(Json(streams::compare(app.onhand.pool(), tenant, &stream, (from, to)).await?))
+    let compared = streams::compare(app.onhand.pool(), tenant, &stream, (from, to)).await?;
+    compared
+        .map(Json)
+        .ok_or_else(|| Problem::missing("stream.unknown", format!("nothing has ever happened to {stream}")))
 }
 
 /// The stream of this name, for whoever may read all of them.

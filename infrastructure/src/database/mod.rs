@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::{
     Connection, PgConnection, PgPool,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -16,6 +16,11 @@ pub use self::server_facts::{ServerFacts, make_anew, server_facts};
 
 /// How long a connection may lie idle before it is asked whether it is alive.
 const ASKED_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a change of the schema waits for a lock, and with it all who want the table later.
+const LOCK_TIMEOUT: &str = "2s";
+/// How long the table is then left to them.
+const LOCK_PAUSE: Duration = Duration::from_secs(1);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -30,7 +35,7 @@ pub enum DatabaseError {
     Database(#[from] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the schema cannot be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(#[from] MigrateError),
 }
 
 /// A server to connect to, and ours to stop if it is ours.
@@ -80,12 +85,34 @@ pub async fn open(options: &PgConnectOptions, connections: u32) -> Result<PgPool
     Ok(pool(options, connections).await?)
 }
 
-/// Brings the schema up to date, over a connection of its own. Safe to run from several processes at once.
+/// Brings the schema up to date, over connections of its own. Safe to run from several processes at once.
+///
+/// Whoever changes a table waits for those who are at it, and all who come later wait behind him: so he does not wait for
+/// long, and tries again until he finds it free.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), DatabaseError> {
-    let mut conn = PgConnection::connect_with(options).await?;
-    MIGRATIONS.run(&mut conn).await?;
-    conn.close().await?;
-    Ok(())
+    let options = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
+    loop {
+        let mut conn = PgConnection::connect_with(&options).await?;
+        let done = MIGRATIONS.run(&mut conn).await;
+        // The migrator's own lock goes with its connection.
+        let closed = conn.close().await;
+        match done {
+            Ok(()) => return Ok(closed?),
+            Err(error) if is_locked(&error) => {
+                tracing::warn!(%error, "the schema cannot be brought up to date while others are at it; trying again");
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether a lock was waited for in vain.
+fn is_locked(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
+        return false;
+    };
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03")
 }
 
 /// A pool on a database whose schema is up to date.
@@ -94,6 +121,11 @@ pub async fn pool(options: &PgConnectOptions, connections: u32) -> Result<PgPool
         // A client that vanished must not hold the head of a ledger.
         ("idle_in_transaction_session_timeout", "15s"),
         ("statement_timeout", "60s"),
+        // Nor may one that vanished without a word keep its locks until the server's system notices, hours later. Over a
+        // socket of the same machine these say nothing.
+        ("tcp_keepalives_idle", "30"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "3"),
     ]);
     PgPoolOptions::new()
         .max_connections(connections)

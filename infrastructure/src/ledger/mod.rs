@@ -14,6 +14,7 @@ mod past;
 pub mod proof;
 pub mod read;
 mod sequencer;
+mod snapshots;
 mod states;
 mod submission;
 mod tail;
@@ -38,7 +39,8 @@ pub use self::{
     genesis::create_tenant,
     head::Head,
     moment::{Moment, MomentError},
-    past::{StateAt, position_at, state_at, states_at, versions_at},
+    past::{StateAt, position_at, positions_at, state_at, states_at, versions_at},
+    snapshots::write_missing_snapshots,
     submission::{
         Answer, Attachments, Decide, Decision, DeliveryBody, FollowUp, Followed, Idempotency, PersonKey,
         Receipt, SealedSecret, Submission,

@@ -96,33 +96,27 @@ pub async fn versions_at(
 }
 
 /// Where history stood at a time: the newest entry that was recorded by then; 0 if there was none.
-///
-/// Times do not decrease with positions, so the place is found in as many steps as there are digits in their number.
 pub async fn position_at(
     conn: &mut PgConnection,
     tenant: TenantId,
     time: DateTime<Utc>,
 ) -> Result<i64, LedgerError> {
-    let found: Option<(i64,)> = sqlx::query_as(
-        "with recursive search (low, high) as ( -- entry `low` is not later, what comes after `high` is
-             select 0::bigint, position from ledger_heads where tenant_id = $1
-             union all
-             select case when at.is_by_then then m.position else s.low end,
-                    case when at.is_by_then then s.high else m.position - 1 end
-             from search s
-             cross join lateral (select (s.low + s.high + 1) / 2 as position) m
-             cross join lateral (
-                 -- What is not there, in a history that was tampered with, does not end the search.
-                 select coalesce((select e.recorded_at <= $2 from events e
-                                  where e.tenant_id = $1 and e.position = m.position), true) as is_by_then
-             ) at
-             where s.low < s.high
-         )
-         select low from search where low = high",
-    )
-    .bind(tenant.0)
-    .bind(time)
-    .fetch_optional(conn)
-    .await?;
-    found.map(|(position,)| position).ok_or(LedgerError::NoTenant)
+    let found = positions_at(conn, tenant, &[time]).await?;
+    found.first().copied().ok_or(LedgerError::NoTenant)
+}
+
+/// Where history stood at each of some times, in their order; nothing for a tenant that is unknown.
+///
+/// Times do not decrease with positions, so each place is found in as many steps as there are digits in their number.
+pub async fn positions_at(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    times: &[DateTime<Utc>],
+) -> Result<Vec<i64>, LedgerError> {
+    let found = sqlx::query_scalar(include_str!("positions_at.sql"))
+        .bind(tenant.0)
+        .bind(times)
+        .fetch_all(conn)
+        .await?;
+    Ok(found)
 }

@@ -86,26 +86,6 @@ pub async fn streams_begun(
     Ok(rows)
 }
 
-/// The entries of some streams up to a position, stream by stream, each in its order.
-pub async fn of_streams(
-    conn: &mut PgConnection,
-    tenant: TenantId,
-    streams: &[String],
-    to: i64,
-) -> Result<Vec<Entry>, LedgerError> {
-    let sql = format!(
-        "select {COLUMNS} from events
-         where tenant_id = $1 and stream = any($2) and position <= $3 order by stream, version"
-    );
-    let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(tenant.0)
-        .bind(streams)
-        .bind(to)
-        .fetch_all(conn)
-        .await?;
-    Ok(rows)
-}
-
 /// Entries of one stream after `version`, at most `limit`, in order.
 pub async fn stream(
     conn: &mut PgConnection,

@@ -18,9 +18,9 @@ use uuid::Uuid;
 use super::LedgerError;
 
 /// Snapshots of another format are not read; raise it when a state changes its shape.
-const SNAPSHOT_FORMAT: i16 = 3;
+pub(super) const SNAPSHOT_FORMAT: i16 = 3;
 /// Entries after which a snapshot is worth its writing, at least.
-const SNAPSHOT_EVERY: i64 = 500;
+pub(super) const SNAPSHOT_EVERY: i64 = 500;
 /// What a state takes besides itself: its name, and its place in maps that have room for twice as many; measured.
 const PLACE_BYTES: usize = 500;
 
@@ -30,6 +30,24 @@ pub(super) struct Cached {
     pub(super) state: State,
     pub(super) version: i64,
     snapshot_version: i64,
+}
+
+impl Cached {
+    /// After how many entries it is worth the writing of its next snapshot: once they are about twice as many as what that
+    /// one holds. By then reading it is the shorter way, however large it is.
+    pub(super) fn snapshot_every(&self) -> i64 {
+        SNAPSHOT_EVERY.max(self.state.bytes() as i64 / 100)
+    }
+
+    /// Its snapshot, if one is due; taking it marks it as written.
+    pub(super) fn due_snapshot(&mut self, id: &StreamId) -> Option<Snapshot> {
+        if self.version - self.snapshot_version < self.snapshot_every() {
+            return None;
+        }
+        let state = serde_json::to_string(&self.state).ok()?;
+        self.snapshot_version = self.version;
+        Some(Snapshot { stream: id.to_string(), version: self.version, state })
+    }
 }
 
 /// The cached states of one tenant.
@@ -141,17 +159,8 @@ impl States {
     pub(super) fn due_snapshots<'a>(&mut self, ids: impl IntoIterator<Item = &'a StreamId>) -> Vec<Snapshot> {
         let mut due = Vec::new();
         for id in ids.into_iter().filter(|id| is_long(id)) {
-            let Some(cached) = self.young.get_mut(id).or_else(|| self.old.get_mut(id)) else { continue };
-            // A snapshot is worth its writing once the entries since are about twice as many as what it holds: by then
-            // reading it is the shorter way, however large it is.
-            let every = SNAPSHOT_EVERY.max(cached.state.bytes() as i64 / 100);
-            if cached.version - cached.snapshot_version < every {
-                continue;
-            }
-            if let Ok(state) = serde_json::to_string(&cached.state) {
-                due.push(Snapshot { stream: id.to_string(), version: cached.version, state });
-                cached.snapshot_version = cached.version;
-            }
+            let cached = self.young.get_mut(id).or_else(|| self.old.get_mut(id));
+            due.extend(cached.and_then(|cached| cached.due_snapshot(id)));
         }
         due
     }
@@ -192,7 +201,12 @@ pub(super) async fn read_states(
     read_tails(conn, tenant, position, readings).await
 }
 
-/// Kinds of streams that grow without end; the others are read from their beginning.
+/// The kinds of [`is_long`], as the names of streams begin.
+pub(super) const LONG_KINDS: [&str; 7] =
+    ["administration", "cart", "connection", "listing", "product", "signal", "stock"];
+
+/// Kinds of streams that grow without end. The others come to an end or are changed now and then by somebody; they are read
+/// from their beginning.
 fn is_long(id: &StreamId) -> bool {
     matches!(
         id,
@@ -200,6 +214,8 @@ fn is_long(id: &StreamId) -> bool {
             | StreamId::Product(_)
             | StreamId::Listing(_)
             | StreamId::Connection(_)
+            | StreamId::Cart(_)
+            | StreamId::Signal(_)
             | StreamId::Administration
     )
 }
@@ -339,5 +355,24 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
         StreamId::Flag(_) => &INITIAL[11],
         StreamId::Monitor(_) => &INITIAL[12],
         StreamId::Administration => &INITIAL[13],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kinds_that_get_long_are_called_as_their_streams_are() {
+        let nil = Uuid::nil();
+        let ids =
+            ["product", "connection", "listing", "delivery", "order", "key", "cart", "signal", "monitor"]
+                .map(|kind| format!("{kind}/{nil}"));
+        let others = ["sku/A", "location/main", "administration/log"].map(str::to_owned);
+        for name in ids.into_iter().chain(others).chain([format!("stock/{nil}/main")]) {
+            let stream: StreamId = name.parse().expect("the name of a stream");
+            let kind = name.split('/').next().unwrap_or_default();
+            assert_eq!(LONG_KINDS.contains(&kind), is_long(&stream), "{name}");
+        }
     }
 }

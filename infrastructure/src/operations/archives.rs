@@ -23,7 +23,7 @@ pub struct Archiving<'a> {
     pub tenant: TenantId,
     /// What the tenant is called.
     pub tenant_name: &'a str,
-    /// From this position on; none to go on where the last file ends.
+    /// From this position on; none for the first one that is in no file yet.
     pub from: Option<i64>,
     /// Up to this position.
     pub to: i64,
@@ -32,8 +32,9 @@ pub struct Archiving<'a> {
 }
 
 impl Operations {
-    /// Copies entries into files, as many as it takes. `progress` is told how many entries of how many are written. Broken
-    /// off, it leaves whole files only, and goes on after the last of them.
+    /// Copies entries into files, as many as it takes. `progress` is told how many entries of how many are written.
+    ///
+    /// Broken off, it leaves whole files only, and goes on after the last of them; one that was not noted yet is noted then.
     pub async fn archive(
         &self,
         actor: &str,
@@ -55,10 +56,11 @@ impl Operations {
             let stretch = Stretch { tenant, tenant_name: tenant_name.to_owned(), from, to: last };
             let archive =
                 archive::write(pool, stretch, folder, |at| progress(at - first + 1, to - first + 1)).await?;
-            archives::keep(pool, &archive, self.ledger().clock().now()).await?;
             let (file, sha256) = (archive.file.clone(), archive.sha256.clone());
             let event = AdministrationEvent::Archived { from, to: last, file, sha256 };
+            // The entry first: what is listed is on record, however this is broken off.
             self.note(Caller::new(Context::internal(tenant, actor)), event).await?;
+            archives::keep(pool, &archive, self.ledger().clock().now()).await?;
             written.push(archive);
         }
         Ok(written)
@@ -73,15 +75,21 @@ impl Operations {
         progress: impl FnMut(i64, i64),
     ) -> Result<Vec<Restored>, ArchiveError> {
         let restored = archive::restore(self.ledger().pool(), files, dry_run, progress).await?;
+        let mut unnoted = None;
         for Restored { header, file, missing } in &restored {
             if dry_run || *missing == 0 {
                 continue;
             }
             let (from, to, entries, file) = (header.from, header.to, *missing, file.clone());
             let event = AdministrationEvent::Restored { from, to, entries, file };
-            self.note(Caller::new(Context::internal(header.tenant, actor)), event).await?;
+            let caller = Caller::new(Context::internal(header.tenant, actor));
+            // One ledger's trouble is not another's, and all of them have their entries back by now.
+            if let Err(error) = self.note(caller, event).await {
+                tracing::error!(tenant = %header.tenant, %error, "what was put back could not be noted");
+                unnoted = unnoted.or(Some(ArchiveError::Unnoted { tenant: header.tenant, error }));
+            }
         }
-        Ok(restored)
+        unnoted.map_or(Ok(restored), Err)
     }
 }
 

@@ -327,25 +327,28 @@ impl Operations {
         seen: &mut Seen,
         stages: &Arc<Stages>,
     ) -> Result<Answer, ReceiveError> {
-        let decoded =
-            adapter_of(connection.details.platform).decode(&genuine(connection, identity, request, at));
+        let adapter = adapter_of(connection.details.platform);
+        let genuine = genuine(connection, identity, request, at);
+        let (decoded, anothers) = (adapter.decode(&genuine), adapter.is_anothers(&genuine));
         let identity = act::identity(identity, &decoded, &request.body);
         let delivery = DeliveryId::of(connection.id, &identity.external_id);
         seen.delivery.get_or_insert(delivery);
-        let body = DeliveryBody {
+        let body = (!anothers).then(|| DeliveryBody {
             delivery: delivery.0,
             headers: self.kept_headers(connection, request),
             body: self.kept_body(connection, request),
             person: None,
-        };
+        });
         let arrived = Arrived {
             connection: Arc::clone(connection),
             delivery,
             received: received(connection, request, &identity),
             at,
             caller: Caller::new(context(connection, request, delivery)),
-            attachments: Attachments { bodies: vec![body], ..Attachments::default() },
+            // Whom another account's body tells of, nobody could find here.
+            attachments: Attachments { bodies: body.into_iter().collect(), ..Attachments::default() },
             door: Door::Front,
+            forgotten: None,
         };
         self.act(arrived, decoded, stages).await
     }

@@ -1,7 +1,8 @@
 //! Expiry: holds whose time has come are ended, whether or not anybody looks.
 //!
 //! Every process may run it. What is due is read from the reservations read model, which may lag; the
-//! decision is the shelf's, so a hold that was committed or extended meanwhile is left alone and none ends twice.
+//! decision is the shelf's, so a hold that was committed or extended meanwhile is left alone and none ends twice. While the
+//! read model stands still, paused or parked, holds end only when somebody needs their units.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -29,14 +29,14 @@ use crate::{
 /// Follow-ups taken in one step.
 const STEP_MAX: i64 = 16;
 /// Longer than a look may take.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
+pub(super) const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// When what a person has to see to is looked at again.
 const FOR_PERSON: TimeDelta = TimeDelta::minutes(5);
 /// How long to wait for a read model that has not come far enough.
 const A_MOMENT: TimeDelta = TimeDelta::milliseconds(200);
 
 /// Why a follow-up is not done.
-enum Setback {
+pub(super) enum Setback {
     /// It waits for something else, which is no failure.
     NotYet,
     /// It may go better later, at this time if the platform said so.
@@ -50,6 +50,10 @@ enum Setback {
 impl From<LedgerError> for Setback {
     fn from(error: LedgerError) -> Self {
         match error {
+            // A master key is missing, and may be put back.
+            LedgerError::Refused(refusal) if refusal.code == "person.sealed" => {
+                Self::Again(refusal.to_string(), None)
+            }
             LedgerError::Refused(refusal) => Self::Never(refusal.to_string()),
             error => Self::Again(error.to_string(), None),
         }
@@ -78,10 +82,15 @@ impl From<sqlx::Error> for Setback {
 }
 
 impl Operations {
-    /// Does what is due. Says how much that was; 0 means that there is nothing to do for now.
+    /// Does what is due, erasures too. Says how much that was; 0 means that there is nothing to do for now.
     pub async fn follow_up(&self) -> Result<usize, LedgerError> {
+        Ok(self.erase().await? + self.follow_each().await?)
+    }
+
+    /// Does what is due and does not take long.
+    async fn follow_each(&self) -> Result<usize, LedgerError> {
         let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
-        let leased = follow_ups::claim(pool, now, LEASE, STEP_MAX).await?;
+        let leased = follow_ups::claim(pool, now, LEASE, STEP_MAX, false).await?;
         let ended = join_all(leased.iter().map(|leased| self.follow_safely(leased))).await;
         ended.into_iter().collect::<Result<(), _>>()?;
         Ok(leased.len())
@@ -92,18 +101,23 @@ impl Operations {
         let done = AssertUnwindSafe(self.follow(leased)).catch_unwind().await;
         let done =
             done.unwrap_or_else(|_| Err(Setback::Never("it made the program panic; a defect".to_owned())));
+        match done {
+            Ok(()) => Ok(()),
+            Err(setback) => self.set_back(leased, setback).await,
+        }
+    }
+
+    /// Puts one back that is not done: for later, or for good.
+    pub(super) async fn set_back(&self, leased: &Leased, setback: Setback) -> Result<(), LedgerError> {
         let now = self.ledger().clock().now();
-        let (at, why, counts) = match done {
-            Ok(()) => return Ok(()),
-            Err(Setback::NotYet) => {
-                (Some(now + A_MOMENT), "a read model has not come far enough".into(), false)
-            }
-            Err(Setback::Wait(why, after)) => (Some(now + after.max(A_MOMENT)), why, false),
-            Err(Setback::Never(why)) => (None, why, true),
-            Err(Setback::Again(why, _)) if leased.attempt >= policy::ATTEMPTS_MAX => {
+        let (at, why, counts) = match setback {
+            Setback::NotYet => (Some(now + A_MOMENT), "a read model has not come far enough".into(), false),
+            Setback::Wait(why, after) => (Some(now + after.max(A_MOMENT)), why, false),
+            Setback::Never(why) => (None, why, true),
+            Setback::Again(why, _) if leased.attempt >= policy::ATTEMPTS_MAX => {
                 (None, format!("given up after {} attempts; the last: {why}", leased.attempt), true)
             }
-            Err(Setback::Again(why, after)) => {
+            Setback::Again(why, after) => {
                 let delay = || TimeDelta::from_std(policy::delay(leased.attempt)).unwrap_or(LEASE);
                 (Some(now + after.map_or_else(delay, |after| after.max(delay()))), why, true)
             }
@@ -124,7 +138,7 @@ impl Operations {
             return self.look_at_unmapped(leased).await;
         }
         if leased.followed.kind == FORGET {
-            return Ok(self.forget_asked(leased, self.caller_of(leased)).await?);
+            return self.forget_asked(leased).await;
         }
         let connection = connected(self.ledger().pool(), ConnectionId(leased.followed.connection)).await?;
         let connection = connection
@@ -179,7 +193,7 @@ impl Operations {
         Ok(())
     }
 
-    fn caller_of(&self, leased: &Leased) -> Caller {
+    pub(super) fn caller_of(&self, leased: &Leased) -> Caller {
         let Followed { connection, kind, .. } = &leased.followed;
         Caller::new(Context {
             tenant: leased.tenant,
@@ -292,14 +306,23 @@ fn again(leased: &Leased, (after, until): (i64, i64), due: DateTime<Utc>) -> Fol
     }
 }
 
-/// Does what is due until told to stop.
-pub async fn run(operations: Operations, mut stop: tokio::sync::watch::Receiver<bool>) {
+/// Does what is due until told to stop; erasures beside everything else, which does not wait for them.
+pub async fn run(operations: Operations, stop: tokio::sync::watch::Receiver<bool>) {
+    tokio::join!(again_and_again(&operations, stop.clone(), false), again_and_again(&operations, stop, true));
+}
+
+async fn again_and_again(
+    operations: &Operations,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+    erasures: bool,
+) {
     const IDLE: std::time::Duration = std::time::Duration::from_millis(100);
     while !*stop.borrow() {
-        match operations.follow_up().await {
+        let done = if erasures { operations.erase().await } else { operations.follow_each().await };
+        match done {
             Ok(0) => {}
             Ok(_) => continue,
-            Err(error) => tracing::warn!(%error, "follow-ups cannot be taken for the moment"),
+            Err(error) => tracing::warn!(%error, erasures, "follow-ups cannot be taken for the moment"),
         }
         tokio::select! {
             _ = stop.changed() => break,

@@ -8,6 +8,7 @@ pub mod conflicts;
 pub mod connections;
 pub mod deliveries;
 mod directory;
+pub mod erasures;
 pub mod expiry;
 pub mod flags;
 pub mod follow_ups;

@@ -1,6 +1,4 @@
-//! Privacy: what is held about a person, to be shown, and to be destroyed so that nobody can read it any more.
-//!
-//! What is destroyed are keys and bodies, both of which lie beside history. History itself stands as it stood.
+//! Privacy: whom webhooks tell of, by the names history has for them, and what is held about somebody, to be shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,19 +12,18 @@ use onhand_domain::{
     values::{ConnectionId, ExternalId, OrderId, PersonId, TenantId},
 };
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{Caller, Operations};
 use crate::{
     believed::Believed,
-    ledger::{Attachments, Decision, FollowUp, Followed, LedgerError, Receipt},
-    outbox::follow_ups::{FORGET, Leased},
-    persons::{self, Erasure, Naming, Persons},
+    ledger::{Decision, LedgerError},
+    persons::{self, Asked, Naming, Persons},
     platforms::{Fact, Person, is_address},
     queries::{
         connections::Connected,
-        persons::{self as rows, Readable, Sought, TellingBody},
+        persons::{self as rows, Readable},
+        telling_bodies::{self, Sought, TellingBody},
     },
     secrets::SecretError,
 };
@@ -34,9 +31,7 @@ use crate::{
 /// How long the key that names persons is believed to be what it is. It never changes; a restored database has another.
 const BELIEVED: Duration = Duration::from_mins(10);
 const TENANTS_MAX: usize = 10_000;
-/// How long bodies are looked through in one go where somebody else's lease runs meanwhile.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Persons who are forgotten in one commit.
+/// Keys that are sealed anew at a time.
 const PAGE: i64 = 200;
 
 /// The keys that name persons, by tenant.
@@ -103,123 +98,33 @@ pub struct HeldOrder {
     pub email: Option<String>,
 }
 
-/// How much was destroyed.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Destroyed {
-    /// Persons who are forgotten.
-    pub persons: u64,
-    /// Orders whose buyer nobody can read any more.
-    pub orders: u64,
-    /// Bodies of webhooks.
-    pub bodies: u64,
-}
-
 impl Operations {
-    /// Shows what is held about somebody.
+    /// Shows what is held about somebody, and notes that it was shown.
     pub async fn held(&self, caller: &Caller, whom: &Whom) -> Result<Held, LedgerError> {
         let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
         let sought = self.sought(caller, whom).await?;
         let orders = rows::newest(pool, tenant, &sought.persons).await?;
+        let read = orders.iter().map(|order| order.person.parse::<PersonId>());
+        let read: BTreeSet<PersonId> = read.collect::<Result<_, _>>().map_err(Refusal::from)?;
         let orders = orders.into_iter().map(|order| self.read(tenant, order)).collect::<Result<_, _>>()?;
-        Ok(Held {
+        let held = Held {
             forgotten_at: rows::forgotten_at(pool, tenant, &sought.persons).await?,
             orders,
-            bodies: rows::bodies(pool, tenant, &sought).await?,
+            bodies: telling_bodies::bodies(pool, tenant, &sought).await?,
             persons: sought.persons,
-        })
-    }
-
-    /// Destroys what is held about somebody: bodies first, and at last the keys, in the commit that notes it.
-    ///
-    /// If it is broken off, asking again does the rest; asking once more destroys nothing, and is noted.
-    pub async fn forget(&self, caller: Caller, whom: &Whom) -> Result<Receipt, LedgerError> {
-        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
-        let sought = self.sought(&caller, whom).await?;
-        let (bodies, _) = rows::destroy_bodies(pool, tenant, &sought, 0, Duration::MAX).await?;
-        self.destroy_keys(caller, sought.persons, bodies, vec![]).await
-    }
-
-    /// The same for everybody who has ever ordered on a connection.
-    pub async fn forget_everybody(
-        &self,
-        caller: Caller,
-        connection: ConnectionId,
-    ) -> Result<Destroyed, LedgerError> {
-        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
-        self.own_connection(&caller, connection).await?;
-        // A key would name one commit, and these are many.
-        let caller = Caller { idempotency: None, ..caller };
-        let bodies = rows::destroy_bodies_of(pool, tenant, connection).await?;
-        let mut destroyed = Destroyed { bodies, ..Destroyed::default() };
-        let mut after = None;
-        loop {
-            let page = rows::buyers_on(pool, tenant, connection, after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(destroyed) };
-            after = Some(last.clone());
-            destroyed.persons += page.len() as u64;
-            let receipt = self.destroy_keys(caller.clone(), page, 0, vec![]).await?;
-            destroyed.orders += receipt.answer.value()["orders"].as_u64().unwrap_or(0);
-        }
-    }
-
-    async fn destroy_keys(
-        &self,
-        caller: Caller,
-        persons: Vec<PersonId>,
-        bodies: u64,
-        followed: Vec<Followed>,
-    ) -> Result<Receipt, LedgerError> {
-        let orders = rows::count(self.ledger().pool(), caller.context.tenant, &persons).await?;
-        let answer = json!({ "persons": persons, "orders": orders, "bodies": bodies });
-        self.submit(caller, vec![StreamId::Administration], move |_, _| {
-            let noted = |person: &PersonId| {
-                let event = AdministrationEvent::PersonForgotten { person: person.to_string() };
-                (StreamId::Administration, Event::from(event))
-            };
-            let attachments = Attachments {
-                forgotten: persons.clone(),
-                followed: followed.clone(),
-                ..Attachments::default()
-            };
-            Ok(Decision {
-                changes: persons.iter().map(noted).collect(),
-                answer: answer.clone().into(),
-                attachments,
-                ..Decision::default()
+        };
+        if !read.is_empty() {
+            let caller = Caller { idempotency: None, ..caller.clone() };
+            self.submit(caller, vec![StreamId::Administration], move |_, _| {
+                let shown = |person: &PersonId| {
+                    let event = AdministrationEvent::PersonShown { person: person.clone() };
+                    (StreamId::Administration, Event::from(event))
+                };
+                Ok(Decision { changes: read.iter().map(shown).collect(), ..Decision::default() })
             })
-        })
-        .await
-    }
-
-    /// Forgets somebody because a platform has asked for it: as much of it as a lease gives time for.
-    pub(super) async fn forget_asked(&self, leased: &Leased, caller: Caller) -> Result<(), LedgerError> {
-        let (pool, tenant) = (self.ledger().pool(), leased.tenant);
-        let unreadable =
-            || Refusal::invalid("person.unreadable", "it cannot be read whom it asks to be forgotten");
-        let erasure = leased.payload.clone().and_then(|payload| serde_json::from_value(payload).ok());
-        let erasure: Erasure = erasure.ok_or_else(unreadable)?;
-        let sought = self.sought_by(leased, &erasure).await?;
-        let (bodies, next) = rows::destroy_bodies(pool, tenant, &sought, erasure.block, PATIENCE).await?;
-        let followed = vec![leased.followed.clone()];
-        let Some(block) = next else {
-            self.destroy_keys(caller, sought.persons, bodies, followed).await?;
-            return Ok(());
-        };
-        let further = FollowUp {
-            connection: leased.followed.connection,
-            kind: FORGET,
-            external: leased.followed.external.clone(),
-            payload: Some(json!(erasure.at_block(block))),
-            delivery: leased.delivery,
-            correlation_id: leased.correlation_id.clone(),
-            due: self.ledger().clock().now(),
-        };
-        let attachments = Attachments { follow_ups: vec![further], followed, ..Attachments::default() };
-        self.submit(caller, vec![], move |_, _| {
-            Ok(Decision { attachments: attachments.clone(), ..Decision::default() })
-        })
-        .await?;
-        Ok(())
+            .await?;
+        }
+        Ok(held)
     }
 
     /// Names and seals whomever some facts tell of. Where they tell of nobody, nothing is asked for.
@@ -231,9 +136,28 @@ impl Operations {
         if facts.iter().all(|fact| fact.person().is_none()) {
             return Ok(Persons::default());
         }
-        let naming = self.naming(connection.tenant).await?;
         let place = (connection.tenant, connection.id);
-        Persons::of(facts, &self.keys, &naming, place).map_err(|error| unopened(&error))
+        let named = match self.naming(connection.tenant).await {
+            Ok(naming) => Persons::of(facts, &self.keys, &naming, place).map_err(|error| unopened(&error)),
+            Err(error) => Err(error),
+        };
+        named.map_err(|error| match error {
+            // A master key is missing. That is not the body's fault, and will not last: its sender tries again.
+            LedgerError::Refused(refusal) => {
+                tracing::error!(connection = %connection.id, %refusal, "a person cannot be named");
+                LedgerError::Unavailable(refusal.to_string())
+            }
+            error => error,
+        })
+    }
+
+    /// What history would call somebody.
+    pub(super) async fn name_of(
+        &self,
+        connection: &Connected,
+        person: &Person,
+    ) -> Result<Option<PersonId>, LedgerError> {
+        Ok(self.naming(connection.tenant).await?.of(connection.id, person))
     }
 
     /// The key that names a tenant's persons, made when the first one is met.
@@ -258,8 +182,9 @@ impl Operations {
         Naming::open(&self.keys, tenant, &kept).map_err(|error| unopened(&error))
     }
 
-    async fn sought(&self, caller: &Caller, whom: &Whom) -> Result<Sought, LedgerError> {
-        let tenant = caller.context.tenant;
+    /// Whom somebody means.
+    pub(super) async fn sought(&self, caller: &Caller, whom: &Whom) -> Result<Sought, LedgerError> {
+        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
         match whom {
             Whom::Person(person) => self.sought_as(tenant, vec![person.clone()], None).await,
             Whom::Address { connection, email } => {
@@ -269,46 +194,50 @@ impl Operations {
                     let detail = format!("{email:?} is no e-mail address");
                     return Err(Refusal::invalid("person.address", detail).into());
                 }
-                let persons = self.known_under(tenant, *connection, email).await?;
+                let name = self.naming(tenant).await?.of_address(*connection, email);
+                let mut persons = rows::known_under(pool, tenant, &name).await?;
+                persons.push(name);
                 self.sought_as(tenant, persons, Some(email)).await
             }
             Whom::Order { connection, external } => {
                 self.own_connection(caller, *connection).await?;
                 let order = OrderId::of(*connection, external);
-                let persons = rows::buyers_of(self.ledger().pool(), tenant, &[order]).await?;
-                if persons.is_empty() {
-                    let detail = format!("history knows no order {external} that says who placed it");
+                let deliveries = rows::deliveries_of(pool, tenant, order).await?;
+                if deliveries.is_empty() {
+                    let detail = format!("history knows no order {external} that a webhook has told of");
                     return Err(Refusal::missing("person.unknown", detail).into());
                 }
-                self.sought_as(tenant, persons, None).await
+                let persons = rows::buyers_of(pool, tenant, &[order]).await?;
+                Ok(Sought { deliveries, ..self.sought_as(tenant, persons, None).await? })
             }
         }
     }
 
-    async fn sought_by(&self, leased: &Leased, erasure: &Erasure) -> Result<Sought, LedgerError> {
-        let (tenant, connection) = (leased.tenant, ConnectionId(leased.followed.connection));
-        let name = leased.followed.external.as_str();
-        let Person { email, .. } = erasure.person(&self.keys, (tenant, name)).map_err(|error| unopened(&error))?;
-        let orders: Vec<_> = erasure.orders.iter().map(|order| OrderId::of(connection, order)).collect();
-        let mut persons = vec![PersonId::new(name).map_err(Refusal::from)?];
-        if let Some(email) = &email {
-            persons.extend(self.known_under(tenant, connection, email).await?);
-        }
-        persons.extend(rows::buyers_of(self.ledger().pool(), tenant, &orders).await?);
-        self.sought_as(tenant, persons, email.as_deref()).await
-    }
-
-    /// Everybody who is known under an address, and whoever is known by nothing else.
-    async fn known_under(
+    /// Whom a platform means: a person and whoever has placed the orders it lists. An address counts as far as it is
+    /// nobody else's, for many may order under one.
+    pub(super) async fn sought_by(
         &self,
-        tenant: TenantId,
-        connection: ConnectionId,
-        email: &str,
-    ) -> Result<Vec<PersonId>, LedgerError> {
-        let name = self.naming(tenant).await?.of_address(connection, email);
-        let mut persons = rows::known_under(self.ledger().pool(), tenant, &name).await?;
-        persons.push(name);
-        Ok(persons)
+        (tenant, connection): (TenantId, ConnectionId),
+        Asked { name, person, orders }: Asked,
+    ) -> Result<Sought, LedgerError> {
+        let (pool, naming) = (self.ledger().pool(), self.naming(tenant).await?);
+        let orders: Vec<_> = orders.iter().map(|order| OrderId::of(connection, order)).collect();
+        let mut persons: BTreeSet<_> = rows::buyers_of(pool, tenant, &orders).await?.into_iter().collect();
+        persons.insert(name);
+        let told = person.email.map(|email| email.to_lowercase());
+        let of_persons: Vec<_> = persons.iter().cloned().collect();
+        let used = self.addresses_of(tenant, &of_persons).await?;
+        let mut addresses = Vec::new();
+        for address in told.into_iter().chain(used).collect::<BTreeSet<_>>() {
+            let guest = naming.of_address(connection, &address);
+            let known = rows::known_under(pool, tenant, &guest).await?;
+            if known.iter().all(|known| *known == guest || persons.contains(known)) {
+                addresses.push((address, guest));
+            }
+        }
+        let (addresses, guests): (Vec<_>, Vec<_>) = addresses.into_iter().unzip();
+        persons.extend(guests);
+        Ok(Sought { persons: persons.into_iter().collect(), addresses, deliveries: vec![] })
     }
 
     /// These persons, with every address they have ordered under.
@@ -319,11 +248,27 @@ impl Operations {
         address: Option<&str>,
     ) -> Result<Sought, LedgerError> {
         let persons: Vec<_> = persons.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let mut addresses: BTreeSet<String> = address.map(str::to_lowercase).into_iter().collect();
-        for order in rows::of_each_address(self.ledger().pool(), tenant, &persons).await? {
-            addresses.extend(self.read(tenant, order)?.email.map(|email| email.to_lowercase()));
+        let mut addresses = self.addresses_of(tenant, &persons).await?;
+        addresses.extend(address.map(str::to_lowercase));
+        Ok(Sought { persons, addresses: addresses.into_iter().collect(), deliveries: vec![] })
+    }
+
+    /// The addresses some persons have ordered under, in small letters, as far as they can be read: nobody is kept from being
+    /// forgotten by a key that does not open.
+    async fn addresses_of(
+        &self,
+        tenant: TenantId,
+        persons: &[PersonId],
+    ) -> Result<BTreeSet<String>, LedgerError> {
+        let mut addresses = BTreeSet::new();
+        for order in rows::of_each_address(self.ledger().pool(), tenant, persons).await? {
+            let id = order.order_id;
+            match self.read(tenant, order) {
+                Ok(read) => addresses.extend(read.email.map(|email| email.to_lowercase())),
+                Err(error) => tracing::warn!(order = %id, %error, "it cannot be read who placed an order"),
+            }
         }
-        Ok(Sought { persons, addresses: addresses.into_iter().collect() })
+        Ok(addresses)
     }
 
     fn read(&self, tenant: TenantId, order: Readable) -> Result<HeldOrder, LedgerError> {
@@ -366,7 +311,11 @@ impl Operations {
             for stale in &page {
                 let place = persons::place(TenantId(stale.tenant_id), &stale.person, stale.order_id);
                 let opened = self.keys.open_bytes(&place, &stale.sealed());
-                anew.push(opened.and_then(|key| self.keys.seal_bytes(&place, &key)).map_err(|error| unopened(&error))?);
+                anew.push(
+                    opened
+                        .and_then(|key| self.keys.seal_bytes(&place, &key))
+                        .map_err(|error| unopened(&error))?,
+                );
             }
             rows::reseal(pool, &page, &anew).await?;
             for stale in &page {
@@ -379,6 +328,6 @@ impl Operations {
     }
 }
 
-fn unopened(error: &SecretError) -> LedgerError {
+pub(super) fn unopened(error: &SecretError) -> LedgerError {
     Refusal::conflict("person.sealed", format!("what is known of a person: {error}")).into()
 }

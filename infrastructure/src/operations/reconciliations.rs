@@ -70,25 +70,24 @@ impl Operations {
                 format!("{} shows nothing of ours that could be read back", connection.details.platform);
             return Err(Refusal::invalid("reconciliation.impossible", detail).into());
         }
-        let wanted = Wanted {
-            tenant: caller.context.tenant,
-            connection: id,
-            preview,
-            actor: &caller.context.actor,
-            correlation_id: &caller.context.correlation_id,
+        let running = || {
+            let detail = "the connection is being reconciled; wait for it to end";
+            Refusal::conflict("reconciliation.running", detail)
         };
-        let begun =
-            reconciliations::begin(self.ledger().pool(), &wanted, self.ledger().clock().now()).await?;
-        let begun = begun.ok_or_else(|| {
-            Refusal::conflict(
-                "reconciliation.running",
-                "the connection is being reconciled; wait for it to end",
-            )
-        })?;
-        let event =
-            AdministrationEvent::ReconciliationBegun { connection: id, reconciliation: begun, preview };
-        self.note(Caller { idempotency: None, ..caller }, event).await?;
-        Ok(begun)
+        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
+        if reconciliations::is_running(pool, tenant, id).await? {
+            return Err(running().into());
+        }
+        // On record before anything is done: a run that cannot be noted does not begin.
+        let run = uuid::Uuid::now_v7();
+        let event = AdministrationEvent::ReconciliationBegun { connection: id, reconciliation: run, preview };
+        self.note(Caller { idempotency: None, ..caller.clone() }, event).await?;
+        let Context { actor, correlation_id, .. } = &caller.context;
+        let wanted = Wanted { tenant, id: run, connection: id, preview, actor, correlation_id };
+        if !reconciliations::begin(pool, &wanted, self.ledger().clock().now()).await? {
+            return Err(running().into()); // Somebody else was faster, just now.
+        }
+        Ok(run)
     }
 
     /// Begins a run for each account that was last looked at more than `every` ago. Says how many.

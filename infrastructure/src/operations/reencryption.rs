@@ -19,12 +19,20 @@ impl Operations {
     pub async fn reencrypt_secrets(&self, progress: impl Fn(i64, i64)) -> Result<i64, LedgerError> {
         let mut sealed = BTreeMap::new();
         let done = self.reencrypt(&mut sealed, progress).await;
-        // What was done before something stood in the way is on record, too.
+        // What was done before something stood in the way is on record, too, and that of each tenant whatever stands in
+        // the way at another's.
+        let mut on_record = Ok(());
         for (tenant, secrets) in sealed {
             let event = AdministrationEvent::SecretsReencrypted { secrets };
-            self.note(Caller::new(Context::internal(tenant, "cli")), event).await?;
+            let noted = self.note(Caller::new(Context::internal(tenant, "cli")), event).await;
+            if let Err(error) = noted {
+                tracing::error!(%tenant, secrets, %error, "credentials were sealed anew, and it is not on record");
+                on_record = Err(error);
+            }
         }
-        done
+        let done = done?;
+        on_record?;
+        Ok(done)
     }
 
     /// The same, counted for each tenant.

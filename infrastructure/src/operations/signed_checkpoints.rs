@@ -1,4 +1,4 @@
-//! Signing for a ledger, on request and once a day. The key is a tenant's own, made when it is first needed.
+//! Signing for a ledger, on request and once a day. The key is a tenant's own, made when it is first signed with.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +13,10 @@ use crate::{
         Context, LedgerError,
         proof::{SignedCheckpoint, SigningKey, standing},
     },
-    queries::{signed_checkpoints, signing_keys},
+    queries::{
+        signed_checkpoints,
+        signing_keys::{self, SealedSigningKey},
+    },
     secrets::{SecretError, random_bytes},
 };
 
@@ -27,10 +30,13 @@ impl Operations {
     pub async fn sign_checkpoint(&self, caller: Caller) -> Result<SignedCheckpoint, LedgerError> {
         let tenant = caller.context.tenant;
         let pool = self.ledger().pool();
-        let key = self.signing_key(tenant).await?;
         let nothing = "nothing has happened in this ledger yet; there is nothing to sign for";
         let standing =
             standing(pool, tenant).await?.ok_or_else(|| Refusal::conflict("checkpoint.empty", nothing))?;
+        let key = match self.signing_key(tenant).await? {
+            Some(key) => key,
+            None => self.make_signing_key(tenant).await?,
+        };
         let now = self.ledger().clock().now();
         let signed = key.sign(standing, now);
         let noted = AdministrationEvent::CheckpointSigned {
@@ -45,20 +51,30 @@ impl Operations {
         Ok(signed)
     }
 
-    /// The key that a tenant's ledger is signed for with.
-    pub async fn signing_key(&self, tenant: TenantId) -> Result<SigningKey, LedgerError> {
+    /// The key that a tenant's ledger is signed for with; none if nothing was ever signed with it.
+    pub async fn signing_key(&self, tenant: TenantId) -> Result<Option<SigningKey>, LedgerError> {
+        let kept = signing_keys::find(self.ledger().pool(), tenant).await?;
+        kept.map(|kept| self.opened(&kept)).transpose()
+    }
+
+    /// Gives a tenant a key, to be signed with now: the entry that tells of the signature tells of the key.
+    async fn make_signing_key(&self, tenant: TenantId) -> Result<SigningKey, LedgerError> {
         let pool = self.ledger().pool();
-        let kept = match signing_keys::find(pool, tenant).await? {
-            Some(kept) => kept,
-            None => {
-                let seed = random_bytes();
-                let key = key_of(&seed)?;
-                let place = signing_keys::place(tenant, key.public_key());
-                let sealed = self.keys.seal_bytes(&place, &seed).map_err(|error| unusable(&error))?;
-                let now = self.ledger().clock().now();
-                signing_keys::keep(pool, tenant, key.public_key(), &sealed, now).await?
-            }
-        };
+        let seed = random_bytes();
+        let key = key_of(&seed)?;
+        let place = signing_keys::place(tenant, key.public_key());
+        let sealed = self.keys.seal_bytes(&place, &seed).map_err(|error| unusable(&error))?;
+        let now = self.ledger().clock().now();
+        let key = self.opened(&signing_keys::keep(pool, tenant, key.public_key(), &sealed, now).await?)?;
+        let before = signed_checkpoints::newest(pool, tenant, None).await?.map(|signed| signed.public_key);
+        if let Some(before) = before.filter(|before| *before != hex::encode(key.public_key())) {
+            let key = hex::encode(key.public_key());
+            tracing::warn!(%tenant, before, key, "a new signing key was made, for the one before is gone");
+        }
+        Ok(key)
+    }
+
+    fn opened(&self, kept: &SealedSigningKey) -> Result<SigningKey, LedgerError> {
         let seed = self.keys.open_bytes(&kept.place(), &kept.sealed()).map_err(|error| unusable(&error))?;
         key_of(&seed)
     }

@@ -13,14 +13,16 @@ use uuid::Uuid;
 use crate::ledger::{FollowUp, Followed};
 
 /// The kinds there are; what platforms hint at, and what waits here.
-pub const KINDS: [&str; 9] =
-    ["product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, FORGET];
+pub const KINDS: [&str; 10] =
+    ["product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, FORGET, ERASE];
 /// A market price whose monitor lets it count later.
 pub const PRICE: &str = "price";
 /// Deliveries that spoke of what nobody knew, to be looked at again.
 pub const UNMAPPED: &str = "unmapped";
 /// Somebody who is to be forgotten.
 pub const FORGET: &str = "forget";
+/// Bodies that tell of somebody who has been forgotten. It takes long, and is taken by itself.
+pub const ERASE: &str = "erase";
 
 /// Follow-ups of one account that are taken at a time.
 const EACH_MAX: i64 = 4;
@@ -151,11 +153,13 @@ pub(crate) async fn finish(
 type Row = (Uuid, Uuid, String, String, Option<Value>, i64, Uuid, String, i32);
 
 /// Leases up to `limit` follow-ups that are due at `now`, oldest first; those of vanished workers first become due again.
+/// Erasures are taken by themselves, and nothing else with them.
 pub async fn claim(
     pool: &PgPool,
     now: DateTime<Utc>,
     lease: TimeDelta,
     limit: i64,
+    erasures: bool,
 ) -> Result<Vec<Leased>, sqlx::Error> {
     sqlx::query(
         "update follow_ups set status = 'pending', token = null, leased_until = null
@@ -170,6 +174,7 @@ pub async fn claim(
              select f.*, row_number() over (partition by tenant_id, connection_id order by next_attempt_at) as place
              from (select tenant_id, connection_id, kind, external, next_attempt_at from follow_ups
                    where status = 'pending' and next_attempt_at <= $1 -- follow_ups_due_idx
+                     and (kind = 'erase') = $6
                    order by next_attempt_at limit 2000) as f
          ),
          due as (
@@ -192,7 +197,8 @@ pub async fn claim(
     .bind(limit)
     .bind(token)
     .bind(now + lease)
-    .bind(EACH_MAX)
+    .bind(if erasures { limit } else { EACH_MAX })
+    .bind(erasures)
     .fetch_all(pool)
     .await?;
     Ok(rows.into_iter().filter_map(|row| leased(row, token)).collect())
@@ -242,6 +248,42 @@ pub async fn postpone(
     Ok(())
 }
 
+/// Ends the lease of something of which a part is done, and says how to go on. Whoever has lost the lease changes nothing.
+pub(crate) async fn go_on(
+    pool: &PgPool,
+    leased: &Leased,
+    payload: &Value,
+    at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let Followed { connection, kind, external, token, .. } = &leased.followed;
+    sqlx::query(
+        "update follow_ups
+         set status = 'pending', payload = $6, next_attempt_at = $7, token = null, leased_until = null,
+             attempts = 0, last_error = null
+         where tenant_id = $1 and connection_id = $2 and kind = $3 and external = $4 and token = $5",
+    )
+    .bind(leased.tenant.0)
+    .bind(connection)
+    .bind(kind)
+    .bind(external)
+    .bind(token)
+    .bind(payload)
+    .bind(at)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Whether bodies are still to be destroyed, of whoever it may be, given up ones among them.
+pub(crate) async fn erasing(pool: &PgPool, tenant: TenantId) -> Result<bool, sqlx::Error> {
+    let (erasing,): (bool,) =
+        sqlx::query_as("select exists (select from follow_ups where tenant_id = $1 and kind = 'erase')")
+            .bind(tenant.0)
+            .fetch_one(pool)
+            .await?;
+    Ok(erasing)
+}
+
 /// Wakes what waits for somebody to know what it speaks of: something has become known.
 pub(crate) async fn wake(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query(
@@ -249,7 +291,7 @@ pub(crate) async fn wake(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) ->
          where tenant_id = $1
            and (status = 'pending' and next_attempt_at = $3
                 -- One that is being looked at in this moment may not have seen it, and is looked at once more.
-                or status = 'leased' and kind <> 'price' and kind <> 'unmapped')",
+                or status = 'leased' and kind not in ('price', 'unmapped', 'forget', 'erase'))",
     )
     .bind(tenant.0)
     .bind(now)

@@ -1,5 +1,7 @@
 //! The end of a lease: done, again later, or never.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use onhand_domain::values::TenantId;
 use sqlx::PgConnection;
@@ -40,7 +42,10 @@ pub enum Verdict {
     },
 }
 
-/// Ends leases, in the caller's transaction. Rows whose lease has been taken over stay as they are.
+/// Ends leases, in the caller's transaction.
+///
+/// Rows whose lease has been taken over stay as they are. What was said under such a lease may have arrived after what was
+/// said since, so the listing is told once more, whatever it is believed to show.
 pub(crate) async fn settle(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -49,14 +54,50 @@ pub(crate) async fn settle(
 ) -> Result<(), sqlx::Error> {
     let again = |settlement: &&Settlement| matches!(settlement.verdict, Verdict::Again { .. });
     let (again, ended): (Vec<&Settlement>, Vec<&Settlement>) = settlements.iter().partition(again);
+    let mut settled = HashSet::new();
     if !ended.is_empty() {
-        end(conn, tenant, now, &Columns::of(&ended)).await?;
+        settled.extend(end(conn, tenant, now, &Columns::of(&ended)).await?);
     }
     if !again.is_empty() {
-        give_back(conn, tenant, now, Columns::of(&again)).await?;
+        settled.extend(give_back(conn, tenant, now, Columns::of(&again)).await?);
+    }
+    let taken_over: Vec<Uuid> =
+        settlements.iter().map(|it| it.row).filter(|row| !settled.contains(&(*row,))).collect();
+    if !taken_over.is_empty() {
+        tell_again(conn, tenant, now, &taken_over).await?;
     }
     Ok(())
 }
+
+/// Owes once more what some commands were about.
+async fn tell_again(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    now: DateTime<Utc>,
+    rows: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at,
+                             forced)
+         select $1, gen_random_uuid(), o.connection_id, o.listing_id, o.kind, 'pending', max(o.position), $2, $2, true
+         from outbox o
+         join outbox_targets t on t.tenant_id = $1 and t.listing_id = o.listing_id
+         where o.tenant_id = $1 and o.id = any($3)
+           and ((o.kind = 'quantity' and t.pushes_quantity) or (o.kind = 'price' and t.pushes_price))
+         group by o.connection_id, o.listing_id, o.kind
+         on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
+             do update set forced = true",
+    )
+    .bind(tenant.0)
+    .bind(now)
+    .bind(rows)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The rows whose leases were ended.
+type Settled = Vec<(Uuid,)>;
 
 /// What is over, well or not: most of all.
 async fn end(
@@ -64,14 +105,15 @@ async fn end(
     tenant: TenantId,
     now: DateTime<Utc>,
     rows: &Columns,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<Settled, sqlx::Error> {
+    sqlx::query_as(
         "update outbox o
          set status = s.status, answered = o.answered + 1, last_error = s.error, token = null, leased_until = null,
              finished_at = $2
          from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[]) as s (id, token, status, error)
          -- The ids twice: by the list of them the rows are found one by one, and not by reading the whole table.
-         where o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token",
+         where o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token
+         returning o.id",
     )
     .bind(tenant.0)
     .bind(now)
@@ -79,9 +121,8 @@ async fn end(
     .bind(&rows.tokens)
     .bind(&rows.statuses)
     .bind(&rows.errors)
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_all(conn)
+    .await
 }
 
 /// What is to be tried again.
@@ -90,8 +131,8 @@ async fn give_back(
     tenant: TenantId,
     now: DateTime<Utc>,
     rows: Columns,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(include_str!("settle.sql"))
+) -> Result<Settled, sqlx::Error> {
+    sqlx::query_as(include_str!("settle.sql"))
         .bind(tenant.0)
         .bind(now)
         .bind(rows.ids)
@@ -101,9 +142,8 @@ async fn give_back(
         .bind(rows.errors)
         .bind(rows.uncounted)
         .bind(rows.in_doubt)
-        .execute(conn)
-        .await?;
-    Ok(())
+        .fetch_all(conn)
+        .await
 }
 
 #[derive(Default)]

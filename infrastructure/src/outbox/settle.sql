@@ -37,3 +37,4 @@ set status = case when heirs.id is null then mine.status else 'superseded' end,
 from mine
 left join heirs on heirs.id = mine.id
 where o.tenant_id = $1 and o.id = any($3) and o.id = mine.id
+returning o.id

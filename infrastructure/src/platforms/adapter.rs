@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{connection::ConnectionDetails, values::ExternalId};
 use uuid::Uuid;
 
-use super::fact::{Decoded, Fact, Identity, Rejection, Undecodable};
+use super::fact::{Decoded, Fact, Identity, Person, Rejection, Undecodable};
 use crate::secrets::Secret;
 
 /// A request as it came, and what it takes to judge it.
@@ -124,6 +124,16 @@ pub trait Adapter: Sync {
     /// The accounts other than the connection's own that a body speaks of, where one address serves several.
     fn other_accounts(&self, _delivery: &Genuine<'_>) -> Vec<String> {
         vec![]
+    }
+
+    /// Whether a body is about another account than the connection's and about nothing else, so that it is not kept here.
+    fn is_anothers(&self, _delivery: &Genuine<'_>) -> bool {
+        false
+    }
+
+    /// Whom a body tells of, whatever its topic and whatever else is wrong with it; asked where no fact tells of anybody.
+    fn person(&self, _delivery: &Genuine<'_>) -> Option<Person> {
+        None
     }
 
     /// Where the platform's API is, for connections that name no endpoint.

@@ -50,13 +50,20 @@ pub async fn keep(pool: &PgPool, archive: &Archive, now: DateTime<Utc>) -> Resul
     Ok(())
 }
 
-/// The last position that is in some file; 0 if none is.
+/// The last position up to which, from the first one on, each is in some file; 0 if the first one is in none.
 pub async fn archived_to(pool: &PgPool, tenant: TenantId) -> Result<i64, sqlx::Error> {
-    let (to,): (i64,) =
-        sqlx::query_as("select coalesce(max(to_position), 0) from archives where tenant_id = $1")
-            .bind(tenant.0)
-            .fetch_one(pool)
-            .await?;
+    // Ends that no file goes on from are where holes begin; the first of them counts.
+    let (to,): (i64,) = sqlx::query_as(
+        "select coalesce(min(a.to_position), 0) from archives a
+         where a.tenant_id = $1
+           and exists (select from archives b where b.tenant_id = $1 and b.from_position = 1)
+           and not exists (select from archives b
+                           where b.tenant_id = $1 and b.from_position <= a.to_position + 1
+                             and b.to_position > a.to_position)",
+    )
+    .bind(tenant.0)
+    .fetch_one(pool)
+    .await?;
     Ok(to)
 }
 

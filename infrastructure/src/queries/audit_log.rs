@@ -11,7 +11,10 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
 pub use self::export::{AuditLine, Export};
-use self::search::{Order, Row, STRETCH, Search};
+use self::{
+    changes::Folded,
+    search::{Found, Order, Row, Search},
+};
 use super::{Page, QueryError, Window, difference::Difference, moves};
 use crate::ledger::Entry;
 
@@ -132,33 +135,32 @@ pub async fn list(
     let head = moves::newest(pool, window.tenant).await?;
     let mut conn = pool.acquire().await?;
     let who = (window.tenant, window.brand.as_deref());
-    let search = Search::new(&mut conn, who, filter, head).await?;
+    let mut search = Search::new(&mut conn, who, filter, head).await?;
     let to = before.map_or(search.to, |before| search.to.min(before.saturating_sub(1)));
-    // With streams to look at, each is followed back by itself; without, history is, a stretch at a time.
-    let floor = if search.by_stream() { search.after } else { search.after.max(to.saturating_sub(STRETCH)) };
-    let rows = search.rows(&mut conn, (floor, to), (Order::NewestFirst, window.fetch())).await?;
+    let rest = (search.after, to);
+    let stretch = search.stretch(&mut conn, rest, Order::NewestFirst).await?;
+    let Found { rows, all } = search.rows(&mut conn, &stretch, (Order::NewestFirst, window.fetch())).await?;
     let mut page: Page<Row> = window.page(rows, |row: &Row| row.entry.position);
-    if page.next_cursor.is_none() && floor > search.after {
-        page.next_cursor = Some(super::cursor(&(floor + 1)));
+    if page.next_cursor.is_none() {
+        // Cut by what it weighs, or by the end of the stretch.
+        let on = if all { Some(stretch.after + 1) } else { page.data.last().map(|last| last.entry.position) };
+        page.next_cursor = on.filter(|on| *on > search.after + 1).map(|on| super::cursor(&on));
     }
-    let told = changes_of(&mut conn, &search, &page.data).await?;
-    if told.len() < page.data.len() {
-        page.data.truncate(told.len());
-        page.next_cursor = page.data.last().map(|last| super::cursor(&last.entry.position));
-    }
+    let told = changes_of(&mut conn, &search, &page.data, &mut Folded::default()).await?;
     let data = page.data.iter().zip(told).map(|(row, changes)| AuditView::new(&row.entry, changes)).collect();
     Ok(Page { data, next_cursor: page.next_cursor })
 }
 
-/// Old and new values of the first rows, as many as can be told at once; none of each, if nobody asked.
+/// Old and new values of each row; none, if nobody asked.
 async fn changes_of(
     conn: &mut PgConnection,
     search: &Search,
     rows: &[Row],
+    folded: &mut Folded,
 ) -> Result<Vec<Option<Vec<Difference>>>, QueryError> {
     if !search.filter.changes {
         return Ok(vec![None; rows.len()]);
     }
     let entries: Vec<&Entry> = rows.iter().map(|row| &row.entry).collect();
-    Ok(changes::of(conn, search.tenant, &entries).await?.into_iter().map(Some).collect())
+    Ok(changes::of(conn, search.tenant, &entries, folded).await?.into_iter().map(Some).collect())
 }

@@ -1,8 +1,6 @@
--- Entries as an auditor sees them, each with the hash of the one before, so that it can be checked by itself. The
--- caller adds an order: of some streams each by its versions, along events_tenant_id_stream_version_key, else by
--- position, along the primary key.
-select e.position, e.event_id, e.stream, e.version, e.name, e.name_version, e.recorded_at, e.payload, e.metadata, e.hash,
-       (select b.hash from events b where b.tenant_id = $1 and b.position = e.position - 1) as previous_hash
+-- Entries as an auditor sees them, of one stretch of history. The caller adds an order and a limit: of some streams each
+-- by its versions, along events_tenant_id_stream_version_key, else by position, along the primary key.
+select e.position, e.event_id, e.stream, e.version, e.name, e.name_version, e.recorded_at, e.payload, e.metadata, e.hash
 from events e
 -- What an entry is about, for callers bound to a brand: said by its stream, or by its payload.
 cross join lateral (

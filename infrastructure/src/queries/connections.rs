@@ -92,7 +92,7 @@ pub async fn connected(pool: &PgPool, id: ConnectionId) -> Result<Option<Connect
     Ok(gather(rows)?.pop())
 }
 
-/// A tenant's connections to a platform whose accounts are these.
+/// A tenant's connections to a platform whose accounts are these, in large letters or small.
 pub async fn connected_accounts(
     pool: &PgPool,
     tenant: TenantId,
@@ -100,12 +100,13 @@ pub async fn connected_accounts(
     accounts: &[String],
 ) -> Result<Vec<Connected>, sqlx::Error> {
     let sql = format!(
-        "{CONNECTED} where c.tenant_id = $1 and c.platform = $2 and c.account = any($3) order by c.id limit 400"
+        "{CONNECTED} where c.tenant_id = $1 and c.platform = $2 and lower(c.account) = any($3) \
+         order by c.id limit 400"
     );
     let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(tenant.0)
         .bind(platform.name())
-        .bind(accounts)
+        .bind(accounts.iter().map(|account| account.to_lowercase()).collect::<Vec<_>>())
         .fetch_all(pool)
         .await?;
     gather(rows)

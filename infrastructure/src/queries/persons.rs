@@ -1,6 +1,4 @@
-//! Persons: the keys to what history says of them, and the bodies of webhooks that tell of them.
-
-use std::time::{Duration, Instant};
+//! Persons: the keys to what history says of them.
 
 use chrono::{DateTime, Utc};
 use onhand_domain::values::{ConnectionId, InvalidValue, OrderId, PersonId, TenantId};
@@ -9,9 +7,7 @@ use uuid::Uuid;
 
 use crate::secrets::Sealed;
 
-/// Blocks of the table of bodies that are looked through in one transaction.
-const BLOCKS: i64 = 128;
-/// Orders of one person, and bodies, that are shown.
+/// Orders of one person that are shown.
 const SHOWN_MAX: i64 = 1_000;
 
 /// A key as its row has it.
@@ -95,6 +91,23 @@ pub(crate) async fn buyers_of(
     .fetch_all(pool)
     .await?;
     rows.into_iter().map(|(person,)| name(&person)).collect()
+}
+
+/// The deliveries that entries of an order followed from.
+pub(crate) async fn deliveries_of(
+    pool: &PgPool,
+    tenant: TenantId,
+    order: OrderId,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let rows: Vec<(Option<String>,)> = sqlx::query_as(
+        "select distinct e.metadata::jsonb->>'causation_id' from events e
+         where e.tenant_id = $1 and e.stream = $2", // the index on streams
+    )
+    .bind(tenant.0)
+    .bind(format!("order/{order}"))
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().filter_map(|(delivery,)| delivery?.parse().ok()).collect())
 }
 
 /// The next persons, in the order of their names, who have ordered on a connection.
@@ -213,157 +226,6 @@ pub(crate) async fn forgotten_at(
     Ok(row.map(|(at,)| at))
 }
 
-/// Whom bodies may tell of.
-pub(crate) struct Sought {
-    pub(crate) persons: Vec<PersonId>,
-    pub(crate) addresses: Vec<String>,
-}
-
-/// A body that tells of somebody.
-#[derive(Debug, Clone, serde::Serialize, FromRow)]
-#[expect(missing_docs, reason = "the columns of the table, described there")]
-pub struct TellingBody {
-    pub delivery_id: Uuid,
-    pub received_at: DateTime<Utc>,
-}
-
-/// Bodies, as `t`, in a stretch of their table, that were understood to tell of somebody or in which an address stands:
-/// also one that was not understood, or that nobody here listens to.
-///
-/// Their tenant is not asked for with `=`: that could be planned as a walk through all of the tenant's, for each stretch
-/// anew. The exact search costs ten times the plain one, and only a `case` keeps the order.
-const TELLING: &str = "delivery_bodies t \
-     where t.ctid >= $1::text::tid and t.ctid < $2::text::tid and t.tenant_id is not distinct from $3 \
-     and (t.person = any($4) \
-          or exists (select from unnest($5::text[], $6::text[]) as a (address, pattern) \
-                     where case when position(a.address in lower(encode(t.body, 'escape') collate \"C\")) > 0 \
-                           then lower(encode(t.body, 'escape') collate \"C\") ~ a.pattern end))";
-
-/// The bodies that tell of somebody, a thousand of them at most.
-pub(crate) async fn bodies(
-    pool: &PgPool,
-    tenant: TenantId,
-    sought: &Sought,
-) -> Result<Vec<TellingBody>, sqlx::Error> {
-    let sql = format!("select t.delivery_id, t.received_at from {TELLING} limit $7");
-    let (addresses, patterns) = spelt(sought);
-    let mut found = Vec::new();
-    for first in (0..blocks(pool).await?).step_by(BLOCKS as usize) {
-        let rows: Vec<TellingBody> = sqlx::query_as(sqlx::AssertSqlSafe(sql.clone()))
-            .bind(format!("({first},0)"))
-            .bind(format!("({},0)", first + BLOCKS))
-            .bind(tenant.0)
-            .bind(names(&sought.persons))
-            .bind(&addresses)
-            .bind(&patterns)
-            .bind(SHOWN_MAX - found.len() as i64)
-            .fetch_all(pool)
-            .await?;
-        found.extend(rows);
-        if found.len() as i64 == SHOWN_MAX {
-            break;
-        }
-    }
-    Ok(found)
-}
-
-/// Destroys the bodies that tell of somebody, from a block of their table on. Says how many those were, and where to go on
-/// if patience has run out.
-pub(crate) async fn destroy_bodies(
-    pool: &PgPool,
-    tenant: TenantId,
-    sought: &Sought,
-    from: i64,
-    patience: Duration,
-) -> Result<(u64, Option<i64>), sqlx::Error> {
-    let sql = format!("delete from {TELLING}");
-    let (addresses, patterns) = spelt(sought);
-    let begun = Instant::now();
-    // What comes after the last block of this moment has come after the wish to be forgotten.
-    let (mut first, blocks) = (from, blocks(pool).await?);
-    let mut destroyed = 0;
-    while first < blocks {
-        if begun.elapsed() >= patience {
-            return Ok((destroyed, Some(first)));
-        }
-        let done = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
-            .bind(format!("({first},0)"))
-            .bind(format!("({},0)", first + BLOCKS))
-            .bind(tenant.0)
-            .bind(names(&sought.persons))
-            .bind(&addresses)
-            .bind(&patterns)
-            .execute(pool)
-            .await?;
-        destroyed += done.rows_affected();
-        first += BLOCKS;
-    }
-    Ok((destroyed, None))
-}
-
-/// Destroys the bodies of all deliveries of a connection.
-pub(crate) async fn destroy_bodies_of(
-    pool: &PgPool,
-    tenant: TenantId,
-    connection: ConnectionId,
-) -> Result<u64, sqlx::Error> {
-    let mut destroyed = 0;
-    for first in (0..blocks(pool).await?).step_by(BLOCKS as usize) {
-        let done = sqlx::query(
-            "delete from delivery_bodies t
-             where t.ctid >= $1::text::tid and t.ctid < $2::text::tid and t.tenant_id is not distinct from $3
-               -- History itself and not the read model, which may not know of the newest yet.
-               and (select e.payload::jsonb->>'connection' from events e
-                    where e.tenant_id = $3 and e.stream = 'delivery/' || t.delivery_id::text
-                    order by e.version limit 1) = $4",
-        )
-        .bind(format!("({first},0)"))
-        .bind(format!("({},0)", first + BLOCKS))
-        .bind(tenant.0)
-        .bind(connection.to_string())
-        .execute(pool)
-        .await?;
-        destroyed += done.rows_affected();
-    }
-    Ok(destroyed)
-}
-
-async fn blocks(pool: &PgPool) -> Result<i64, sqlx::Error> {
-    let (blocks,): (i64,) =
-        sqlx::query_as("select pg_relation_size('delivery_bodies') / current_setting('block_size')::bigint")
-            .fetch_one(pool)
-            .await?;
-    Ok(blocks)
-}
-
-/// What finds addresses in a body: how they stand there, and regular expressions that fit no longer address which only ends
-/// or begins like one of them.
-fn spelt(sought: &Sought) -> (Vec<String>, Vec<String>) {
-    sought.addresses.iter().map(|address| (escaped(address, false), exactly(address))).unzip()
-}
-
-fn exactly(address: &str) -> String {
-    // An address may stand right after an escaped character, as in `\u003c`.
-    let before = r"((?<![a-z0-9._+-])|(?<=\\u00[0-9a-f]{2}))";
-    let after = r"(?![a-z0-9-]|\.[a-z0-9])";
-    format!("{before}{}{after}", escaped(address, true))
-}
-
-/// An address in small letters and with bytes beyond ASCII as `\ooo`, as the format `escape` has them; `quoted`, so that a
-/// regular expression takes it at its word.
-fn escaped(address: &str, quoted: bool) -> String {
-    let quote = if quoted { "\\" } else { "" };
-    let mut text = String::new();
-    for byte in address.to_lowercase().bytes() {
-        text += &match byte {
-            _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-            _ if byte.is_ascii_graphic() => format!("{quote}{}", char::from(byte)),
-            _ => format!("{quote}\\{byte:03o}"),
-        };
-    }
-    text
-}
-
 /// A key that is sealed with another master key than the one that seals now.
 #[derive(FromRow)]
 pub(crate) struct Stale {
@@ -437,17 +299,4 @@ fn names(persons: &[PersonId]) -> Vec<&str> {
 
 fn name(text: &str) -> Result<PersonId, sqlx::Error> {
     PersonId::new(text).map_err(|error: InvalidValue| sqlx::Error::Decode(Box::new(error)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_looked_for_as_it_stands_in_a_body_and_not_as_an_expression() {
-        assert_eq!(escaped("R.b+1@Quay.example", false), "r.b+1@quay.example");
-        assert_eq!(escaped("R.b+1@Quay.example", true), r"r\.b\+1\@quay\.example");
-        assert_eq!(escaped("\u{fc}@b.c", false), r"\303\274@b.c");
-        assert_eq!(escaped("\u{fc}@b.c", true), r"\\303\\274\@b\.c");
-    }
 }

@@ -14,6 +14,10 @@ use super::rebuilds::{self, RebuildView};
 const HELD_SECONDS: i64 = 2;
 /// Projectors look several times a second: if nothing has moved for so long, none is at work.
 const UNMOVED_SECONDS: i64 = 10;
+/// A stretch of a rebuild takes a fraction of this, a comparison of large tables perhaps more.
+const REBUILD_UNMOVED_SECONDS: i64 = 60;
+/// By it holds are found that are due.
+const FINDS_DUE: &str = "reservations";
 
 /// A tenant's read models, and the ledger they follow.
 #[derive(Debug, Clone, Serialize)]
@@ -156,17 +160,19 @@ pub async fn lags(pool: &PgPool, projections: &[&str], now: DateTime<Utc>) -> Re
 impl Standing {
     fn view(self, rebuild: Option<RebuildView>, now: DateTime<Utc>) -> ProjectionView {
         let behind = self.position < self.head;
-        let rebuilding = rebuild.as_ref().is_some_and(|rebuild| rebuild.status == "running");
-        let (state, why) = match (&self.parked, &self.paused_by) {
-            (Some(reason), _) => ("parked", Some(format!("after position {}: {reason}", self.position))),
-            (None, Some(by)) => ("paused", Some(format!("paused by {by} since {}", time(self.paused_at)))),
-            (None, None) if behind => {
-                (if rebuilding { "rebuilding" } else { "behind" }, Some(self.why_behind(now)))
+        let running = rebuild.as_ref().filter(|rebuild| rebuild.status == "running");
+        let meanwhile = if self.name == FINDS_DUE { "; holds do not end on time meanwhile" } else { "" };
+        let (state, why) = match (&self.parked, &self.paused_by, running) {
+            (Some(reason), ..) => {
+                ("parked", Some(format!("after position {}: {reason}{meanwhile}", self.position)))
             }
-            (None, None) if rebuilding => {
-                ("rebuilding", Some("it is grown again beside the live one".to_owned()))
+            (None, Some(by), _) => {
+                ("paused", Some(format!("paused by {by} since {}{meanwhile}", time(self.paused_at))))
             }
-            (None, None) => ("current", None),
+            (None, None, Some(_)) if behind => ("rebuilding", Some(self.why_behind(now))),
+            (None, None, None) if behind => ("behind", Some(self.why_behind(now))),
+            (None, None, Some(running)) => ("rebuilding", Some(growing(running.updated_at, now))),
+            (None, None, None) => ("current", None),
         };
         ProjectionView {
             name: self.name,
@@ -213,6 +219,17 @@ impl Waiting {
         let waits = if self.transactions == 1 { "transaction waits" } else { "transactions wait" };
         let age = self.held_seconds.map(|held| format!(" for {held} s")).unwrap_or_default();
         format!("{} {waits} for the ledger's head, which another one has had{age} ({who})", self.transactions)
+    }
+}
+
+/// How a rebuild fares that last moved then.
+fn growing(moved: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    match (now - moved).num_seconds() {
+        ..REBUILD_UNMOVED_SECONDS => "it is grown again beside the live one".to_owned(),
+        _ => format!(
+            "it is grown again beside the live one, but that has not moved since {}",
+            time(Some(moved))
+        ),
     }
 }
 
@@ -282,6 +299,30 @@ mod tests {
             told(held(60), now).1,
             "another transaction has held its checkpoint for 60 s (pid 4711, psql, idle in transaction)"
         );
+    }
+
+    #[test]
+    fn a_rebuild_that_nobody_moves_says_since_when() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        assert_eq!(growing(now - TimeDelta::seconds(59), now), "it is grown again beside the live one");
+        assert_eq!(
+            growing(now - TimeDelta::seconds(60), now),
+            "it is grown again beside the live one, but that has not moved since 1970-01-01T23:59:00Z"
+        );
+    }
+
+    #[test]
+    fn of_reservations_that_stand_still_it_is_told_that_holds_do_not_end() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let paused = Standing {
+            name: FINDS_DUE.into(),
+            paused_by: Some("cli".into()),
+            paused_at: Some(now),
+            ..behind(60, Some(60), now)
+        };
+        let (state, why) = told(paused, now);
+        assert_eq!(state, "paused");
+        assert!(why.ends_with("; holds do not end on time meanwhile"), "{why}");
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub struct Running {
     pub model: String,
     /// Whether live rows that differ are to be replaced.
     pub replaces: bool,
-    /// The version whose code made the rows so far; none if nothing was made yet.
+    /// The code and schema that made the rows so far; none if nothing was made yet.
     pub program: Option<String>,
     /// What is grown is of this position.
     pub position: i64,
@@ -101,6 +101,20 @@ pub struct Ended<'e> {
     pub failure: Option<&'e str>,
 }
 
+/// A run that has ended and is not settled.
+#[derive(Debug, Clone, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct Unsettled {
+    pub id: Uuid,
+    pub status: String,
+    pub position: i64,
+    pub rows: i64,
+    pub differences: i64,
+    pub replaced: bool,
+    pub failure: Option<String>,
+    pub correlation_id: String,
+}
+
 /// Begins a run. None if one is under way.
 pub async fn begin(
     conn: &mut PgConnection,
@@ -110,7 +124,7 @@ pub async fn begin(
     let begun: Option<(Uuid,)> = sqlx::query_as(
         "insert into rebuilds (tenant_id, id, model, status, replaces, begun_at, updated_at, requested_by, correlation_id)
          values ($1, $2, $3, 'running', $4, $5, $5, $6, $7)
-         on conflict (tenant_id, model) where status = 'running' do nothing
+         on conflict (tenant_id, model) where status = 'running' do nothing -- one at a time: rebuilds_running_idx
          returning id",
     )
     .bind(wanted.tenant.0)
@@ -142,13 +156,54 @@ pub async fn running(
     .await
 }
 
-/// All runs that are under way, of all tenants, the oldest first: whose, and of which read model.
-pub async fn all_running(pool: &PgPool) -> Result<Vec<(TenantId, String)>, sqlx::Error> {
-    let rows: Vec<(Uuid, String)> =
-        sqlx::query_as("select tenant_id, model from rebuilds where status = 'running' order by begun_at")
-            .fetch_all(pool)
-            .await?;
+/// Read models with runs that are under way or not settled, of all tenants, the oldest first.
+pub async fn unsettled(pool: &PgPool) -> Result<Vec<(TenantId, String)>, sqlx::Error> {
+    let rows: Vec<(Uuid, String)> = sqlx::query_as(
+        "select tenant_id, model from rebuilds where not settled -- rebuilds_unsettled_idx
+         group by tenant_id, model order by min(begun_at)",
+    )
+    .fetch_all(pool)
+    .await?;
     Ok(rows.into_iter().map(|(tenant, model)| (TenantId(tenant), model)).collect())
+}
+
+/// Runs of a read model that have ended and are not settled, the oldest first.
+pub async fn ended(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    model: &str,
+) -> Result<Vec<Unsettled>, sqlx::Error> {
+    sqlx::query_as(
+        "select id, status, position, rows, differences, replaced, failure, correlation_id from rebuilds
+         where tenant_id = $1 and model = $2 and not settled and status <> 'running' -- rebuilds_unsettled_idx
+         order by begun_at",
+    )
+    .bind(tenant.0)
+    .bind(model)
+    .fetch_all(conn)
+    .await
+}
+
+/// Nothing is left to do about a run that has ended.
+pub async fn settle(conn: &mut PgConnection, tenant: TenantId, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("update rebuilds set settled = true where tenant_id = $1 and id = $2")
+        .bind(tenant.0)
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether rows of this model in schema `rebuild` are some run's.
+pub async fn are_grown(conn: &mut PgConnection, tenant: TenantId, model: &str) -> Result<bool, sqlx::Error> {
+    let (grown,): (bool,) = sqlx::query_as(
+        "select exists (select from rebuilds where tenant_id = $1 and model = $2 and grown) -- rebuilds_grown_idx",
+    )
+    .bind(tenant.0)
+    .bind(model)
+    .fetch_one(conn)
+    .await?;
+    Ok(grown)
 }
 
 /// Has live rows that differ replaced after all.
@@ -201,17 +256,18 @@ pub async fn let_go(conn: &mut PgConnection, tenant: TenantId, model: &str) -> R
 }
 
 /// Notes where a run has got to, in the transaction of its rows. From then on the rows in schema `rebuild` are its own.
+/// False if it has been ended by somebody else.
 pub async fn advance(
     conn: &mut PgConnection,
     tenant: TenantId,
     run: &Running,
     now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<bool, sqlx::Error> {
+    let moved = sqlx::query(
         "update rebuilds
          set grown = true, program = $3, position = $4, cursor = $5, reached = $6, target = $7, rate = $8,
              seconds_left = $9, updated_at = $10
-         where tenant_id = $1 and id = $2",
+         where tenant_id = $1 and id = $2 and status = 'running'",
     )
     .bind(tenant.0)
     .bind(run.id)
@@ -225,22 +281,22 @@ pub async fn advance(
     .bind(now)
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(moved.rows_affected() > 0)
 }
 
-/// Ends a run. Its rows stay in schema `rebuild` only if they differ from the live ones.
+/// Ends a run. Its rows are of use only if they differ from the live ones. False if somebody else has ended it.
 pub async fn end(
     conn: &mut PgConnection,
     tenant: TenantId,
     id: Uuid,
     ended: &Ended<'_>,
     now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
         "update rebuilds
          set status = $3, grown = $3 = 'differs', position = $4, rows = $5, differences = $6, sample = $7, replaced = $8,
              failure = $9, seconds_left = null, updated_at = $10, ended_at = $10
-         where tenant_id = $1 and id = $2",
+         where tenant_id = $1 and id = $2 and status = 'running'",
     )
     .bind(tenant.0)
     .bind(id)
@@ -254,7 +310,29 @@ pub async fn end(
     .bind(now)
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
+}
+
+/// Ends a run, wherever it is; whoever is at it finds out with its next stretch. False if it is not under way.
+pub async fn cancel(
+    pool: &PgPool,
+    tenant: TenantId,
+    id: Uuid,
+    why: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "update rebuilds
+         set status = 'failed', grown = false, failure = $3, seconds_left = null, updated_at = $4, ended_at = $4
+         where tenant_id = $1 and id = $2 and status = 'running' -- waits for the stretch that is just being written",
+    )
+    .bind(tenant.0)
+    .bind(id)
+    .bind(why)
+    .bind(now)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// A tenant's runs, newest first.

@@ -99,6 +99,8 @@ pub struct Tally {
 pub struct Wanted<'w> {
     /// Whose.
     pub tenant: TenantId,
+    /// The run.
+    pub id: Uuid,
     /// Of which account.
     pub connection: ConnectionId,
     /// Whether drift is only to be told.
@@ -109,29 +111,41 @@ pub struct Wanted<'w> {
     pub correlation_id: &'w str,
 }
 
-/// Begins a run. None if one is under way.
-pub async fn begin(
+/// Whether a run of an account is under way.
+pub async fn is_running(
     pool: &PgPool,
-    wanted: &Wanted<'_>,
-    now: DateTime<Utc>,
-) -> Result<Option<Uuid>, sqlx::Error> {
-    let begun: Option<(Uuid,)> = sqlx::query_as(
+    tenant: TenantId,
+    connection: ConnectionId,
+) -> Result<bool, sqlx::Error> {
+    let (running,): (bool,) = sqlx::query_as(
+        "select exists (select from reconciliations
+                        where tenant_id = $1 and connection_id = $2 and status = 'running')",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .fetch_one(pool)
+    .await?;
+    Ok(running)
+}
+
+/// Begins a run. False if one is under way.
+pub async fn begin(pool: &PgPool, wanted: &Wanted<'_>, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
+    let begun = sqlx::query(
         "insert into reconciliations (tenant_id, id, connection_id, preview, status, begun_at, due_at, requested_by,
                                       correlation_id)
          values ($1, $2, $3, $4, 'running', $5, $5, $6, $7)
-         on conflict (tenant_id, connection_id) where status = 'running' do nothing
-         returning id",
+         on conflict (tenant_id, connection_id) where status = 'running' do nothing",
     )
     .bind(wanted.tenant.0)
-    .bind(Uuid::now_v7())
+    .bind(wanted.id)
     .bind(wanted.connection.0)
     .bind(wanted.preview)
     .bind(now)
     .bind(wanted.actor)
     .bind(wanted.correlation_id)
-    .fetch_optional(pool)
+    .execute(pool)
     .await?;
-    Ok(begun.map(|(id,)| id))
+    Ok(begun.rows_affected() > 0)
 }
 
 /// Begins a run for each account that is switched on and was last looked at before a moment. Says how many.

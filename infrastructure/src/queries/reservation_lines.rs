@@ -25,8 +25,6 @@ pub struct Net {
     pub refund_due: i64,
     /// When it was made, and by whom, if that was among these; the newest counts.
     pub made: Option<(DateTime<Utc>, String)>,
-    /// Where it was made first, if that was among these.
-    pub since: Option<i64>,
     /// The newest end of the hold, if it got one among these; none within for a hold without an end.
     pub expires_at: Option<Option<DateTime<Utc>>>,
     /// Of the newest entry.
@@ -49,7 +47,6 @@ pub fn add_up<'e>(
                 let net = line(&mut nets, *reservation, id, entry);
                 net.reserved += quantity.units();
                 net.made = Some(made);
-                net.since = net.since.or(Some(entry.position));
                 net.expires_at = Some(*expires_at);
             }
             StockEvent::Committed { reservation, quantity, .. } => {
@@ -153,7 +150,6 @@ mod tests {
             committed: 1,
             released: 1,
             made: Some((at(7), "key:7".to_owned())),
-            since: Some(2),
             expires_at: Some(Some(at(300))),
             position: 8,
             ..Net::default()

@@ -5,5 +5,5 @@ with lines as (
     from reservations r
     left join variants v on v.tenant_id = r.tenant_id and v.id = r.variant_id
     left join products p on p.tenant_id = v.tenant_id and p.id = v.product_id
-    where r.tenant_id = $4 and ($5::uuid is null or r.reservation_id > $5) and ($6::uuid is null or r.reservation_id = $6)
+    where r.tenant_id = $3 and r.reservation_id = any($4)
 )

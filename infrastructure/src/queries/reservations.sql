@@ -27,4 +27,3 @@ select id, status, reserved_at, expires_at, actor, lines
 from together
 where ($1::text is null or of_brand) and ($2::text is null or status = $2)
 order by id
-limit $3

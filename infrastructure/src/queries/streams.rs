@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{State, StreamId, values::TenantId};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::{
     Page, QueryError, Window,
@@ -107,20 +107,32 @@ pub struct Compared {
     pub changes: Vec<Difference>,
 }
 
-/// How a stream differs between two positions.
+/// Whether anything has ever happened to it.
+pub async fn is_known(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    stream: &StreamId,
+) -> Result<bool, LedgerError> {
+    Ok(!read::stream(conn, tenant, &stream.to_string(), 0, 1).await?.is_empty())
+}
+
+/// How a stream differs between two positions. None if nothing has ever happened to it.
 pub async fn compare(
     pool: &PgPool,
     tenant: TenantId,
     stream: &StreamId,
     (from, to): (i64, i64),
-) -> Result<Compared, QueryError> {
+) -> Result<Option<Compared>, QueryError> {
     let mut conn = pool.acquire().await?;
+    if !is_known(&mut conn, tenant, stream).await? {
+        return Ok(None);
+    }
     let before = state_at(&mut conn, tenant, from, stream.clone()).await?;
     let after = state_at(&mut conn, tenant, to, stream.clone()).await?;
-    Ok(Compared {
+    Ok(Some(Compared {
         stream: stream.to_string(),
         from: Place { position: from, version: before.version },
         to: Place { position: to, version: after.version },
         changes: changes(&before.state, &after.state),
-    })
+    }))
 }

@@ -8,7 +8,7 @@ pub mod policy;
 mod push;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -33,8 +33,10 @@ use crate::{
 const CLAIM_MAX: i64 = 200;
 /// Longer than a call may take, retries within it included.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// Accounts that are called at the same time.
+/// Groups in hand at the same time.
 const CALLED_MAX: usize = 32;
+/// Groups of one account that are not on record yet: the one it is told, and the one that is being recorded meanwhile.
+const UNRECORDED_MAX: usize = 2;
 /// How long an idle relay waits before it looks again.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -73,11 +75,11 @@ impl Relay {
     /// Works until told to stop, then waits for the calls under way.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut calls = JoinSet::new();
-        let busy = Arc::<Accounts>::default();
+        let accounts = Arc::<Accounts>::default();
         while !*stop.borrow() {
             while calls.try_join_next().is_some() {}
             let room = CALLED_MAX.saturating_sub(calls.len()) as i64;
-            let claimed = if room > 0 { self.claim(&busy.connections(), room).await } else { Ok(vec![]) };
+            let claimed = if room > 0 { self.claim(&accounts.busy(), room).await } else { Ok(vec![]) };
             let begun = Instant::now();
             let groups = match claimed {
                 Ok(groups) => groups,
@@ -92,20 +94,20 @@ impl Relay {
                     _ = stop.changed() => break,
                     () = tokio::time::sleep(IDLE) => {}
                     () = committed.notified() => tokio::time::sleep(Duration::from_millis(2)).await,
-                    () = busy.freed.notified() => {}
+                    () = accounts.freed.notified() => {}
                 }
             }
             for group in groups {
-                let Some(busy) = Busy::of(&group, &busy) else { continue };
-                calls.spawn(self.clone().deliver_safely(group, begun, busy));
+                let Some(in_hand) = InHand::of(&group, &accounts) else { continue };
+                calls.spawn(self.clone().deliver_safely(group, begun, in_hand));
             }
         }
         while calls.join_next().await.is_some() {}
     }
 
     /// An answer that makes an adapter panic leaves a lease that runs out, and no account shut.
-    async fn deliver_safely(self, group: Group, begun: Instant, busy: Busy) {
-        match AssertUnwindSafe(self.deliver(group, begun, Some(busy))).catch_unwind().await {
+    async fn deliver_safely(self, group: Group, begun: Instant, in_hand: InHand) {
+        match AssertUnwindSafe(self.deliver(group, begun, Some(in_hand))).catch_unwind().await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "pushes could not be recorded; their lease will run out");
@@ -141,41 +143,74 @@ impl Relay {
     }
 }
 
-/// Connections that are being called.
+/// Accounts for which commands are in hand.
 #[derive(Default)]
 struct Accounts {
-    busy: Mutex<HashSet<ConnectionId>>,
-    /// Rung whenever one may be called again.
+    open: Mutex<HashMap<ConnectionId, Open>>,
+    /// Rung whenever more may be claimed for one.
     freed: Notify,
 }
 
+/// What one account's groups are at.
+#[derive(Default)]
+struct Open {
+    /// How many there are that are not on record yet.
+    groups: usize,
+    /// Whether it is being called, or in trouble that is not noted yet.
+    calling: bool,
+}
+
 impl Accounts {
-    fn connections(&self) -> Vec<Uuid> {
-        self.lock().iter().map(|connection| connection.0).collect()
+    /// Those for which nothing more is claimed at the moment.
+    fn busy(&self) -> Vec<Uuid> {
+        let open = self.lock();
+        let busy = open.iter().filter(|(_, open)| open.calling || open.groups >= UNRECORDED_MAX);
+        busy.map(|(connection, _)| connection.0).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<ConnectionId>> {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection that is being called, until this is dropped.
-struct Busy {
+/// A group in hand, until this is dropped.
+struct InHand {
     connection: ConnectionId,
+    calling: bool,
     all: Arc<Accounts>,
 }
 
-impl Busy {
+impl InHand {
     fn of(group: &Group, all: &Arc<Accounts>) -> Option<Self> {
         let connection = group.first()?.connection;
-        all.lock().insert(connection);
-        Some(Self { connection, all: Arc::clone(all) })
+        let mut open = all.lock();
+        let account = open.entry(connection).or_default();
+        account.groups += 1;
+        account.calling = true;
+        drop(open);
+        Some(Self { connection, calling: true, all: Arc::clone(all) })
+    }
+
+    /// The account has answered, and can be told the next things while these are recorded.
+    fn answered(&mut self) {
+        if std::mem::take(&mut self.calling) {
+            self.all.lock().entry(self.connection).or_default().calling = false;
+            self.all.freed.notify_one();
+        }
     }
 }
 
-impl Drop for Busy {
+impl Drop for InHand {
     fn drop(&mut self) {
-        self.all.lock().remove(&self.connection);
+        self.answered();
+        let mut open = self.all.lock();
+        if let Some(account) = open.get_mut(&self.connection) {
+            account.groups -= 1;
+            if account.groups == 0 {
+                open.remove(&self.connection);
+            }
+        }
+        drop(open);
         self.all.freed.notify_one();
     }
 }

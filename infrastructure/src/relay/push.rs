@@ -17,7 +17,7 @@ use onhand_domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Busy, Group, Relay, breaker::Report, policy};
+use super::{Group, InHand, Relay, breaker::Report, policy};
 use crate::{
     ledger::{Attachments, Context, Decision, Head, LedgerError},
     operations::Caller,
@@ -66,7 +66,7 @@ impl Relay {
         &self,
         group: Group,
         begun: Instant,
-        busy: Option<Busy>,
+        mut in_hand: Option<InHand>,
     ) -> Result<(), LedgerError> {
         let Some(first) = group.first() else { return Ok(()) };
         let (tenant, connection) = (first.tenant, first.connection);
@@ -92,7 +92,9 @@ impl Relay {
         }
         let report = Report { probe, ..std::mem::take(&mut results.report) };
         let noteworthy = report.is_trouble() || probe || troubled;
-        let _held = busy.filter(|_| noteworthy);
+        if let Some(in_hand) = in_hand.as_mut().filter(|_| !noteworthy) {
+            in_hand.answered();
+        }
         self.record(tenant, results).await?;
         if noteworthy {
             let now = self.operations.ledger().clock().now();

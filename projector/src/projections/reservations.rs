@@ -35,7 +35,6 @@ pub fn apply<'c>(
             .bind(nets.values().map(|net| net.expires_at.is_some()).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.expires_at.flatten()).collect::<Vec<_>>())
             .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.since).collect::<Vec<_>>())
             .fetch_one(conn)
             .await?;
         match lost {

@@ -1,17 +1,17 @@
 -- Net changes of lines. The checkpoint's lock makes this the only writer of the tenant's rows.
 with written as (
 insert into reservations (tenant_id, reservation_id, variant_id, location, reserved, committed, released, expired,
-                          refund_due, reserved_at, actor, expires_at, position, since)
+                          refund_due, reserved_at, actor, expires_at, position)
 -- A line that was made in an earlier stretch is there already. What this stretch does not say of it is given a value that
 -- cannot occur, by which the update below knows to leave the column alone.
 select $1, n.reservation_id, n.variant_id, n.location, n.reserved, n.committed, n.released, n.expired, n.refund_due,
        coalesce(n.made_at, '-infinity'), coalesce(n.actor, ''),
-       case when n.has_end then n.expires_at else '-infinity' end, n.position, coalesce(n.since, 0)
+       case when n.has_end then n.expires_at else '-infinity' end, n.position
 from unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-            $10::timestamptz[], $11::text[], $12::boolean[], $13::timestamptz[], $14::bigint[], $15::bigint[])
+            $10::timestamptz[], $11::text[], $12::boolean[], $13::timestamptz[], $14::bigint[])
     as n (reservation_id, variant_id, location, reserved, committed, released, expired, refund_due,
-          made_at, actor, has_end, expires_at, position, since)
-on conflict (tenant_id, reservation_id, variant_id, location) do update -- `since` stays: it is where the line was made first
+          made_at, actor, has_end, expires_at, position)
+on conflict (tenant_id, reservation_id, variant_id, location) do update
     set reserved = reservations.reserved + excluded.reserved,
         committed = reservations.committed + excluded.committed,
         released = reservations.released + excluded.released,

@@ -1,12 +1,14 @@
-//! Growing the twin of a state table: stream after stream, folded from its first entry on, and once more those that have
-//! moved meanwhile.
+//! Growing the twin of a state table: stream after stream, folded from its first entry on, and further those that have moved
+//! meanwhile.
+
+use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
 use onhand_domain::{
     Event, State, StreamId,
     values::{InvalidValue, TenantId},
 };
-use onhand_infrastructure::ledger::{LedgerError, StateTable, read};
+use onhand_infrastructure::ledger::{LedgerError, StateTable, read, versions_at};
 use sqlx::{Connection, PgConnection, Row};
 
 use super::run::{Run, beside_unhurried};
@@ -15,13 +17,58 @@ use crate::ProjectorError;
 /// So many entries a stream may well have: by it a stretch of positions becomes a number of streams.
 const ENTRIES_OF_A_STREAM: i64 = 40;
 
-/// Streams, folded.
+/// What states of streams that move may take in memory, in bytes.
+const KNOWN_BYTES: usize = 64 << 20;
+
+/// A stream, folded up to a version.
+struct Reached {
+    id: StreamId,
+    state: State,
+    version: i64,
+}
+
+/// Streams, folded; those that had not begun by then have no state.
 struct Folded {
-    states: Vec<(StreamId, State)>,
+    streams: Vec<(String, Option<Reached>)>,
     entries: i64,
-    streams: i64,
-    /// The last of them.
-    last: String,
+}
+
+impl Folded {
+    fn last(&self) -> &str {
+        self.streams.last().map_or("", |(stream, _)| stream)
+    }
+}
+
+/// States of streams that have moved since the twin was grown. They are likely to move again, and then only what is new is
+/// folded.
+#[derive(Default)]
+pub(super) struct Known {
+    reached: HashMap<String, Reached>,
+    bytes: usize,
+}
+
+impl Known {
+    /// A stream with its state, as far as that is known.
+    fn take(&mut self, stream: &str) -> (String, Option<Reached>) {
+        let reached = self.reached.remove(stream);
+        self.bytes -= reached.as_ref().map_or(0, |reached| bytes(stream, reached));
+        (stream.to_owned(), reached)
+    }
+
+    fn keep(&mut self, folded: Folded) {
+        for (stream, reached) in folded.streams {
+            let Some(reached) = reached else { continue };
+            if self.bytes > KNOWN_BYTES {
+                *self = Self::default();
+            }
+            self.bytes += bytes(&stream, &reached);
+            self.reached.insert(stream, reached);
+        }
+    }
+}
+
+fn bytes(stream: &str, reached: &Reached) -> usize {
+    size_of::<Reached>() + stream.len() + reached.state.bytes()
 }
 
 /// How many streams of a kind there are.
@@ -55,11 +102,11 @@ pub(super) async fn all(
         return Ok(());
     }
     let mut reader = run.ledger().pool().acquire().await?;
-    let (tenant, position, limit) = (run.tenant, run.row.position, streams_max(run.stretch));
+    let (tenant, position, stretch) = (run.tenant, run.row.position, run.stretch);
     let after = run.row.cursor.clone().unwrap_or_default();
-    let mut folded = next(&mut reader, tenant, (kind, after.as_str()), limit, position).await?;
+    let mut folded = next(&mut reader, tenant, (kind, after.as_str()), stretch, position).await?;
     while let Some(batch) = folded {
-        let following = next(&mut reader, tenant, (kind, batch.last.as_str()), limit, position);
+        let following = next(&mut reader, tenant, (kind, batch.last()), stretch, position);
         let (written, following) = tokio::join!(write_batch(run, conn, table, &batch), following);
         written?;
         run.tell()?;
@@ -69,18 +116,38 @@ pub(super) async fn all(
     run.keep(conn).await
 }
 
+/// The next streams, folded: as many as there are likely to be in a stretch of entries, and no more than have as many.
 async fn next(
     conn: &mut PgConnection,
     tenant: TenantId,
     (kind, after): (&str, &str),
-    limit: i64,
+    stretch: i64,
     position: i64,
 ) -> Result<Option<Folded>, ProjectorError> {
-    let streams = read::streams_of_kind(conn, tenant, kind, after, limit).await?;
-    match streams.is_empty() {
-        true => Ok(None),
-        false => Ok(Some(fold(conn, tenant, &streams, position).await?)),
-    }
+    let mut tx = conn.begin().await?;
+    // A single stream may be longer than what is read in the time that statements have.
+    sqlx::raw_sql("set local statement_timeout = 0").execute(&mut *tx).await?;
+    let streams = read::streams_of_kind(&mut tx, tenant, kind, after, streams_max(stretch)).await?;
+    let asked: Vec<(String, i64)> = streams.into_iter().map(|stream| (stream, position)).collect();
+    let versions = versions_at(&mut tx, tenant, &asked).await?;
+    let mut entries = 0;
+    let begun: Vec<(String, Option<Reached>)> = asked
+        .into_iter()
+        .zip(versions)
+        .take_while(|(_, (version, _))| {
+            // The first one in any case, however long it is.
+            let has_room = entries == 0 || entries + version <= stretch;
+            entries += version;
+            has_room
+        })
+        .map(|((stream, _), _)| (stream, None))
+        .collect();
+    let folded = match begun.is_empty() {
+        true => None,
+        false => Some(fold(&mut tx, tenant, begun, position).await?),
+    };
+    tx.rollback().await?;
+    Ok(folded)
 }
 
 async fn write_batch(
@@ -92,8 +159,8 @@ async fn write_batch(
     let mut tx = conn.begin().await?;
     beside_unhurried(&mut tx).await?;
     write(&mut tx, run.tenant, table, batch).await?;
-    run.row.cursor = Some(batch.last.clone());
-    run.row.reached += batch.streams;
+    run.row.cursor = Some(batch.last().to_owned());
+    run.row.reached += batch.streams.len() as i64;
     run.row.target = run.row.target.max(run.row.reached);
     run.count(batch.entries);
     run.keep(&mut tx).await?;
@@ -101,7 +168,7 @@ async fn write_batch(
     Ok(())
 }
 
-/// Folds anew what has moved since the run's position, up to another, each stretch in a transaction of its own.
+/// Folds on what has moved since the run's position, up to another, each stretch in a transaction of its own.
 pub(super) async fn catch_up(
     run: &mut Run<'_>,
     conn: &mut PgConnection,
@@ -133,7 +200,7 @@ pub(super) async fn within(
     Ok(())
 }
 
-/// One stretch of positions: whatever has moved within it is folded from its first entry on.
+/// One stretch of positions: whatever has moved within it is folded on; from its first entry on if it is not known.
 async fn refold(
     run: &mut Run<'_>,
     conn: &mut PgConnection,
@@ -154,9 +221,11 @@ async fn refold(
     .await?;
     let moved: Vec<String> = moved.into_iter().map(|(stream,)| stream).collect();
     for streams in moved.chunks(streams_max(run.stretch) as usize) {
-        let folded = fold(conn, run.tenant, streams, to).await?;
+        let begun = streams.iter().map(|stream| run.known.take(stream)).collect();
+        let folded = fold(conn, run.tenant, begun, to).await?;
         write(conn, run.tenant, table, &folded).await?;
         run.count(folded.entries);
+        run.known.keep(folded);
     }
     run.moved(to, 0);
     Ok(())
@@ -166,43 +235,48 @@ fn streams_max(stretch: i64) -> i64 {
     (stretch / ENTRIES_OF_A_STREAM).max(1)
 }
 
-/// Folds streams up to a position, from entries alone and an entry at a time: a long stream takes no more room than its state.
+/// Folds streams on, up to a position, from entries alone and an entry at a time: a long stream takes no more room than its
+/// state.
 async fn fold(
     conn: &mut PgConnection,
     tenant: TenantId,
-    streams: &[String],
+    mut streams: Vec<(String, Option<Reached>)>,
     to: i64,
 ) -> Result<Folded, ProjectorError> {
+    let names: Vec<String> = streams.iter().map(|(stream, _)| stream.clone()).collect();
+    let versions: Vec<i64> =
+        streams.iter().map(|(_, reached)| reached.as_ref().map_or(0, |reached| reached.version)).collect();
     let mut rows = sqlx::query(
-        "select position, stream, name, name_version, payload from events
-         where tenant_id = $1 and stream = any($2) and position <= $3
-         order by stream, version -- events_tenant_id_stream_version_key",
+        "select s.number, e.position, e.version, e.name, e.name_version, e.payload
+         from unnest($2::text[], $3::bigint[]) with ordinality as s (stream, version, number)
+         join events e on e.tenant_id = $1 and e.stream = s.stream and e.version > s.version and e.position <= $4
+         order by s.number, e.version -- events_tenant_id_stream_version_key",
     )
     .bind(tenant.0)
-    .bind(streams)
+    .bind(names)
+    .bind(versions)
     .bind(to)
     .fetch(conn);
-    let mut states: Vec<(StreamId, State)> = Vec::new();
-    let (mut current, mut entries) = (String::new(), 0);
+    let mut entries = 0;
     while let Some(row) = rows.try_next().await? {
-        let position: i64 = row.try_get(0)?;
+        let (number, position): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         let unreadable = |why: String| LedgerError::Unreadable { position, why };
-        let stream: &str = row.try_get(1)?;
-        if stream != current {
-            let id: StreamId = stream.parse().map_err(|why: InvalidValue| unreadable(why.to_string()))?;
-            let state = State::initial(&id);
-            states.push((id, state));
-            stream.clone_into(&mut current);
-        }
-        let event = Event::read(row.try_get(2)?, row.try_get(3)?, row.try_get(4)?)
+        let Some((stream, reached)) = streams.get_mut(number as usize - 1) else { continue };
+        let reached = match reached {
+            Some(reached) => reached,
+            None => {
+                let id: StreamId = stream.parse().map_err(|why: InvalidValue| unreadable(why.to_string()))?;
+                let state = State::initial(&id);
+                reached.insert(Reached { id, state, version: 0 })
+            }
+        };
+        let event = Event::read(row.try_get(3)?, row.try_get(4)?, row.try_get(5)?)
             .map_err(|why| unreadable(why.to_string()))?;
-        if let Some((_, state)) = states.last_mut() {
-            state.evolve(event).map_err(|why| unreadable(why.to_string()))?;
-        }
+        reached.state.evolve(event).map_err(|why| unreadable(why.to_string()))?;
+        reached.version = row.try_get(2)?;
         entries += 1;
     }
-    let last = streams.last().cloned().unwrap_or_default();
-    Ok(Folded { states, entries, streams: streams.len() as i64, last })
+    Ok(Folded { streams, entries })
 }
 
 async fn write(
@@ -211,7 +285,8 @@ async fn write(
     table: StateTable,
     folded: &Folded,
 ) -> Result<(), sqlx::Error> {
-    let rows: Vec<(StreamId, &State)> = folded.states.iter().map(|(id, state)| (id.clone(), state)).collect();
+    let begun = folded.streams.iter().filter_map(|(_, reached)| reached.as_ref());
+    let rows: Vec<(StreamId, &State)> = begun.map(|reached| (reached.id.clone(), &reached.state)).collect();
     if !rows.is_empty() {
         (table.write)(conn, tenant, &rows).await?;
     }

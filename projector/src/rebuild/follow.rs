@@ -11,10 +11,12 @@ use crate::{ProjectorError, runner::apply};
 /// What the entries of one stretch may take in memory, in bytes; a stretch that takes more is cut short.
 const STRETCH_BYTES: usize = 16 << 20;
 
-/// A stretch of history: all entries of the kinds asked for up to a position.
-struct Read {
-    entries: Vec<Entry>,
-    to: i64,
+/// A stretch of history.
+pub(crate) struct Read {
+    /// All entries of the kinds asked for.
+    pub(crate) entries: Vec<Entry>,
+    /// Up to this position.
+    pub(crate) to: i64,
 }
 
 /// Reads stretch after stretch, over a connection of its own.
@@ -103,8 +105,9 @@ pub(super) async fn within(
     Ok(())
 }
 
-/// Entries of some kinds after one position and up to another, in order, as far as they have room in memory.
-async fn stretch(
+/// Entries of some kinds after one position and up to another, in order, as far as they have room in memory. Live ones are
+/// read so as well.
+pub(crate) async fn stretch(
     conn: &mut PgConnection,
     tenant: TenantId,
     (after, to): (i64, i64),

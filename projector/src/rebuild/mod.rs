@@ -6,12 +6,15 @@
 //! tables and nothing else.
 //!
 //! Where a run has got to is a row of `rebuilds` that moves in the transaction of the rows that are grown. Whoever finds a
-//! run that nobody is at goes on with it, wherever its process died.
+//! run that nobody is at goes on with it, wherever its process died. One that has ended is settled: its end becomes an
+//! entry, and its rows go unless they differ.
 
 mod fold;
 mod follow;
 mod pace;
+mod program;
 mod run;
+mod settle;
 mod twin;
 
 use std::{ops::ControlFlow, time::Duration};
@@ -20,15 +23,21 @@ use onhand_domain::{administration::AdministrationEvent, values::TenantId};
 use onhand_infrastructure::{
     ledger::Ledger,
     operations::{Caller, Operations},
-    queries::rebuilds::{self, Wanted},
+    queries::rebuilds::{self, Running, Wanted},
 };
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub(crate) use self::follow::stretch;
+use self::{
+    fold::Known,
+    pace::Pacer,
+    run::{Run, Tell},
+    settle::settle,
+};
 pub use self::{pace::Pace, twin::DifferingRow};
-use self::{pace::Pacer, run::Run};
 use crate::{
     ProjectorError,
     registry::{self, ReadModel},
@@ -44,6 +53,15 @@ pub enum OnDifference {
     Keep,
     /// The rebuilt ones take their place.
     Replace,
+}
+
+/// A rebuild that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// Which run.
+    pub id: Uuid,
+    /// The position of the entry that says so.
+    pub position: i64,
 }
 
 /// What a rebuild has found.
@@ -69,29 +87,48 @@ pub struct Rebuilt {
     pub took: Duration,
 }
 
-/// Begins a rebuild for the caller's tenant, and leaves it to [`run`]. Each is an entry.
+/// Begins a rebuild for the caller's tenant, and leaves it to [`run()`]. Each is an entry.
 pub async fn begin(
     operations: &Operations,
     caller: Caller,
     model: &ReadModel,
     on_difference: OnDifference,
-) -> Result<Uuid, ProjectorError> {
+) -> Result<Begun, ProjectorError> {
     let ledger = operations.ledger();
+    let replaces = on_difference == OnDifference::Replace;
     let wanted = Wanted {
         tenant: caller.context.tenant,
         model: model.name,
-        replaces: on_difference == OnDifference::Replace,
+        replaces,
         actor: &caller.context.actor,
         correlation_id: &caller.context.correlation_id,
     };
     let mut tx = ledger.pool().begin().await?;
     let begun = rebuilds::begin(&mut tx, &wanted, ledger.clock().now()).await?;
     let id = begun.ok_or(ProjectorError::Busy(model.name))?;
-    let event = AdministrationEvent::RebuildBegun { projection: model.name.to_owned(), rebuild: id };
     // On record before anybody can take it up.
-    operations.note(Caller { idempotency: None, ..caller }, event).await?;
+    let position = note_begun(operations, caller, model, id, replaces).await?;
     tx.commit().await?;
-    Ok(id)
+    Ok(Begun { id, position })
+}
+
+async fn note_begun(
+    operations: &Operations,
+    caller: Caller,
+    model: &ReadModel,
+    rebuild: Uuid,
+    replaces: bool,
+) -> Result<i64, ProjectorError> {
+    let event = AdministrationEvent::RebuildBegun { projection: model.name.to_owned(), rebuild, replaces };
+    Ok(operations.note(Caller { idempotency: None, ..caller }, event).await?.position)
+}
+
+/// Ends a rebuild of the caller's tenant before it has come to anything; the live one is left alone. False if it is not
+/// under way. That it failed becomes an entry, with who cancelled it.
+pub async fn cancel(operations: &Operations, caller: &Caller, id: Uuid) -> Result<bool, ProjectorError> {
+    let ledger = operations.ledger();
+    let why = format!("cancelled by {}", caller.context.actor);
+    Ok(rebuilds::cancel(ledger.pool(), caller.context.tenant, id, &why, ledger.clock().now()).await?)
 }
 
 /// Rebuilds one read model for the caller's tenant, or goes on with a rebuild that nobody is at. `progress` is told how far
@@ -116,9 +153,10 @@ pub async fn rebuild_in_stretches(
 ) -> Result<Rebuilt, ProjectorError> {
     let tenant = caller.context.tenant;
     let mut conn = lock(operations.ledger(), model, tenant).await?;
+    settle(operations, model, tenant, &mut conn).await?;
     let mut row = rebuilds::running(&mut conn, tenant, model.name).await?;
     if row.is_none() {
-        match begin(operations, caller, model, on_difference).await {
+        match begin(operations, caller.clone(), model, on_difference).await {
             // Somebody has begun one in this very moment: it is ours to go on with, for we have the lock.
             Ok(_) | Err(ProjectorError::Busy(_)) => {}
             Err(error) => return Err(error),
@@ -126,16 +164,20 @@ pub async fn rebuild_in_stretches(
         row = rebuilds::running(&mut conn, tenant, model.name).await?;
     }
     let mut row = row.ok_or(ProjectorError::Busy(model.name))?;
-    if on_difference == OnDifference::Replace && !row.replaces {
-        rebuilds::insist(&mut conn, tenant, row.id).await?;
-        row.replaces = true;
+    match (on_difference, row.replaces) {
+        // Whoever only wants to know would change live rows.
+        (OnDifference::Keep, true) => return Err(ProjectorError::Replacing(model.name)),
+        (OnDifference::Replace, false) => {
+            note_begun(operations, caller, model, row.id, true).await?;
+            rebuilds::insist(&mut conn, tenant, row.id).await?;
+            row.replaces = true;
+        }
+        (OnDifference::Keep, false) | (OnDifference::Replace, true) => {}
     }
-    let pacer = Pacer::starting_at(row.reached);
-    let progress = &mut progress;
-    Run { operations, model, tenant, row, stretch, pacer, progress }.finish(conn).await
+    take_up(operations, model, tenant, (row, stretch), &mut progress).finish(conn).await
 }
 
-/// Goes on with the rebuild of this model that is under way. None if there is none.
+/// Goes on with the rebuild of this model that is under way, and settles those that have ended. None if none is under way.
 async fn resume(
     operations: &Operations,
     model: &ReadModel,
@@ -143,20 +185,30 @@ async fn resume(
     mut progress: impl FnMut(Pace) -> ControlFlow<()> + Send + Sync,
 ) -> Result<Option<Rebuilt>, ProjectorError> {
     let mut conn = lock(operations.ledger(), model, tenant).await?;
+    settle(operations, model, tenant, &mut conn).await?;
     let Some(row) = rebuilds::running(&mut conn, tenant, model.name).await? else {
-        conn.close().await?;
+        unlock(conn).await;
         return Ok(None);
     };
-    let pacer = Pacer::starting_at(row.reached);
-    let progress = &mut progress;
-    let run = Run { operations, model, tenant, row, stretch: STRETCH, pacer, progress };
-    run.finish(conn).await.map(Some)
+    take_up(operations, model, tenant, (row, STRETCH), &mut progress).finish(conn).await.map(Some)
 }
 
-/// Goes on with every rebuild that was begun and that nobody is at, of all tenants. Says how many have come to their end.
+fn take_up<'r>(
+    operations: &'r Operations,
+    model: &'r ReadModel,
+    tenant: TenantId,
+    (row, stretch): (Running, i64),
+    progress: &'r mut Tell<'r>,
+) -> Run<'r> {
+    let pacer = Pacer::starting_at(row.reached);
+    Run { operations, model, tenant, row, stretch, pacer, known: Known::default(), progress }
+}
+
+/// Goes on with every rebuild that was begun and that nobody is at, of all tenants, and settles those that have ended. Says how
+/// many have come to their end.
 pub async fn go_on(operations: &Operations, stop: &watch::Receiver<bool>) -> Result<u32, ProjectorError> {
     let mut ended = 0;
-    for (tenant, name) in rebuilds::all_running(operations.ledger().pool()).await? {
+    for (tenant, name) in rebuilds::unsettled(operations.ledger().pool()).await? {
         if *stop.borrow() {
             break;
         }
@@ -165,7 +217,12 @@ pub async fn go_on(operations: &Operations, stop: &watch::Receiver<bool>) -> Res
         let progress = |_| if *stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         match resume(operations, model, tenant, progress).await {
             Ok(rebuilt) => ended += u32::from(rebuilt.is_some()),
-            Err(ProjectorError::Busy(_) | ProjectorError::Interrupted(_)) => {}
+            Err(
+                ProjectorError::Busy(_)
+                | ProjectorError::Behind(_)
+                | ProjectorError::Cancelled(_)
+                | ProjectorError::Interrupted(_),
+            ) => {}
             Err(error) => {
                 tracing::warn!(model = model.name, %tenant, %error, "a rebuild did not come to its end")
             }
@@ -190,15 +247,16 @@ pub async fn run(operations: Operations, mut stop: watch::Receiver<bool>) {
 
 /// A connection of its own that holds the lock on this model for as long as it lives.
 async fn lock(ledger: &Ledger, model: &ReadModel, tenant: TenantId) -> Result<PgConnection, ProjectorError> {
-    let mut conn = ledger.pool().acquire().await?.detach();
+    let mut pooled = ledger.pool().acquire().await?;
     let (ours,): (bool,) = sqlx::query_as("select pg_try_advisory_lock(hashtextextended($1, 0))")
         .bind(format!("rebuild/{}/{tenant}", model.name))
-        .fetch_one(&mut conn)
+        .fetch_one(&mut *pooled)
         .await?;
     if !ours {
-        conn.close().await?;
         return Err(ProjectorError::Busy(model.name));
     }
+    // Only now: whoever looks in vain, as every process does each second, leaves the pool its connection.
+    let mut conn = pooled.detach();
     // Stretches are larger than requests, and tables grow too fast for plans of a moment ago.
     sqlx::raw_sql(
         "set statement_timeout = 0; set lock_timeout = '30s'; set plan_cache_mode = force_custom_plan; set work_mem = '64MB'",
@@ -206,4 +264,12 @@ async fn lock(ledger: &Ledger, model: &ReadModel, tenant: TenantId) -> Result<Pg
     .execute(&mut conn)
     .await?;
     Ok(conn)
+}
+
+/// Lets go of the lock and of its connection. The lock first: the server sees that a connection is closed only a moment later.
+async fn unlock(mut conn: PgConnection) {
+    if let Err(error) = sqlx::raw_sql("select pg_advisory_unlock_all()").execute(&mut conn).await {
+        tracing::debug!(%error, "the lock goes with its connection");
+    }
+    let _ = conn.close().await;
 }

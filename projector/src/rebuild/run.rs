@@ -2,19 +2,23 @@
 
 use std::{ops::ControlFlow, time::Instant};
 
-use onhand_domain::{administration::AdministrationEvent, values::TenantId};
+use onhand_domain::values::TenantId;
 use onhand_infrastructure::{
-    ledger::{Context, Head, Ledger},
-    operations::{Caller, Operations},
+    ledger::{Head, Ledger},
+    operations::Operations,
     queries::rebuilds::{self, Ended, Running},
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    DifferingRow, Pace, Rebuilt, fold, follow,
+    DifferingRow, Pace, Rebuilt,
+    fold::{self, Known},
+    follow,
     pace::Pacer,
-    twin::{self, Twin},
+    program::program,
+    settle::{clear_twins, settle},
+    twin::Twin,
 };
 use crate::{
     ProjectorError,
@@ -22,10 +26,10 @@ use crate::{
     registry::{Growth, ReadModel},
 };
 
-/// The version whose code makes the rows. What another one has begun is begun anew: its rows may be made otherwise.
-const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 /// Rows that differ and are shown; all are counted.
 const SAMPLE_MAX: usize = 20;
+/// Positions that are left to be grown while writers wait.
+const LAST_STRETCH: i64 = 500;
 
 /// Is told how far it is, after each stretch; says whether to go on.
 pub(super) type Tell<'r> = dyn FnMut(Pace) -> ControlFlow<()> + Send + Sync + 'r;
@@ -40,6 +44,7 @@ pub(super) struct Run<'r> {
     /// Positions in one transaction.
     pub(super) stretch: i64,
     pub(super) pacer: Pacer,
+    pub(super) known: Known,
     pub(super) progress: &'r mut Tell<'r>,
 }
 
@@ -58,14 +63,18 @@ enum Compared {
     Ended(Found),
     /// The live rows are to be replaced.
     ToReplace(Found),
-    /// What was grown is of a later position than the live rows: the database was set back.
+    /// What was grown is of a later position than the ledger's end: the database was set back.
     Ahead,
 }
 
 /// Where the live read model is.
 struct Live {
+    /// For one that is parked, where it is to be.
     position: i64,
+    head: i64,
+    /// Whether it has met something it cannot apply, and nobody has told it to stand still.
     parked: bool,
+    paused: bool,
 }
 
 impl<'r> Run<'r> {
@@ -84,18 +93,12 @@ impl<'r> Run<'r> {
             let (model, tenant) = (self.model.name, self.tenant);
             tracing::error!(model, %tenant, error = %also, "a rebuild failed, and that could not be noted");
         }
-        // The lock goes with the connection, however that ends.
-        let _ = conn.close().await;
+        if let Err(error) = settle(self.operations, self.model, self.tenant, &mut conn).await {
+            let (model, tenant) = (self.model.name, self.tenant);
+            tracing::warn!(model, %tenant, %error, "a rebuild has ended, and whoever looks next has to see to the rest");
+        }
+        super::unlock(conn).await;
         let found = found?;
-        self.note(AdministrationEvent::RebuildEnded {
-            projection: self.model.name.to_owned(),
-            rebuild: self.row.id,
-            position: found.position,
-            rows: found.rows.unsigned_abs(),
-            differences: found.differences.unsigned_abs(),
-            replaced: found.replaced,
-        })
-        .await?;
         Ok(Rebuilt {
             id: self.row.id,
             model: self.model.name,
@@ -110,29 +113,33 @@ impl<'r> Run<'r> {
     }
 
     async fn work(&mut self, conn: &mut PgConnection) -> Result<Found, ProjectorError> {
+        let program = program(conn).await?;
         if self.row.program.is_none()
             && self.row.replaces
-            && let Some(row) = rebuilds::take_over(conn, self.tenant, &self.row, PROGRAM).await?
+            && let Some(row) = rebuilds::take_over(conn, self.tenant, &self.row, &program).await?
         {
             // What an earlier run has grown and found to differ need not be grown again.
             self.row = row;
         }
-        if self.row.program.as_deref() != Some(PROGRAM) {
-            self.begin_anew(conn).await?;
+        if self.row.program.as_deref() != Some(program.as_str()) {
+            self.begin_anew(conn, &program).await?;
         }
         self.pacer = Pacer::starting_at(self.row.reached);
         loop {
-            self.grow(conn).await?;
+            if let Growth::InCommit { kind, table } = self.model.growth {
+                fold::all(self, conn, (kind, table)).await?;
+            }
+            self.draw_near(conn, self.stretch).await?;
             match self.compare(conn).await? {
                 Compared::Ended(found) => return Ok(found),
                 Compared::ToReplace(found) => return self.replace(conn, found).await,
-                Compared::Ahead => self.begin_anew(conn).await?,
+                Compared::Ahead => self.begin_anew(conn, &program).await?,
             }
         }
     }
 
     /// Empties the twins and goes back to the beginning.
-    async fn begin_anew(&mut self, conn: &mut PgConnection) -> Result<(), ProjectorError> {
+    async fn begin_anew(&mut self, conn: &mut PgConnection, program: &str) -> Result<(), ProjectorError> {
         let (position, target) = match self.model.growth {
             Growth::Follows { .. } => (0, self.live(conn).await?.position),
             Growth::InCommit { kind, .. } => {
@@ -141,10 +148,10 @@ impl<'r> Run<'r> {
             }
         };
         let mut tx = conn.begin().await?;
-        self.clear_twins(&mut tx).await?;
+        clear_twins(&mut tx, self.tenant, self.model).await?;
         rebuilds::let_go(&mut tx, self.tenant, self.model.name).await?;
         self.row = Running {
-            program: Some(PROGRAM.to_owned()),
+            program: Some(program.to_owned()),
             position,
             cursor: None,
             reached: 0,
@@ -153,20 +160,21 @@ impl<'r> Run<'r> {
         };
         self.keep(&mut tx).await?;
         tx.commit().await?;
-        self.pacer = Pacer::starting_at(0);
+        (self.pacer, self.known) = (Pacer::starting_at(0), Known::default());
         Ok(())
     }
 
-    /// Grows the twin to within a stretch of the live read model, which goes on meanwhile.
-    async fn grow(&mut self, conn: &mut PgConnection) -> Result<(), ProjectorError> {
-        if let Growth::InCommit { kind, table } = self.model.growth {
-            fold::all(self, conn, (kind, table)).await?;
-        }
+    /// Grows the twin until so many positions or fewer are left up to the live read model, which goes on meanwhile; or until
+    /// it does not come nearer any more.
+    async fn draw_near(&mut self, conn: &mut PgConnection, near: i64) -> Result<(), ProjectorError> {
+        let mut before = i64::MAX;
         loop {
             let to = self.live(conn).await?.position;
-            if to - self.row.position <= self.stretch {
+            let left = to - self.row.position;
+            if left <= near || left >= before {
                 return Ok(());
             }
+            before = left;
             match self.model.growth {
                 Growth::Follows { kinds, .. } => follow::catch_up(self, conn, kinds, to).await?,
                 Growth::InCommit { kind, table } => fold::catch_up(self, conn, (kind, table), to).await?,
@@ -189,9 +197,13 @@ impl<'r> Run<'r> {
         // meanwhile: nobody has to hold still.
         let mut tx = conn.begin_with("begin isolation level repeatable read").await?;
         let live = self.live(&mut tx).await?;
-        if live.position < self.row.position {
+        if live.head < self.row.position {
             tx.rollback().await?;
             return Ok(Compared::Ahead);
+        }
+        // It was parked, so that the twin was grown towards the head, and is not any more.
+        if live.position < self.row.position && (live.paused || !self.row.replaces) {
+            return Err(ProjectorError::Behind(self.model.name));
         }
         beside(&mut tx).await?;
         self.grow_within(&mut tx, live.position).await?;
@@ -201,9 +213,6 @@ impl<'r> Run<'r> {
             tx.commit().await?;
             return Ok(Compared::ToReplace(found));
         }
-        if found.differences == 0 {
-            self.clear_twins(&mut tx).await?;
-        }
         let status = if found.differences == 0 { "done" } else { "differs" };
         self.end(&mut tx, status, &found).await?;
         tx.commit().await?;
@@ -212,10 +221,19 @@ impl<'r> Run<'r> {
 
     /// Puts the rows that differ in the place of the live ones. Readers see all of it at once.
     async fn replace(&mut self, conn: &mut PgConnection, found: Found) -> Result<Found, ProjectorError> {
+        self.draw_near(conn, LAST_STRETCH.min(self.stretch)).await?;
         let mut tx = conn.begin().await?;
-        // Nobody writes live rows until this has ended: no projector, and for a state table no commit of this tenant.
+        // Nobody writes live rows until this has ended: no projector, and for a state table no commit of this tenant. So
+        // it takes no more than it must: what happened since, and the rows that were found to differ. Of what happened
+        // since, those who write have kept the rows right.
         let live = match self.model.growth {
-            Growth::Follows { .. } => Checkpoint::hold(&mut tx, self.tenant, self.model.name).await?,
+            Growth::Follows { .. } => {
+                let standing = Checkpoint::hold(&mut tx, self.tenant, self.model.name).await?;
+                if standing.paused && standing.position < self.row.position {
+                    return Err(ProjectorError::Behind(self.model.name));
+                }
+                standing.position
+            }
             Growth::InCommit { .. } => Head::lock(&mut tx, self.tenant).await?.position,
         };
         beside(&mut tx).await?;
@@ -229,8 +247,7 @@ impl<'r> Run<'r> {
             let model = [self.model.name];
             Checkpoint::advance(&mut tx, self.tenant, &model, self.row.position, now).await?;
         }
-        let rows = self.clear_twins(&mut tx).await? as i64;
-        let found = Found { position: self.row.position, rows, replaced: true, ..found };
+        let found = Found { position: self.row.position, replaced: true, ..found };
         self.end(&mut tx, "done", &found).await?;
         tx.commit().await?;
         let (model, tenant, differences) = (self.model.name, self.tenant, found.differences);
@@ -254,29 +271,26 @@ impl<'r> Run<'r> {
         Ok(found)
     }
 
-    /// Where the live read model is; for one that is parked, where it is to be.
+    /// Where the live read model is.
     async fn live(&self, conn: &mut PgConnection) -> Result<Live, ProjectorError> {
         let head = Head::read(conn, self.tenant).await?.position;
         if !self.model.follows() {
-            return Ok(Live { position: head, parked: false });
+            return Ok(Live { position: head, head, parked: false, paused: false });
         }
         let standing = Checkpoint::standing(conn, self.tenant, self.model.name).await?;
-        let position = if standing.parked { head } else { standing.position };
-        Ok(Live { position, parked: standing.parked })
-    }
-
-    async fn clear_twins(&self, conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
-        let mut rows = 0;
-        for table in self.model.tables {
-            rows += twin::clear(conn, self.tenant, table).await?;
-        }
-        Ok(rows)
+        // One that was told to stand still is left where it is.
+        let parked = standing.parked && !standing.paused;
+        let position = if parked { head } else { standing.position };
+        Ok(Live { position, head, parked, paused: standing.paused })
     }
 
     /// Notes where the run is, in the transaction of its rows.
     pub(super) async fn keep(&self, conn: &mut PgConnection) -> Result<(), ProjectorError> {
         let now = self.ledger().clock().now();
-        Ok(rebuilds::advance(conn, self.tenant, &self.row, now).await?)
+        match rebuilds::advance(conn, self.tenant, &self.row, now).await? {
+            true => Ok(()),
+            false => Err(ProjectorError::Cancelled(self.model.name)),
+        }
     }
 
     /// The twin is of this position now, and so many more entries are through.
@@ -304,7 +318,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    async fn end(&self, conn: &mut PgConnection, status: &str, found: &Found) -> Result<(), sqlx::Error> {
+    async fn end(&self, conn: &mut PgConnection, status: &str, found: &Found) -> Result<(), ProjectorError> {
         let ended = Ended {
             status,
             position: found.position,
@@ -314,12 +328,15 @@ impl<'r> Run<'r> {
             replaced: found.replaced,
             failure: None,
         };
-        rebuilds::end(conn, self.tenant, self.row.id, &ended, self.ledger().clock().now()).await
+        match rebuilds::end(conn, self.tenant, self.row.id, &ended, self.ledger().clock().now()).await? {
+            true => Ok(()),
+            false => Err(ProjectorError::Cancelled(self.model.name)),
+        }
     }
 
     /// Notes that it cannot go on, whoever tries. The live one is left alone.
-    async fn fail(&self, conn: &mut PgConnection, error: &ProjectorError) -> Result<(), ProjectorError> {
-        let (projection, reason) = (self.model.name.to_owned(), error.to_string());
+    async fn fail(&self, conn: &mut PgConnection, error: &ProjectorError) -> Result<(), sqlx::Error> {
+        let reason = error.to_string();
         let ended = Ended {
             status: "failed",
             position: self.row.position,
@@ -327,15 +344,7 @@ impl<'r> Run<'r> {
             failure: Some(&reason),
             ..Ended::default()
         };
-        let now = self.ledger().clock().now();
-        rebuilds::end(conn, self.tenant, self.row.id, &ended, now).await?;
-        self.note(AdministrationEvent::RebuildFailed { projection, rebuild: self.row.id, reason }).await
-    }
-
-    async fn note(&self, event: AdministrationEvent) -> Result<(), ProjectorError> {
-        let context = Context::internal(self.tenant, "rebuild");
-        let context = Context { correlation_id: self.row.correlation_id.clone(), ..context };
-        self.operations.note(Caller::new(context), event).await?;
+        rebuilds::end(conn, self.tenant, self.row.id, &ended, self.ledger().clock().now()).await?;
         Ok(())
     }
 }

@@ -41,54 +41,71 @@ impl Twin {
         Ok(Self { table, key: key.ok_or(sqlx::Error::RowNotFound)? })
     }
 
-    /// How many rows were rebuilt, and how many differ.
+    /// How many rows were rebuilt, and how many differ. The keys of the latter are kept for as long as the connection lives.
     pub(super) async fn compare(
         &self,
         conn: &mut PgConnection,
         tenant: TenantId,
     ) -> Result<(i64, i64), sqlx::Error> {
-        let sql = format!(
-            "select count(r.tenant_id), count(*) filter (where row(l.*) is distinct from row(r.*)) from {}",
+        let (table, keys) = (self.table, self.key.join(", "));
+        // A temporary one, because however many differ it takes no room in memory, and it has to outlive nothing.
+        let make = format!(
+            "create temporary table differing_{table} as select {keys} from public.{table} with no data"
+        );
+        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *conn).await?;
+        let fill = format!(
+            "insert into pg_temp.differing_{table} select {} from {} where row(l.*) is distinct from row(r.*)",
+            self.each(|column| format!("coalesce(l.{column}, r.{column})")),
             self.side_by_side()
         );
-        sqlx::query_as(AssertSqlSafe(sql)).bind(tenant.0).fetch_one(conn).await
+        let differing =
+            sqlx::query(AssertSqlSafe(fill)).bind(tenant.0).execute(&mut *conn).await?.rows_affected();
+        // So that a few rows are looked up by their keys, and many are not.
+        let analyze = format!("analyze pg_temp.differing_{table}");
+        sqlx::raw_sql(AssertSqlSafe(analyze)).execute(&mut *conn).await?;
+        let count = format!("select count(*) from rebuild.{table} where tenant_id = $1");
+        let (rows,): (i64,) = sqlx::query_as(AssertSqlSafe(count)).bind(tenant.0).fetch_one(conn).await?;
+        Ok((rows, differing as i64))
     }
 
-    /// The first rows that differ, by key, at most `limit`.
+    /// The first rows that were found to differ, by key, at most `limit`.
     pub(super) async fn sample(
         &self,
         conn: &mut PgConnection,
         tenant: TenantId,
         limit: i64,
     ) -> Result<Vec<DifferingRow>, sqlx::Error> {
-        let each = |text: fn(&str) -> String| {
-            self.key.iter().map(|column| text(column)).collect::<Vec<_>>().join(", ")
-        };
+        let (table, keys) = (self.table, self.key.join(", "));
         let sql = format!(
-            "select jsonb_build_object({}), to_jsonb(l) - 'tenant_id', to_jsonb(r) - 'tenant_id' from {}
-             where row(l.*) is distinct from row(r.*) order by {} limit $2",
-            each(|column| format!("'{column}', coalesce(l.{column}, r.{column})")),
-            self.side_by_side(),
-            each(|column| format!("coalesce(l.{column}, r.{column})")),
+            "select jsonb_build_object({}), to_jsonb(l) - 'tenant_id', to_jsonb(r) - 'tenant_id'
+             from (select * from pg_temp.differing_{table} order by {keys} limit $2) d
+             left join public.{table} l on l.tenant_id = $1 and {}
+             left join rebuild.{table} r on r.tenant_id = $1 and {}
+             order by {}",
+            self.each(|column| format!("'{column}', d.{column}")),
+            self.same_key("l", "d"),
+            self.same_key("r", "d"),
+            self.each(|column| format!("d.{column}")),
         );
         let rows: Vec<(Value, Option<Value>, Option<Value>)> =
             sqlx::query_as(AssertSqlSafe(sql)).bind(tenant.0).bind(limit).fetch_all(conn).await?;
-        let row = |(key, live, rebuilt)| DifferingRow { table: self.table, key, live, rebuilt };
+        let row = |(key, live, rebuilt)| DifferingRow { table, key, live, rebuilt };
         Ok(rows.into_iter().map(row).collect())
     }
 
-    /// Makes the live rows what the rebuilt ones are; those that are equal are left alone. Readers see all of it or nothing.
+    /// Makes the live rows that were found to differ what the rebuilt ones are by now, and leaves the others alone. Readers
+    /// see all of it or nothing.
     pub(super) async fn replace(&self, conn: &mut PgConnection, tenant: TenantId) -> Result<(), sqlx::Error> {
-        let (table, same_key) = (self.table, self.same_key());
+        let table = self.table;
         for sql in [
             format!(
-                "delete from public.{table} l where l.tenant_id = $1 and not exists (
-                     select from rebuild.{table} r
-                     where r.tenant_id = $1 and {same_key} and row(l.*) is not distinct from row(r.*))"
+                "delete from public.{table} l using pg_temp.differing_{table} d where l.tenant_id = $1 and {}",
+                self.same_key("l", "d")
             ),
             format!(
-                "insert into public.{table} select r.* from rebuild.{table} r where r.tenant_id = $1 and not exists (
-                     select from public.{table} l where l.tenant_id = $1 and {same_key})"
+                "insert into public.{table}
+                 select r.* from pg_temp.differing_{table} d join rebuild.{table} r on r.tenant_id = $1 and {}",
+                self.same_key("r", "d")
             ),
         ] {
             sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).execute(&mut *conn).await?;
@@ -98,26 +115,30 @@ impl Twin {
 
     /// Live rows as `l`, rebuilt ones as `r`; either may be missing.
     fn side_by_side(&self) -> String {
-        let (table, same_key) = (self.table, self.same_key());
+        let (table, same_key) = (self.table, self.same_key("l", "r"));
         format!(
             "(select * from public.{table} where tenant_id = $1) l
              full join (select * from rebuild.{table} where tenant_id = $1) r on {same_key}"
         )
     }
 
-    fn same_key(&self) -> String {
-        let same = |column: &String| format!("l.{column} = r.{column}");
+    fn same_key(&self, one: &str, other: &str) -> String {
+        let same = |column: &String| format!("{one}.{column} = {other}.{column}");
         self.key.iter().map(same).collect::<Vec<_>>().join(" and ")
+    }
+
+    fn each(&self, text: impl Fn(&str) -> String) -> String {
+        self.key.iter().map(|column| text(column)).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Empties a twin. Says how many rows there were.
+/// Empties a twin.
 pub(super) async fn clear(
     conn: &mut PgConnection,
     tenant: TenantId,
     table: &'static str,
-) -> Result<u64, sqlx::Error> {
+) -> Result<(), sqlx::Error> {
     let sql = format!("delete from rebuild.{table} where tenant_id = $1");
-    let done = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).execute(conn).await?;
-    Ok(done.rows_affected())
+    sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).execute(conn).await?;
+    Ok(())
 }

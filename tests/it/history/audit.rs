@@ -61,14 +61,31 @@ pub(super) async fn log(client: &Client, narrowed: &str, limit: usize) -> Vec<Va
     }
 }
 
+/// The stream of a shelf.
+async fn shelf(world: &World, sku: &str) -> StreamId {
+    let found = world.admin.get(&format!("/api/products?sku={sku}")).await.expect(200);
+    let variants = found["data"][0]["variants"].as_array().expect("variants");
+    let variant = variants.iter().find(|variant| variant["sku"] == sku).expect("it is there");
+    format!("stock/{}/main", variant["id"].as_str().expect("an id")).parse().expect("a shelf")
+}
+
 /// Has a shelf restocked a unit at a time, so many times, in one commit.
 pub(super) async fn flood(world: &World, sku: &str, times: usize) {
-    let found = world.admin.get(&format!("/api/products?sku={sku}")).await.expect(200);
-    let variant = found["data"][0]["variants"][0]["id"].as_str().expect("an id");
-    let shelf: StreamId = format!("stock/{variant}/main").parse().expect("a shelf");
     let quantity = Quantity::new(1).expect("in range");
     let unit = StockEvent::Restocked { quantity, reference: None, occurred_at: None };
-    let entry = (shelf.clone(), Event::from(unit));
+    repeat(world, sku, unit, times).await;
+}
+
+/// Has a shelf adjusted so many times, in one commit, for a reason of a million letters each.
+pub(super) async fn burden(world: &World, sku: &str, times: usize) {
+    let reason = "x".repeat(1_000_000);
+    let heavy = StockEvent::Adjusted { delta: 1, reason, reference: None, occurred_at: None };
+    repeat(world, sku, heavy, times).await;
+}
+
+async fn repeat(world: &World, sku: &str, event: StockEvent, times: usize) {
+    let shelf = shelf(world, sku).await;
+    let entry = (shelf.clone(), Event::from(event));
     let submission = Submission {
         context: Context::internal(world.tenant, "test"),
         idempotency: None,
@@ -204,10 +221,12 @@ async fn old_and_new_values_stand_beside_each_entry_and_agree_from_page_to_page(
 #[tokio::test]
 async fn a_long_history_is_looked_through_a_stretch_at_a_time() {
     let world = World::new().await;
-    world.stocked(&[("A", 1)]).await;
+    world.stocked(&[("A", 1), ("B", 1)]).await;
     adjust(&world, "A", -1).await;
     flood(&world, "A", 21_000).await;
     adjust(&world, "A", -1).await;
+    // Of the newer half of history A is next to nothing, of the older one almost all.
+    flood(&world, "B", 22_000).await;
 
     let nothing = world.admin.get("/api/audit?action=stock.evaporated").await.expect(200);
     assert_eq!(nothing["data"], json!([]));
@@ -215,12 +234,38 @@ async fn a_long_history_is_looked_through_a_stretch_at_a_time() {
     assert_eq!(log(&world.admin, "&action=stock.adjusted", 50).await.len(), 2);
     assert_eq!(log(&world.admin, "&action=stock.adjusted&sku=A", 50).await.len(), 2);
 
-    // What lies between two rows is too much to fold for one page.
-    let page = world.admin.get("/api/audit?action=stock.adjusted&sku=A&changes=true").await.expect(200);
-    assert_eq!(page["data"].as_array().map(Vec::len), Some(1));
+    let all = world.admin.get(&format!("/api/audit/export?stream={}", shelf(&world, "A").await)).await;
+    let versions =
+        all.text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["version"].as_i64());
+    assert!(versions.eq((1..=21_003).map(Some)), "each once, and in order");
+
+    // What lies between two rows is too much to look through for one page.
+    let (mut rows, mut cursor) = (vec![], String::new());
+    loop {
+        let page =
+            world.admin.get(&format!("/api/audit?action=stock.adjusted&sku=A{cursor}")).await.expect(200);
+        rows.push(page["data"].as_array().map(Vec::len));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert!(rows.len() > 1 && rows.iter().all(|rows| *rows <= Some(1)), "{rows:?}");
     let both = log(&world.admin, "&action=stock.adjusted&sku=A&changes=true", 50).await;
     let on_hand: Vec<_> = both.iter().map(|row| change(row, "/on_hand")).collect();
     assert_eq!(on_hand, [Some((json!(21_000), json!(20_999))), Some((json!(1), json!(0)))]);
+}
+
+#[tokio::test]
+async fn a_page_ends_before_it_weighs_too_much() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    burden(&world, "A", 9).await;
+    for narrowed in ["&action=stock.adjusted", "&action=stock.adjusted&sku=A"] {
+        let page = world.admin.get(&format!("/api/audit?limit=200{narrowed}")).await.expect(200);
+        assert_eq!(page["data"].as_array().map(Vec::len), Some(4), "{narrowed}");
+        let positions: Vec<_> = log(&world.admin, narrowed, 200).await.iter().map(position).collect();
+        assert_eq!(positions.len(), 9, "{narrowed}");
+        assert!(positions.is_sorted_by(|a, b| a > b), "{narrowed}: {positions:?}");
+    }
 }
 
 #[tokio::test]
@@ -272,8 +317,11 @@ async fn what_is_done_to_accounts_is_on_record() {
     let world = World::new().await;
     let connection = world.connect(None, json!({})).await;
     world.admin.post(&format!("/api/connections/{connection}/test"), json!({})).await.expect(200);
-    let begun = json!({ "connection": connection, "preview": true });
-    let begun = world.admin.post("/api/reconciliations", begun).await.expect(202);
+    let wanted = json!({ "connection": connection, "preview": true });
+    let begun = world.admin.post("/api/reconciliations", wanted.clone()).await.expect(202);
+    // What does not begin is not on record as begun.
+    let refused = world.admin.post("/api/reconciliations", wanted).await;
+    assert_eq!(refused.problem(409), "reconciliation.running");
     let noted = log(&world.admin, "&entity=administration", 50).await;
     let noted: Vec<_> = noted.iter().map(|row| (text(row, "action"), row["data"].clone())).collect();
     let expected = [
@@ -285,6 +333,24 @@ async fn what_is_done_to_accounts_is_on_record() {
     ];
     assert_eq!(noted, expected);
     world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn a_reconciliation_that_cannot_be_put_on_record_does_not_begin() {
+    let world = World::new().await;
+    let connection = world.connect(None, json!({})).await;
+    let mut owner = world.database.owner().await;
+    let nothing_is_taken = sqlx::raw_sql("revoke insert on events from onhand_app");
+    nothing_is_taken.execute(&mut owner).await.expect("a right is taken away");
+    let wanted = json!({ "connection": connection, "preview": false });
+    world.admin.post("/api/reconciliations", wanted.clone()).await.expect(500);
+    let runs = world.admin.get("/api/reconciliations").await.expect(200);
+    assert_eq!(runs["data"], json!([]));
+    sqlx::raw_sql("grant insert on events to onhand_app")
+        .execute(&mut owner)
+        .await
+        .expect("it is given back");
+    world.admin.post("/api/reconciliations", wanted).await.expect(202);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::{
     body::Body,
     http::{Request, header::AUTHORIZATION},
+    response::Response,
 };
 use futures_util::StreamExt;
 use onhand::{App, router};
@@ -13,7 +14,7 @@ use onhand_tests::{Client, World, process::onhand};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::audit::{adjust, busy, flood, log};
+use super::audit::{adjust, burden, busy, flood, log};
 
 /// What a line of JSON has besides what the log shows.
 const PROOF: [&str; 6] = ["event_id", "name_version", "payload", "metadata", "previous_hash", "hash"];
@@ -123,7 +124,7 @@ async fn a_copy_in_csv_says_what_the_log_says() {
             for name in ["recorded_at", "actor", "source", "address", "correlation_id", "action", "stream"] {
                 assert_eq!(record[name], row[name], "{narrowed}: {name}");
             }
-            let parsed = |name: &str| record[name].as_str().map(|text| serde_json::from_str::<Value>(text));
+            let parsed = |name: &str| record[name].as_str().map(serde_json::from_str::<Value>);
             for name in ["position", "version", "data", "changes"] {
                 let parsed = parsed(name).transpose().expect("JSON");
                 assert_eq!(parsed.as_ref(), row.get(name), "{narrowed}: {name}");
@@ -135,19 +136,24 @@ async fn a_copy_in_csv_says_what_the_log_says() {
     }
 }
 
+/// A copy that is taken page by page.
+async fn taken(world: &World, narrowed: &str) -> Response {
+    let request = Request::builder()
+        .uri(format!("/api/audit/export?format=ndjson{narrowed}"))
+        .header(AUTHORIZATION, format!("Bearer {}", world.key))
+        .body(Body::empty())
+        .expect("a request");
+    let answer = router(App::new(world.onhand.clone(), None, None)).oneshot(request).await;
+    answer.expect("a router does not fail")
+}
+
 #[tokio::test]
 async fn a_copy_ends_where_history_ended_when_it_was_begun_however_it_goes_on() {
     let world = World::new().await;
     world.stocked(&[("A", 1)]).await;
     flood(&world, "A", 2_500).await;
     for narrowed in ["", "&sku=A"] {
-        let request = Request::builder()
-            .uri(format!("/api/audit/export?format=ndjson{narrowed}"))
-            .header(AUTHORIZATION, format!("Bearer {}", world.key))
-            .body(Body::empty())
-            .expect("a request");
-        let answer = router(App::new(world.onhand.clone(), None, None)).oneshot(request).await;
-        let answer = answer.expect("a router does not fail");
+        let answer = taken(&world, narrowed).await;
         let end = answer.headers()["onhand-position"].to_str().expect("a number").parse().expect("a number");
         let mut body = answer.into_body().into_data_stream();
         let mut lines = String::new();
@@ -164,6 +170,60 @@ async fn a_copy_ends_where_history_ended_when_it_was_begun_however_it_goes_on() 
         assert!(world.history().await.len() as i64 > end, "{narrowed}: history went on");
         assert_eq!(positions, known.iter().map(position).collect::<Vec<_>>(), "{narrowed}");
     }
+}
+
+#[tokio::test]
+async fn old_and_new_values_are_folded_on_from_page_to_page() {
+    let world = World::new().await;
+    world.stocked(&[("A", 9), ("B", 9)]).await;
+    for times in [450, 700] {
+        for sku in ["A", "B"] {
+            adjust(&world, sku, -1).await;
+            flood(&world, sku, times).await;
+            adjust(&world, sku, -2).await;
+        }
+    }
+    for narrowed in ["&changes=true", "&action=stock.adjusted&changes=true", "&sku=B&changes=true"] {
+        let (end, lines) = copy(&world.admin, narrowed).await;
+        let changes = |rows: &[Value]| rows.iter().map(|row| row["changes"].clone()).collect::<Vec<_>>();
+        let known = log_up_to(&world.admin, narrowed, end).await;
+        assert_eq!(changes(&objects(&lines)), changes(&known), "{narrowed}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_heavy_entries_comes_in_many_pages() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    burden(&world, "A", 9).await;
+    for narrowed in ["&action=stock.adjusted", "&action=stock.adjusted&sku=A"] {
+        let mut body = taken(&world, narrowed).await.into_body().into_data_stream();
+        let (mut lines, mut counts) = (String::new(), Vec::new());
+        while let Some(page) = body.next().await {
+            let page = page.expect("the copy goes on");
+            lines += std::str::from_utf8(&page).expect("text");
+            counts.push(page.iter().filter(|byte| **byte == b'\n').count());
+        }
+        assert_eq!(counts, [4, 4, 1], "{narrowed}");
+        let positions: Vec<_> = objects(&lines).iter().map(position).collect();
+        assert!(positions.is_sorted_by(|a, b| a < b), "{narrowed}: {positions:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_copies_nothing_is_not_on_record() {
+    let world = busy().await;
+    let before = world.history().await.len();
+    for asked in ["limit=5", "cursor=MQ"] {
+        let refused = world.admin.get(&format!("/api/audit/export?{asked}")).await;
+        assert_eq!(refused.problem(400), "query.invalid", "{asked}");
+    }
+    let head = world.admin.send("HEAD", "/api/audit/export?format=csv", &[], Body::empty()).await;
+    assert_eq!(head.status.as_u16(), 200);
+    assert_eq!(head.headers["content-type"], "text/csv; charset=utf-8");
+    let head = world.admin.send("HEAD", "/api/audit/export?since=never", &[], Body::empty()).await;
+    assert_eq!(head.status.as_u16(), 400);
+    assert_eq!(world.history().await.len(), before);
 }
 
 #[tokio::test]

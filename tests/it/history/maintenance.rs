@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use onhand_domain::{connection::Platform, values::TenantId};
-use onhand_infrastructure::{config::Retention, operations::maintenance::Swept};
+use onhand_infrastructure::{
+    config::Retention,
+    operations::maintenance::{Swept, rules},
+};
 use onhand_projector::MODELS;
 use onhand_tests::{
     World,
@@ -106,6 +109,26 @@ async fn bytes_of_webhooks_go_after_ninety_days_and_those_of_a_dead_letter_once_
     assert_eq!(count(&world, "select count(*) from delivery_bodies").await, 0);
     world.expect_intact().await;
     world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn bytes_of_what_nobody_knew_stay_until_somebody_does() {
+    let world = World::new().await;
+    let connection = world.connect(None, json!({})).await;
+    let order =
+        json!({ "id": 9, "line_items": [{ "variant_id": null, "sku": "Y", "quantity": 2, "title": "y" }] });
+    Webhook::new("orders/create", "o", &order).send(&world.admin, &connection).await.expect(200);
+    world.project().await;
+    let unmapped = "select count(*) from deliveries where outcome = 'unmapped'";
+    assert_eq!(count(&world, unmapped).await, 1);
+    world.clock.advance(TimeDelta::days(91));
+    assert_eq!(swept(&world).await.get("delivery_bodies"), None);
+
+    world.stocked(&[("Y", 10)]).await;
+    world.follow_up().await;
+    assert_eq!(world.levels().await["Y"].2, 8, "it could still be read");
+    assert_eq!(count(&world, unmapped).await, 0);
+    assert_eq!(swept(&world).await.get("delivery_bodies"), Some(&1));
 }
 
 #[tokio::test]
@@ -226,4 +249,70 @@ async fn two_at_once_share_the_work_and_nobody_waits_for_a_row_in_use() {
     assert_eq!(all, MANY.unsigned_abs() - 1);
     sqlx::raw_sql("rollback").execute(&mut owner).await.expect("it is let go");
     assert_eq!(swept(&world).await.get("idempotency_keys"), Some(&1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_the_clock_each_table_is_gone_through_once_a_day_by_one_of_several_processes() {
+    let world = World::new().await;
+    let twin = world.twin().await;
+    let retention = Retention::default();
+    let due = async || {
+        let (one, two) = tokio::join!(
+            world.onhand.operations.sweep_due(&retention),
+            twin.onhand.operations.sweep_due(&retention)
+        );
+        let mut all = one.expect("what is due is swept");
+        all.extend(two.expect("what is due is swept"));
+        assert!(all.iter().all(|swept| swept.trouble.is_none()), "{all:?}");
+        all.iter().map(|swept| (swept.rule.name, swept.total())).collect::<Vec<_>>()
+    };
+    let rules = rules(&retention).len();
+    assert_eq!(due().await.len(), rules);
+    assert_eq!(due().await, []);
+    old_keys(&world, world.tenant, 3).await;
+    world.clock.advance(TimeDelta::hours(1));
+    assert_eq!(due().await, [("idempotency_keys", 3)], "what is kept for hours is looked at each hour");
+    world.clock.advance(TimeDelta::hours(23));
+    assert_eq!(due().await.len(), rules);
+}
+
+#[tokio::test]
+async fn what_cannot_go_keeps_nothing_else_from_going_and_is_told() {
+    let world = World::new().await;
+    old_keys(&world, world.tenant, 1).await;
+    let mut owner = world.database.owner().await;
+    for sql in [
+        "update idempotency_keys set position = 7",
+        "create function hold() returns trigger language plpgsql as $$ begin raise exception 'held'; end $$",
+        "create trigger held before delete on idempotency_keys for each row when (old.position = 7)
+             execute function hold()",
+    ] {
+        sqlx::query(sql).execute(&mut owner).await.expect("the owner may");
+    }
+    old_keys(&world, world.tenant, MANY).await;
+    let swept = world.onhand.operations.sweep(&Retention::default(), None, false).await;
+    let keys = swept.iter().find(|swept| swept.rule.name == "idempotency_keys").expect("there is a rule");
+    assert!(keys.trouble.as_ref().is_some_and(|error| error.to_string().contains("held")), "{keys:?}");
+    let left = count(&world, "select count(*) from idempotency_keys").await;
+    assert!(keys.total() > 0 && keys.total() + left == MANY.unsigned_abs() + 1, "{keys:?}, {left} left");
+}
+
+#[tokio::test]
+async fn what_went_is_told_even_where_it_cannot_be_noted_and_noted_where_it_can() {
+    let world = World::new().await;
+    let other = world.other_tenant().await;
+    for tenant in [world.tenant, other.tenant] {
+        old_keys(&world, tenant, 2).await;
+    }
+    let mut owner = world.database.owner().await;
+    sqlx::query("delete from ledger_heads where tenant_id = $1")
+        .bind(world.tenant.0)
+        .execute(&mut owner)
+        .await
+        .expect("the owner may");
+    let done = world.onhand.operations.maintain("test", &Retention::default(), None).await;
+    assert_eq!(done.swept.iter().map(Swept::total).sum::<u64>(), 4);
+    let unnoted: Vec<TenantId> = done.unnoted.iter().map(|(tenant, _)| *tenant).collect();
+    assert_eq!(unnoted, [world.tenant]);
+    assert!(other.history().await.contains(&"administration.maintained".to_owned()));
 }

@@ -1,8 +1,12 @@
 //! History: kept, copied, put back, and what is only kept for a while.
 
 mod archive;
+mod archive_files;
 mod audit;
+mod erasures;
 mod export;
+mod ledgers;
+mod looking_back;
 mod maintenance;
 mod persons;
 mod proof;

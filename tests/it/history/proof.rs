@@ -127,6 +127,7 @@ async fn the_verdict_is_the_same_however_the_ledger_is_cut_and_its_root_is_the_o
         root: hex::encode(defined_root(&hashes)),
         from: 1,
         tree_differed: None,
+        seconds_ahead: None,
     };
     for height in [0, 1, 2, 3, 4, 5, 16] {
         assert_eq!(verify_cut(&world, height).await, expected, "stretches of 2^{height}");
@@ -304,6 +305,7 @@ async fn a_verification_goes_on_from_a_trusted_checkpoint_and_comes_to_the_same(
             root: root.clone(),
             from: begin + 1,
             tree_differed: None,
+            seconds_ahead: None,
         };
         assert_eq!(verdict, expected, "stretches of 2^{height}");
     }

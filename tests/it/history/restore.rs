@@ -4,7 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use onhand_infrastructure::{database, outbox};
+use onhand_infrastructure::{
+    database,
+    ledger::proof::{Verdict, Verification, prove},
+    outbox,
+};
 use onhand_tests::{
     Database, World,
     process::until,
@@ -12,6 +16,11 @@ use onhand_tests::{
 };
 use serde_json::json;
 use sqlx::PgConnection;
+
+use super::{
+    archive::{Folder, archive},
+    proof::{position_of, sign, verify, verify_against},
+};
 
 /// Every table with the number of its rows and a hash of all of them.
 async fn contents(database: &Database) -> Vec<(String, i64, String)> {
@@ -73,12 +82,27 @@ async fn what_is_dumped_half_way_is_restored_whole_and_goes_on() {
     let broken = Webhook::of_bytes("orders/create", "broken", b"{\"id\":10}".to_vec());
     broken.send(&world.admin, &connection).await.expect(500);
     world.onhand.operations.observer().flush().await;
+    // Enough entries for a node of the tree.
+    let row = json!({ "restock": { "sku": "RUN-43", "quantity": 1 } });
+    world.admin.post("/api/stock/bulk", json!({ "rows": vec![row; 300] })).await.expect(200);
+    let folder = Folder::new();
+    archive(&world, 20, &folder).await.expect("a file is written");
+    let checkpoint = sign(&world).await;
 
     let before = contents(&world.database).await;
     let copy = world.database.dumped_and_restored().await;
     assert_eq!(contents(&copy).await, before);
     let rows = |table: &str| before.iter().find(|(name, ..)| name == table).map_or(0, |(_, rows, _)| *rows);
-    for table in ["public.events", "public.outbox", "public.idempotency_keys", "public.delivery_bodies"] {
+    for table in [
+        "public.events",
+        "public.outbox",
+        "public.idempotency_keys",
+        "public.delivery_bodies",
+        "public.signing_keys",
+        "public.signed_checkpoints",
+        "public.merkle_nodes",
+        "public.archives",
+    ] {
         assert!(rows(table) > 0, "{table} had something to lose");
     }
 
@@ -87,6 +111,10 @@ async fn what_is_dumped_half_way_is_restored_whole_and_goes_on() {
     let restored = World::on(copy).await;
     assert_eq!(restored.tenant, world.tenant);
     restored.expect_intact().await;
+    assert_eq!(position_of(&verify_against(&restored, std::slice::from_ref(&checkpoint)).await), None);
+    let proof = prove(restored.onhand.pool(), restored.tenant, 5, checkpoint.clone()).await;
+    assert_eq!(proof.expect("it is part of what was signed").check(Some(&checkpoint.public_key)), Ok(()));
+    assert_eq!(sign(&restored).await.public_key, checkpoint.public_key, "the key came along");
     refuses_changes_of_history(&mut restored.database.owner().await).await;
     refuses_changes_of_history(&mut restored.onhand.pool().acquire().await.expect("a connection")).await;
     let (granted,): (bool,) = sqlx::query_as(
@@ -109,7 +137,7 @@ async fn what_is_dumped_half_way_is_restored_whole_and_goes_on() {
 
     restored.converge().await;
     let shows = World::shows(&sandbox);
-    assert_eq!((shows["RUN-42"].0, shows["RUN-43"].0), (7, 16), "what was owed is pushed");
+    assert_eq!((shows["RUN-42"].0, shows["RUN-43"].0), (7, 316), "what was owed is pushed");
     let dead = restored.admin.get("/api/dead-letters").await.expect(200);
     assert_eq!(dead["data"].as_array().map(Vec::len), Some(1), "{dead}");
     restored.reserve(&[("RUN-42", 7)]).await.expect(201);
@@ -154,4 +182,43 @@ async fn a_dump_taken_while_writers_go_on_is_one_moment_of_history() {
             .await
             .expect("history can be read");
     assert_eq!(restored.levels().await["X"], (1_000_000, held, 1_000_000 - held));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_proven_and_verified_while_writers_go_on_agrees_with_history() {
+    let world = World::new().await;
+    world.stocked(&[("X", 1_000_000)]).await;
+    let over = AtomicBool::new(false);
+    let writers = join_all((0..8).map(async |_| {
+        while !over.load(Ordering::Relaxed) {
+            world.reserve(&[("X", 1)]).await.expect(201);
+        }
+    }));
+    let auditors = async {
+        let (mut signed, mut begun_at) = (Vec::new(), 0);
+        for _ in 0..10 {
+            let goal = begun_at + 30;
+            until("writers have gone on", async || world.history().await.len() > goal).await;
+            begun_at = world.history().await.len();
+            let (checkpoint, verdict) = tokio::join!(
+                sign(&world),
+                verify(&world, Verification { stretch_height: 4, ..Verification::default() })
+            );
+            assert!(matches!(&verdict, Verdict::Intact { tree_differed: None, .. }), "{verdict:?}");
+            let proof =
+                prove(world.onhand.pool(), world.tenant, checkpoint.position, checkpoint.clone()).await;
+            assert_eq!(proof.expect("it is part of what was signed").check(None), Ok(()));
+            signed.push(checkpoint);
+            let verdict = verify_against(&world, &signed).await;
+            assert_eq!(position_of(&verdict), None, "{verdict:?}");
+        }
+        over.store(true, Ordering::Relaxed);
+        signed
+    };
+    let (signed, _) = tokio::join!(auditors, writers);
+    assert!(signed.is_sorted_by_key(|checkpoint| checkpoint.position) && signed[9].position > 256);
+    assert_eq!(position_of(&verify_against(&world, &signed).await), None);
+    let oldest = Verification { from: signed.first(), against: &signed[1..], stretch_height: 4 };
+    assert_eq!(position_of(&verify(&world, oldest).await), None);
+    world.expect_intact().await;
 }

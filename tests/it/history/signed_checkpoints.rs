@@ -21,7 +21,7 @@ use super::proof::{
 
 async fn public_key(world: &World) -> String {
     let key = world.onhand.operations.signing_key(world.tenant).await.expect("the key opens");
-    hex::encode(key.public_key())
+    hex::encode(key.expect("something was signed").public_key())
 }
 
 /// A world whose tree has nodes that are worth keeping.
@@ -69,7 +69,7 @@ async fn what_is_kept_of_the_tree_gives_the_same_root_and_paths_as_the_entries()
 }
 
 #[tokio::test]
-async fn a_kept_node_that_is_wrong_is_told_thrown_away_and_never_mistaken_for_history() {
+async fn a_kept_node_that_is_wrong_is_told_left_as_it_is_and_never_mistaken_for_history() {
     let world = with_a_tree().await;
     let checkpoint = sign(&world).await;
     let Verdict::Intact { root, .. } = world.verify().await else { panic!("it is intact") };
@@ -78,31 +78,65 @@ async fn a_kept_node_that_is_wrong_is_told_thrown_away_and_never_mistaken_for_hi
         let Verdict::Intact { root: found, tree_differed, .. } = &verdict else { panic!("{verdict:?}") };
         assert_eq!((found, tree_differed), (&root, &expected));
     };
-
-    spoil_tree(&world, SPOIL).await;
-    differed(Some(1)).await;
-    assert_eq!(kept_nodes(&world).await, 0);
+    let prove_one = async || prove(world.onhand.pool(), world.tenant, 300, checkpoint.clone()).await;
     differed(None).await;
 
-    let prove_one = async || {
-        let proof = prove(world.onhand.pool(), world.tenant, 300, checkpoint.clone()).await;
-        assert_eq!(proof.expect("it is part of what was signed").check(None), Ok(()));
-    };
-    prove_one().await;
-    for sql in [SPOIL, "delete from merkle_nodes where index = 0"] {
-        spoil_tree(&world, sql).await;
-        prove_one().await;
-        differed(None).await;
-    }
-
     spoil_tree(&world, SPOIL).await;
+    let kept = kept_nodes(&world).await;
+    differed(Some(1)).await;
+    let unproven = prove_one().await.expect_err("it is not believed");
+    assert!(unproven.to_string().contains("audit verify"), "{unproven}");
     let resumed = Verification { from: Some(&checkpoint), stretch_height: 8, ..Verification::default() };
     let verdict = verify(&world, resumed).await;
-    assert!(matches!(verdict, Verdict::Intact { from: 513, .. }), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Intact { from: 513, tree_differed: Some(1), .. }), "{verdict:?}");
+    let (code, said, wrong) = onhand(&world, &["audit", "verify"]).await;
+    assert!(code == 1 && said.contains("merkle_nodes"), "{said}{wrong}");
+    differed(Some(1)).await;
+    assert_eq!(kept_nodes(&world).await, kept, "what was found is still there to be looked at");
 
+    for sql in ["delete from merkle_nodes", "delete from merkle_nodes where index = 0"] {
+        spoil_tree(&world, sql).await;
+        assert_eq!(prove_one().await.expect("it is part of what was signed").check(None), Ok(()));
+        differed(None).await;
+    }
     spoil_tree(&world, "insert into merkle_nodes select tenant_id, 1, 1000, hash from merkle_nodes limit 1")
         .await;
     differed(Some(256_001)).await;
+}
+
+#[tokio::test]
+async fn what_is_signed_never_rests_on_what_is_kept_of_the_tree() {
+    let world = with_a_tree().await;
+    sign(&world).await;
+    spoil_tree(&world, SPOIL).await;
+    let checkpoint = sign(&world).await;
+    assert_eq!(position_of(&verify_against(&world, std::slice::from_ref(&checkpoint)).await), None);
+
+    // As an earlier program may have signed it: that is told apart from history that was rewritten.
+    let signed_wrong = SignedCheckpoint { root: "ab".repeat(32), ..checkpoint };
+    let why = async |verification: Verification<'_>| match verify(&world, verification).await {
+        Verdict::Broken { position, why } if position == signed_wrong.position => why,
+        verdict => panic!("{verdict:?}"),
+    };
+    let against = [signed_wrong.clone()];
+    let whole = why(Verification { against: &against, ..Verification::default() }).await;
+    assert!(whole.contains("wrong when it was signed") && !whole.contains("altered"), "{whole}");
+    let from = Some(&signed_wrong);
+    let part = why(Verification { from, stretch_height: 8, ..Verification::default() }).await;
+    assert!(part.contains("up to position 512 was altered, or"), "{part}");
+}
+
+#[tokio::test]
+async fn a_hash_altered_before_a_trusted_checkpoint_is_found_whatever_is_kept_of_the_tree() {
+    let world = with_a_tree().await;
+    let trusted = sign(&world).await;
+    let resumed = Verification { from: Some(&trusted), stretch_height: 8, ..Verification::default() };
+    let verdict = verify(&world, resumed).await;
+    assert!(matches!(verdict, Verdict::Intact { from: 513, .. }), "{verdict:?}");
+    tamper(&world, &["update events set hash = sha256('x') where position = 100".to_owned()]).await;
+    assert_eq!(position_of(&verify(&world, resumed).await), Some(trusted.position));
+    tamper(&world, &["delete from events where position = 100".to_owned()]).await;
+    assert_eq!(position_of(&verify(&world, resumed).await), Some(100));
 }
 
 #[tokio::test]
@@ -112,7 +146,8 @@ async fn an_altered_entry_cannot_be_proven() {
     tamper(&world, &["update events set payload = payload || ' ' where position = 5".to_owned()]).await;
     let prove_at =
         async |position| prove(world.onhand.pool(), world.tenant, position, checkpoint.clone()).await;
-    assert!(prove_at(5).await.is_err());
+    let refused = prove_at(5).await.expect_err("it was altered");
+    assert!(refused.to_string().contains("does not follow"), "no tree was needed to see it: {refused}");
     assert_eq!(prove_at(4).await.expect("that one is as it was").check(None), Ok(()));
     rewrite(&world, 9, another_payload).await;
     assert!(prove_at(4).await.is_err(), "the tree is another one now");
@@ -125,6 +160,13 @@ async fn a_ledger_is_signed_for_over_the_api_and_its_entries_are_proven_there() 
     let viewer = world.client("viewer", None).await;
     assert_eq!(viewer.post("/api/audit/checkpoints", json!({})).await.problem(403), "auth.forbidden");
     assert_eq!(viewer.get("/api/audit/proof/3").await.problem(404), "checkpoint.none");
+    let before = head(&world).await;
+    assert_eq!(viewer.get("/api/audit/key").await.problem(404), "signing_key.none");
+    let (keys,): (i64,) = sqlx::query_as("select count(*) from signing_keys")
+        .fetch_one(world.onhand.pool())
+        .await
+        .expect("keys can be counted");
+    assert_eq!((keys, head(&world).await), (0, before), "a read makes no key");
 
     let stood = head(&world).await;
     let signed = world.admin.post("/api/audit/checkpoints", json!({})).await.expect(201);
@@ -196,6 +238,7 @@ async fn a_ledger_that_has_moved_is_signed_for_once_a_day_by_one_of_several_proc
 #[tokio::test]
 async fn the_signing_key_stays_the_same_when_master_keys_change_over() {
     let world = with_history().await;
+    sign(&world).await;
     let before = public_key(&world).await;
     assert_eq!(public_key(&world.twin().await).await, before, "all processes sign with the same key");
     let new = "new:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=".to_owned();
@@ -259,10 +302,12 @@ async fn on_the_command_line_history_is_signed_for_held_against_it_and_reported_
     let folder = Folder::new();
     let (checkpoint, report) = (folder.file("checkpoint.json"), folder.file("report.md"));
     let (code, key, wrong) = onhand(&world, &["audit", "key", "--tenant", "acme"]).await;
-    assert_eq!(code, 0, "{wrong}");
-    let key = key.split_whitespace().next().expect("a key").to_owned();
+    assert!(code == 0 && key.is_empty() && wrong.contains("no key yet"), "{key}{wrong}");
     let (code, said, wrong) = onhand(&world, &["audit", "checkpoint", "--out", &checkpoint]).await;
     assert_eq!(code, 0, "{said}{wrong}");
+    let (code, key, wrong) = onhand(&world, &["audit", "key", "--tenant", "acme"]).await;
+    assert_eq!(code, 0, "{wrong}");
+    let key = key.split_whitespace().next().expect("a key").to_owned();
     world.twin().await.stocked(&[("G", 5)]).await;
 
     let held = ["audit", "verify", "--against", &checkpoint, "--key", &key, "--report", &report];
@@ -283,6 +328,11 @@ async fn on_the_command_line_history_is_signed_for_held_against_it_and_reported_
         onhand(&world, &["audit", "verify", "--against", &checkpoint, "--key", &other_key]).await;
     assert_eq!(code, 1, "{wrong}");
     assert!(wrong.contains("not the one that was named"), "{wrong}");
+    let one_of_two = ["audit", "verify", "--against", &checkpoint, "--key", &other_key, "--key", &key];
+    let (code, said, wrong) = onhand(&world, &one_of_two).await;
+    assert_eq!(code, 0, "{said}{wrong}");
+    let (code, _, wrong) = onhand(&world, &["audit", "verify", "--key", &key]).await;
+    assert!(code != 0 && wrong.contains("--against"), "a key without what it checks is a mistake: {wrong}");
 
     rewrite(&world, 9, another_payload).await;
     let (code, said, wrong) = onhand(&world, &["audit", "verify"]).await;
@@ -304,10 +354,10 @@ async fn on_the_command_line_a_proof_is_checked_where_there_is_no_database() {
     let world = with_history().await;
     let folder = Folder::new();
     let (proof, checkpoint) = (folder.file("proof.json"), folder.file("checkpoint.json"));
-    let key = public_key(&world).await;
     let (code, said, wrong) =
         onhand(&world, &["audit", "prove", "--tenant", "acme", "--position", "5", "--out", &proof]).await;
     assert_eq!(code, 0, "{said}{wrong}");
+    let key = public_key(&world).await;
     let (code, _, wrong) = onhand(&world, &["audit", "checkpoint", "--out", &checkpoint]).await;
     assert_eq!(code, 0, "{wrong}");
     let again = ["audit", "prove", "--tenant", "acme", "--position", "5", "--checkpoint", &checkpoint];

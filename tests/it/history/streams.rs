@@ -73,6 +73,8 @@ async fn the_difference_between_two_moments_goes_in_either_direction() {
     assert_eq!(between(last, last).await["changes"], json!([]));
     let path = format!("/api/differences/{stream}");
     assert_eq!(world.admin.get(&path).await.problem(400), "query.invalid");
+    let unknown = world.admin.get(&format!("/api/differences/sku/NOBODY?from={first}&to={last}")).await;
+    assert_eq!(unknown.problem(404), "stream.unknown");
     let future = world.admin.get(&format!("{path}?from={first}&to=1000000")).await;
     assert_eq!(future.problem(400), "at.future");
     let bound = world.client("viewer", Some("kite")).await;
@@ -103,6 +105,12 @@ async fn replay_tells_a_shelf_step_by_step_and_what_differs_between_two_moments(
     assert_eq!(code, 0, "{said}{wrong}");
     assert!(said.contains("/on_hand: 0 → 10") && said.contains("/reserved: 0 → 3"), "{said}");
 
+    for range in [vec![], vec!["--diff", "0", until.as_str()]] {
+        let args = [vec!["replay", "--stream", "sku/NOBODY"], range].concat();
+        let (code, said, wrong) = onhand(&world, &args).await;
+        assert_eq!(code, 1, "{args:?}: {said}{wrong}");
+        assert!(wrong.contains("there is no stream sku/NOBODY"), "{args:?}: {wrong}");
+    }
     for args in [
         vec!["replay"],
         vec!["replay", "--sku", "NOBODY"],

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{SecondsFormat, TimeDelta};
+use onhand_infrastructure::ledger::write_missing_snapshots;
 use onhand_tests::{
     Client, World,
     process::until,
@@ -52,7 +53,7 @@ pub(super) async fn all(client: &Client, path: &str, narrowed: &str) -> Vec<Valu
     }
 }
 
-async fn head(world: &World) -> i64 {
+pub(super) async fn head(world: &World) -> i64 {
     let (position,): (i64,) = sqlx::query_as("select position from ledger_heads where tenant_id = $1")
         .bind(world.tenant.0)
         .fetch_one(world.onhand.pool())
@@ -294,6 +295,12 @@ async fn a_look_back_shows_what_was_recorded_then() {
     sqlx::query("delete from stream_snapshots").execute(world.onhand.pool()).await.expect("they may go");
     for _ in 0..10 {
         chance.of(&recorded).expect_the_same_now(&world, &mut Chance(7)).await;
+    }
+    let (pool, tenant) = (world.onhand.pool(), world.tenant);
+    assert!(write_missing_snapshots(pool, tenant).await.expect("snapshots are written") >= 2);
+    assert_eq!(write_missing_snapshots(pool, tenant).await.expect("they are looked for"), 0);
+    for _ in 0..10 {
+        chance.of(&recorded).expect_the_same_now(&world, &mut Chance(8)).await;
     }
 }
 

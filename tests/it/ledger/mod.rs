@@ -3,4 +3,5 @@
 mod concurrency;
 mod idempotency;
 mod immutability;
+mod schema;
 mod states;

@@ -70,6 +70,45 @@ async fn a_pause_that_is_repeated_with_its_key_after_a_resume_pauses_nothing() {
 }
 
 #[tokio::test]
+async fn a_pause_that_was_lost_after_its_entry_is_done_when_it_is_repeated_with_its_key() {
+    let world = World::new().await;
+    let pause = "/api/projections/deliveries/pause";
+    let first = world.admin.post_once(pause, "once", json!({})).await.expect(200);
+    // As if whoever was asked had died once the entry was there.
+    sqlx::query(
+        "update checkpoints set paused_by = null, paused_at = null, told_at = 0 where model = 'deliveries'",
+    )
+    .execute(world.onhand.pool())
+    .await
+    .expect("checkpoints may be changed");
+    assert_ne!(standing(&world, "deliveries").await["state"], "paused");
+    let again = world.admin.post_once(pause, "once", json!({})).await;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(again.expect(200), first);
+    assert_eq!(standing(&world, "deliveries").await["state"], "paused");
+}
+
+#[tokio::test]
+async fn while_reservations_stand_still_no_hold_is_found_due_and_they_end_when_it_goes_on() {
+    let world = World::new().await;
+    world.stocked(&[("A", 2)]).await;
+    world.reserve(&[("A", 2)]).await.expect(201);
+    world.project().await;
+    world.admin.post("/api/projections/reservations/pause", json!({})).await.expect(200);
+    world.clock.advance(chrono::TimeDelta::minutes(15));
+    assert_eq!(world.onhand.operations.expire_due().await.expect("expiry works"), 0);
+    let still = standing(&world, "reservations").await;
+    assert!(
+        still["why"].as_str().is_some_and(|why| why.ends_with("; holds do not end on time meanwhile")),
+        "{still}"
+    );
+    world.admin.post("/api/projections/reservations/resume", json!({})).await.expect(200);
+    world.project().await;
+    assert_eq!(world.onhand.operations.expire_due().await.expect("expiry works"), 1);
+    assert_eq!(world.levels().await["A"], (2, 0, 2));
+}
+
+#[tokio::test]
 async fn what_cannot_stand_still_or_is_not_there_or_is_not_the_callers_to_decide_is_refused() {
     let world = World::new().await;
     for word in ["pause", "resume"] {

@@ -49,9 +49,13 @@ async fn read_on(pool: PgPool, over: Arc<AtomicBool>) -> u64 {
     reads
 }
 
+const WRITERS: u64 = 6;
+/// Entries that are written while readers look, at least.
+const WRITTEN: u64 = 300;
+
 /// Moves stock until it is over. Counts what it has written.
-async fn write_on(world: Arc<World>, over: Arc<AtomicBool>, written: Arc<AtomicU64>) {
-    let mut dice = Dice(77);
+async fn write_on(world: Arc<World>, seed: u64, over: Arc<AtomicBool>, written: Arc<AtomicU64>) {
+    let mut dice = Dice(seed);
     while !over.load(Ordering::Relaxed) {
         let sku = format!("SKU-{}", dice.roll(SKUS as u64));
         let restock = json!({ "sku": sku, "quantity": 1 + dice.roll(3) });
@@ -83,22 +87,28 @@ async fn readers_find_every_row_and_none_from_before_while_rows_are_rebuilt_and_
     world.project().await;
     let _following = world.projecting();
     let (over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let writer = tokio::spawn(write_on(Arc::clone(&world), Arc::clone(&over), Arc::clone(&written)));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|seed| tokio::spawn(write_on(Arc::clone(&world), seed, Arc::clone(&over), Arc::clone(&written))))
+        .collect();
     let readers: Vec<_> =
         (0..2).map(|_| tokio::spawn(read_on(world.onhand.pool().clone(), Arc::clone(&over)))).collect();
 
-    for _ in 0..5 {
+    let mut rounds = 0;
+    while rounds < 5 || written.load(Ordering::Relaxed) < WRITTEN {
+        rounds += 1;
         let before = written.load(Ordering::Relaxed);
         spoil(&world).await;
         let rebuilt = world.rebuild("stock_levels", OnDifference::Replace).await;
         assert_eq!((rebuilt.differences, rebuilt.replaced), (SKUS as u64, true), "{:?}", rebuilt.sample);
         let rebuilt = world.rebuild("products", OnDifference::Replace).await;
         assert_eq!((rebuilt.differences, rebuilt.replaced), (PRODUCTS as u64, true), "{:?}", rebuilt.sample);
-        assert!(written.load(Ordering::Relaxed) > before, "the writer goes on meanwhile");
+        assert!(written.load(Ordering::Relaxed) > before, "writers go on meanwhile");
     }
 
     over.store(true, Ordering::Relaxed);
-    writer.await.expect("every write goes through");
+    for writer in writers {
+        writer.await.expect("every write goes through");
+    }
     for reader in readers {
         assert!(reader.await.expect("readers find what they look for") > 10);
     }

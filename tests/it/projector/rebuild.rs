@@ -33,7 +33,7 @@ pub(super) async fn go_on(world: &World) -> u32 {
     rebuild::go_on(&world.onhand.operations, &stop).await.expect("rebuilds are gone on with")
 }
 
-fn caller(world: &World) -> Caller {
+pub(super) fn caller(world: &World) -> Caller {
     Caller::new(Context::internal(world.tenant, "test"))
 }
 
@@ -141,6 +141,12 @@ async fn killed(world: &World, model: &'static ReadModel, entries: i64) -> bool 
     });
     tell.send(task.abort_handle()).expect("it waits to be told");
     let killed = task.await.is_err_and(|error| error.is_cancelled());
+    nobody_is_at_it(world).await;
+    killed
+}
+
+/// Waits until no rebuild has a lock any more.
+pub(super) async fn nobody_is_at_it(world: &World) {
     until("the server notices that whoever had the lock is gone", || async {
         let (held,): (i64,) = sqlx::query_as(
             "select count(*) from pg_locks where locktype = 'advisory'
@@ -152,11 +158,10 @@ async fn killed(world: &World, model: &'static ReadModel, entries: i64) -> bool 
         held == 0
     })
     .await;
-    killed
 }
 
 /// The run of a model that is under way.
-async fn running(world: &World, model: &ReadModel) -> Value {
+pub(super) async fn running(world: &World, model: &ReadModel) -> Value {
     let path = format!("/api/rebuilds?projection={}&status=running", model.name);
     world.admin.get(&path).await.expect(200)["data"][0].clone()
 }
@@ -245,6 +250,12 @@ async fn a_difference_is_told_and_left_alone_until_somebody_asks_to_replace_it()
     assert_eq!(of_a_brand.get(&path).await.expect(200)["sample"], Value::Null, "rows may be another brand's");
     let progress = world.admin.get(&format!("{path}/progress")).await;
     assert_eq!(progress.headers["content-type"], "text/event-stream");
+    let told: Vec<&str> = progress.text.lines().filter(|line| !line.is_empty()).collect();
+    let [event, data] = told[..] else { panic!("what has ended is told once: {told:?}") };
+    assert_eq!(event, "event: progress");
+    let data = data.strip_prefix("data: ").and_then(|data| serde_json::from_str::<Value>(data).ok());
+    let data = data.expect("what is told is JSON");
+    assert_eq!((&data["status"], &data["differences"]), (&json!("differs"), &json!(1)), "{data}");
     world.other_tenant().await.admin.get(&path).await.problem(404);
 
     let replace = json!({ "replace": true });

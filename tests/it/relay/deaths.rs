@@ -8,13 +8,14 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State};
+use chrono::TimeDelta;
 use onhand_domain::connection::Platform;
 use onhand_tests::{
     World,
     channels::{self, Channel},
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 use super::{all_is_done, newest, restock, statuses, step};
 
@@ -48,6 +49,8 @@ struct Noted {
     available: i64,
     /// Whether it does as it is told the next time, and never says so.
     silent: bool,
+    /// What it is told next it does only when this rings.
+    late: Option<Arc<Notify>>,
 }
 
 /// A shop that speaks just enough of Shopify for the stock of one item, and notes under which keys that is set.
@@ -82,6 +85,10 @@ async fn answer(State(shop): State<NotingShop>, Json(asked): Json<Value>) -> Jso
     let variables = &asked["variables"];
     let data = match variables["key"].as_str() {
         Some(key) => {
+            let late = shop.noted().late.take();
+            if let Some(late) = late {
+                late.notified().await;
+            }
             if !shop.set(key, &variables["input"]) {
                 pending::<()>().await;
             }
@@ -119,6 +126,42 @@ async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
     assert_eq!(before, after, "the shop can tell that it is the same");
     assert_ne!(first, before, "another quantity is another call");
     assert_eq!(noted.available, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_figure_that_arrives_after_a_newer_one_does_not_stay() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 4, None).await;
+    let (shop, address) = NotingShop::open().await;
+    let connection = world.connect(Some(&address), json!({})).await;
+    let mapping = json!({
+        "connection": connection, "external_product": "1", "external_variant": "2", "external_inventory": "3",
+        "sku": "RUN-42",
+    });
+    world.admin.post("/api/listings", mapping).await.expect(200);
+    world.converge().await;
+    restock(&world, "RUN-42", 1).await;
+    world.project().await;
+    let late = Arc::new(Notify::new());
+    shop.noted().late = Some(Arc::clone(&late));
+    let slow = world.twin().await;
+    let relay = slow.onhand.relay.clone();
+    let stuck = tokio::spawn(async move { relay.step().await });
+    world.until(|| shop.noted().late.is_none()).await;
+
+    // Its lease runs out; another relay takes over and tells what is true by then.
+    world.clock.advance(TimeDelta::seconds(61));
+    restock(&world, "RUN-42", 1).await;
+    assert_eq!(step(&world).await, 1);
+    assert_eq!(shop.noted().available, 6);
+    late.notify_one();
+    stuck.await.expect("it is not killed").expect("what it has to say is taken note of");
+    assert_eq!(shop.noted().available, 5, "the old figure has arrived last");
+
+    world.converge().await;
+    assert_eq!(shop.noted().available, 6);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    world.expect_rebuilt_equals_live().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,9 @@
 //! Allowances: an account is called as often as its platform grants, whoever calls, and none keeps another waiting.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
-use onhand_domain::connection::Platform;
+use onhand_domain::{connection::Platform, values::ConnectionId};
 use onhand_infrastructure::{
     outbox::{self, Command, CommandKind, breakers},
     relay::breaker::State,
@@ -11,6 +13,7 @@ use onhand_tests::{
     channels::{self, Channel, Setup},
 };
 use serde_json::json;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{all_is_done, newest, statuses, step};
@@ -179,4 +182,43 @@ async fn a_connection_at_rest_keeps_what_is_owed_and_shows_it_when_it_goes_on() 
     step(&world).await;
     assert_eq!(channel.quantity("RUN-42"), 5);
     assert_eq!(newest(&world).await, ("done".to_owned(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_in_trouble_is_told_nothing_more_until_that_is_noted() {
+    let world = World::new().await;
+    // More than two groups, so that something could be told while the first is recorded.
+    let skus = skus("RUN", 450);
+    channels::stock(&world, &skus, 0, None).await;
+    let setup = Setup { sizes: 150, ..Setup::default() };
+    let channel = Channel::open_with(&world, Platform::Woocommerce, &skus, &setup).await;
+    world.converge().await;
+    channels::restock(&world, &skus, 7).await;
+    world.project().await;
+    let before = channel.calls().made;
+    channel.faults().throttle_next(1_000, true);
+    let (going_on, stop) = watch::channel(false);
+    let relay = tokio::spawn(world.onhand.relay.clone().run(stop));
+    let held = async {
+        while !is_held(&world, channel.id()).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), held)
+        .await
+        .expect("the account is asked to wait, and does");
+    going_on.send(true).expect("it is at work");
+    relay.await.expect("it stops");
+    let called = channel.calls().made - before;
+    assert!(called <= 9, "the first two hundred come in nine calls at most, and {called} were made");
+
+    channel.faults().clear();
+    world.converge().await;
+    assert!(channel.quantities().values().all(|quantity| *quantity == 7));
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+async fn is_held(world: &World, connection: ConnectionId) -> bool {
+    let breaker = breakers::of(world.onhand.pool(), world.tenant, connection).await;
+    breaker.expect("breakers can be read").held_until.is_some_and(|until| until > world.clock.now())
 }

@@ -6,6 +6,7 @@ mod convergence;
 mod deaths;
 mod limits;
 mod on_request;
+mod processes;
 mod reading_back;
 mod trouble;
 

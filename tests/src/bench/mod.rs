@@ -2,6 +2,7 @@
 
 mod baseline;
 mod convergence;
+mod history;
 mod load;
 mod naive;
 mod relay;
@@ -52,6 +53,12 @@ pub struct Options {
     /// Measure something else: how many pushes the relay settles a second.
     #[arg(long)]
     relay: bool,
+    /// Measure something else: following, rebuilding, verifying and looking back at a long history.
+    #[arg(long)]
+    history: bool,
+    /// How many entries that history has.
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: i64,
     /// Leave the baseline out, to look at the candidate alone; there are no ratios then.
     #[arg(long)]
     candidate_only: bool,
@@ -106,6 +113,11 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if options.convergence {
         let outcome = convergence::run(&server).await;
+        server.stop().await?;
+        return outcome;
+    }
+    if options.history {
+        let outcome = history::run(options, &server).await;
         server.stop().await?;
         return outcome;
     }

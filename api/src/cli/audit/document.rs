@@ -9,6 +9,20 @@ use serde::Serialize;
 /// A proof is a few kilobytes; an entry may hold what a webhook of a megabyte told.
 const BYTES_MAX: u64 = 16_000_000;
 
+/// A text of unknown origin as a terminal may be given it: what would move its cursor, or the order of what it shows, is
+/// written out.
+pub(in crate::cli) fn shown(text: &str) -> String {
+    let acts = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if acts(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
 /// Checks a document. Ends with code 1 if it does not hold.
 pub(super) fn check(file: &Path, key: Option<&str>) -> anyhow::Result<ExitCode> {
     let document = match Document::read(&text(file)?) {
@@ -54,31 +68,41 @@ fn does_not_hold(file: &Path, why: &dyn std::fmt::Display) -> ExitCode {
 
 fn tell_entry(proof: &InclusionProof) {
     let entry = &proof.entry;
-    println!("event          {} (version {}), id {}", entry.name, entry.name_version, entry.event_id);
-    println!("stream         {}, version {}", entry.stream, entry.version);
+    println!("event          {} (version {}), id {}", shown(&entry.name), entry.name_version, entry.event_id);
+    println!("stream         {}, version {}", shown(&entry.stream), entry.version);
     println!("recorded       {}", entry.recorded_at);
-    println!("payload        {}", entry.payload);
-    println!("metadata       {}", entry.metadata);
+    println!("payload        {}", shown(&entry.payload));
+    println!("metadata       {}", shown(&entry.metadata));
 }
 
 fn tell_checkpoint(checkpoint: &SignedCheckpoint) {
     let SignedCheckpoint { tenant, tenant_name, position, hash, root, recorded_at, signed_at, .. } =
         checkpoint;
-    println!("ledger         {tenant_name:?}, {tenant}");
+    println!("ledger         \"{}\", {tenant}", shown(tenant_name));
     println!("up to          position {position}, recorded {recorded_at}");
     println!("hash           {hash}");
     println!("root           {root}");
     println!("signed         {signed_at}");
 }
 
-/// A checkpoint in a file whose signature holds, with this key if one is named.
-pub(super) fn checkpoint(file: &Path, key: Option<&str>) -> anyhow::Result<SignedCheckpoint> {
+/// A checkpoint in a file whose signature holds, with one of these keys if any are named.
+pub(in crate::cli) fn checkpoint(file: &Path, keys: &[String]) -> anyhow::Result<SignedCheckpoint> {
     let name = file.display();
     let document = Document::read(&text(file)?).with_context(|| format!("{name} cannot be used"))?;
     let Document::Checkpoint(checkpoint) = document else {
         bail!("{name} is a proof, and not a signed checkpoint; onhand audit check looks at it");
     };
-    checkpoint.check(key).with_context(|| format!("{name} proves nothing"))?;
+    let proves_nothing = || format!("{name} proves nothing");
+    // First by itself, so that an altered one is called that, whatever the keys are.
+    checkpoint.check(None).with_context(proves_nothing)?;
+    let mut checked = Ok(());
+    for key in keys {
+        checked = checkpoint.check(Some(key));
+        if checked.is_ok() {
+            break;
+        }
+    }
+    checked.with_context(proves_nothing)?;
     Ok(*checkpoint)
 }
 
@@ -101,4 +125,16 @@ fn text(file: &Path) -> anyhow::Result<String> {
         bail!("{} is too large for a document of ours", file.display());
     }
     fs::read_to_string(file).with_context(cannot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn what_would_act_on_a_terminal_is_written_out_and_the_rest_is_left_alone() {
+        assert_eq!(shown("Grüße, 靴 №1 \"x\""), "Grüße, 靴 №1 \"x\"");
+        assert_eq!(shown("a\u{1b}[2Kb\r\nc\u{9b}"), "a\\u{1b}[2Kb\\r\\nc\\u{9b}");
+        assert_eq!(shown("acme\u{202e}x\u{200b}"), "acme\\u{202e}x\\u{200b}");
+    }
 }

@@ -1,6 +1,6 @@
 //! `onhand audit`: history checked against its own hashes and against what was signed, and copied for others.
 
-mod document;
+pub(super) mod document;
 mod export;
 mod prove;
 mod report;

@@ -46,7 +46,7 @@ pub(super) async fn prove(session: &Session, args: &Args) -> anyhow::Result<()> 
     let pool = session.onhand.pool();
     for (tenant, _) in session.tenants(Some(&args.tenant)).await? {
         let kept = match &args.checkpoint {
-            Some(file) => Some(document::checkpoint(file, None)?),
+            Some(file) => Some(document::checkpoint(file, &[])?),
             None => signed_checkpoints::newest(pool, tenant, Some(args.position)).await?,
         };
         let checkpoint = match kept {
@@ -66,8 +66,10 @@ pub(super) async fn prove(session: &Session, args: &Args) -> anyhow::Result<()> 
 /// Tells public keys.
 pub(super) async fn tell_keys(session: &Session, tenant: Option<&str>) -> anyhow::Result<()> {
     for (tenant, name) in session.tenants(tenant).await? {
-        let key = session.onhand.operations.signing_key(tenant).await?;
-        println!("{}  {} {name}", hex::encode(key.public_key()), key.name());
+        match session.onhand.operations.signing_key(tenant).await? {
+            Some(key) => println!("{}  {} {name}", hex::encode(key.public_key()), key.name()),
+            None => eprintln!("{name} has no key yet: the first `onhand audit checkpoint` makes it."),
+        }
     }
     Ok(())
 }

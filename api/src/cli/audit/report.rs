@@ -3,29 +3,38 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use onhand_infrastructure::ledger::proof::Verdict;
 
-use super::verify::Verified;
+use super::{
+    document::shown,
+    verify::{Obstacle, Outcome, Verified},
+};
 
 /// For the terminal.
 pub(super) fn lines(verified: &Verified) -> String {
-    let name = &verified.name;
-    let mut lines = match &verified.verdict {
-        Verdict::Intact { entries, hash, root, from: 1, .. } => {
+    let name = shown(&verified.name);
+    let mut lines = match &verified.outcome {
+        Outcome::Walked(Verdict::Intact { entries, hash, root, from: 1, .. }) => {
             vec![
                 format!("{name}: intact; all {entries} entries follow from one another, up to {hash}"),
                 format!("  the root over all of them is {root}"),
             ]
         }
-        Verdict::Intact { entries, hash, root, from, .. } => {
+        Outcome::Walked(Verdict::Intact { entries, hash, root, from, .. }) => {
             vec![
                 format!(
                     "{name}: intact; the entries {from} to {entries} follow from one another, up to {hash}"
                 ),
-                format!("  those before are as the checkpoint has them; the root over all of them is {root}"),
+                format!(
+                    "  those before have the hashes that were signed for, and what they say was not looked at; the root over \
+                     all of them is {root}"
+                ),
             ]
         }
-        Verdict::Broken { position, why } => vec![format!("{name}: BROKEN at position {position}: {why}")],
+        Outcome::Walked(Verdict::Broken { position, why }) => {
+            vec![format!("{name}: BROKEN at position {position}: {why}")]
+        }
+        Outcome::Unknown(Obstacle { why }) => vec![format!("{name}: NOT VERIFIED: {}", shown(why))],
     };
-    if let Verdict::Intact { tree_differed, .. } = &verified.verdict {
+    if let Outcome::Walked(Verdict::Intact { tree_differed, seconds_ahead, .. }) = &verified.outcome {
         for used in &verified.checkpoints {
             lines.push(format!(
                 "  it agrees with the checkpoint of position {}, signed {} {}",
@@ -34,16 +43,25 @@ pub(super) fn lines(verified: &Verified) -> String {
                 used.trust.words(),
             ));
         }
-        lines.extend(tree_differed.map(|position| format!("  {}", about_tree(position))));
+        lines.extend(tree_differed.map(|position| format!("  BUT {}", about_tree(position))));
+        lines.extend(seconds_ahead.map(|seconds| format!("  note: {}", about_time(seconds))));
     }
+    lines.extend(verified.notes.iter().map(|note| format!("  note: {}", shown(note))));
     lines.join("\n")
 }
 
 fn about_tree(position: i64) -> String {
     format!(
-        "what was kept of the tree over the entries did not agree with them from position {position} on, and was thrown \
-         away; either somebody changed the table merkle_nodes, or history was rewritten since: hold it against a \
-         checkpoint that was kept elsewhere"
+        "what is kept of the tree over the entries does not agree with them from position {position} on; either somebody \
+         changed the table merkle_nodes, or history was rewritten since it was written: hold it against a checkpoint that \
+         was kept elsewhere. Nothing was removed; once it was looked at, `delete from merkle_nodes` is allowed"
+    )
+}
+
+fn about_time(seconds: i64) -> String {
+    format!(
+        "the head is dated {seconds} seconds ahead of the database's clock, and every entry until then will be dated so; \
+         either the clock of a process was wrong, or somebody changed the table ledger_heads"
     )
 }
 
@@ -70,9 +88,12 @@ pub(super) fn markdown(all: &[Verified]) -> String {
 fn chapter(verified: &Verified) -> Vec<String> {
     let mut rows = vec![("ledger", format!("`{}`", verified.tenant))];
     let (mut verdict, mut todo) = (Vec::new(), Vec::new());
-    match &verified.verdict {
-        Verdict::Intact { entries, hash, root, from, tree_differed } => {
-            verdict.push("**Verdict: history holds.**".to_owned());
+    match &verified.outcome {
+        Outcome::Walked(Verdict::Intact { entries, hash, root, from, tree_differed, seconds_ahead }) => {
+            verdict.push(match tree_differed {
+                None => "**Verdict: history holds.**".to_owned(),
+                Some(_) => "**Verdict: history holds, and what is kept of its tree does NOT.**".to_owned(),
+            });
             rows.extend([
                 ("entries", format!("{entries}")),
                 ("recomputed", format!("from position {from} to {entries}")),
@@ -83,7 +104,8 @@ fn chapter(verified: &Verified) -> Vec<String> {
                 "Each entry was hashed anew from what it says, and follows from the one before it.".to_owned()
             } else {
                 "Each entry from there on was hashed anew from what it says, and follows from the one before it. Those \
-                 before have the hashes that were signed for; what they say was not looked at."
+                 before have the hashes that were signed for, as the root over all of them shows; what they say was not \
+                 looked at."
                     .to_owned()
             });
             if verified.checkpoints.is_empty() {
@@ -96,8 +118,9 @@ fn chapter(verified: &Verified) -> Vec<String> {
                 );
             }
             todo.extend(tree_differed.map(|position| format!("Note: {}.", about_tree(position))));
+            todo.extend(seconds_ahead.map(|seconds| format!("Note: {}.", about_time(seconds))));
         }
-        Verdict::Broken { position, why } => {
+        Outcome::Walked(Verdict::Broken { position, why }) => {
             verdict.push(format!("**Verdict: history does NOT hold, at position {position}.**"));
             verdict.push(format!("What is wrong there: {why}."));
             todo.push(
@@ -108,7 +131,12 @@ fn chapter(verified: &Verified) -> Vec<String> {
                     .to_owned(),
             );
         }
+        Outcome::Unknown(Obstacle { why }) => {
+            verdict.push("**Verdict: none. The ledger could not be walked.**".to_owned());
+            verdict.push(format!("What stood in the way: {why}."));
+        }
     }
+    todo.extend(verified.notes.iter().map(|note| format!("Note: {note}.")));
     rows.push(("begun", written(verified.begun_at)));
     rows.push(("took", format!("{:.1} seconds", verified.seconds)));
     let mut lines = vec![String::new(), format!("## {:?}", verified.name), String::new()];
@@ -149,7 +177,9 @@ mod tests {
         Verified {
             tenant: TenantId(Uuid::from_u128(1)),
             name: "acme".to_owned(),
-            verdict,
+            outcome: Outcome::Walked(verdict),
+            has_tenant: true,
+            notes: vec![],
             checkpoints,
             begun_at: DateTime::UNIX_EPOCH,
             seconds: 1.25,
@@ -158,7 +188,7 @@ mod tests {
 
     fn intact(from: i64) -> Verdict {
         let (hash, root) = ("0a".repeat(32), "0b".repeat(32));
-        Verdict::Intact { entries: 70_000, hash, root, from, tree_differed: None }
+        Verdict::Intact { entries: 70_000, hash, root, from, tree_differed: None, seconds_ahead: None }
     }
 
     fn used(trust: Trust) -> Used {
@@ -205,6 +235,34 @@ mod tests {
         assert!(report.contains("What is wrong there: the entry is missing."), "{report}");
         assert!(report.contains("stop every process that writes"), "{report}");
         assert_eq!(lines(&all[1]), "acme: BROKEN at position 9: the entry is missing");
+    }
+
+    #[test]
+    fn what_is_amiss_beside_the_entries_is_told_and_only_a_name_or_a_time_may_pass() {
+        let mut one = verified(intact(1), vec![]);
+        one.notes.push("it is called otherwise".to_owned());
+        let Outcome::Walked(Verdict::Intact { seconds_ahead, .. }) = &mut one.outcome else { panic!() };
+        *seconds_ahead = Some(3_600);
+        assert!(one.holds());
+        for text in [lines(&one), markdown(&[one])] {
+            assert!(text.contains("it is called otherwise") && text.contains("3600 seconds ahead"), "{text}");
+        }
+
+        let mut one = verified(intact(1), vec![]);
+        let Outcome::Walked(Verdict::Intact { tree_differed, .. }) = &mut one.outcome else { panic!() };
+        *tree_differed = Some(257);
+        assert!(!one.holds());
+        for text in [lines(&one), markdown(&[one])] {
+            assert!(text.contains("from position 257 on"), "{text}");
+        }
+
+        let mut one = verified(intact(1), vec![]);
+        one.outcome = Outcome::Unknown(Obstacle { why: "no connection".to_owned() });
+        assert!(!one.holds());
+        for text in [lines(&one), markdown(&[one])] {
+            assert!(text.contains("no connection") && !text.contains("intact"), "{text}");
+        }
+        assert!(!Verified { has_tenant: false, ..verified(intact(1), vec![]) }.holds());
     }
 
     #[test]

@@ -6,8 +6,11 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use onhand_domain::values::TenantId;
 use onhand_infrastructure::{
-    ledger::proof::{SignedCheckpoint, Verdict, Verification},
-    queries::signing_keys,
+    ledger::{
+        LedgerError,
+        proof::{SignedCheckpoint, Verdict, Verification},
+    },
+    queries::{signing_keys, tenants},
 };
 use serde::Serialize;
 
@@ -16,19 +19,21 @@ use crate::cli::{bars, session::Session};
 
 /// How far to look, and at what.
 #[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("checkpoints").multiple(true)))]
 pub(in crate::cli) struct Args {
     /// Of one tenant only.
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
     /// A signed checkpoint that was kept elsewhere: history up to there must be the one it was signed for.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "checkpoints")]
     against: Vec<PathBuf>,
-    /// A signed checkpoint up to which history is known to hold: the walk begins there.
-    #[arg(long, value_name = "FILE")]
+    /// A signed checkpoint up to which history is known to hold: the walk begins there. Of what comes before, only the
+    /// stored hashes are looked at.
+    #[arg(long, value_name = "FILE", group = "checkpoints")]
     from: Option<PathBuf>,
-    /// The public key that checkpoints must be signed with, noted elsewhere.
-    #[arg(long, value_name = "HEX")]
-    key: Option<String>,
+    /// A public key that checkpoints must be signed with, noted elsewhere; with several, one of them.
+    #[arg(long, value_name = "HEX", requires = "checkpoints")]
+    key: Vec<String>,
     /// One line of JSON a tenant.
     #[arg(long)]
     json: bool,
@@ -43,10 +48,33 @@ pub(super) struct Verified {
     pub(super) tenant: TenantId,
     pub(super) name: String,
     #[serde(flatten)]
-    pub(super) verdict: Verdict,
+    pub(super) outcome: Outcome,
+    /// Whether there is a tenant for it.
+    #[serde(skip)]
+    pub(super) has_tenant: bool,
+    /// What else is worth a look, and is no matter of its entries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) notes: Vec<String>,
     pub(super) checkpoints: Vec<Used>,
     pub(super) begun_at: DateTime<Utc>,
     pub(super) seconds: f64,
+}
+
+/// Whether it was walked at all.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Outcome {
+    /// It was.
+    Walked(Verdict),
+    /// Something stood in the way; other ledgers have nothing to do with that.
+    Unknown(Obstacle),
+}
+
+/// What stood in the way of a verification.
+#[derive(Debug, Serialize)]
+#[serde(tag = "verdict", rename = "unknown")]
+pub(super) struct Obstacle {
+    pub(super) why: String,
 }
 
 /// A checkpoint that a ledger was held against.
@@ -82,34 +110,36 @@ impl Trust {
 }
 
 impl Verified {
+    /// Whether nothing about it needs anybody's attention.
     pub(super) fn holds(&self) -> bool {
-        matches!(self.verdict, Verdict::Intact { .. })
+        self.has_tenant
+            && matches!(self.outcome, Outcome::Walked(Verdict::Intact { tree_differed: None, .. }))
     }
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let read = |file: &PathBuf| document::checkpoint(file, args.key.as_deref());
+    let read = |file: &PathBuf| document::checkpoint(file, &args.key);
     let against = args.against.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     let from = args.from.as_ref().map(read).transpose()?;
     let all = Session::with(async |session| {
-        let tenants = session.tenants(args.tenant.as_deref()).await?;
+        let ledgers = ledgers(session, args.tenant.as_deref()).await?;
         for checkpoint in against.iter().chain(&from) {
             let (tenant, name) = (&checkpoint.tenant, &checkpoint.tenant_name);
             ensure!(
-                tenants.iter().any(|(id, _)| checkpoint.is_of(*id)),
+                ledgers.iter().any(|(id, _)| checkpoint.is_of(*id)),
                 "the checkpoint of {name:?} at position {} is of ledger {tenant}, which is not looked at here",
                 checkpoint.position,
             );
         }
-        if tenants.is_empty() {
+        if ledgers.is_empty() {
             eprintln!("There is no tenant yet, so there is no history to verify.");
         }
         let mut all = Vec::new();
-        for (tenant, name) in tenants {
+        for (tenant, name) in ledgers {
             let of = |checkpoint: &&SignedCheckpoint| checkpoint.is_of(tenant);
             let against: Vec<SignedCheckpoint> = against.iter().filter(of).cloned().collect();
             let from = from.as_ref().filter(of);
-            let verified = verify(session, (tenant, name), from, &against, args.key.is_some()).await?;
+            let verified = verify(session, (tenant, name), from, &against, !args.key.is_empty()).await;
             if args.json {
                 println!("{}", serde_json::to_string(&verified)?);
             } else {
@@ -128,19 +158,37 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if all.iter().all(Verified::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The ledger of this name, or all of them: those whose tenant is gone, too.
+async fn ledgers(session: &Session, name: Option<&str>) -> anyhow::Result<Vec<(TenantId, Option<String>)>> {
+    if name.is_none() {
+        return Ok(tenants::with_ledgers(session.onhand.pool()).await?);
+    }
+    let named = session.tenants(name).await?;
+    Ok(named.into_iter().map(|(tenant, name)| (tenant, Some(name))).collect())
+}
+
 async fn verify(
     session: &Session,
-    (tenant, name): (TenantId, String),
+    (tenant, name): (TenantId, Option<String>),
     from: Option<&SignedCheckpoint>,
     against: &[SignedCheckpoint],
     key_named: bool,
-) -> anyhow::Result<Verified> {
+) -> Verified {
     let pool = session.onhand.pool();
-    let known = signing_keys::public_key(pool, tenant).await?;
     let (begun, begun_at) = (Instant::now(), Utc::now());
+    let notes = notes(name.as_deref(), from.into_iter().chain(against));
+    let has_tenant = name.is_some();
+    let name = name.unwrap_or_else(|| format!("ledger {tenant}"));
     let bar = bars::bar(name.clone());
     let verification = Verification { from, against, ..Verification::default() };
-    let verdict = verification.run(pool, tenant, |at, of| bars::set(&bar, at, of)).await;
+    let found = async {
+        let verdict = verification.run(pool, tenant, |at, of| bars::set(&bar, at, of)).await?;
+        Ok::<_, LedgerError>((verdict, signing_keys::public_key(pool, tenant).await?))
+    };
+    let (outcome, known) = match found.await {
+        Ok((verdict, known)) => (Outcome::Walked(verdict), known),
+        Err(error) => (Outcome::Unknown(Obstacle { why: error.to_string() }), None),
+    };
     bar.finish_and_clear();
     let used = |checkpoint: &SignedCheckpoint| Used {
         position: checkpoint.position,
@@ -154,12 +202,31 @@ async fn verify(
             Trust::Document
         },
     };
-    Ok(Verified {
+    Verified {
         tenant,
         name,
-        verdict: verdict?,
+        outcome,
+        has_tenant,
+        notes,
         checkpoints: from.into_iter().chain(against).map(used).collect(),
         begun_at,
         seconds: begun.elapsed().as_secs_f64(),
-    })
+    }
+}
+
+/// What the name of a ledger leads to. No hash covers it.
+fn notes<'c>(name: Option<&str>, checkpoints: impl Iterator<Item = &'c SignedCheckpoint>) -> Vec<String> {
+    let Some(name) = name else {
+        return vec!["its row in the table tenants is missing: somebody has removed it".to_owned()];
+    };
+    let otherwise = checkpoints.filter(|checkpoint| checkpoint.tenant_name != name);
+    otherwise
+        .map(|checkpoint| {
+            let (position, signed) = (checkpoint.position, &checkpoint.tenant_name);
+            format!(
+                "it is called {name:?} here, and {signed:?} in the checkpoint of position {position}: it was renamed, or \
+                 names were exchanged between ledgers"
+            )
+        })
+        .collect()
 }

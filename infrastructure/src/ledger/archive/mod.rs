@@ -23,7 +23,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::{
-    reader::verify,
+    reader::{Noted, header, verify, verify_noting},
     restore::{Restored, restore},
     write::{Stretch, write},
 };
@@ -33,6 +33,8 @@ use super::{Entry, LedgerError, entry::genesis_hash};
 const FORMAT: &str = "onhand.archive.v1";
 /// Entries in hand at a time.
 const PAGE: usize = 5_000;
+/// What is in hand at a time, in bytes, but for one entry.
+const PAGE_BYTES: usize = 32_000_000;
 
 /// Why entries could not be copied, checked or put back.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,14 @@ pub enum ArchiveError {
     /// The file and the ledger are not of one history, or nothing shows that they are.
     #[error("{0}")]
     Unfit(String),
+    /// The act was done, and its entry could not be written.
+    #[error("it is done, and could not be noted in the ledger of {tenant}: {error}")]
+    Unnoted {
+        /// Whose.
+        tenant: TenantId,
+        /// What stood in the way.
+        error: LedgerError,
+    },
     /// The program is going down.
     #[error("broken off: {0}")]
     Stopped(String),

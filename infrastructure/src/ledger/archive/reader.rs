@@ -1,6 +1,7 @@
 //! Reading one file, and seeing on the way whether it is whole: no database is needed for it.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -9,12 +10,13 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use serde::de::DeserializeOwned;
 
-use super::{Archive, ArchiveError, Chain, Entry, FORMAT, Hashing, Header, Line, PAGE, Trailer};
+use super::{
+    Archive, ArchiveError, Chain, Entry, FORMAT, Hashing, Header, Line, PAGE, PAGE_BYTES, Trailer,
+    genesis_hash,
+};
 
 /// More than any entry takes; a line that goes on for longer is not read into memory.
 const LINE_MAX: u64 = 64_000_000;
-/// What is in hand at a time, in bytes, but for one line.
-const PAGE_BYTES: usize = 32_000_000;
 
 /// A file that is being read.
 pub(super) struct Reader {
@@ -32,15 +34,46 @@ struct Lines {
     number: i64,
 }
 
+/// A file that is whole, and some of the hashes in it.
+#[derive(Debug)]
+pub struct Noted {
+    /// The file.
+    pub archive: Archive,
+    /// Hashes in hex, by position; before the first entry that of the one before.
+    pub hashes: BTreeMap<i64, String>,
+}
+
+/// What a file says of itself. Whether it is so, only [`verify`] tells.
+pub fn header(path: &Path) -> Result<Header, ArchiveError> {
+    Ok(Reader::open(path)?.header)
+}
+
 /// Sees whether a file is whole: every entry follows from the one before, up to the last. `progress` is told how many
 /// entries of how many were read.
-pub fn verify(path: &Path, mut progress: impl FnMut(i64, i64)) -> Result<Archive, ArchiveError> {
+pub fn verify(path: &Path, progress: impl FnMut(i64, i64)) -> Result<Archive, ArchiveError> {
+    Ok(verify_noting(path, &BTreeSet::new(), progress)?.archive)
+}
+
+/// The same, and what the hashes at some positions are, as far as they are in the file.
+pub fn verify_noting(
+    path: &Path,
+    positions: &BTreeSet<i64>,
+    mut progress: impl FnMut(i64, i64),
+) -> Result<Noted, ArchiveError> {
     let mut reader = Reader::open(path)?;
+    let mut hashes = BTreeMap::new();
+    if positions.contains(&reader.chain.position) {
+        hashes.insert(reader.chain.position, hex::encode(reader.hash()));
+    }
     while reader.chain.position < reader.header.to {
-        reader.page()?;
+        for entry in reader.page()? {
+            if positions.contains(&entry.position) {
+                hashes.insert(entry.position, hex::encode(&entry.hash));
+            }
+        }
         progress(reader.chain.position - reader.header.from + 1, reader.header.entries());
     }
-    Ok(reader.archive())
+    Ok(Noted { archive: reader.archive(), hashes })
 }
 
 impl Reader {
@@ -56,7 +89,13 @@ impl Reader {
         if header.from < 1 || header.to < header.from || header.to == i64::MAX {
             return Err(lines.malformed("the header names no stretch of a ledger"));
         }
-        let chain = Chain::before(&header, lines.hash(&header.previous_hash)?);
+        let previous_hash = lines.hash(&header.previous_hash)?;
+        if header.from == 1 && previous_hash != genesis_hash(header.tenant) {
+            return Err(
+                lines.malformed("no ledger of this tenant begins with the hash before the first entry")
+            );
+        }
+        let chain = Chain::before(&header, previous_hash);
         Ok(Self { lines, header, chain })
     }
 

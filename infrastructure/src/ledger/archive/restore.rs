@@ -25,6 +25,9 @@ pub struct Restored {
 /// A dry run only looks. `progress` is told how many entries of how many were seen, of all files first, and then of those
 /// with entries to put back.
 ///
+/// States that were noted while entries were missing may be wrong: with the first entry that is put back, all snapshots of
+/// the ledger go.
+///
 /// A file fits if it is whole, if every entry of it that is there is the same there, and if the ledger goes on from it:
 /// by the hash that the next entry was made with, the ledger itself says what has to stand before.
 pub async fn restore(
@@ -38,7 +41,17 @@ pub async fn restore(
         files.push((path, Reader::open(path)?));
     }
     // The last stretch first: the one before it then joins what is known to fit.
-    files.sort_by_key(|(_, reader)| (reader.header.tenant, Reverse(reader.header.from)));
+    files.sort_by_key(|(_, reader)| (reader.header.tenant, Reverse((reader.header.from, reader.header.to))));
+    for pair in files.windows(2) {
+        let [(_, one), (path, next)] = pair else { continue };
+        let Header { tenant, from, to, .. } = next.header;
+        if (tenant, from, to) == (one.header.tenant, one.header.from, one.header.to) {
+            let path = path.display();
+            return Err(unfit(format!(
+                "{path}: another file given has the positions {from} to {to} as well"
+            )));
+        }
+    }
     let all: i64 = files.iter().map(|(_, reader)| reader.header.entries()).sum();
     let mut tx = pool.begin().await?;
     let (mut fitting, mut after, mut seen) = (Vec::new(), None, 0);
@@ -72,6 +85,7 @@ pub async fn restore(
         if reader.archive() != *archive {
             return Err(unfit(format!("{} was changed meanwhile", archive.file)));
         }
+        forget_snapshots(&mut tx, tenant).await?;
     }
     tx.commit().await?;
     let restored = |(_, archive, missing): (_, Archive, u64)| {
@@ -182,6 +196,16 @@ async fn insert(conn: &mut PgConnection, tenant: TenantId, entries: &[&Entry]) -
     .bind(entries.iter().map(|e| e.hash.as_slice()).collect::<Vec<_>>())
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Throws away what is noted of the states of streams, in the form of this release and in that of the one before.
+async fn forget_snapshots(conn: &mut PgConnection, tenant: TenantId) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from stream_snapshots where tenant_id = $1")
+        .bind(tenant.0)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("delete from snapshots where tenant_id = $1").bind(tenant.0).execute(conn).await?;
     Ok(())
 }
 

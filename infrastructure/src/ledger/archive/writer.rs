@@ -8,6 +8,7 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::{Archive, ArchiveError, Chain, Entry, Hashing, Header, Line, Trailer};
 
@@ -47,7 +48,7 @@ impl Writer {
             let error = std::io::ErrorKind::AlreadyExists.into();
             return Err(failed(&path, error));
         }
-        let unfinished = folder.join(format!("{name}.{}.part", std::process::id()));
+        let unfinished = folder.join(format!("{name}.{}.part", Uuid::new_v4().simple()));
         let file = create_private(&unfinished).map_err(|error| failed(&unfinished, error))?;
         let out = GzEncoder::new(BufWriter::new(Hashing::new(file)), Compression::default());
         let chain = Chain::before(&header, previous_hash);
@@ -114,7 +115,7 @@ impl Writer {
 
 /// `acme-000000000001-000000050000.ndjson.gz`: sorted by name, files are in order. A name that is not fit for one is
 /// replaced by the tenant's id.
-fn name_of(header: &Header) -> String {
+pub(super) fn name_of(header: &Header) -> String {
     let Header { tenant, tenant_name, from, to, .. } = header;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let tenant = match tenant_name.len() {
@@ -127,7 +128,7 @@ fn name_of(header: &Header) -> String {
 /// A new file that only its owner can read.
 fn create_private(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)

@@ -1,7 +1,7 @@
 //! Nodes of the tree over a ledger's entries that are kept, so that a root or a path does not take reading all of history.
 //!
-//! They follow from the hashes of the entries and may be thrown away at any time. What proves something is held against
-//! the entries themselves: a root against the walk of [`super::Verification`], a path against the root it leads to.
+//! They follow from the hashes of the entries and may be thrown away at any time. Nothing is believed because it is kept:
+//! a root is computed [from the entries](of_entries), and a path is held against the root it has to lead to.
 
 use futures_util::TryStreamExt;
 use onhand_domain::values::TenantId;
@@ -35,17 +35,42 @@ pub(super) async fn tree(conn: &mut PgConnection, tenant: TenantId, size: i64) -
         }
     };
     while tree.size() < size {
-        let (from, to) = (tree.size(), size.min(tree.size() + STRETCH));
-        for leaf in hashes(conn, tenant, 0, (from, to)).await? {
-            tree.push(0, leaf);
-        }
-        if tree.size() < to {
-            let why = "the entry is missing".to_owned();
-            return Err(LedgerError::Unreadable { position: tree.size() + 1, why });
-        }
+        grow(conn, tenant, &mut tree, size).await?;
         keep(conn, tenant, &tree.take_completed()).await?;
     }
     Ok(tree)
+}
+
+/// The tree over the first `size` entries, from the hashes that stand in them and from nothing that is kept. What it has
+/// completed can be asked of it.
+pub(super) async fn of_entries(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    size: i64,
+) -> Result<Tree, LedgerError> {
+    let mut tree = Tree::default();
+    while tree.size() < size {
+        grow(conn, tenant, &mut tree, size).await?;
+    }
+    Ok(tree)
+}
+
+/// Adds the next entries to a tree, a stretch at most, until there are `size` of them.
+async fn grow(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    tree: &mut Tree,
+    size: i64,
+) -> Result<(), LedgerError> {
+    let (from, to) = (tree.size(), size.min(tree.size() + STRETCH));
+    for leaf in hashes(conn, tenant, 0, (from, to)).await? {
+        tree.push(0, leaf);
+    }
+    if tree.size() < to {
+        let why = "the entry is missing".to_owned();
+        return Err(LedgerError::Unreadable { position: tree.size() + 1, why });
+    }
+    Ok(())
 }
 
 /// The same tree with the path of one leaf, by its number from 0. None if less of it is kept, or an entry is missing.
@@ -132,14 +157,19 @@ async fn hashes(
     Ok(found)
 }
 
-async fn keep(conn: &mut PgConnection, tenant: TenantId, nodes: &[Node]) -> Result<(), sqlx::Error> {
+/// Keeps nodes. What is kept already stays as it is, also where it differs: that is for a verification to tell.
+pub(super) async fn keep(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    nodes: &[Node],
+) -> Result<(), sqlx::Error> {
     if nodes.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "insert into merkle_nodes (tenant_id, level, index, hash)
          select $1, n.level, n.index, n.hash from unnest($2::smallint[], $3::bigint[], $4::bytea[]) as n (level, index, hash)
-         on conflict (tenant_id, level, index) do nothing -- another process was quicker; it read the same entries",
+         on conflict (tenant_id, level, index) do nothing -- from before, or another process was quicker",
     )
     .bind(tenant.0)
     .bind(nodes.iter().map(level_of).collect::<Vec<_>>())
@@ -181,8 +211,7 @@ pub(super) async fn first_beyond(
 ) -> Result<Option<i64>, sqlx::Error> {
     let (first,): (Option<i64>,) = sqlx::query_as(
         "select min(index << (8 * level)) + 1 from merkle_nodes
-         where tenant_id = $1 and (index + 1) << (8 * level) >
-               (select position from ledger_heads where tenant_id = $1)",
+         where tenant_id = $1 and index >= (select position from ledger_heads where tenant_id = $1) >> (8 * level)",
     )
     .bind(tenant.0)
     .fetch_one(conn)
@@ -191,7 +220,7 @@ pub(super) async fn first_beyond(
 }
 
 /// Throws away what is kept of a tenant's tree. It is computed anew when it is next needed.
-pub(super) async fn forget(conn: &mut PgConnection, tenant: TenantId) -> Result<(), sqlx::Error> {
+async fn forget(conn: &mut PgConnection, tenant: TenantId) -> Result<(), sqlx::Error> {
     sqlx::query("delete from merkle_nodes where tenant_id = $1").bind(tenant.0).execute(conn).await?;
     Ok(())
 }

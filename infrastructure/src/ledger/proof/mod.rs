@@ -4,6 +4,7 @@
 //! recomputed as a whole hangs together too: a [`SignedCheckpoint`] that was kept elsewhere shows that it is still the
 //! same history. An [`InclusionProof`] shows with a few hashes that one entry is part of a signed history.
 
+mod ends;
 mod inclusion;
 mod merkle;
 mod merkle_nodes;
@@ -18,19 +19,22 @@ use serde::Serialize;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use tokio::task::JoinSet;
 
+use self::{
+    ends::{End, first_before_all, first_beyond_head, last_position},
+    merkle::{Hash, Tree},
+    walk::{Fault, Walked, walk},
+};
 pub use self::{
     inclusion::{InclusionProof, ProvenEntry, prove},
     signed_checkpoint::{SignedCheckpoint, SigningKey, Standing, standing},
     unproven::{Document, Unproven},
 };
-use self::{
-    merkle::{Hash, Tree},
-    walk::{Fault, Walked, walk},
-};
 use super::{LedgerError, entry::genesis_hash};
 
 /// Entries that one worker walks at a time: two to the power of this, so that each stretch is a node of the tree.
 const STRETCH_HEIGHT: u32 = 16;
+/// How far the clocks of processes may be ahead of the database's before it is told.
+const AHEAD_SECONDS_MAX: i64 = 300;
 
 /// What a verification has come to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,9 +50,12 @@ pub enum Verdict {
         root: String,
         /// The first entry that was walked. Those before it are as a trusted checkpoint has them, hash for hash.
         from: i64,
-        /// The first entry below a kept node of the tree that did not agree. What was kept is thrown away.
+        /// The first entry below a kept node of the tree that does not agree. It is left as it is.
         #[serde(skip_serializing_if = "Option::is_none")]
         tree_differed: Option<i64>,
+        /// By how much the head is dated ahead of the database's clock, if by more than clocks differ.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds_ahead: Option<i64>,
     },
     /// History was altered, here first as far as can be seen.
     Broken {
@@ -93,7 +100,7 @@ pub async fn verify(
 }
 
 impl Verification<'_> {
-    /// Walks a tenant's ledger. `progress` is told how many positions are done, and of how many.
+    /// Walks a tenant's ledger. `progress` is told how many positions are done, and of how many. Nothing is written.
     pub async fn run(
         &self,
         pool: &PgPool,
@@ -101,16 +108,27 @@ impl Verification<'_> {
         progress: impl FnMut(i64, i64),
     ) -> Result<Verdict, LedgerError> {
         // What is appended while we walk is not looked at: the head of this moment is the end.
-        let end = End::of(&mut *pool.acquire().await?, tenant).await?;
+        let mut conn = pool.acquire().await?;
+        let Some(end) = End::of(&mut conn, tenant).await? else {
+            let last = last_position(&mut conn, tenant).await?;
+            return Ok(Verdict::broken(last, "the row that says where the ledger ends is missing"));
+        };
+        drop(conn);
         let begin = self.begin(&end);
         let walked = self.walk(pool, tenant, (begin, end.position), progress).await?;
 
         let mut conn = pool.acquire().await?;
-        let mut history = match self.history(&mut conn, tenant, begin, &walked).await {
+        // First, for nothing that is read by position ever comes upon it; what is read by stream does.
+        if let Some(extra) = first_before_all(&mut conn, tenant).await? {
+            return Ok(Verdict::broken(extra, "the entry lies before the first one"));
+        }
+        // What comes before the walk is told by the hashes that are stored there, which no walk has seen.
+        let before = match merkle_nodes::of_entries(&mut conn, tenant, begin).await {
             Err(LedgerError::Unreadable { position, why }) => return Ok(Verdict::broken(position, why)),
-            found => found?,
+            before => before?,
         };
-        if let Some(broken) = self.contradiction(&end, &history) {
+        let mut history = History::of(before, &walked);
+        if let Some(broken) = self.contradiction(&end, begin, &history) {
             return Ok(broken);
         }
         if let Some(Fault { position, why }) = history.fault {
@@ -118,6 +136,9 @@ impl Verification<'_> {
         }
         if history.hash.unwrap_or_else(|| genesis_hash(tenant)) != end.hash.as_slice() {
             let why = "the head's hash is not the hash of the last entry";
+            return Ok(Verdict::broken(end.position, why));
+        }
+        if let Some(why) = end.misdated {
             return Ok(Verdict::broken(end.position, why));
         }
         if let Some(extra) = first_beyond_head(&mut conn, tenant).await? {
@@ -129,6 +150,7 @@ impl Verification<'_> {
             root: hex::encode(history.tree.root()),
             from: begin + 1,
             tree_differed: tree_differed(&mut conn, tenant, &mut history).await?,
+            seconds_ahead: end.seconds_ahead.filter(|seconds| *seconds > AHEAD_SECONDS_MAX),
         })
     }
 
@@ -138,23 +160,6 @@ impl Verification<'_> {
         let oldest = self.against.iter().map(|it| it.position).fold(trusted.position, i64::min);
         let width = 1 << self.stretch_height;
         (oldest.min(end.position).max(1) - 1) / width * width
-    }
-
-    /// What was walked and what comes before it, as one.
-    async fn history(
-        &self,
-        conn: &mut PgConnection,
-        tenant: TenantId,
-        begin: i64,
-        walked: &BTreeMap<i64, Walked>,
-    ) -> Result<History, LedgerError> {
-        let history = History::of(merkle_nodes::tree(conn, tenant, begin).await?, walked);
-        if begin == 0 || self.from.is_none_or(|trusted| history.agrees(trusted)) {
-            return Ok(history);
-        }
-        // Perhaps it is not history that was altered but what is kept of its tree.
-        merkle_nodes::forget(conn, tenant).await?;
-        Ok(History::of(merkle_nodes::tree(conn, tenant, begin).await?, walked))
     }
 
     /// Walks from one position to another, stretch by stretch, as many side by side as there are processors. Stretches
@@ -197,7 +202,7 @@ impl Verification<'_> {
     }
 
     /// The first checkpoint that the ledger does not agree with. Those behind a fault cannot be judged.
-    fn contradiction(&self, end: &End, history: &History) -> Option<Verdict> {
+    fn contradiction(&self, end: &End, begin: i64, history: &History) -> Option<Verdict> {
         let mut agreed = 0;
         for checkpoint in self.checkpoints() {
             if history.fault.is_some_and(|fault| fault.position <= checkpoint.position) {
@@ -206,22 +211,46 @@ impl Verification<'_> {
             if checkpoint.position > end.position {
                 return Some(shorter(end, checkpoint));
             }
-            if !history.agrees(checkpoint) {
-                let since = match agreed {
-                    0 => String::new(),
-                    agreed => format!("; up to position {agreed} it is what was signed"),
-                };
-                let why = format!(
-                    "history up to here was rewritten after the checkpoint of {} was signed: its entries follow from one \
-                     another, but they are not those that were signed{since}",
-                    checkpoint.signed_at,
-                );
-                return Some(Verdict::broken(checkpoint.position, why));
-            }
-            agreed = checkpoint.position;
+            let since = match agreed {
+                0 => String::new(),
+                agreed => format!("; up to position {agreed} it is what was signed"),
+            };
+            let why = match history.agreement(checkpoint) {
+                Agreement::Whole => {
+                    agreed = checkpoint.position;
+                    continue;
+                }
+                Agreement::None => rewritten(checkpoint, &since),
+                Agreement::HashOnly => other_root(checkpoint, begin),
+            };
+            return Some(Verdict::broken(checkpoint.position, why));
         }
         None
     }
+}
+
+fn rewritten(checkpoint: &SignedCheckpoint, since: &str) -> String {
+    format!(
+        "history up to here was rewritten after the checkpoint of {} was signed: its entries follow from one another, but \
+         they are not those that were signed{since}",
+        checkpoint.signed_at,
+    )
+}
+
+/// The hash of an entry stands for all before it if they were walked. Of those that were not, only the root speaks.
+fn other_root(checkpoint: &SignedCheckpoint, begin: i64) -> String {
+    let signed_at = &checkpoint.signed_at;
+    if begin == 0 {
+        return format!(
+            "the root in the checkpoint of {signed_at} is not that of its entries, and their hash is the one that was \
+             signed: history up to here is as it was, and the root was wrong when it was signed",
+        );
+    }
+    format!(
+        "the root in the checkpoint of {signed_at} is not that of its entries, and the hash of the last one is the one that \
+         was signed: a hash up to position {begin} was altered, or the root was wrong when it was signed; a walk from the \
+         first entry on tells which",
+    )
 }
 
 fn shorter(end: &End, checkpoint: &SignedCheckpoint) -> Verdict {
@@ -239,23 +268,12 @@ fn workers(pool: &PgPool) -> usize {
     processors.min(pool.options().get_max_connections() as usize / 2).max(2)
 }
 
-/// Where the ledger says that it ends.
-struct End {
-    position: i64,
-    hash: Vec<u8>,
-}
-
-impl End {
-    async fn of(conn: &mut PgConnection, tenant: TenantId) -> Result<Self, LedgerError> {
-        // Not all of [`super::Head`]: its time may have been made one that no calendar has.
-        let found: Option<(i64, Vec<u8>)> =
-            sqlx::query_as("select position, hash from ledger_heads where tenant_id = $1")
-                .bind(tenant.0)
-                .fetch_optional(conn)
-                .await?;
-        let (position, hash) = found.ok_or(LedgerError::NoTenant)?;
-        Ok(Self { position, hash })
-    }
+/// How a ledger and a checkpoint agree.
+enum Agreement {
+    Whole,
+    /// In the hash of the last entry, and not in the root over all of them.
+    HashOnly,
+    None,
 }
 
 /// What was walked, put together.
@@ -291,14 +309,17 @@ impl History {
         history
     }
 
-    fn agrees(&self, checkpoint: &SignedCheckpoint) -> bool {
-        self.marks.get(&checkpoint.position).is_some_and(|(hash, root)| {
-            hex::encode(hash) == checkpoint.hash && hex::encode(root) == checkpoint.root
-        })
+    fn agreement(&self, checkpoint: &SignedCheckpoint) -> Agreement {
+        match self.marks.get(&checkpoint.position) {
+            Some((hash, root)) if hex::encode(hash) == checkpoint.hash => {
+                if hex::encode(root) == checkpoint.root { Agreement::Whole } else { Agreement::HashOnly }
+            }
+            _ => Agreement::None,
+        }
     }
 }
 
-/// Throws away what is kept of the tree if it is not what the entries make it, and says from which position on it is not.
+/// Says from which position on what is kept of the tree is not what the entries make it.
 async fn tree_differed(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -306,24 +327,7 @@ async fn tree_differed(
 ) -> Result<Option<i64>, LedgerError> {
     let above = merkle_nodes::first_differing(conn, tenant, &history.tree.take_completed()).await?;
     let beyond = merkle_nodes::first_beyond(conn, tenant).await?;
-    let differed = [history.differing, above, beyond].into_iter().flatten().min();
-    if differed.is_some() {
-        merkle_nodes::forget(conn, tenant).await?;
-    }
-    Ok(differed)
-}
-
-/// An entry that was put behind the head by hand. A commit moves the head and adds the entries before it in one instant,
-/// and this looks at one instant.
-async fn first_beyond_head(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<i64>, sqlx::Error> {
-    let (first,): (Option<i64>,) = sqlx::query_as(
-        "select min(position) from events
-         where tenant_id = $1 and position > (select position from ledger_heads where tenant_id = $1)",
-    )
-    .bind(tenant.0)
-    .fetch_one(conn)
-    .await?;
-    Ok(first)
+    Ok([history.differing, above, beyond].into_iter().flatten().min())
 }
 
 /// A transaction in which long stretches are read along the primary key. Left to itself, Postgres may read the whole table

@@ -154,7 +154,10 @@ fn key_name(public_key: &[u8]) -> String {
     hex::encode(&Sha256::digest(public_key)[..8])
 }
 
-/// How a tenant's ledger stands; none if nothing has happened yet. Does not walk it: see [`super::verify`].
+/// How a tenant's ledger stands; none if nothing has happened yet.
+///
+/// Reads the hash of every entry, for what is kept of the tree is not believed where something is signed. Does not compute
+/// hashes anew: see [`super::verify`].
 pub async fn standing(pool: &PgPool, tenant: TenantId) -> Result<Option<Standing>, LedgerError> {
     let mut conn = pool.acquire().await?;
     let Head { position, hash, .. } = Head::read(&mut conn, tenant).await?;
@@ -175,7 +178,10 @@ pub async fn standing(pool: &PgPool, tenant: TenantId) -> Result<Option<Standing
         let why = "the head's hash is not the hash of the last entry".to_owned();
         LedgerError::Unreadable { position, why }
     })?;
-    let root = hex::encode(merkle_nodes::tree(&mut conn, tenant, position).await?.root());
+    let mut tree = merkle_nodes::of_entries(&mut conn, tenant, position).await?;
+    // Proofs go on from them.
+    merkle_nodes::keep(&mut conn, tenant, &tree.take_completed()).await?;
+    let root = hex::encode(tree.root());
     Ok(Some(Standing { tenant, tenant_name, position, hash: hex::encode(hash), root, recorded_at }))
 }
 

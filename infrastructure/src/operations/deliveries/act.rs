@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     ledger::{Attachments, Decision, LedgerError},
-    platforms::{Decoded, Fact, Identity, Undecodable},
+    platforms::{Decoded, Fact, Genuine, Identity, Undecodable, adapter_of},
     queries::connections::Connected,
 };
 
@@ -45,6 +45,8 @@ pub(in super::super) struct Arrived {
     pub(in super::super) caller: Caller,
     pub(in super::super) attachments: Attachments,
     pub(in super::super) door: Door,
+    /// How often somebody had been forgotten before the bytes of a replay were read.
+    pub(in super::super) forgotten: Option<u64>,
 }
 
 /// Which delivery this is, now that its body is understood.
@@ -71,6 +73,9 @@ impl Operations {
         decoded: Result<Decoded, Undecodable>,
         stages: &Arc<Stages>,
     ) -> Result<Answer, ReceiveError> {
+        if !matches!(&decoded, Ok(Decoded::Facts(facts)) if !facts.is_empty()) {
+            self.name_person(&mut arrived).await?;
+        }
         let facts = match decoded {
             Err(reason) => return self.fail(arrived, reason.0).await,
             Ok(Decoded::UnknownTopic) => {
@@ -90,13 +95,19 @@ impl Operations {
             Err(LedgerError::Database(sqlx::Error::Database(error)))
                 if error.code().is_some_and(|code| code.starts_with("22")) =>
             {
+                self.name_person(&mut arrived).await?;
                 return self.fail(arrived, error.to_string()).await;
             }
-            Err(LedgerError::Refused(refusal)) => return self.fail(arrived, refusal.to_string()).await,
+            Err(LedgerError::Refused(refusal)) => {
+                self.name_person(&mut arrived).await?;
+                return self.fail(arrived, refusal.to_string()).await;
+            }
             Err(error) => return Err(error.into()),
         };
-        for body in &mut arrived.attachments.bodies {
-            body.person = effects.person().cloned();
+        if let Some(person) = effects.person() {
+            for body in &mut arrived.attachments.bodies {
+                body.person = Some(person.clone());
+            }
         }
         stages.end(&stages.enriched);
         let mut reads = effects.reads();
@@ -107,6 +118,7 @@ impl Operations {
             fresh.push(StreamId::Delivery(arrived.delivery));
         } else {
             reads.push(StreamId::Delivery(arrived.delivery));
+            reads.push(StreamId::Administration);
         }
         let (again, timing) = (arrived.clone(), Arc::clone(stages));
         let submitted = self
@@ -120,10 +132,30 @@ impl Operations {
             self.directory.forget();
         }
         match submitted {
-            Ok(receipt) => Ok(answer(&receipt.answer.value(), receipt.position)),
+            Ok(receipt) => match answer(&receipt.answer.value(), receipt.position) {
+                Some(answer) => Ok(answer),
+                None => Err(LedgerError::Busy.into()),
+            },
             Err(LedgerError::Refused(refusal)) => self.fail(again, refusal.to_string()).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Notes whom the bytes tell of that no fact tells of, so that they are found once that person is to be forgotten.
+    async fn name_person(&self, arrived: &mut Arrived) -> Result<(), ReceiveError> {
+        let Arrived { connection, received, at, attachments, .. } = arrived;
+        for kept in &mut attachments.bodies {
+            let (body, details) = (&*kept.body, &connection.details);
+            let genuine = Genuine { topic: &received.topic, body, at: *at, details };
+            if let Some(person) = adapter_of(details.platform).person(&genuine) {
+                kept.person = match self.name_of(connection, &person).await {
+                    // What cannot be named for the moment is found by its address.
+                    Err(LedgerError::Refused(_)) => None,
+                    named => named?,
+                };
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what cannot be acted on, bytes and all.
@@ -158,11 +190,15 @@ impl Operations {
     }
 }
 
-fn answer(value: &Value, position: i64) -> Answer {
-    if value["duplicate"] == true {
-        return Answer::Duplicate { contradicted: value["contradicted"] == true };
+/// None if it has to be looked at once more.
+fn answer(value: &Value, position: i64) -> Option<Answer> {
+    if value["forgotten"] == true {
+        return None;
     }
-    Answer::Processed { position }
+    if value["duplicate"] == true {
+        return Some(Answer::Duplicate { contradicted: value["contradicted"] == true });
+    }
+    Some(Answer::Processed { position })
 }
 
 /// All that follows, or what is left to say about a delivery that was acted on before.
@@ -173,6 +209,11 @@ fn decide(
     now: DateTime<Utc>,
 ) -> Result<Decision, Refusal> {
     let Arrived { delivery, received, door, .. } = arrived;
+    let forgotten_since = |before: u64| before != lookup.administration().forgotten;
+    if effects.person().is_some() && arrived.forgotten.is_some_and(forgotten_since) {
+        // Its bytes may have been destroyed since they were read, and are looked for again.
+        return Ok(Decision { answer: json!({ "forgotten": true }).into(), ..Decision::default() });
+    }
     let state = lookup.delivery(delivery);
     if state.done && !(*door != Door::Front && state.unmapped) {
         return repeated(arrived, state);

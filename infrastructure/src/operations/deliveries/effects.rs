@@ -215,15 +215,18 @@ impl Effects {
             Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,
             Step::Erasure => {
                 let person = self.person().map(ToString::to_string).unwrap_or_default();
-                tally.notes.push(format!("what is known of person {person} is destroyed"));
-                let payload = self.persons.erasure.clone();
-                tally.follow_ups.push(self.follow_up(FORGET, person, payload, now));
+                tally.notes.push(format!("what is known of person {person} is to be destroyed"));
+                if let Some((name, payload)) = self.persons.erasure.clone() {
+                    tally.follow_ups.push(self.follow_up(FORGET, name, Some(payload), now));
+                }
             }
             Step::Disclosure => {
-                let person = self.person().map(ToString::to_string).unwrap_or_default();
+                let known = self.persons.person.iter().chain(&self.persons.guest);
+                let shown: Vec<_> =
+                    known.map(|person| format!("`onhand privacy show --person {person}`")).collect();
                 tally.notes.push(format!(
-                    "a customer asks what is known of them, and somebody has to answer: \
-                     `onhand privacy show --person {person}` tells it"
+                    "a customer asks what is known of them, and somebody has to answer: {}",
+                    shown.join(" and, under the address alone, ")
                 ));
             }
             Step::Hint(hint) => {
@@ -440,8 +443,9 @@ impl Effects {
             tally.notes.push("the order has no lines yet".to_owned());
             return Ok(());
         }
-        let open = |line: &&SoldLine| !known || order.unmapped.contains(&line_name(line));
-        let (wanted, found, unmapped) = self.shelves(lines.iter().filter(open), lookup)?;
+        let named = (1..).zip(lines).map(|(number, line)| (line_name(number, line), line));
+        let open = named.filter(|(name, _)| !known || order.unmapped.contains(name));
+        let (wanted, found, unmapped) = self.shelves(open, lookup)?;
         // What is held already is sold by its payment, below; both at once would count one shelf twice.
         let holds = |shelf: &StockId| order.lines.iter().flatten().any(|line| line.stock == *shelf);
         let at_once = |shelf: &StockId| order.paid || (paid && !holds(shelf));
@@ -452,7 +456,7 @@ impl Effects {
                 .push(format!("sold {} of {}, but only {} were there", line.quantity, line.stock, line.held));
         }
         let nameless =
-            |name: &&String| !lines.iter().any(|line| line_name(line) == **name && can_be_known(line));
+            |name: &&String| !lines.iter().any(|line| can_be_known(line) && line_name(0, line) == **name);
         tally.unmapped += unmapped.len() - unmapped.iter().filter(nameless).count();
         tally.notes.extend(unmapped.iter().map(|name| format!("nothing here is {name}")));
         let before = tally.changes.len();
@@ -486,11 +490,11 @@ impl Effects {
     #[expect(clippy::type_complexity, reason = "three lists that belong together for one call")]
     fn shelves<'l>(
         &self,
-        lines: impl Iterator<Item = &'l SoldLine>,
+        lines: impl Iterator<Item = (String, &'l SoldLine)>,
         lookup: &Lookup<'_>,
     ) -> Result<(BTreeMap<StockId, Quantity>, Vec<String>, Vec<String>), Refusal> {
         let resolved: Vec<_> =
-            lines.map(|line| (line_name(line), self.variant_of(line, lookup), line.quantity)).collect();
+            lines.map(|(name, line)| (name, self.variant_of(line, lookup), line.quantity)).collect();
         let unknown =
             |name: &String| resolved.iter().any(|(other, variant, _)| variant.is_none() && other == name);
         let mut wanted: BTreeMap<StockId, Quantity> = BTreeMap::new();
@@ -578,10 +582,12 @@ fn can_be_known(line: &SoldLine) -> bool {
     line.external_variant.is_some() || line.sku.is_some()
 }
 
-fn line_name(line: &SoldLine) -> String {
+/// What a line is called in history. Its title is the buyer's to write as well, and does not enter it: that stands in the
+/// body.
+fn line_name(number: usize, line: &SoldLine) -> String {
     match (&line.sku, &line.external_variant) {
         (Some(sku), _) => sku.to_string(),
         (None, Some(variant)) => format!("variant {variant}"),
-        (None, None) => line.title.clone(),
+        (None, None) => format!("line {number}"),
     }
 }

@@ -13,7 +13,7 @@ use super::{Answer, Arrived, Door, ReceiveError, Stages};
 use crate::{
     ledger::{Attachments, LedgerError, is_passing},
     operations::{Caller, Operations},
-    platforms::{Genuine, adapter_of},
+    platforms::{Decoded, Fact, Genuine, adapter_of},
     queries::{
         connections::connected,
         deliveries::{self, Kept},
@@ -120,6 +120,11 @@ impl Operations {
         let Some(connection) = connection.filter(|connection| connection.tenant == tenant) else {
             return Ok(replayed("failed", Some("its connection is gone".to_owned()), None));
         };
+        // Before the bytes are read: what is destroyed after that must not come back by them.
+        let forgotten = match door {
+            Door::Replay => self.forgotten_so_far(tenant).await?,
+            Door::Front | Door::DryRun => None,
+        };
         // One at a time: two hundred of them might not fit into memory.
         let Some(bytes) = deliveries::bytes(self.ledger().pool(), tenant, kept.id).await? else {
             let gone = "its bytes are gone: their time was over, or somebody they tell of was forgotten";
@@ -128,6 +133,13 @@ impl Operations {
         let at = bytes.received_at;
         let genuine = Genuine { topic: &kept.topic, body: &bytes.body, at, details: &connection.details };
         let decoded = adapter_of(connection.details.platform).decode(&genuine);
+        let tells = |facts: &[Fact]| facts.iter().any(|fact| fact.person().is_some());
+        if door == Door::Replay
+            && forgotten.is_none()
+            && matches!(&decoded, Ok(Decoded::Facts(facts)) if tells(facts))
+        {
+            return Err(LedgerError::Busy); // Bodies are just being destroyed, and this may be one of them.
+        }
         let mut caller = caller.clone();
         caller.idempotency = None;
         caller.context.causation_id = Some(kept.id.to_string());
@@ -139,6 +151,7 @@ impl Operations {
             caller,
             attachments: Attachments::default(),
             door,
+            forgotten,
         };
         let dry = door == Door::DryRun;
         match self.act(arrived, decoded, &Stages::begin()).await {

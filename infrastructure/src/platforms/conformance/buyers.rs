@@ -170,6 +170,30 @@ fn no_order_is_lost_because_a_name_was_cut_in_the_middle_of_a_letter() {
 }
 
 #[test]
+fn a_person_is_found_whatever_the_topic_is_and_whatever_is_wrong_with_the_body() {
+    let customer = json!({ "id": 77, "email": ADDRESS, "first_name": "Robin", "last_name": "Quay" });
+    let order = json!({ "id": 1, "line_items": "none", "customer": customer });
+    let billed = json!({ "id": 1, "customer_id": 77, "billing": { "email": ADDRESS } });
+    for (platform, topic, body) in [
+        (Platform::Shopify, "orders/updated", &order),
+        (Platform::Shopify, "orders/create", &order),
+        (Platform::Shopify, "customers/redact", &order),
+        (Platform::Shopify, "customers/update", &customer),
+        (Platform::Woocommerce, "order.deleted", &billed),
+        (Platform::Woocommerce, "customer.updated", &customer),
+    ] {
+        let (adapter, details, body) = (adapter_of(platform), connection(platform), body.to_string());
+        let genuine = Genuine { topic, body: body.as_bytes(), at: now(), details: &details };
+        let person = adapter.person(&genuine).expect(topic);
+        assert_eq!((person.id.as_deref(), person.email.as_deref()), (Some("77"), Some(ADDRESS)), "{topic}");
+        let nothing = Genuine { body: b"{", ..genuine };
+        assert_eq!(adapter.person(&nothing), None, "{topic}");
+        let product = Genuine { body: br#"{"id":1,"title":"Runner"}"#, topic: "orders/updated", ..genuine };
+        assert_eq!(adapter.person(&product), None, "{topic}");
+    }
+}
+
+#[test]
 fn a_question_about_a_person_is_none_to_forget_them() {
     let customer = json!({ "id": 77, "email": ADDRESS, "phone": null });
     let of_shop = |shop: &str, more: &[(&str, Value)]| {
@@ -182,6 +206,7 @@ fn a_question_about_a_person_is_none_to_forget_them() {
     let decoded = |topic: &str, body: &Value| {
         let body = body.to_string().into_bytes();
         let genuine = Genuine { topic, body: &body, at: now(), details: &details };
+        assert_eq!(shopify.is_anothers(&genuine), !shopify.other_accounts(&genuine).is_empty());
         (shopify.decode(&genuine), shopify.other_accounts(&genuine))
     };
     let asked = of_shop("shop-1", &[("orders_requested", json!([3]))]);

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::connection::ConnectionDetails;
 
 use super::super::{
-    fact::{Decoded, Fact, Identity, Rejection, Undecodable},
+    fact::{Decoded, Fact, Identity, Person, Rejection, Undecodable},
     read, signature,
 };
 use crate::secrets::Secret;
@@ -89,6 +89,12 @@ pub(super) fn decode(
         _ => return Ok(Decoded::UnknownTopic),
     };
     Ok(Decoded::Facts(vec![fact]))
+}
+
+/// Whom a body tells of: a customer by itself, or whoever has placed what it is about.
+pub(super) fn person(topic: &str, body: &[u8]) -> Option<Person> {
+    let itself = topic.starts_with("customers/") && !is_about_privacy(topic);
+    if itself { bodies::customer(body) } else { bodies::buyer(body) }
 }
 
 /// The shop a body is about, if it is not the connection's own and may be another connection's.

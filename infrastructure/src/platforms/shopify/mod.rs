@@ -15,7 +15,7 @@ pub(super) use self::outbound::Points;
 use self::outbound::Shop;
 use super::{
     adapter::{Adapter, Genuine, Inbound, Made, Sample},
-    fact::{Decoded, Identity, Rejection, Undecodable},
+    fact::{Decoded, Identity, Person, Rejection, Undecodable},
     outbound::{Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Shown, Subscription},
 };
 use crate::secrets::Secret;
@@ -39,6 +39,14 @@ impl Adapter for Shopify {
 
     fn other_accounts(&self, delivery: &Genuine<'_>) -> Vec<String> {
         inbound::other_accounts(delivery.topic, delivery.body, delivery.details)
+    }
+
+    fn is_anothers(&self, delivery: &Genuine<'_>) -> bool {
+        !self.other_accounts(delivery).is_empty()
+    }
+
+    fn person(&self, delivery: &Genuine<'_>) -> Option<Person> {
+        inbound::person(delivery.topic, delivery.body)
     }
 
     fn topics(&self) -> &'static [&'static str] {

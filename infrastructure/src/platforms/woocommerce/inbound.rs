@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::super::{
     adapter::{Genuine, Inbound},
-    fact::{Decoded, Fact, Identity, Rejection, Undecodable},
+    fact::{Decoded, Fact, Identity, Person, Rejection, Undecodable},
     read, signature,
 };
 
@@ -69,6 +69,11 @@ pub(super) fn decode(delivery: &Genuine<'_>) -> Result<Decoded, Undecodable> {
         _ => return Ok(Decoded::UnknownTopic),
     };
     Ok(Decoded::Facts(facts))
+}
+
+/// Whom a body tells of: a customer by itself, or whoever has placed an order.
+pub(super) fn person(topic: &str, body: &[u8]) -> Option<Person> {
+    if topic.starts_with("customer.") { bodies::customer(body) } else { bodies::buyer(body) }
 }
 
 /// Exactly what a shop sends when a webhook is made: the webhook's id, as a form.

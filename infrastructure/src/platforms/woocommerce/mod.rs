@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
-    fact::{Decoded, Fact, Identity, Rejection, Undecodable},
+    fact::{Decoded, Fact, Identity, Person, Rejection, Undecodable},
     outbound::{Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Shown, Subscription},
 };
 use crate::secrets::Secret;
@@ -42,6 +42,10 @@ impl Adapter for Woocommerce {
 
     fn decode(&self, delivery: &Genuine<'_>) -> Result<Decoded, Undecodable> {
         inbound::decode(delivery)
+    }
+
+    fn person(&self, delivery: &Genuine<'_>) -> Option<Person> {
+        inbound::person(delivery.topic, delivery.body)
     }
 
     fn look(&self, hint: &Hint, access: &Access<'_>) -> Option<Call> {

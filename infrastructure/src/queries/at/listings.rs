@@ -9,10 +9,10 @@ use onhand_domain::{
 };
 use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{Gathering, VariantAt, variants_at};
+use super::{VariantAt, variants_at};
 use crate::{
     ledger::{read, states_at},
-    queries::{Page, QueryError, Window, listings::ListingView},
+    queries::{Page, QueryError, Window, gathering::Gathering, listings::ListingView},
 };
 
 /// A tenant's listings as they were at a position, by id.

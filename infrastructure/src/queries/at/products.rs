@@ -8,11 +8,12 @@ use onhand_domain::{
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Gathering, named_at};
+use super::named_at;
 use crate::{
     ledger::{read, states_at},
     queries::{
         Page, QueryError, Window,
+        gathering::Gathering,
         products::{ProductFilter, ProductView},
         sku_filter,
     },

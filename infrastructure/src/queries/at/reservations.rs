@@ -1,9 +1,11 @@
-//! Reservations as they were. What has not changed since is read from the read model as it is; the rest is what the entries
-//! up to then add up to, by the rule that makes the read model.
+//! Reservations as they were.
+//!
+//! What has not changed since is read from the read model as it is; the rest is what the entries
+//! from where they were made up to then add up to, by the rule that makes the read model.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Event, StreamId,
     stock::StockEvent,
@@ -14,17 +16,18 @@ use serde_json::json;
 use sqlx::{FromRow, PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{Gathering, VariantAt, variants_at};
+use super::{VariantAt, variants_at};
 use crate::{
     ledger::{
-        Entry, LedgerError,
+        Entry, LedgerError, positions_at,
         read::{self, Span},
         versions_at,
     },
     queries::{
         Page, QueryError, Window,
+        gathering::Gathering,
         reservation_lines::{Net, add_up},
-        reservations::{ReservationFilter, ReservationView},
+        reservations::{ReservationFilter, ReservationView, next_ids},
     },
 };
 
@@ -44,8 +47,8 @@ struct Line {
     actor: String,
     /// Of the newest entry that changed it.
     position: i64,
-    /// Of the entry that made it first.
-    since: i64,
+    /// It was not there before; none if nothing is known of that.
+    begun_at: Option<DateTime<Utc>>,
 }
 
 impl Line {
@@ -79,23 +82,34 @@ pub async fn list(
     position: i64,
 ) -> Result<Page<ReservationView>, QueryError> {
     let mut conn = pool.acquire().await?;
+    if let Some(id) = filter.id {
+        let data = reservations_at(&mut conn, window, filter, position, &[id]).await?;
+        return Ok(Page { data, next_cursor: None });
+    }
     let mut page = Gathering::new(window, window.after::<Uuid>()?);
     while let Some((wanted, after)) = page.next() {
-        let lines: Vec<Line> = sqlx::query_as(include_str!("reservations_begun.sql"))
-            .bind(window.tenant.0)
-            .bind(position)
-            .bind(after)
-            .bind(filter.id)
-            .bind(wanted)
-            .fetch_all(&mut *conn)
-            .await?;
-        let last = lines.last().map(|line| line.reservation_id);
-        let found = lines.iter().map(|line| line.reservation_id).collect::<HashSet<_>>().len();
-        let lines = lines_at(&mut conn, window.tenant, position, lines).await?;
-        let reservations = together(&mut conn, window, filter, position, lines).await?;
-        page.take(reservations, (wanted, found), last);
+        let ids = next_ids(&mut conn, window.tenant, after, wanted).await?;
+        let reservations = reservations_at(&mut conn, window, filter, position, &ids).await?;
+        page.take(reservations, (wanted, ids.len()), ids.last().copied());
     }
     Ok(page.page(|reservation| reservation.id))
+}
+
+async fn reservations_at(
+    conn: &mut PgConnection,
+    window: &Window,
+    filter: &ReservationFilter,
+    position: i64,
+    ids: &[Uuid],
+) -> Result<Vec<ReservationView>, QueryError> {
+    let lines: Vec<Line> = sqlx::query_as(include_str!("reservations_begun.sql"))
+        .bind(window.tenant.0)
+        .bind(ids)
+        .bind(position)
+        .fetch_all(&mut *conn)
+        .await?;
+    let lines = lines_at(conn, window.tenant, position, lines).await?;
+    together(conn, window, filter, position, lines).await
 }
 
 /// Lines as they were; those that were not there yet are left out.
@@ -126,14 +140,21 @@ async fn nets_at(
     lines: &[Line],
 ) -> Result<HashMap<(Uuid, String), Net>, LedgerError> {
     // Each shelf is read once, from where the first of these lines was made.
-    let mut shelves: BTreeMap<String, i64> = BTreeMap::new();
+    let mut shelves: BTreeMap<String, Option<DateTime<Utc>>> = BTreeMap::new();
     for line in lines {
-        let since = shelves.entry(line.stream()).or_insert(line.since);
-        *since = line.since.min(*since);
+        let begun_at = shelves.entry(line.stream()).or_insert(line.begun_at);
+        *begun_at = line.begun_at.min(*begun_at); // none comes before every time
     }
+    // Entries of one moment may stand in any order.
+    let before = |begun_at: Option<DateTime<Utc>>| match begun_at {
+        Some(time) => time - TimeDelta::microseconds(1),
+        None => DateTime::UNIX_EPOCH,
+    };
+    let times: Vec<DateTime<Utc>> = shelves.values().copied().map(before).collect();
     let asked: Vec<(String, i64)> = shelves
-        .into_iter()
-        .flat_map(|(stream, since)| [(stream.clone(), since - 1), (stream, position)])
+        .into_keys()
+        .zip(positions_at(conn, tenant, &times).await?)
+        .flat_map(|(stream, before)| [(stream.clone(), before), (stream, position)])
         .collect();
     let found = versions_at(conn, tenant, &asked).await?;
     let spans: Vec<Span> = asked
@@ -184,7 +205,6 @@ async fn together(
         sqlx::query_as(concat!(include_str!("reservation_lines.sql"), include_str!("../reservations.sql")))
             .bind(&window.brand)
             .bind(&filter.status)
-            .bind(lines.len() as i64)
             .bind(Json(lines))
             .fetch_all(conn)
             .await?;

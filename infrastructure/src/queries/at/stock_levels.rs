@@ -6,11 +6,13 @@ use onhand_domain::{
 };
 use sqlx::{PgConnection, PgPool};
 
-use super::{Gathering, named_at, variants_at, variants_of};
+use super::{named_at, variants_at, variants_of};
 use crate::{
     ledger::{read, states_at},
     queries::{
-        Page, QueryError, Window, sku_filter,
+        Page, QueryError, Window,
+        gathering::Gathering,
+        sku_filter,
         stock_levels::{StockFilter, StockLevelView},
     },
 };

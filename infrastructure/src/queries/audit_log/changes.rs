@@ -14,52 +14,73 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, Row};
 
 use crate::{
-    ledger::{Entry, LedgerError, StateAt, states_at, versions_at},
+    ledger::{Entry, LedgerError, StateAt, states_at},
     queries::difference::{Difference, differences, fields, shelf},
 };
 
-/// Entries that are folded for one page.
-const FOLDED_MAX: i64 = 20_000;
+/// From farther back than this nothing is folded on: there are snapshots that are nearer.
+const AHEAD_MAX: i64 = 500;
+/// What is kept of states from page to page, in bytes.
+const FOLDED_BYTES: usize = 32_000_000;
+/// What a state takes besides itself.
+const PLACE_BYTES: usize = 500;
 
-/// What each entry has changed, in the order given; of the first of them only, and of one at least, where all would be
-/// more work than a page is worth.
+/// States as the page before has left them, with their versions: whoever goes through history once does not fold each
+/// stream anew for every page.
+#[derive(Default)]
+pub(super) struct Folded(HashMap<String, (State, i64)>);
+
+impl Folded {
+    fn take(&mut self, newest: &Entry) -> Option<(State, i64)> {
+        self.0.remove(&newest.stream).filter(|(_, version)| newest.version - version <= AHEAD_MAX)
+    }
+
+    fn keep(&mut self, folding: HashMap<&str, Folding>) {
+        self.0.extend(folding.into_iter().map(|(stream, it)| (stream.to_owned(), (it.state, it.newest))));
+        let bytes: usize = self.0.values().map(|(state, _)| state.bytes() + PLACE_BYTES).sum();
+        if bytes > FOLDED_BYTES {
+            self.0.clear();
+        }
+    }
+}
+
+/// What each entry of a page has changed, in the order given. They are of one stretch, which bounds the work. What was
+/// `folded` before is of older entries than these.
 pub(super) async fn of(
     conn: &mut PgConnection,
     tenant: TenantId,
-    mut entries: &[&Entry],
+    entries: &[&Entry],
+    folded: &mut Folded,
 ) -> Result<Vec<Vec<Difference>>, LedgerError> {
-    let (before, newest) = loop {
-        let Some(before) = entries.iter().map(|entry| entry.position - 1).min() else { return Ok(vec![]) };
-        let newest = newest(entries);
-        let streams: Vec<(String, i64)> =
-            newest.keys().map(|stream| ((*stream).to_owned(), before)).collect();
-        let had = versions_at(conn, tenant, &streams).await?;
-        let work: i64 = newest.values().zip(had).map(|(newest, (version, _))| newest - version).sum();
-        if work <= FOLDED_MAX || entries.len() == 1 {
-            break (before, newest);
-        }
-        entries = &entries[..entries.len() / 2];
-    };
-    let ids: HashMap<&str, StreamId> = entries
-        .iter()
-        .map(|entry| Ok((entry.stream.as_str(), entry.stream_id()?)))
-        .collect::<Result<_, LedgerError>>()?;
-    let mut states = states_at(conn, tenant, before, ids.values().cloned().collect()).await?;
-    let mut folding = HashMap::new();
-    for (stream, newest) in newest {
-        if let Some(StateAt { state, version, .. }) = ids.get(stream).and_then(|id| states.remove(id)) {
-            folding.insert(stream, Folding { state, after: version, newest });
+    let Some(before) = entries.iter().map(|entry| entry.position - 1).min() else { return Ok(vec![]) };
+    let mut folding: HashMap<&str, Folding> = HashMap::new();
+    let mut unread: HashMap<StreamId, &Entry> = HashMap::new();
+    for (stream, newest) in newest(entries) {
+        if let Some((state, after)) = folded.take(newest) {
+            folding.insert(stream, Folding { state, after, newest: newest.version });
+        } else {
+            unread.insert(newest.stream_id()?, newest);
         }
     }
-    fold(conn, tenant, entries, folding).await
+    let states = states_at(conn, tenant, before, unread.keys().cloned().collect()).await?;
+    for (id, StateAt { state, version, .. }) in states {
+        if let Some(newest) = unread.get(&id) {
+            folding.insert(&newest.stream, Folding { state, after: version, newest: newest.version });
+        }
+    }
+    let changes = fold(conn, tenant, entries, &mut folding).await?;
+    folded.keep(folding);
+    Ok(changes)
 }
 
-/// The newest version of each stream.
-fn newest<'e>(entries: &[&'e Entry]) -> HashMap<&'e str, i64> {
-    let mut newest: HashMap<&str, i64> = HashMap::new();
-    for entry in entries {
-        let known = newest.entry(&entry.stream).or_default();
-        *known = entry.version.max(*known);
+/// The newest entry of each stream.
+fn newest<'e>(entries: &[&'e Entry]) -> HashMap<&'e str, &'e Entry> {
+    let mut newest: HashMap<&str, &Entry> = HashMap::new();
+    for &entry in entries {
+        let known = newest.entry(&entry.stream).or_insert(entry);
+        if entry.version > known.version {
+            *known = entry;
+        }
     }
     newest
 }
@@ -75,7 +96,7 @@ async fn fold(
     conn: &mut PgConnection,
     tenant: TenantId,
     entries: &[&Entry],
-    mut streams: HashMap<&str, Folding>,
+    streams: &mut HashMap<&str, Folding>,
 ) -> Result<Vec<Vec<Difference>>, LedgerError> {
     let mut changes = vec![vec![]; entries.len()];
     let places: HashMap<i64, usize> = (0..).zip(entries).map(|(place, it)| (it.position, place)).collect();

@@ -3,16 +3,23 @@
 use onhand_domain::values::TenantId;
 use serde::Serialize;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    AuditFilter, AuditView, changes_of,
-    search::{Order, Row, STRETCH, Search},
+    AuditFilter, AuditView,
+    changes::Folded,
+    changes_of,
+    search::{Order, Row, Search, Stretch},
 };
 use crate::queries::{PAGE_MAX, QueryError, difference::Difference};
 
-/// Entries of one page.
+/// Entries of one page, at most.
 const PAGE: i64 = 1_000;
+
+/// Turns at reading a page, for all copies that this process makes: however many are asked for, connections stay free.
+/// A copy that nobody takes further holds none.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// An entry as an auditor sees it, with the very texts its hash covers.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +41,9 @@ pub struct AuditLine {
 pub struct Export {
     pool: PgPool,
     search: Search,
+    /// What is being looked through.
+    stretch: Stretch,
+    folded: Folded,
 }
 
 impl Export {
@@ -46,28 +56,26 @@ impl Export {
     ) -> Result<Self, QueryError> {
         let mut conn = pool.acquire().await?;
         let search = Search::new(&mut conn, who, filter, head).await?;
-        Ok(Self { pool: pool.clone(), search })
+        Ok(Self { pool: pool.clone(), search, stretch: Stretch::default(), folded: Folded::default() })
     }
 
     /// The next lines, at least one; none at the end. No connection is held in between.
     pub async fn next(&mut self) -> Result<Option<Vec<AuditLine>>, QueryError> {
         let limit = if self.search.filter.changes { PAGE_MAX } else { PAGE };
         while self.search.after < self.search.to {
-            let (after, end) = (self.search.after, self.search.to);
-            let to = if self.search.by_stream() { end } else { end.min(after.saturating_add(STRETCH)) };
+            let _turn = TURNS.acquire().await;
             let mut conn = self.pool.acquire().await?;
-            let mut rows = self.search.rows(&mut conn, (after, to), (Order::OldestFirst, limit)).await?;
-            let told = changes_of(&mut conn, &self.search, &rows).await?;
-            let all = (rows.len() as i64) < limit && told.len() == rows.len();
-            rows.truncate(told.len());
-            self.search.pass(&rows);
-            if all {
-                self.search.after = to;
+            if self.stretch.after >= self.stretch.to {
+                let rest = (self.search.after, self.search.to);
+                self.stretch = self.search.stretch(&mut conn, rest, Order::OldestFirst).await?;
             }
-            if !rows.is_empty() {
-                return Ok(Some(
-                    rows.into_iter().zip(told).map(|(row, changes)| line(row, changes)).collect(),
-                ));
+            let found = self.search.rows(&mut conn, &self.stretch, (Order::OldestFirst, limit)).await?;
+            let told = changes_of(&mut conn, &self.search, &found.rows, &mut self.folded).await?;
+            self.stretch.pass(&found);
+            self.search.after = self.stretch.after;
+            if !found.rows.is_empty() {
+                let lines = found.rows.into_iter().zip(told).map(|(row, changes)| line(row, changes));
+                return Ok(Some(lines.collect()));
             }
         }
         Ok(None)
@@ -80,7 +88,7 @@ impl Export {
 }
 
 fn line(row: Row, changes: Option<Vec<Difference>>) -> AuditLine {
-    let Row { entry, previous_hash } = row;
+    let Row { entry, previous_hash, .. } = row;
     AuditLine {
         view: AuditView::new(&entry, changes),
         event_id: entry.event_id,

@@ -224,6 +224,11 @@ pub(super) fn buyer(body: &[u8]) -> Option<Person> {
     customer_of(&customer, &email)
 }
 
+/// Whom a body is about that is nothing but a customer.
+pub(super) fn customer(body: &[u8]) -> Option<Person> {
+    customer_of(&json(body).ok()?, &Value::Null)
+}
+
 fn customer_of(customer: &Value, email: &Value) -> Option<Person> {
     let email = if customer["email"].is_string() { &customer["email"] } else { email };
     person(&customer["id"], [&customer["first_name"], &customer["last_name"]], email)

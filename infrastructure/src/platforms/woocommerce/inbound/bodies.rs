@@ -177,6 +177,12 @@ pub(in super::super) fn buyer(body: &[u8]) -> Option<Person> {
     read::person(&customer_id, [&billing["first_name"], &billing["last_name"]], &billing["email"])
 }
 
+/// Whom a body is about that is nothing but a customer.
+pub(in super::super) fn customer(body: &[u8]) -> Option<Person> {
+    let customer: Value = read::json(body).ok()?;
+    read::person(&customer["id"], [&customer["first_name"], &customer["last_name"]], &customer["email"])
+}
+
 #[derive(Deserialize)]
 struct Line {
     product_id: Option<ExternalId>,

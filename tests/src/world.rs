@@ -219,6 +219,19 @@ impl World {
         }
     }
 
+    /// The minute for which commands are in the hands of processes that are dead or stand still has passed. Says how many
+    /// there are.
+    pub async fn end_leases(&self) -> u64 {
+        let mut owner = self.database.owner().await;
+        let ended = sqlx::query(
+            "update outbox set leased_until = now() - interval '1 second' where status = 'leased'",
+        )
+        .execute(&mut owner)
+        .await
+        .expect("the owner may");
+        ended.rows_affected()
+    }
+
     /// Lets everything that is owed to platforms arrive there, turning the clock to whatever is due next.
     pub async fn converge(&self) {
         for _ in 0..2_000 {

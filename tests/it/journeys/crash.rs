@@ -110,6 +110,7 @@ async fn killed_in_the_middle_of_a_rush_every_acknowledged_reservation_is_there_
         })
         .await;
         server.kill().await;
+        world.end_leases().await;
         server = Process::serve(&world.database, "api,projector,relay").await;
         *rush.url.lock().expect("nobody panics here") = server.url.clone();
     }

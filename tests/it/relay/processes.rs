@@ -168,17 +168,6 @@ async fn relay(world: &World) -> Process {
     Process::serve(&world.database, "relay").await
 }
 
-/// The minute of the one lease there is has passed.
-async fn end_lease(world: &World) {
-    let mut owner = world.database.owner().await;
-    let ended =
-        sqlx::query("update outbox set leased_until = now() - interval '1 second' where status = 'leased'")
-            .execute(&mut owner)
-            .await
-            .expect("the owner may");
-    assert_eq!(ended.rows_affected(), 1, "one command is in somebody's hands");
-}
-
 /// Every command as it stands, and which transaction has written it last.
 async fn commands(world: &World) -> Vec<(String, String)> {
     sqlx::query_as("select o.xmin::text, o::text from outbox o order by o.id")
@@ -221,7 +210,7 @@ async fn a_process_that_is_killed_before_it_hears_is_followed_by_one_that_says_t
     assert_eq!(newest(&world).await, ("leased".to_owned(), 1));
     assert_eq!(times(&world, "listing.quantity_pushed").await, 0, "it is not on record");
 
-    end_lease(&world).await;
+    assert_eq!(world.end_leases().await, 1, "one command is in somebody's hands");
     let second = relay(&world).await;
     until("another process has settled it", || async { newest(&world).await.0 == "done" }).await;
     second.kill().await;
@@ -254,7 +243,7 @@ async fn a_process_that_stood_still_beyond_its_lease_settles_nothing_when_it_goe
 
     restock(&world, "RUN-42", 3).await;
     world.project().await;
-    end_lease(&world).await;
+    assert_eq!(world.end_leases().await, 1, "one command is in somebody's hands");
     let other = relay(&world).await;
     until("another process has settled the newer figure", || async { newest(&world).await.0 == "done" })
         .await;

@@ -102,8 +102,8 @@ async fn answer(State(shop): State<NotingShop>, Json(asked): Json<Value>) -> Jso
     Json(json!({ "data": data }))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
+/// A noting shop that shows four, and the world in which a fifth has just come.
+async fn noting_shop_that_is_owed_a_fifth() -> (NotingShop, World) {
     let world = World::new().await;
     channels::stock(&world, &["RUN-42"], 4, None).await;
     let (shop, address) = NotingShop::open().await;
@@ -116,6 +116,12 @@ async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
     world.converge().await;
     restock(&world, "RUN-42", 1).await;
     world.project().await;
+    (shop, world)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
+    let (shop, world) = noting_shop_that_is_owed_a_fifth().await;
     shop.noted().silent = true;
     world.kill_relay(|| shop.noted().keys.len() == 2).await;
 
@@ -130,18 +136,7 @@ async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_figure_that_arrives_after_a_newer_one_does_not_stay() {
-    let world = World::new().await;
-    channels::stock(&world, &["RUN-42"], 4, None).await;
-    let (shop, address) = NotingShop::open().await;
-    let connection = world.connect(Some(&address), json!({})).await;
-    let mapping = json!({
-        "connection": connection, "external_product": "1", "external_variant": "2", "external_inventory": "3",
-        "sku": "RUN-42",
-    });
-    world.admin.post("/api/listings", mapping).await.expect(200);
-    world.converge().await;
-    restock(&world, "RUN-42", 1).await;
-    world.project().await;
+    let (shop, world) = noting_shop_that_is_owed_a_fifth().await;
     let late = Arc::new(Notify::new());
     shop.noted().late = Some(Arc::clone(&late));
     let slow = world.twin().await;

@@ -129,6 +129,12 @@ pub enum AdministrationEvent {
         /// Which.
         order: OrderId,
     },
+    /// Nobody who has ordered on a connection by now can be read any more, and all of its webhooks are to be destroyed.
+    #[serde(rename = "administration.connection_forgotten")]
+    ConnectionForgotten {
+        /// Which account.
+        connection: ConnectionId,
+    },
     /// Somebody had what a platform shows read back.
     #[serde(rename = "administration.reconciliation_begun")]
     ReconciliationBegun {
@@ -201,7 +207,9 @@ impl Administration {
     #[expect(clippy::needless_pass_by_value, reason = "all states take facts by value")]
     pub fn evolve(self, event: AdministrationEvent) -> Self {
         let forgotten = match event {
-            AdministrationEvent::PersonForgotten { .. } | AdministrationEvent::OrderForgotten { .. } => 1,
+            AdministrationEvent::PersonForgotten { .. }
+            | AdministrationEvent::OrderForgotten { .. }
+            | AdministrationEvent::ConnectionForgotten { .. } => 1,
             _ => 0,
         };
         Self { forgotten: self.forgotten + forgotten }
@@ -221,7 +229,8 @@ mod tests {
             .evolve(AdministrationEvent::PersonForgotten { person: person.clone() })
             .evolve(AdministrationEvent::PersonShown { person: person.clone() })
             .evolve(AdministrationEvent::PersonForgotten { person })
-            .evolve(AdministrationEvent::OrderForgotten { order: OrderId(Uuid::nil()) });
-        assert_eq!(state.forgotten, 3);
+            .evolve(AdministrationEvent::OrderForgotten { order: OrderId(Uuid::nil()) })
+            .evolve(AdministrationEvent::ConnectionForgotten { connection: ConnectionId(Uuid::nil()) });
+        assert_eq!(state.forgotten, 4);
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Persons {
     pub(crate) erasure: Option<(String, Value)>,
     /// Whoever is known by nothing but the address of somebody who asks what is known of them.
     pub(crate) guest: Option<PersonId>,
+    /// Others who have placed orders that are listed in such a question.
+    pub(crate) others: Vec<PersonId>,
 }
 
 /// What a follow-up has to know of persons: it waits in a table, so it is sealed, under the follow-up's own name.
@@ -104,6 +106,11 @@ impl Naming {
         self.name(connection, &email.trim().to_lowercase())
     }
 
+    /// What the bodies of an order are called that do not tell who placed it.
+    pub(crate) fn of_order(&self, connection: ConnectionId, order: OrderId) -> PersonId {
+        self.name(connection, &format!("order/{order}"))
+    }
+
     fn name(&self, connection: ConnectionId, known_by: &str) -> PersonId {
         let mac = hmac_sha256(self.0.reveal(), format!("{connection}/{known_by}").as_bytes());
         PersonId::new(&hex::encode(&mac[..16])).expect("16 bytes are 32 hexadecimal digits")
@@ -154,8 +161,7 @@ impl Waiting {
         follow_up: &str,
     ) -> Result<Self, SecretError> {
         let text = serde_json::to_vec(what).map_err(|_| SecretError::Altered)?;
-        let Sealed { key_id, nonce, sealed } = keys.seal_bytes(&waiting_place(tenant, follow_up), &text)?;
-        Ok(Self { key_id, nonce: STANDARD.encode(nonce), sealed: STANDARD.encode(sealed) })
+        Ok(Self::of(&keys.seal_bytes(&waiting_place(tenant, follow_up), &text)?))
     }
 
     /// The opposite of [`Self::seal`].
@@ -165,11 +171,29 @@ impl Waiting {
         tenant: TenantId,
         follow_up: &str,
     ) -> Result<T, SecretError> {
-        let bytes = |text: &str| STANDARD.decode(text).map_err(|_| SecretError::Altered);
-        let sealed =
-            Sealed { key_id: self.key_id.clone(), nonce: bytes(&self.nonce)?, sealed: bytes(&self.sealed)? };
-        let text = keys.open_bytes(&waiting_place(tenant, follow_up), &sealed)?;
+        let text = keys.open_bytes(&waiting_place(tenant, follow_up), &self.sealed()?)?;
         serde_json::from_slice(&text).map_err(|_| SecretError::Altered)
+    }
+
+    /// The same, sealed with the key that seals now.
+    pub(crate) fn anew(
+        &self,
+        keys: &KeyRing,
+        tenant: TenantId,
+        follow_up: &str,
+    ) -> Result<Self, SecretError> {
+        let place = waiting_place(tenant, follow_up);
+        let text = keys.open_bytes(&place, &self.sealed()?)?;
+        Ok(Self::of(&keys.seal_bytes(&place, &text)?))
+    }
+
+    fn of(Sealed { key_id, nonce, sealed }: &Sealed) -> Self {
+        Self { key_id: key_id.clone(), nonce: STANDARD.encode(nonce), sealed: STANDARD.encode(sealed) }
+    }
+
+    fn sealed(&self) -> Result<Sealed, SecretError> {
+        let bytes = |text: &str| STANDARD.decode(text).map_err(|_| SecretError::Altered);
+        Ok(Sealed { key_id: self.key_id.clone(), nonce: bytes(&self.nonce)?, sealed: bytes(&self.sealed)? })
     }
 }
 
@@ -302,6 +326,11 @@ mod tests {
         assert_eq!((Some(asked.name), asked.person), (told.person, robin));
         assert_eq!(asked.orders, [ExternalId::from(3)]);
         assert!(waiting.open::<Asked>(&ring(), T, "another").is_err());
+        let new = format!("k2:{},k1:{}", STANDARD.encode([8; 32]), STANDARD.encode([7; 32]));
+        let both = KeyRing::parse(&new).expect("a key ring");
+        let anew = waiting.anew(&both, T, &follow_up).expect("it is sealed anew");
+        assert!(matches!(anew.open::<Asked>(&ring(), T, &follow_up), Err(SecretError::UnknownKey(_))));
+        assert!(anew.open::<Asked>(&both, T, &follow_up).is_ok());
         assert!(told.buyers.is_empty());
     }
 
@@ -309,7 +338,7 @@ mod tests {
     fn whoever_asks_is_also_known_by_the_address_alone() {
         let naming = Naming::fresh();
         let asked = |id, email| {
-            let told = told(&naming, &[Fact::DisclosureAsked { person: person(id, email) }]);
+            let told = told(&naming, &[Fact::DisclosureAsked { person: person(id, email), orders: vec![] }]);
             (told.person, told.guest)
         };
         let guest = Some(naming.of_address(C, "robin@quay.example"));

@@ -50,6 +50,17 @@ impl ProjectorError {
         }
     }
 
+    /// True if the database is away, or this process about to be: whatever else is tried fares no better.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Ledger(LedgerError::Database(error)) | Self::Database(error) => is_passing(error),
+            Self::Ledger(error) => {
+                matches!(error, LedgerError::Stopped | LedgerError::Unknown | LedgerError::Unavailable(_))
+            }
+            _ => false,
+        }
+    }
+
     /// True if it can pass by itself: the database is away or busy, or somebody has stepped in between.
     pub fn is_passing(&self) -> bool {
         match self {

@@ -1,19 +1,15 @@
 //! `onhand archive`: history copied into files that can be checked anywhere, and put back where it was lost.
 
+mod verify;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use chrono::TimeDelta;
-use onhand_domain::values::TenantId;
 use onhand_infrastructure::{
-    ledger::{
-        archive::{Archive, Header, Noted, header, verify_noting},
-        position_at,
-        proof::SignedCheckpoint,
-    },
+    ledger::{archive::Archive, position_at},
     operations::archives::Archiving,
     queries::archives,
 };
@@ -47,7 +43,7 @@ pub(super) enum Command {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// A signed checkpoint that was kept elsewhere: the files must have the entry it was signed for.
+        /// A signed checkpoint that was kept elsewhere: the files must have the entry it was signed for, and join up to it.
         #[arg(long, value_name = "FILE")]
         against: Vec<PathBuf>,
         /// A public key that checkpoints must be signed with, noted elsewhere; with several, one of them.
@@ -79,7 +75,7 @@ pub(super) struct Until {
     #[arg(long, value_name = "POSITION")]
     to: Option<i64>,
     /// Entries that are older than so many days.
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(..=365_000))]
     older_than: Option<u32>,
 }
 
@@ -91,7 +87,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify { files, against, key } => {
             let read = |file: &PathBuf| document::checkpoint(file, &key);
             let against = against.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
-            return Ok(check(&files, &against, !key.is_empty()));
+            return Ok(verify::check(&files, &against, !key.is_empty()));
         }
         Command::List { tenant } => {
             Session::with(async |session| list(session, tenant.as_deref()).await).await?
@@ -136,107 +132,6 @@ async fn write(
     Ok(())
 }
 
-/// The files one by one, whether those of one ledger are of one history, and whether that is the one that was signed for.
-fn check(files: &[PathBuf], against: &[SignedCheckpoint], key_named: bool) -> ExitCode {
-    let wanted = wanted(files, against);
-    let (mut sound, mut whole) = (true, Vec::new());
-    for file in files {
-        let bar = bars::bar(file.display().to_string());
-        let verified = verify_noting(file, &wanted, |at, of| bars::set(&bar, at, of));
-        bar.finish_and_clear();
-        match verified {
-            Ok(noted) => {
-                println!("{}: whole; {}", file.display(), told(&noted.archive));
-                whole.push(noted);
-            }
-            Err(error) => {
-                sound = false;
-                println!("{}: BROKEN: {}", file.display(), shown(&error.to_string()));
-            }
-        }
-    }
-    whole.sort_by_key(|noted| (noted.archive.header.tenant, noted.archive.header.from));
-    tell_holes(&whole);
-    let mut known: BTreeMap<(TenantId, i64), (&str, &Archive)> = BTreeMap::new();
-    for Noted { archive, hashes } in &whole {
-        for (position, hash) in hashes {
-            let at = (archive.header.tenant, *position);
-            let (other, first) = *known.entry(at).or_insert((hash.as_str(), archive));
-            if other != hash {
-                sound = false;
-                let (one, next) = (&first.file, &archive.file);
-                println!(
-                    "BROKEN: {next} and {one} are not of one history: they differ at position {position}"
-                );
-            }
-        }
-    }
-    for checkpoint in against {
-        let agrees = known
-            .iter()
-            .find(|((tenant, position), _)| checkpoint.is_of(*tenant) && *position == checkpoint.position)
-            .map(|(_, (hash, _))| *hash == checkpoint.hash);
-        sound &= agrees == Some(true);
-        println!("{}", compared(checkpoint, agrees, key_named));
-    }
-    if against.is_empty() {
-        println!(
-            "This shows that each file hangs together. Whoever can write files can make one that does: only --against, with \
-             a checkpoint that was kept elsewhere, shows that it is the history that was signed for."
-        );
-    }
-    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Positions at which files can be held against one another and against checkpoints: where one begins or ends. A hash there
-/// stands for everything before it.
-fn wanted(files: &[PathBuf], against: &[SignedCheckpoint]) -> BTreeSet<i64> {
-    // What cannot be read here is told of when all of it is.
-    let headers = files.iter().filter_map(|file| header(file).ok());
-    let borders = headers.flat_map(|Header { from, to, .. }| [from - 1, to]);
-    borders.chain(against.iter().map(|checkpoint| checkpoint.position)).collect()
-}
-
-fn tell_holes(whole: &[Noted]) {
-    let mut reached: Option<&Header> = None;
-    for Noted { archive: Archive { header, .. }, .. } in whole {
-        let before = reached.filter(|before| before.tenant == header.tenant);
-        if let Some(before) = before.filter(|before| header.from > before.to + 1) {
-            let (from, to, name) = (before.to + 1, header.from - 1, shown(&header.tenant_name));
-            println!("no file given has positions {from} to {to} of {name}");
-        }
-        if before.is_none_or(|before| header.to > before.to) {
-            reached = Some(header);
-        }
-    }
-}
-
-fn compared(checkpoint: &SignedCheckpoint, agrees: Option<bool>, key_named: bool) -> String {
-    let SignedCheckpoint { position, signed_at, tenant_name, public_key, .. } = checkpoint;
-    let name = shown(tenant_name);
-    match agrees {
-        Some(true) => {
-            let by = match key_named {
-                true => "by the key that was named".to_owned(),
-                false => format!(
-                    "by {public_key}, for which only the checkpoint speaks; name the right key with --key"
-                ),
-            };
-            format!(
-                "up to position {position} of {name}, what joins is the history that was signed for at {signed_at} {by}"
-            )
-        }
-        Some(false) => {
-            format!("BROKEN: position {position} of {name} is not the one that was signed for at {signed_at}")
-        }
-        None => {
-            format!(
-                "NOT SHOWN: no file that is whole has position {position} of {name}, signed at {signed_at}"
-            )
-        }
-    }
-}
-
 fn told(archive: &Archive) -> String {
     let Archive { header, last_hash, sha256, bytes, .. } = archive;
     format!(
@@ -259,7 +154,7 @@ async fn list(session: &Session, tenant: Option<&str>) -> anyhow::Result<()> {
     for file in files {
         println!(
             "{:16} {:>12} to {:>12}  {:>14} bytes  {}  {}  sha256 {}",
-            file.tenant,
+            shown(&file.tenant),
             file.from_position,
             file.to_position,
             file.bytes,
@@ -277,12 +172,13 @@ async fn restore(session: &Session, files: &[PathBuf], dry_run: bool) -> anyhow:
     let restored = operations.restore_archives("cli", files, dry_run, |at, of| bars::set(&bar, at, of)).await;
     bar.finish_and_clear();
     let restored = restored?;
-    let what = if dry_run { "are missing" } else { "were missing and are back" };
+    let what =
+        if dry_run { "are missing, and would come from it" } else { "were missing, and are back from it" };
     for one in &restored {
         let (from, to, missing) = (one.header.from, one.header.to, one.missing);
         println!(
             "{}: fits; of positions {from} to {to} of {}, {missing} {what}",
-            one.file,
+            shown(&one.file),
             shown(&one.header.tenant_name)
         );
     }

@@ -1,5 +1,9 @@
 //! The command line: one file a command. It is the only place where errors lose their types and become a text.
 
+// Before the others: they say things with its macros.
+#[macro_use]
+mod out;
+
 mod archive;
 mod audit;
 mod bars;
@@ -24,6 +28,8 @@ mod webhook;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use self::audit::document::shown;
 
 /// The stock ledger that keeps every sales channel honest.
 #[derive(Parser)]
@@ -124,13 +130,15 @@ fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "onhand".to_owned())
 }
 
-/// One readable line and the causes below it. Many of our errors tell their cause already; none is told twice.
+/// One readable line and the causes below it. Many of our errors tell their cause already; none is told twice. They may quote
+/// whatever was in a file or an answer: no line of that looks like one of ours.
 fn failed(error: &anyhow::Error) -> ExitCode {
+    let lines = |text: &str| text.lines().map(shown).collect::<Vec<_>>().join("\n    ");
     let mut told = error.to_string();
-    eprintln!("error: {told}");
+    eprintln!("error: {}", lines(&told));
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !told.contains(&cause) {
-            eprintln!("  because: {cause}");
+            eprintln!("  because: {}", lines(&cause));
             told = cause;
         }
     }

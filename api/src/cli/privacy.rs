@@ -8,7 +8,6 @@ use onhand_infrastructure::{
     ledger::Context,
     operations::{
         Caller,
-        erasures::Destroyed,
         privacy::{Held, Whom},
     },
 };
@@ -20,7 +19,8 @@ use super::session::Session;
 pub(super) enum Command {
     /// Shows what is held: orders with what is known of their buyer, and the webhooks that tell of the person.
     Show(Who),
-    /// Destroys it: at once the keys to what history says, then the bytes of webhooks. Nothing brings it back.
+    /// Destroys it: at once the keys to what history says, those of many page by page, then the bytes of webhooks. Nothing
+    /// brings it back.
     Forget {
         #[command(flatten)]
         who: Who,
@@ -126,11 +126,12 @@ async fn forget(session: &Session, who: &Who) -> anyhow::Result<()> {
 async fn forget_everybody(session: &Session, who: &Who) -> anyhow::Result<()> {
     let Some(connection) = who.connection else { anyhow::bail!("say where: --connection ID") };
     let caller = caller(session, who).await?;
-    let Destroyed { persons, orders, bodies } =
-        session.onhand.operations.forget_everybody(caller, connection).await?;
+    let receipt = session.onhand.operations.forget_everybody(caller, connection).await?;
     println!(
-        "{persons} persons are forgotten: the buyers of {orders} orders cannot be read any more, \
-         {bodies} webhooks were destroyed."
+        "Entry {} says that everybody is forgotten who has ordered there. The keys to the buyers of {} orders, and all \
+         webhooks of the connection, are destroyed by a process with the role relay.",
+        receipt.position,
+        receipt.answer.value()["orders"]
     );
     Ok(())
 }

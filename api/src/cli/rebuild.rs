@@ -56,11 +56,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
                         amiss += u32::from(rebuilt.differences > 0 && !rebuilt.replaced);
                     }
                     // Without a database the others fare no better.
-                    Err(error @ (ProjectorError::Database(_) | ProjectorError::Ledger(_)))
-                        if error.is_passing() =>
-                    {
-                        return Err(error.into());
-                    }
+                    Err(error) if error.is_away() => return Err(error.into()),
                     // What one cannot do is no reason to leave the others undone.
                     Err(error) => {
                         println!("{name}: {:13} FAILED: {error}", model.name);

@@ -1,6 +1,12 @@
 //! `onhand serve`: a server from its first line of output to its orderly end.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{Write, stdout},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -59,11 +65,12 @@ async fn serve(
     }
     let stop = told_to_stop();
     let running = Running::start(app, listener, duties)?;
-    if answers {
-        println!("listening on {}", running.url());
+    // A server goes on where nobody reads this.
+    let _ = if answers {
+        writeln!(stdout(), "listening on {}", running.url())
     } else {
-        println!("working without HTTP");
-    }
+        writeln!(stdout(), "working without HTTP")
+    };
     tell_newcomers(session).await?;
     stop.await;
     tracing::info!("stopping; a second signal ends the process at once");

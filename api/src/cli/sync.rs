@@ -81,14 +81,19 @@ async fn tenant(session: &Session, which: &Which) -> anyhow::Result<TenantId> {
 
 async fn rehearse(session: &Session, which: &Which) -> anyhow::Result<()> {
     let caller = Caller::new(Context::internal(tenant(session, which).await?, "cli"));
-    for Rehearsed { connection_id, figures, calls, problem } in
+    for Rehearsed { connection_id, figures, products, calls, problem } in
         session.onhand.operations.rehearse(&caller, &which.filter()?, None).await?
     {
-        println!("connection {connection_id}: {} figures in {} calls", figures.len(), calls.len());
+        let (told, of) = (figures.len(), products.len());
+        println!("connection {connection_id}: {told} figures and {of} products in {} calls", calls.len());
         problem.iter().for_each(|problem| println!("  {problem}"));
         for figure in figures {
             let problem = figure.problem.map(|problem| format!("  ({problem})")).unwrap_or_default();
             println!("  {} {}: {} -> {}{problem}", figure.sku, figure.kind, figure.shown, figure.owed);
+        }
+        for product in products {
+            let problem = product.problem.map(|problem| format!("  ({problem})")).unwrap_or_default();
+            println!("  {} {:?}{problem}", product.what, product.title);
         }
         for call in calls {
             let body = call.body.map(|body| body.to_string()).unwrap_or_default();
@@ -117,7 +122,10 @@ async fn push(session: &Session, which: &Which) -> anyhow::Result<()> {
         tokio::time::sleep(EVERY).await;
     }
     bar.finish_and_clear();
-    println!("{} listings were told; {of} figures were owed.", answer["count"]);
+    println!(
+        "{} listings and {} products were told; {of} commands were owed.",
+        answer["count"], answer["products"]
+    );
     Ok(())
 }
 

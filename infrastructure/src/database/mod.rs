@@ -1,28 +1,25 @@
 //! The database: where it is, its schema, and the pool everything shares.
 
 pub mod local;
+mod schema;
 mod server_facts;
 
 use std::time::Duration;
 
 use sqlx::{
-    Connection, PgConnection, PgPool,
-    migrate::{MigrateError, Migrator},
+    Connection, PgPool,
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use self::local::{LocalPostgres, LocalPostgresError, LocalSettings};
-pub use self::server_facts::{ServerFacts, make_anew, server_facts};
+pub use self::{
+    schema::{migrate, migrate_by},
+    server_facts::{ServerFacts, make_anew, server_facts},
+};
 
 /// How long a connection may lie idle before it is asked whether it is alive.
 const ASKED_AFTER: Duration = Duration::from_secs(1);
-
-/// How long a change of the schema waits for a lock, and with it all who want the table later.
-const LOCK_TIMEOUT: &str = "2s";
-/// How long the table is then left to them.
-const LOCK_PAUSE: Duration = Duration::from_secs(1);
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +33,17 @@ pub enum DatabaseError {
     /// The schema could not be brought up to date.
     #[error("the schema cannot be brought up to date: {0}")]
     Migration(#[from] MigrateError),
+    /// A newer release has taken away what this one needs.
+    #[error(
+        "this release is too old for the schema: it takes one that knows migration {needed}, and this one knows those up to \
+         {known}"
+    )]
+    TooOld {
+        /// The migration to know at least.
+        needed: i64,
+        /// The newest one known.
+        known: i64,
+    },
 }
 
 /// A server to connect to, and ours to stop if it is ours.
@@ -83,36 +91,6 @@ impl Server {
 pub async fn open(options: &PgConnectOptions, connections: u32) -> Result<PgPool, DatabaseError> {
     migrate(options).await?;
     Ok(pool(options, connections).await?)
-}
-
-/// Brings the schema up to date, over connections of its own. Safe to run from several processes at once.
-///
-/// Whoever changes a table waits for those who are at it, and all who come later wait behind him: so he does not wait for
-/// long, and tries again until he finds it free.
-pub async fn migrate(options: &PgConnectOptions) -> Result<(), DatabaseError> {
-    let options = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
-    loop {
-        let mut conn = PgConnection::connect_with(&options).await?;
-        let done = MIGRATIONS.run(&mut conn).await;
-        // The migrator's own lock goes with its connection.
-        let closed = conn.close().await;
-        match done {
-            Ok(()) => return Ok(closed?),
-            Err(error) if is_locked(&error) => {
-                tracing::warn!(%error, "the schema cannot be brought up to date while others are at it; trying again");
-                tokio::time::sleep(LOCK_PAUSE).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Whether a lock was waited for in vain.
-fn is_locked(error: &MigrateError) -> bool {
-    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
-        return false;
-    };
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03")
 }
 
 /// A pool on a database whose schema is up to date.

@@ -1,6 +1,6 @@
 //! Snapshots after the fact: long streams that were written without them, by an earlier release or with snapshots of another
-//! format, get those that would be there had this program written them. Without them a look into their past begins at their
-//! first entry.
+//! format, get about those that would be there had this program written them. Without them a look into their past begins at
+//! their first entry.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{
     LedgerError, read,
-    states::{LONG_KINDS, Reading, SNAPSHOT_EVERY, SNAPSHOT_FORMAT, read_states, write_snapshots},
+    states::{LONG_KINDS, Reading, SNAPSHOT_EVERY, SNAPSHOT_FORMAT, Snapshot, read_states, write_snapshots},
 };
 
 /// Streams that are looked at together.
@@ -99,14 +99,16 @@ async fn gaps(
     Ok(gaps)
 }
 
-/// Reads on from where the gap begins, and writes each snapshot once it is due.
+/// Reads on from where the gap begins, and writes each snapshot once it is due by the size of the state at the one before: by
+/// that size it is told what is a gap, so that none is read again and again for nothing.
 async fn fill(conn: &mut PgConnection, tenant: TenantId, gap: &Gap) -> Result<u64, LedgerError> {
     let Gap { stream, after, upto, .. } = gap;
     let Ok(id) = stream.parse::<StreamId>() else { return Ok(0) };
-    let mut readings = HashMap::from([(stream.clone(), Reading::new(id.clone(), *after))]);
+    let mut readings = HashMap::from([(stream.clone(), Reading::new(id, *after))]);
     read_states(conn, tenant, i64::MAX, &mut readings).await?;
     let Some(Reading { mut cached, .. }) = readings.remove(stream) else { return Ok(0) };
-    if !gap.is_one(cached.snapshot_every()) {
+    let (mut last, mut distance) = (*after, cached.snapshot_every());
+    if !gap.is_one(distance) {
         return Ok(0); // The state is so large that they are farther apart.
     }
     let mut written = 0;
@@ -121,9 +123,12 @@ async fn fill(conn: &mut PgConnection, tenant: TenantId, gap: &Gap) -> Result<u6
             let taken = cached.state.evolve(entry.event()?);
             taken.map_err(|why| LedgerError::misplaced(position, &why))?;
             cached.version = entry.version;
-            if let Some(snapshot) = cached.due_snapshot(&id) {
+            if cached.version - last >= distance {
+                let Ok(state) = serde_json::to_string(&cached.state) else { return Ok(written) };
+                let snapshot = Snapshot { stream: stream.clone(), version: cached.version, state };
                 write_snapshots(conn, tenant, position, &[snapshot]).await?;
                 written += 1;
+                (last, distance) = (cached.version, cached.snapshot_every());
             }
         }
     }

@@ -8,13 +8,10 @@ use super::{Caller, Operations};
 use crate::{
     ledger::{
         Context, Head,
-        archive::{self, Archive, ArchiveError, Restored, Stretch},
+        archive::{self, Archive, ArchiveError, ENTRIES_MAX, Restored, Stretch},
     },
     queries::archives,
 };
-
-/// Entries in one file at most: a file is checked, and put back, as a whole.
-const ENTRIES_MAX: i64 = 1_000_000;
 
 /// What is to be copied, and to where.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +31,8 @@ pub struct Archiving<'a> {
 impl Operations {
     /// Copies entries into files, as many as it takes. `progress` is told how many entries of how many are written.
     ///
-    /// Broken off, it leaves whole files only, and goes on after the last of them; one that was not noted yet is noted then.
+    /// Broken off, it leaves whole files only, and goes on after the last one that was noted. One that was not is taken over
+    /// where the same entries are asked for again, and else overlapped by the next.
     pub async fn archive(
         &self,
         actor: &str,

@@ -1,24 +1,28 @@
 //! Erasures: what is known of persons is destroyed, so that nobody can read it any more.
 //!
 //! What is destroyed are keys and bodies, both of which lie beside history. History itself stands as it stood. The keys go
-//! in the commit that notes it; bodies have to be looked for, which is left to a follow-up of the same commit.
+//! in the commit that notes it, those of many page by page; bodies have to be looked for, which is left to a follow-up of
+//! the same commit.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
-    Event, State, StreamId,
+    Event, Refusal, State, StreamId,
     administration::AdministrationEvent,
     catalog::Changes,
     values::{ConnectionId, OrderId, PersonId, TenantId},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
     Caller, Operations,
-    follow_ups::{LEASE, Setback},
+    follow_ups::{LEASE, Setback, caught},
     privacy::{Whom, unopened},
 };
 use crate::{
@@ -27,27 +31,33 @@ use crate::{
     persons::{Asked, Waiting},
     queries::{
         checkpoints, persons as rows,
-        telling_bodies::{self, Search, Sought},
+        telling_bodies::{self, Place, Search, Sought},
     },
     secrets::SecretError,
 };
 
-/// Persons who are forgotten in one commit.
-const PAGE: usize = 200;
 /// Erasures that are at work in one step.
 const STEP_MAX: i64 = 16;
-/// How long bodies are looked through in one go. As many goes as there are erasures in a step fit into their lease.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Why a delivery is not acted on for the moment.
+const UNDER_WAY: &str = "person.erasure_under_way";
 
-/// How much was destroyed.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Destroyed {
-    /// Persons who are forgotten.
-    pub persons: u64,
-    /// Orders whose buyer nobody can read any more.
-    pub orders: u64,
-    /// Bodies of webhooks.
-    pub bodies: u64,
+/// How much of an erasure is done at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Persons who are forgotten in one commit.
+    pub page: usize,
+    /// Blocks of the table of bodies that one statement looks through at most.
+    pub blocks: i64,
+    /// Bytes of bodies that one statement looks through at most, unless one block has more.
+    pub bytes: i64,
+    /// How long a turn lasts. As many turns as there are erasures in a step fit into their lease.
+    pub patience: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { page: 200, blocks: 128, bytes: 16_000_000, patience: Duration::from_secs(2) }
+    }
 }
 
 /// An erasure as its follow-up has it.
@@ -56,12 +66,23 @@ struct Erasure {
     /// A [`Sought`].
     #[serde(flatten)]
     whom: Waiting,
+    /// All who have ordered on this connection besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    everybody: Option<ConnectionId>,
     /// What has come later is kept.
     until: DateTime<Utc>,
     /// How many of the persons have been forgotten by now.
     forgotten: usize,
-    /// The block of the table of bodies to go on from.
-    block: i64,
+    /// How far bodies have been looked through.
+    #[serde(flatten)]
+    place: Place,
+}
+
+impl Erasure {
+    /// What changes as it goes on. Whom it is about is left out: that may have been sealed anew meanwhile.
+    fn progress(&self, place: Place) -> Value {
+        json!({ "forgotten": self.forgotten, "file": place.file, "block": place.block })
+    }
 }
 
 /// An erasure at work.
@@ -72,27 +93,53 @@ struct AtWork<'l> {
 }
 
 /// Why somebody is forgotten.
+#[derive(Default)]
 struct Cause {
     /// The connection whose platform has asked for it: then only its own bodies go, and none that may still be replayed.
     connection: Uuid,
     delivery: Uuid,
     followed: Vec<Followed>,
-    /// The order that was named instead of a person.
-    order: Option<OrderId>,
+    /// The connection all of whose buyers are meant.
+    everybody: Option<ConnectionId>,
+    /// What is noted where no person is named.
+    otherwise: Option<AdministrationEvent>,
 }
 
 impl Operations {
+    /// The same operations with another pace of erasures; for tests, which have little to destroy.
+    #[must_use]
+    pub fn with_pace(&self, pace: Pace) -> Self {
+        Self { pace, ..self.clone() }
+    }
+
     /// Forgets somebody: nobody can read any more what history says of them, and bodies are destroyed a moment later.
     ///
     /// Asking once more destroys nothing, and is noted.
     pub async fn forget(&self, caller: Caller, whom: &Whom) -> Result<Receipt, LedgerError> {
         let sought = self.sought(&caller, whom).await?;
-        let order = match whom {
-            Whom::Order { connection, external } => Some(OrderId::of(*connection, external)),
+        let otherwise = match whom {
+            Whom::Order { connection, external } => {
+                Some(AdministrationEvent::OrderForgotten { order: OrderId::of(*connection, external) })
+            }
             Whom::Person(_) | Whom::Address { .. } => None,
         };
-        let cause = Cause { connection: Uuid::nil(), delivery: Uuid::nil(), followed: vec![], order };
-        self.begin_erasure(caller, sought, cause).await
+        self.begin_erasure(caller, sought, Cause { otherwise, ..Cause::default() }).await
+    }
+
+    /// Forgets everybody who has ordered on a connection by now, and destroys the bodies of all its deliveries, those that
+    /// may still be replayed among them; both a moment later.
+    pub async fn forget_everybody(
+        &self,
+        caller: Caller,
+        connection: ConnectionId,
+    ) -> Result<Receipt, LedgerError> {
+        self.own_connection(&caller, connection).await?;
+        let cause = Cause {
+            everybody: Some(connection),
+            otherwise: Some(AdministrationEvent::ConnectionForgotten { connection }),
+            ..Cause::default()
+        };
+        self.begin_erasure(caller, Sought::default(), cause).await
     }
 
     /// Forgets somebody because a platform has asked for it.
@@ -108,7 +155,7 @@ impl Operations {
             connection: *connection,
             delivery: leased.delivery,
             followed: vec![leased.followed.clone()],
-            order: None,
+            ..Cause::default()
         };
         self.begin_erasure(self.caller_of(leased), sought, cause).await?;
         Ok(())
@@ -120,16 +167,25 @@ impl Operations {
         sought: Sought,
         cause: Cause,
     ) -> Result<Receipt, LedgerError> {
-        let tenant = caller.context.tenant;
-        let orders = rows::count(self.ledger().pool(), tenant, &sought.persons).await?;
+        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
+        let orders = match cause.everybody {
+            Some(connection) => rows::count_on(pool, tenant, connection).await?,
+            None => rows::count(pool, tenant, &sought.persons).await?,
+        };
         let answer = json!({ "persons": sought.persons, "orders": orders });
         let external = Uuid::now_v7().to_string();
         let whom = Waiting::seal(&sought, &self.keys, tenant, &external).map_err(|error| unopened(&error))?;
         let mut persons = sought.persons;
-        persons.truncate(PAGE);
+        persons.truncate(self.pace.page);
         let correlation_id = caller.context.correlation_id.clone();
         self.submit(caller, vec![StreamId::Administration], move |_, now| {
-            let erasure = Erasure { whom: whom.clone(), until: now, forgotten: persons.len(), block: 0 };
+            let erasure = Erasure {
+                whom: whom.clone(),
+                everybody: cause.everybody,
+                until: now,
+                forgotten: persons.len(),
+                place: Place::default(),
+            };
             let bodies = FollowUp {
                 connection: cause.connection,
                 kind: ERASE,
@@ -140,9 +196,8 @@ impl Operations {
                 due: now,
             };
             let mut changes = noted(&persons);
-            if let (true, Some(order)) = (persons.is_empty(), cause.order) {
-                changes
-                    .push((StreamId::Administration, AdministrationEvent::OrderForgotten { order }.into()));
+            if persons.is_empty() {
+                changes.extend(cause.otherwise.clone().map(|event| (StreamId::Administration, event.into())));
             }
             let attachments = Attachments {
                 forgotten: persons.clone(),
@@ -155,35 +210,35 @@ impl Operations {
         .await
     }
 
-    /// Destroys bodies for those who have been forgotten: one stretch of their table, for all erasures that stand at the same
-    /// place in it at once. Says how many were at work.
+    /// Destroys bodies for those who have been forgotten: a turn for all erasures that stand at the same place in their table
+    /// at once. Says how many were at work.
     pub(super) async fn erase(&self) -> Result<usize, LedgerError> {
         let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
         let leased = follow_ups::claim(pool, now, LEASE, STEP_MAX, true).await?;
-        let mut together: BTreeMap<(TenantId, Uuid, i64), Vec<AtWork<'_>>> = BTreeMap::new();
+        let mut together: BTreeMap<(TenantId, Uuid, Place), Vec<AtWork<'_>>> = BTreeMap::new();
         for leased in &leased {
-            match self.at_work(leased).await {
-                Ok(work) => {
-                    let place = (leased.tenant, leased.followed.connection, work.erasure.block);
+            match caught(self.at_work(leased)).await {
+                Ok(Some(work)) => {
+                    let place = (leased.tenant, leased.followed.connection, work.erasure.place);
                     together.entry(place).or_default().push(work);
                 }
+                Ok(None) => {}
                 Err(setback) => self.set_back(leased, setback).await?,
             }
         }
-        for ((tenant, connection, block), works) in together {
+        for ((tenant, connection, place), works) in together {
             let connection = Some(ConnectionId(connection)).filter(|connection| !connection.0.is_nil());
-            if let Err(error) = self.erase_stretch(tenant, connection, block, &works).await {
-                let why = error.to_string();
+            if let Err(setback) = caught(self.erase_stretches(tenant, connection, place, &works)).await {
                 for work in works {
-                    self.set_back(work.leased, Setback::Again(why.clone(), None)).await?;
+                    self.set_back(work.leased, setback.clone()).await?;
                 }
             }
         }
         Ok(leased.len())
     }
 
-    /// What an erasure is about, once all its persons are forgotten.
-    async fn at_work<'l>(&self, leased: &'l Leased) -> Result<AtWork<'l>, Setback> {
+    /// What an erasure is about, once all its persons are forgotten; until then its turn is spent on them.
+    async fn at_work<'l>(&self, leased: &'l Leased) -> Result<Option<AtWork<'l>>, Setback> {
         let (pool, tenant) = (self.ledger().pool(), leased.tenant);
         if !leased.followed.connection.is_nil()
             && checkpoints::position(pool, tenant, "deliveries").await? < leased.position
@@ -197,77 +252,88 @@ impl Operations {
             .whom
             .open(&self.keys, tenant, &leased.followed.external)
             .map_err(|error| not_now(&error))?;
-        for page in sought.persons[erasure.forgotten.min(sought.persons.len())..].chunks(PAGE) {
-            self.destroy_keys(self.caller_of(leased), page.to_vec()).await?;
+        if self.forget_others(leased, &mut erasure, &sought).await? {
+            let now = self.ledger().clock().now();
+            follow_ups::go_on(pool, leased, &erasure.progress(erasure.place), now).await?;
+            return Ok(None);
         }
-        erasure.forgotten = sought.persons.len();
-        Ok(AtWork { leased, erasure, sought })
+        Ok(Some(AtWork { leased, erasure, sought }))
     }
 
-    async fn erase_stretch(
+    /// Forgets, page by page and as long as a turn lasts, those who were not forgotten in the first commit. Says whether
+    /// there were any.
+    async fn forget_others(
+        &self,
+        leased: &Leased,
+        erasure: &mut Erasure,
+        sought: &Sought,
+    ) -> Result<bool, Setback> {
+        let (Pace { page, patience, .. }, begun) = (self.pace, Instant::now());
+        let others = sought.persons.get(erasure.forgotten..).unwrap_or_default();
+        for persons in others.chunks(page) {
+            self.destroy_keys(self.caller_of(leased), persons.to_vec()).await?;
+            erasure.forgotten += persons.len();
+            if begun.elapsed() >= patience {
+                break;
+            }
+        }
+        let Some(connection) = erasure.everybody else { return Ok(!others.is_empty()) };
+        // Each turn begins with the first of them, and the last one finds nobody: whoever was passed over is met again.
+        let (pool, tenant) = (self.ledger().pool(), leased.tenant);
+        let mut last = None;
+        while last.is_none() || begun.elapsed() < patience {
+            let until = erasure.until;
+            let persons =
+                rows::buyers_on(pool, tenant, (connection, until), last.as_ref(), page as i64).await?;
+            let Some(end) = persons.last().cloned() else { break };
+            self.destroy_keys(self.caller_of(leased), persons).await?;
+            last = Some(end);
+        }
+        Ok(last.is_some())
+    }
+
+    async fn erase_stretches(
         &self,
         tenant: TenantId,
         connection: Option<ConnectionId>,
-        block: i64,
+        place: Place,
         works: &[AtWork<'_>],
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Setback> {
         let pool = self.ledger().pool();
-        let search =
-            |work: &AtWork<'_>| Search { sought: work.sought.clone(), until: Some(work.erasure.until) };
+        let search = |AtWork { sought, erasure, .. }: &AtWork<'_>| Search {
+            sought: sought.clone(),
+            everybody: erasure.everybody,
+            until: Some(erasure.until),
+        };
         let searches: Vec<_> = works.iter().map(search).collect();
-        let stretch = (block, PATIENCE);
+        let how = (place, &self.pace);
         let (destroyed, next) =
-            telling_bodies::destroy_bodies(pool, tenant, &searches, connection, stretch).await?;
+            telling_bodies::destroy_bodies(pool, tenant, &searches, connection, how).await?;
         tracing::info!(%tenant, destroyed, erasures = works.len(), ?next, "bodies were destroyed");
         let now = self.ledger().clock().now();
         for AtWork { leased, erasure, .. } in works {
-            let Some(block) = next else {
-                let followed = vec![leased.followed.clone()];
-                let attachments = Attachments { followed, ..Attachments::default() };
-                self.submit(self.caller_of(leased), vec![], move |_, _| {
-                    Ok(Decision { attachments: attachments.clone(), ..Decision::default() })
-                })
-                .await?;
+            if let Some(place) = next {
+                follow_ups::go_on(pool, leased, &erasure.progress(place), now).await?;
                 continue;
-            };
-            let Erasure { whom, until, forgotten, .. } = erasure;
-            let further = Erasure { whom: whom.clone(), until: *until, forgotten: *forgotten, block };
-            follow_ups::go_on(pool, leased, &json!(further), now).await?;
+            }
+            let followed = vec![leased.followed.clone()];
+            let attachments = Attachments { followed, ..Attachments::default() };
+            self.submit(self.caller_of(leased), vec![], move |_, _| {
+                Ok(Decision { attachments: attachments.clone(), ..Decision::default() })
+            })
+            .await?;
         }
         Ok(())
     }
 
-    /// Forgets everybody who has ever ordered on a connection, and destroys the bodies of all its deliveries.
-    pub async fn forget_everybody(
-        &self,
-        caller: Caller,
-        connection: ConnectionId,
-    ) -> Result<Destroyed, LedgerError> {
-        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
-        self.own_connection(&caller, connection).await?;
-        // A key would name one commit, and these are many.
-        let caller = Caller { idempotency: None, ..caller };
-        let bodies = telling_bodies::destroy_bodies_of(pool, tenant, connection).await?;
-        let mut destroyed = Destroyed { bodies, ..Destroyed::default() };
-        let mut after = None;
-        loop {
-            let page = rows::buyers_on(pool, tenant, connection, after.as_ref(), PAGE as i64).await?;
-            let Some(last) = page.last() else { return Ok(destroyed) };
-            after = Some(last.clone());
-            destroyed.persons += page.len() as u64;
-            destroyed.orders += self.destroy_keys(caller.clone(), page).await?;
-        }
-    }
-
-    /// Forgets a page of persons. Says of how many orders.
-    async fn destroy_keys(&self, caller: Caller, persons: Vec<PersonId>) -> Result<u64, LedgerError> {
-        let orders = rows::count(self.ledger().pool(), caller.context.tenant, &persons).await?;
+    /// Forgets a page of persons.
+    async fn destroy_keys(&self, caller: Caller, persons: Vec<PersonId>) -> Result<(), LedgerError> {
         self.submit(caller, vec![StreamId::Administration], move |_, _| {
             let attachments = Attachments { forgotten: persons.clone(), ..Attachments::default() };
             Ok(Decision { changes: noted(&persons), attachments, ..Decision::default() })
         })
         .await?;
-        Ok(orders.unsigned_abs())
+        Ok(())
     }
 
     /// How often somebody has been forgotten; none while their bodies are still being looked for. Whoever acts on a body that
@@ -286,6 +352,18 @@ impl Operations {
             _ => None,
         })
     }
+}
+
+/// Bodies are just being destroyed, and what is to be acted on may be one of them.
+pub(super) fn under_way() -> Refusal {
+    let detail =
+        "somebody is being forgotten, and it may tell of them; replay it once their webhooks are destroyed";
+    Refusal::conflict(UNDER_WAY, detail)
+}
+
+/// Whether something is only left until an erasure has come to its end.
+pub(super) fn is_under_way(error: &LedgerError) -> bool {
+    matches!(error, LedgerError::Refused(refusal) if refusal.code == UNDER_WAY)
 }
 
 /// A key that is missing may be put back.

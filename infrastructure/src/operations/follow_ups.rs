@@ -34,8 +34,11 @@ pub(super) const LEASE: TimeDelta = TimeDelta::seconds(60);
 const FOR_PERSON: TimeDelta = TimeDelta::minutes(5);
 /// How long to wait for a read model that has not come far enough.
 const A_MOMENT: TimeDelta = TimeDelta::milliseconds(200);
+/// When deliveries are looked at again that may tell of somebody who is just being forgotten.
+const ERASURE: TimeDelta = TimeDelta::minutes(1);
 
 /// Why a follow-up is not done.
+#[derive(Clone)]
 pub(super) enum Setback {
     /// It waits for something else, which is no failure.
     NotYet,
@@ -96,12 +99,9 @@ impl Operations {
         Ok(leased.len())
     }
 
-    /// One of them, to its end: done, again later, or never. An answer that makes us panic is given up, not met again.
+    /// One of them, to its end: done, again later, or never.
     async fn follow_safely(&self, leased: &Leased) -> Result<(), LedgerError> {
-        let done = AssertUnwindSafe(self.follow(leased)).catch_unwind().await;
-        let done =
-            done.unwrap_or_else(|_| Err(Setback::Never("it made the program panic; a defect".to_owned())));
-        match done {
+        match caught(self.follow(leased)).await {
             Ok(()) => Ok(()),
             Err(setback) => self.set_back(leased, setback).await,
         }
@@ -221,18 +221,19 @@ impl Operations {
         let (after, caller) = (page("after").unwrap_or(0), self.caller_of(leased));
         // What has spoken by now: what is replayed moves to the end, and is not met again by the pages that follow.
         let until = page("until").unwrap_or(seen);
-        if after == 0 {
-            follow_ups::wake(pool, leased.tenant, self.ledger().clock().now()).await?;
+        let now = self.ledger().clock().now();
+        if leased.payload.is_none() {
+            follow_ups::wake(pool, leased.tenant, now).await?;
         }
-        let next = self.replay_unmapped(leased.tenant, &caller, (after, until)).await?;
-        let attachments = Attachments {
-            followed: vec![leased.followed.clone()],
-            follow_ups: next
-                .into_iter()
-                .map(|after| again(leased, (after, until), self.ledger().clock().now()))
-                .collect(),
-            ..Attachments::default()
-        };
+        let replayed = self.replay_unmapped(leased.tenant, &caller, (after, until)).await?;
+        let mut follow_ups: Vec<_> =
+            replayed.next.into_iter().map(|after| again(leased, (after, until), now)).collect();
+        if replayed.left {
+            // The same page once more; nothing has failed, so that is no attempt.
+            follow_ups.push(again(leased, (after, until), now + ERASURE));
+        }
+        let followed = vec![leased.followed.clone()];
+        let attachments = Attachments { followed, follow_ups, ..Attachments::default() };
         self.submit(caller, vec![], move |_, _| {
             Ok(Decision { attachments: attachments.clone(), ..Decision::default() })
         })
@@ -304,6 +305,12 @@ fn again(leased: &Leased, (after, until): (i64, i64), due: DateTime<Utc>) -> Fol
         correlation_id: leased.correlation_id.clone(),
         due,
     }
+}
+
+/// What comes of a follow-up. What makes us panic is given up, not met again, and keeps nothing else from being done.
+pub(super) async fn caught<T>(done: impl Future<Output = Result<T, Setback>>) -> Result<T, Setback> {
+    let panicked = |_| Err(Setback::Never("it made the program panic; a defect".to_owned()));
+    AssertUnwindSafe(done).catch_unwind().await.unwrap_or_else(panicked)
 }
 
 /// Does what is due until told to stop; erasures beside everything else, which does not wait for them.

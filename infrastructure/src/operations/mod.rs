@@ -94,6 +94,7 @@ pub struct Operations {
     rates: Arc<Rates>,
     observer: Observer,
     skip_signatures: bool,
+    pace: erasures::Pace,
 }
 
 /// What operations are configured with.
@@ -134,6 +135,7 @@ impl Operations {
             rates: Arc::new(Rates::new(settings.webhook_rate)),
             observer,
             skip_signatures: settings.skip_signatures,
+            pace: erasures::Pace::default(),
         }
     }
 

@@ -110,7 +110,7 @@ impl Operations {
         let held = Held {
             forgotten_at: rows::forgotten_at(pool, tenant, &sought.persons).await?,
             orders,
-            bodies: telling_bodies::bodies(pool, tenant, &sought).await?,
+            bodies: telling_bodies::bodies(pool, tenant, &sought, &self.pace).await?,
             persons: sought.persons,
         };
         if !read.is_empty() {
@@ -141,14 +141,41 @@ impl Operations {
             Ok(naming) => Persons::of(facts, &self.keys, &naming, place).map_err(|error| unopened(&error)),
             Err(error) => Err(error),
         };
-        named.map_err(|error| match error {
+        let mut persons = named.map_err(|error| match error {
             // A master key is missing. That is not the body's fault, and will not last: its sender tries again.
             LedgerError::Refused(refusal) => {
                 tracing::error!(connection = %connection.id, %refusal, "a person cannot be named");
                 LedgerError::Unavailable(refusal.to_string())
             }
             error => error,
-        })
+        })?;
+        let mut listed = Vec::new();
+        for fact in facts {
+            if let Fact::DisclosureAsked { orders, .. } = fact {
+                listed.extend(orders.iter().map(|order| OrderId::of(connection.id, order)));
+            }
+        }
+        if !listed.is_empty() {
+            let buyers = rows::buyers_of(self.ledger().pool(), connection.tenant, &listed).await?;
+            let known: BTreeSet<_> = persons.person.iter().chain(&persons.guest).cloned().collect();
+            let others: BTreeSet<_> = buyers.into_iter().filter(|buyer| !known.contains(buyer)).collect();
+            persons.others = others.into_iter().collect();
+        }
+        Ok(persons)
+    }
+
+    /// What the bodies of an order are called that do not tell who placed it. None for the moment if a master key is missing,
+    /// which costs no order and keeps nobody from being forgotten.
+    pub(super) async fn name_of_order(
+        &self,
+        (tenant, connection): (TenantId, ConnectionId),
+        order: OrderId,
+    ) -> Result<Option<PersonId>, LedgerError> {
+        match self.naming(tenant).await {
+            Ok(naming) => Ok(Some(naming.of_order(connection, order))),
+            Err(LedgerError::Refused(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What history would call somebody.
@@ -208,7 +235,9 @@ impl Operations {
                     return Err(Refusal::missing("person.unknown", detail).into());
                 }
                 let persons = rows::buyers_of(pool, tenant, &[order]).await?;
-                Ok(Sought { deliveries, ..self.sought_as(tenant, persons, None).await? })
+                // What has changed nothing has left no entry, and is found by what it is called.
+                let orders = self.name_of_order((tenant, *connection), order).await?.into_iter().collect();
+                Ok(Sought { deliveries, orders, ..self.sought_as(tenant, persons, None).await? })
             }
         }
     }
@@ -222,6 +251,7 @@ impl Operations {
     ) -> Result<Sought, LedgerError> {
         let (pool, naming) = (self.ledger().pool(), self.naming(tenant).await?);
         let orders: Vec<_> = orders.iter().map(|order| OrderId::of(connection, order)).collect();
+        let of_orders = orders.iter().map(|order| naming.of_order(connection, *order)).collect();
         let mut persons: BTreeSet<_> = rows::buyers_of(pool, tenant, &orders).await?.into_iter().collect();
         persons.insert(name);
         let told = person.email.map(|email| email.to_lowercase());
@@ -237,7 +267,8 @@ impl Operations {
         }
         let (addresses, guests): (Vec<_>, Vec<_>) = addresses.into_iter().unzip();
         persons.extend(guests);
-        Ok(Sought { persons: persons.into_iter().collect(), addresses, deliveries: vec![] })
+        let persons = persons.into_iter().collect();
+        Ok(Sought { persons, orders: of_orders, addresses, ..Sought::default() })
     }
 
     /// These persons, with every address they have ordered under.
@@ -250,7 +281,7 @@ impl Operations {
         let persons: Vec<_> = persons.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let mut addresses = self.addresses_of(tenant, &persons).await?;
         addresses.extend(address.map(str::to_lowercase));
-        Ok(Sought { persons, addresses: addresses.into_iter().collect(), deliveries: vec![] })
+        Ok(Sought { persons, addresses: addresses.into_iter().collect(), ..Sought::default() })
     }
 
     /// The addresses some persons have ordered under, in small letters, as far as they can be read: nobody is kept from being

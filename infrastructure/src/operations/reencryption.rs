@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use onhand_domain::{Refusal, administration::AdministrationEvent, values::TenantId};
+use serde_json::json;
 
-use super::{Caller, Operations};
+use super::{Caller, Operations, privacy::unopened};
 use crate::{
     ledger::{Context, LedgerError},
+    outbox::follow_ups,
+    persons::Waiting,
     queries::connections::{Resealed, reseal, sealed_otherwise},
+    secrets::SecretError,
 };
 
 /// Credentials that are sealed anew at a time.
@@ -48,11 +52,12 @@ impl Operations {
             if page.is_empty() {
                 done += self.reencrypt_signing_keys(sealed).await?;
                 done += self.reencrypt_person_keys(sealed, &progress).await?;
+                done += self.reencrypt_follow_ups(sealed).await?;
                 return Ok(done);
             }
             for (tenant, before) in page {
                 let tenant = TenantId(tenant);
-                let wrong = |error: crate::secrets::SecretError| {
+                let wrong = |error: SecretError| {
                     let detail = format!("{} of connection {}: {error}", before.name, before.connection);
                     Refusal::conflict("connection.secret", detail)
                 };
@@ -62,6 +67,30 @@ impl Operations {
                 *sealed.entry(tenant).or_default() += 1;
                 done += 1;
                 progress(done, done + left - 1);
+            }
+        }
+    }
+
+    /// The same for those who wait to be forgotten, and for those whose bodies are still looked for.
+    async fn reencrypt_follow_ups(&self, sealed: &mut BTreeMap<TenantId, u64>) -> Result<i64, LedgerError> {
+        let pool = self.ledger().pool();
+        let mut done = 0;
+        loop {
+            let page = follow_ups::sealed_otherwise(pool, self.keys.sealing(), PAGE).await?;
+            if page.is_empty() {
+                return Ok(done);
+            }
+            for before in &page {
+                let tenant = TenantId(before.tenant_id);
+                let waiting = serde_json::from_value::<Waiting>(before.payload.clone());
+                let after = waiting
+                    .map_err(|_| SecretError::Altered)
+                    .and_then(|waiting| waiting.anew(&self.keys, tenant, &before.external))
+                    .map_err(|error| unopened(&error))?;
+                if follow_ups::reseal(pool, before, &json!(after)).await? {
+                    *sealed.entry(tenant).or_default() += 1;
+                    done += 1;
+                }
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Signing for a ledger, on request and once a day. The key is a tenant's own, made when it is first signed with.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use onhand_domain::{Refusal, administration::AdministrationEvent, values::TenantId};
 use sqlx::Connection;
 use tokio::sync::watch;
@@ -27,7 +28,16 @@ const SIGN_EVERY: TimeDelta = TimeDelta::days(1);
 
 impl Operations {
     /// Signs for the ledger as it stands at its head. That this was done is the entry behind it.
+    ///
+    /// Somebody who alters rows can give them values that no type of ours has. Reading one is an error of this ledger, and
+    /// not the end of whoever signs for the next one.
     pub async fn sign_checkpoint(&self, caller: Caller) -> Result<SignedCheckpoint, LedgerError> {
+        let signed = AssertUnwindSafe(self.sign(caller)).catch_unwind().await;
+        let why = "a row of the ledger made the program panic";
+        signed.unwrap_or_else(|_| Err(sqlx::Error::Decode(why.into()).into()))
+    }
+
+    async fn sign(&self, caller: Caller) -> Result<SignedCheckpoint, LedgerError> {
         let tenant = caller.context.tenant;
         let pool = self.ledger().pool();
         let nothing = "nothing has happened in this ledger yet; there is nothing to sign for";

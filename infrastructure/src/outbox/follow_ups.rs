@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::values::TenantId;
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::ledger::{FollowUp, Followed};
@@ -169,12 +169,13 @@ pub async fn claim(
     .execute(pool)
     .await?;
     let token = Uuid::now_v7();
-    let rows: Vec<Row> = sqlx::query_as(
+    // Written out, for the index to be seen by: follow_ups_erase_idx, or else follow_ups_due_idx.
+    let kinds = if erasures { "kind = 'erase'" } else { "kind <> 'erase'" };
+    let sql = format!(
         "with near as (
              select f.*, row_number() over (partition by tenant_id, connection_id order by next_attempt_at) as place
              from (select tenant_id, connection_id, kind, external, next_attempt_at from follow_ups
-                   where status = 'pending' and next_attempt_at <= $1 -- follow_ups_due_idx
-                     and (kind = 'erase') = $6
+                   where status = 'pending' and next_attempt_at <= $1 and {kinds}
                    order by next_attempt_at limit 2000) as f
          ),
          due as (
@@ -191,16 +192,16 @@ pub async fn claim(
          where f.tenant_id = due.tenant_id and f.connection_id = due.connection_id and f.kind = due.kind
            and f.external = due.external
          returning f.tenant_id, f.connection_id, f.kind, f.external, f.payload, f.position, f.delivery_id,
-                   f.correlation_id, f.attempts",
-    )
-    .bind(now)
-    .bind(limit)
-    .bind(token)
-    .bind(now + lease)
-    .bind(if erasures { limit } else { EACH_MAX })
-    .bind(erasures)
-    .fetch_all(pool)
-    .await?;
+                   f.correlation_id, f.attempts"
+    );
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(now)
+        .bind(limit)
+        .bind(token)
+        .bind(now + lease)
+        .bind(if erasures { limit } else { EACH_MAX })
+        .fetch_all(pool)
+        .await?;
     Ok(rows.into_iter().filter_map(|row| leased(row, token)).collect())
 }
 
@@ -248,17 +249,18 @@ pub async fn postpone(
     Ok(())
 }
 
-/// Ends the lease of something of which a part is done, and says how to go on. Whoever has lost the lease changes nothing.
+/// Ends the lease of something of which a part is done, and says what of its payload has changed. Whoever has lost the lease
+/// changes nothing.
 pub(crate) async fn go_on(
     pool: &PgPool,
     leased: &Leased,
-    payload: &Value,
+    progress: &Value,
     at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let Followed { connection, kind, external, token, .. } = &leased.followed;
     sqlx::query(
         "update follow_ups
-         set status = 'pending', payload = $6, next_attempt_at = $7, token = null, leased_until = null,
+         set status = 'pending', payload = payload || $6::jsonb, next_attempt_at = $7, token = null, leased_until = null,
              attempts = 0, last_error = null
          where tenant_id = $1 and connection_id = $2 and kind = $3 and external = $4 and token = $5",
     )
@@ -267,17 +269,66 @@ pub(crate) async fn go_on(
     .bind(kind)
     .bind(external)
     .bind(token)
-    .bind(payload)
+    .bind(progress)
     .bind(at)
     .execute(pool)
     .await?;
     Ok(())
 }
 
+/// A follow-up whose payload tells of a person, sealed.
+#[derive(FromRow)]
+pub(crate) struct SealedFollowUp {
+    pub(crate) tenant_id: Uuid,
+    connection_id: Uuid,
+    kind: String,
+    pub(crate) external: String,
+    pub(crate) payload: Value,
+}
+
+/// Some of those that are sealed with another master key than this, of all tenants.
+pub(crate) async fn sealed_otherwise(
+    pool: &PgPool,
+    key: &str,
+    limit: i64,
+) -> Result<Vec<SealedFollowUp>, sqlx::Error> {
+    sqlx::query_as(
+        "select tenant_id, connection_id, kind, external, payload from follow_ups
+         where kind in ('forget', 'erase') and payload->>'key_id' <> $1 limit $2",
+    )
+    .bind(key)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+}
+
+/// Puts what was sealed anew in the place of itself, whatever else of the payload has moved on, and whoever is at it. False if
+/// it is not there any more.
+pub(crate) async fn reseal(
+    pool: &PgPool,
+    before: &SealedFollowUp,
+    anew: &Value,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "update follow_ups set payload = payload || $6::jsonb
+         where tenant_id = $1 and connection_id = $2 and kind = $3 and external = $4
+           and payload->>'nonce' = $5::jsonb->>'nonce'",
+    )
+    .bind(before.tenant_id)
+    .bind(before.connection_id)
+    .bind(&before.kind)
+    .bind(&before.external)
+    .bind(&before.payload)
+    .bind(anew)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// Whether bodies are still to be destroyed, of whoever it may be, given up ones among them.
 pub(crate) async fn erasing(pool: &PgPool, tenant: TenantId) -> Result<bool, sqlx::Error> {
     let (erasing,): (bool,) =
-        sqlx::query_as("select exists (select from follow_ups where tenant_id = $1 and kind = 'erase')")
+        sqlx::query_as("select exists (select from follow_ups where tenant_id = $1 and kind = 'erase')") // follow_ups_erase_idx
             .bind(tenant.0)
             .fetch_one(pool)
             .await?;

@@ -104,6 +104,8 @@ pub enum Fact {
     DisclosureAsked {
         /// Who.
         person: Person,
+        /// The platform's ids of orders that are asked about.
+        orders: Vec<ExternalId>,
     },
     /// What is known of all of a shop's customers is to be destroyed.
     ShopErasureAsked,
@@ -120,10 +122,20 @@ impl Fact {
         }
     }
 
+    /// The order it tells of, if it tells of one.
+    pub fn order(&self) -> Option<&ExternalId> {
+        match self {
+            Self::OrderPlaced { external, .. }
+            | Self::OrderPaid { external, .. }
+            | Self::OrderCancelled { external, .. } => Some(external),
+            _ => None,
+        }
+    }
+
     /// Whom it tells of, if anybody.
     pub fn person(&self) -> Option<&Person> {
         match self {
-            Self::ErasureAsked { person, .. } | Self::DisclosureAsked { person } => Some(person),
+            Self::ErasureAsked { person, .. } | Self::DisclosureAsked { person, .. } => Some(person),
             told => told.buyer().map(|(_, person)| person),
         }
     }

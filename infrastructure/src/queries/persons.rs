@@ -110,22 +110,24 @@ pub(crate) async fn deliveries_of(
     Ok(rows.into_iter().filter_map(|(delivery,)| delivery?.parse().ok()).collect())
 }
 
-/// The next persons, in the order of their names, who have ordered on a connection.
+/// The next persons, in the order of their names, who have ordered on a connection up to a time.
 pub(crate) async fn buyers_on(
     pool: &PgPool,
     tenant: TenantId,
-    connection: ConnectionId,
+    (connection, until): (ConnectionId, DateTime<Utc>),
     after: Option<&PersonId>,
     limit: i64,
 ) -> Result<Vec<PersonId>, sqlx::Error> {
     let rows: Vec<(String,)> = sqlx::query_as(
-        "select distinct person from person_keys where tenant_id = $1 and person > $2 and connection_id = $3
-         order by person limit $4",
+        "select distinct person from person_keys
+         where tenant_id = $1 and person > $2 and connection_id = $3 and created_at <= $5
+         order by person limit $4", // the primary key
     )
     .bind(tenant.0)
     .bind(after.map_or("", PersonId::as_str)) // Beyond the row of the key that makes names.
     .bind(connection.0)
     .bind(limit)
+    .bind(until)
     .fetch_all(pool)
     .await?;
     rows.into_iter().map(|(person,)| name(&person)).collect()
@@ -202,6 +204,21 @@ pub(crate) async fn count(pool: &PgPool, tenant: TenantId, persons: &[PersonId])
         sqlx::query_as("select count(*) from person_keys where tenant_id = $1 and person = any($2)")
             .bind(tenant.0)
             .bind(names(persons))
+            .fetch_one(pool)
+            .await?;
+    Ok(count)
+}
+
+/// Orders of a connection whose buyer can still be read.
+pub(crate) async fn count_on(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+) -> Result<i64, sqlx::Error> {
+    let (count,): (i64,) =
+        sqlx::query_as("select count(*) from person_keys where tenant_id = $1 and connection_id = $2")
+            .bind(tenant.0)
+            .bind(connection.0)
             .fetch_one(pool)
             .await?;
     Ok(count)

@@ -156,12 +156,15 @@ pub async fn running(
     .await
 }
 
-/// Read models with runs that are under way or not settled, of all tenants, the oldest first.
-pub async fn unsettled(pool: &PgPool) -> Result<Vec<(TenantId, String)>, sqlx::Error> {
+/// Read models with runs that are under way, or with some that have ended and are not settled, of all tenants, the oldest
+/// first.
+pub async fn unsettled(pool: &PgPool, are_running: bool) -> Result<Vec<(TenantId, String)>, sqlx::Error> {
     let rows: Vec<(Uuid, String)> = sqlx::query_as(
-        "select tenant_id, model from rebuilds where not settled -- rebuilds_unsettled_idx
+        "select tenant_id, model from rebuilds
+         where not settled and (status = 'running') = $1 -- rebuilds_unsettled_idx
          group by tenant_id, model order by min(begun_at)",
     )
+    .bind(are_running)
     .fetch_all(pool)
     .await?;
     Ok(rows.into_iter().map(|(tenant, model)| (TenantId(tenant), model)).collect())
@@ -245,18 +248,42 @@ pub async fn take_over(
     .await
 }
 
-/// No run has rows of this model in schema `rebuild` any more.
-pub async fn let_go(conn: &mut PgConnection, tenant: TenantId, model: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("update rebuilds set grown = false where tenant_id = $1 and model = $2 and grown")
-        .bind(tenant.0)
-        .bind(model)
-        .execute(conn)
-        .await?;
+/// No run has rows of this model in schema `rebuild` any more; those that this one is about to grow are by this program.
+pub async fn begin_anew(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    run: &Running,
+    program: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update rebuilds set grown = false, program = case when id = $3 then $4 else program end
+         where tenant_id = $1 and model = $2 and (grown or id = $3)",
+    )
+    .bind(tenant.0)
+    .bind(&run.model)
+    .bind(run.id)
+    .bind(program)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What a tenant's runs have grown so far is of no use any more: it was grown without entries that this transaction puts back.
+///
+/// Nobody takes it over, and whoever is at a run cannot go on with it. Waits for stretches that are just being written.
+pub async fn forget_grown(conn: &mut PgConnection, tenant: TenantId) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update rebuilds set grown = false, program = null where tenant_id = $1 and (grown or status = 'running')",
+    )
+    .bind(tenant.0)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
 /// Notes where a run has got to, in the transaction of its rows. From then on the rows in schema `rebuild` are its own.
-/// False if it has been ended by somebody else.
+///
+/// False if it has been ended by somebody else, or what it has grown was made worthless.
 pub async fn advance(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -265,9 +292,9 @@ pub async fn advance(
 ) -> Result<bool, sqlx::Error> {
     let moved = sqlx::query(
         "update rebuilds
-         set grown = true, program = $3, position = $4, cursor = $5, reached = $6, target = $7, rate = $8,
-             seconds_left = $9, updated_at = $10
-         where tenant_id = $1 and id = $2 and status = 'running'",
+         set grown = true, position = $4, cursor = $5, reached = $6, target = $7, rate = $8, seconds_left = $9,
+             updated_at = $10
+         where tenant_id = $1 and id = $2 and status = 'running' and program = $3",
     )
     .bind(tenant.0)
     .bind(run.id)

@@ -97,7 +97,7 @@ pub(crate) async fn due(
          join ledger_heads h on h.tenant_id = t.id
          left join lateral (select position, signed_at from signed_checkpoints
                             where tenant_id = t.id order by position desc limit 1) c on true
-         where h.position > coalesce(c.position + 1, 0) and coalesce(c.signed_at, t.created_at) <= $1
+         where h.position - 1 > coalesce(c.position, -1) and coalesce(c.signed_at, t.created_at) <= $1
          order by t.id",
     )
     .bind(signed_before)

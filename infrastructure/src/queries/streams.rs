@@ -4,13 +4,16 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{State, StreamId, values::TenantId};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
 
 use super::{
-    Page, QueryError, Window,
-    difference::{Difference, changes, differences, shown},
+    Page, QueryError, Window, cursor,
+    difference::{Difference, changes, differences, fields, shown},
 };
 use crate::ledger::{Entry, LedgerError, read, state_at};
+
+/// What a page of steps may weigh, in bytes: its payloads, and all that is shown of them. The last step may go beyond.
+const PAGE_BYTES: usize = 4_000_000;
 
 /// An entry of a stream, and what it did.
 #[derive(Debug, Clone, Serialize)]
@@ -50,27 +53,90 @@ pub async fn steps(
         window.after::<i64>()?.unwrap_or_else(|| filter.from.map_or(0, |from| from.saturating_sub(1)));
     let name = stream.to_string();
     let mut conn = pool.acquire().await?;
-    let mut entries = read::stream(&mut conn, window.tenant, &name, after, window.fetch()).await?;
-    entries.retain(|entry| filter.until.is_none_or(|until| entry.position <= until));
+    let limit = window.fetch() - 1;
+    let rows = stretch(&mut conn, window.tenant, &name, after, limit + 1).await?;
+    let (count, found) = (rows.len(), rows.first().map_or(0, |row| row.found));
+    let entries = rows.into_iter().map(|row| row.entry);
+    let meant = |entry: &Entry| filter.until.is_none_or(|until| entry.position <= until);
+    let entries: Vec<Entry> = entries.filter(meant).collect();
     let Some(first) = entries.first() else { return Ok(Page { data: vec![], next_cursor: None }) };
     let mut state = state_at(&mut conn, window.tenant, first.position - 1, stream.clone()).await?.state;
-    let mut steps = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        let (after, step) = take(window.tenant, entry, &state)?;
-        state = after;
+    drop(conn);
+    let (mut steps, mut bytes) = (Vec::<StepView>::new(), 0);
+    for entry in entries.iter().take(limit as usize) {
+        let step = take(window.tenant, entry, &mut state, steps.last())?;
+        bytes += serde_json::to_vec(&step).map_or(0, |json| json.len());
         steps.push(step);
+        if bytes >= PAGE_BYTES {
+            break;
+        }
     }
-    Ok(window.page(steps, |step: &StepView| step.version))
+    let cut = entries.len() == count && (count as i64) < found;
+    let last = steps.last().filter(|_| cut || steps.len() < entries.len());
+    let next_cursor = last.map(|last| cursor(&last.version));
+    Ok(Page { data: steps, next_cursor })
 }
 
-fn take(tenant: TenantId, entry: &Entry, before: &State) -> Result<(State, StepView), LedgerError> {
+/// An entry of a stream.
+#[derive(FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    entry: Entry,
+    /// How many there are for this page, whatever they weigh.
+    found: i64,
+}
+
+/// Entries of a stream after a version, in order: at most `limit`, and not much more than a page may weigh.
+async fn stretch(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    stream: &str,
+    version: i64,
+    limit: i64,
+) -> Result<Vec<Row>, sqlx::Error> {
+    // What payloads weigh is known without reading them.
+    sqlx::query_as(
+        "select position, event_id, stream, version, name, name_version, recorded_at, payload, metadata, hash, found
+         from (select *, count(*) over () as found, sum(octet_length(payload)) over (order by version) as bytes
+               from (select * from events where tenant_id = $1 and stream = $2 and version > $3
+                     order by version limit $4) as few -- events_tenant_id_stream_version_key
+              ) as page
+         where bytes - octet_length(payload) < $5
+         order by version",
+    )
+    .bind(tenant.0)
+    .bind(stream)
+    .bind(version)
+    .bind(limit)
+    .bind(PAGE_BYTES as i64)
+    .fetch_all(conn)
+    .await
+}
+
+/// Takes a fact, and tells what it did. `before` is the step before, if that is on the same page.
+fn take(
+    tenant: TenantId,
+    entry: &Entry,
+    state: &mut State,
+    before: Option<&StepView>,
+) -> Result<StepView, LedgerError> {
     let event = entry.event()?;
     let data = serde_json::from_str(&event.stored().payload).unwrap_or_default();
-    let mut after = before.clone();
-    after.evolve(event).map_err(|why| LedgerError::misplaced(entry.position, &why))?;
-    let (old, new) = shown(before, &after);
+    let misplaced = |why| LedgerError::misplaced(entry.position, &why);
+    let (changes, new) = if matches!(state, State::Stock(_)) {
+        // What is shown of a shelf are the holds that a step has changed: what the step before has shown is no help.
+        let old = state.clone();
+        state.evolve(event).map_err(misplaced)?;
+        let (old, new) = shown(&old, state);
+        (differences(&old, &new), new)
+    } else {
+        let first = if before.is_none() { fields(state) } else { Default::default() };
+        state.evolve(event).map_err(misplaced)?;
+        let new = fields(state);
+        (differences(before.map_or(&first, |step| &step.state), &new), new)
+    };
     let context = entry.context(tenant)?;
-    let step = StepView {
+    Ok(StepView {
         version: entry.version,
         position: entry.position,
         recorded_at: entry.recorded_at,
@@ -79,10 +145,9 @@ fn take(tenant: TenantId, entry: &Entry, before: &State) -> Result<(State, StepV
         source: context.source,
         correlation_id: context.correlation_id,
         data,
-        changes: differences(&old, &new),
+        changes,
         state: new,
-    };
-    Ok((after, step))
+    })
 }
 
 /// A place in a stream's history.

@@ -13,6 +13,7 @@ mod fold;
 mod follow;
 mod pace;
 mod program;
+mod progress;
 mod run;
 mod settle;
 mod twin;
@@ -204,38 +205,66 @@ fn take_up<'r>(
     Run { operations, model, tenant, row, stretch, pacer, known: Known::default(), progress }
 }
 
-/// Goes on with every rebuild that was begun and that nobody is at, of all tenants, and settles those that have ended. Says how
-/// many have come to their end.
+/// Settles rebuilds that have ended, and goes on with every one that was begun and that nobody is at, of all tenants. Says
+/// how many have come to their end.
 pub async fn go_on(operations: &Operations, stop: &watch::Receiver<bool>) -> Result<u32, ProjectorError> {
+    let pool = operations.ledger().pool();
+    // Those that have ended first: they do not wait for what may take hours.
+    for (tenant, name) in rebuilds::unsettled(pool, false).await? {
+        // A newer program may know it, and is left to it.
+        let Ok(model) = registry::find(&name) else { continue };
+        if let Err(error) = settle_ended(operations, model, tenant).await {
+            warn(model, tenant, &error);
+        }
+    }
     let mut ended = 0;
-    for (tenant, name) in rebuilds::unsettled(operations.ledger().pool()).await? {
+    for (tenant, name) in rebuilds::unsettled(pool, true).await? {
         if *stop.borrow() {
             break;
         }
-        // A newer program may know it, and is left to it.
         let Ok(model) = registry::find(&name) else { continue };
         let progress = |_| if *stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         match resume(operations, model, tenant, progress).await {
             Ok(rebuilt) => ended += u32::from(rebuilt.is_some()),
-            Err(
-                ProjectorError::Busy(_)
-                | ProjectorError::Behind(_)
-                | ProjectorError::Cancelled(_)
-                | ProjectorError::Interrupted(_),
-            ) => {}
-            Err(error) => {
-                tracing::warn!(model = model.name, %tenant, %error, "a rebuild did not come to its end")
-            }
+            Err(error) => warn(model, tenant, &error),
         }
     }
     Ok(ended)
 }
 
+async fn settle_ended(
+    operations: &Operations,
+    model: &ReadModel,
+    tenant: TenantId,
+) -> Result<(), ProjectorError> {
+    let mut conn = lock(operations.ledger(), model, tenant).await?;
+    settle(operations, model, tenant, &mut conn).await?;
+    unlock(conn).await;
+    Ok(())
+}
+
+/// Tells of what did not go on, unless that is as it has to be.
+fn warn(model: &ReadModel, tenant: TenantId, error: &ProjectorError) {
+    match error {
+        ProjectorError::Busy(_)
+        | ProjectorError::Behind(_)
+        | ProjectorError::Cancelled(_)
+        | ProjectorError::Interrupted(_) => {}
+        error => tracing::warn!(model = model.name, %tenant, %error, "a rebuild did not come to its end"),
+    }
+}
+
 /// Works off rebuilds until told to stop; those it leaves are gone on with by whoever is there next.
-pub async fn run(operations: Operations, mut stop: watch::Receiver<bool>) {
+pub async fn run(operations: Operations, stop: watch::Receiver<bool>) {
+    // Two side by side, so that one which takes hours keeps no other one waiting: whoever finds one that somebody is at
+    // takes the next.
+    tokio::join!(work_off(&operations, stop.clone()), work_off(&operations, stop));
+}
+
+async fn work_off(operations: &Operations, mut stop: watch::Receiver<bool>) {
     const LOOK_EVERY: Duration = Duration::from_secs(1);
     while !*stop.borrow() {
-        if let Err(error) = go_on(&operations, &stop).await {
+        if let Err(error) = go_on(operations, &stop).await {
             tracing::warn!(%error, "rebuilds cannot be gone on with for the moment");
         }
         tokio::select! {
@@ -257,9 +286,14 @@ async fn lock(ledger: &Ledger, model: &ReadModel, tenant: TenantId) -> Result<Pg
     }
     // Only now: whoever looks in vain, as every process does each second, leaves the pool its connection.
     let mut conn = pooled.detach();
-    // Stretches are larger than requests, and tables grow too fast for plans of a moment ago.
+    // Stretches are larger than requests, and tables grow too fast for plans of a moment ago. And as statements may be long,
+    // the server is to look whether anybody still waits for them, where its system lets it: this process may have died.
     sqlx::raw_sql(
-        "set statement_timeout = 0; set lock_timeout = '30s'; set plan_cache_mode = force_custom_plan; set work_mem = '64MB'",
+        "set statement_timeout = 0; set lock_timeout = '30s'; set plan_cache_mode = force_custom_plan; set work_mem = '64MB';
+         do $$ begin
+             perform set_config('client_connection_check_interval', '5s', false);
+         exception when invalid_parameter_value then null;
+         end $$",
     )
     .execute(&mut conn)
     .await?;

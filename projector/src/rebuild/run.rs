@@ -28,8 +28,8 @@ use crate::{
 
 /// Rows that differ and are shown; all are counted.
 const SAMPLE_MAX: usize = 20;
-/// Positions that are left to be grown while writers wait.
-const LAST_STRETCH: i64 = 500;
+/// How often the twin catches up before writers wait.
+const LAST_ROUNDS: u32 = 3;
 
 /// Is told how far it is, after each stretch; says whether to go on.
 pub(super) type Tell<'r> = dyn FnMut(Pace) -> ControlFlow<()> + Send + Sync + 'r;
@@ -50,7 +50,10 @@ pub(super) struct Run<'r> {
 
 /// What the comparison has shown.
 struct Found {
+    /// What was grown is of this position …
     position: i64,
+    /// … and the live rows of this one: an earlier one where a parked read model is.
+    live: i64,
     rows: i64,
     differences: i64,
     sample: Vec<DifferingRow>,
@@ -69,12 +72,13 @@ enum Compared {
 
 /// Where the live read model is.
 struct Live {
-    /// For one that is parked, where it is to be.
-    position: i64,
+    /// Its rows are of this position.
+    rows: i64,
+    /// What it is compared with is to be of this one: the ledger's end where it is parked.
+    goal: i64,
     head: i64,
     /// Whether it has met something it cannot apply, and nobody has told it to stand still.
     parked: bool,
-    paused: bool,
 }
 
 impl<'r> Run<'r> {
@@ -126,22 +130,45 @@ impl<'r> Run<'r> {
         }
         self.pacer = Pacer::starting_at(self.row.reached);
         loop {
-            if let Growth::InCommit { kind, table } = self.model.growth {
-                fold::all(self, conn, (kind, table)).await?;
-            }
-            self.draw_near(conn, self.stretch).await?;
-            match self.compare(conn).await? {
-                Compared::Ended(found) => return Ok(found),
-                Compared::ToReplace(found) => return self.replace(conn, found).await,
-                Compared::Ahead => self.begin_anew(conn, &program).await?,
+            let passed = self.pass(conn, &program).await;
+            if matches!(passed, Err(ProjectorError::Cancelled(_))) && self.is_under_way(conn).await? {
+                // Nobody has ended it, but what it has grown was made worthless.
+                self.begin_anew(conn, &program).await?;
+            } else if let Some(found) = passed? {
+                return Ok(found);
             }
         }
+    }
+
+    /// From where it is to the end. None if it has to be gone through once more.
+    async fn pass(
+        &mut self,
+        conn: &mut PgConnection,
+        program: &str,
+    ) -> Result<Option<Found>, ProjectorError> {
+        if let Growth::InCommit { kind, table } = self.model.growth {
+            fold::all(self, conn, (kind, table)).await?;
+        }
+        self.draw_near(conn, self.stretch, |live| live.goal).await?;
+        match self.compare(conn).await? {
+            Compared::Ended(found) => Ok(Some(found)),
+            Compared::ToReplace(found) => self.replace(conn, found).await,
+            Compared::Ahead => {
+                self.begin_anew(conn, program).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn is_under_way(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let running = rebuilds::running(conn, self.tenant, self.model.name).await?;
+        Ok(running.is_some_and(|row| row.id == self.row.id))
     }
 
     /// Empties the twins and goes back to the beginning.
     async fn begin_anew(&mut self, conn: &mut PgConnection, program: &str) -> Result<(), ProjectorError> {
         let (position, target) = match self.model.growth {
-            Growth::Follows { .. } => (0, self.live(conn).await?.position),
+            Growth::Follows { .. } => (0, self.live(conn).await?.goal),
             Growth::InCommit { kind, .. } => {
                 let head = Head::read(conn, self.tenant).await?.position;
                 (head, fold::streams(conn, self.tenant, kind).await?)
@@ -149,7 +176,7 @@ impl<'r> Run<'r> {
         };
         let mut tx = conn.begin().await?;
         clear_twins(&mut tx, self.tenant, self.model).await?;
-        rebuilds::let_go(&mut tx, self.tenant, self.model.name).await?;
+        rebuilds::begin_anew(&mut tx, self.tenant, &self.row, program).await?;
         self.row = Running {
             program: Some(program.to_owned()),
             position,
@@ -164,12 +191,17 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    /// Grows the twin until so many positions or fewer are left up to the live read model, which goes on meanwhile; or until
-    /// it does not come nearer any more.
-    async fn draw_near(&mut self, conn: &mut PgConnection, near: i64) -> Result<(), ProjectorError> {
+    /// Grows the twin until so many positions or fewer are left up to where it is to be, which moves meanwhile; or until it
+    /// does not come nearer any more.
+    async fn draw_near(
+        &mut self,
+        conn: &mut PgConnection,
+        near: i64,
+        goal: fn(&Live) -> i64,
+    ) -> Result<(), ProjectorError> {
         let mut before = i64::MAX;
         loop {
-            let to = self.live(conn).await?.position;
+            let to = goal(&self.live(conn).await?);
             let left = to - self.row.position;
             if left <= near || left >= before {
                 return Ok(());
@@ -182,13 +214,12 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Grows the twin to a position, in the caller's transaction.
+    /// Grows the twin to a position, in the caller's transaction, which has to [keep](Self::keep) it.
     async fn grow_within(&mut self, conn: &mut PgConnection, to: i64) -> Result<(), ProjectorError> {
         match self.model.growth {
-            Growth::Follows { kinds, .. } => follow::within(self, conn, kinds, to).await?,
-            Growth::InCommit { kind, table } => fold::within(self, conn, (kind, table), to).await?,
+            Growth::Follows { kinds, .. } => follow::within(self, conn, kinds, to).await,
+            Growth::InCommit { kind, table } => fold::within(self, conn, (kind, table), to).await,
         }
-        self.keep(conn).await
     }
 
     /// Compares the twin with the live rows, and ends the run unless these are to be replaced.
@@ -202,12 +233,14 @@ impl<'r> Run<'r> {
             return Ok(Compared::Ahead);
         }
         // It was parked, so that the twin was grown towards the head, and is not any more.
-        if live.position < self.row.position && (live.paused || !self.row.replaces) {
+        if live.goal < self.row.position {
             return Err(ProjectorError::Behind(self.model.name));
         }
         beside(&mut tx).await?;
-        self.grow_within(&mut tx, live.position).await?;
-        let found = self.differences(&mut tx).await?;
+        self.grow_within(&mut tx, live.goal).await?;
+        let found = self.differences(&mut tx, live.rows).await?;
+        // The run's own row comes last: whoever would cancel it, or begin another, does not wait for all of this.
+        self.keep(&mut tx).await?;
         // Whatever a parked one shows is not what it is to show; and so that it can go on, it is put right without being asked.
         if live.parked || (self.row.replaces && found.differences > 0) {
             tx.commit().await?;
@@ -219,23 +252,38 @@ impl<'r> Run<'r> {
         Ok(Compared::Ended(found))
     }
 
-    /// Puts the rows that differ in the place of the live ones. Readers see all of it at once.
-    async fn replace(&mut self, conn: &mut PgConnection, found: Found) -> Result<Found, ProjectorError> {
-        self.draw_near(conn, LAST_STRETCH.min(self.stretch)).await?;
+    /// Puts the rows that differ in the place of the live ones. Readers see all of it at once. None if the live rows are not
+    /// what they were compared as, and have to be compared again.
+    async fn replace(
+        &mut self,
+        conn: &mut PgConnection,
+        found: Found,
+    ) -> Result<Option<Found>, ProjectorError> {
+        // To where the live rows are and no further: what has happened since to rows that were equal is written by those who
+        // write. More than once, so that what moves often is known and only folded on while they wait.
+        for _ in 0..LAST_ROUNDS {
+            self.draw_near(conn, 0, |live| live.rows).await?;
+        }
         let mut tx = conn.begin().await?;
         // Nobody writes live rows until this has ended: no projector, and for a state table no commit of this tenant. So
-        // it takes no more than it must: what happened since, and the rows that were found to differ. Of what happened
-        // since, those who write have kept the rows right.
-        let live = match self.model.growth {
+        // it takes no more than it must: what happened since, and the rows that were found to differ.
+        let (live, paused) = match self.model.growth {
             Growth::Follows { .. } => {
                 let standing = Checkpoint::hold(&mut tx, self.tenant, self.model.name).await?;
-                if standing.paused && standing.position < self.row.position {
-                    return Err(ProjectorError::Behind(self.model.name));
-                }
-                standing.position
+                (standing.position, standing.paused)
             }
-            Growth::InCommit { .. } => Head::lock(&mut tx, self.tenant).await?.position,
+            Growth::InCommit { .. } => (Head::lock(&mut tx, self.tenant).await?.position, false),
         };
+        // Rows that were equal are equal still if both have grown by the same since. Where the twin was ahead, the live ones
+        // must not have grown at all, and nobody have told them to stay where they are.
+        let is_as_compared = match found.live < found.position {
+            true => live == found.live && !paused,
+            false => live >= self.row.position,
+        };
+        if !is_as_compared {
+            tx.rollback().await?;
+            return Ok(None);
+        }
         beside(&mut tx).await?;
         // Of a parked one the twin is ahead; the live one goes on from there.
         self.grow_within(&mut tx, live.max(self.row.position)).await?;
@@ -248,16 +296,19 @@ impl<'r> Run<'r> {
             Checkpoint::advance(&mut tx, self.tenant, &model, self.row.position, now).await?;
         }
         let found = Found { position: self.row.position, replaced: true, ..found };
+        self.keep(&mut tx).await?;
         self.end(&mut tx, "done", &found).await?;
         tx.commit().await?;
         let (model, tenant, differences) = (self.model.name, self.tenant, found.differences);
         tracing::warn!(model, %tenant, differences, "live rows were replaced by the rebuilt ones");
-        Ok(found)
+        Ok(Some(found))
     }
 
-    async fn differences(&self, conn: &mut PgConnection) -> Result<Found, ProjectorError> {
-        let mut found =
-            Found { position: self.row.position, rows: 0, differences: 0, sample: vec![], replaced: false };
+    async fn differences(&self, conn: &mut PgConnection, live: i64) -> Result<Found, ProjectorError> {
+        // Keys that an earlier comparison has kept.
+        sqlx::raw_sql("discard temp").execute(&mut *conn).await?;
+        let position = self.row.position;
+        let mut found = Found { position, live, rows: 0, differences: 0, sample: vec![], replaced: false };
         for table in self.model.tables {
             let twin = Twin::of(conn, table).await?;
             let (rows, differences) = twin.compare(conn, self.tenant).await?;
@@ -275,47 +326,13 @@ impl<'r> Run<'r> {
     async fn live(&self, conn: &mut PgConnection) -> Result<Live, ProjectorError> {
         let head = Head::read(conn, self.tenant).await?.position;
         if !self.model.follows() {
-            return Ok(Live { position: head, head, parked: false, paused: false });
+            return Ok(Live { rows: head, goal: head, head, parked: false });
         }
         let standing = Checkpoint::standing(conn, self.tenant, self.model.name).await?;
         // One that was told to stand still is left where it is.
         let parked = standing.parked && !standing.paused;
-        let position = if parked { head } else { standing.position };
-        Ok(Live { position, head, parked, paused: standing.paused })
-    }
-
-    /// Notes where the run is, in the transaction of its rows.
-    pub(super) async fn keep(&self, conn: &mut PgConnection) -> Result<(), ProjectorError> {
-        let now = self.ledger().clock().now();
-        match rebuilds::advance(conn, self.tenant, &self.row, now).await? {
-            true => Ok(()),
-            false => Err(ProjectorError::Cancelled(self.model.name)),
-        }
-    }
-
-    /// The twin is of this position now, and so many more entries are through.
-    pub(super) fn moved(&mut self, position: i64, entries: i64) {
-        self.row.position = position;
-        if self.model.follows() {
-            (self.row.reached, self.row.target) = (position, self.row.target.max(position));
-        }
-        self.count(entries);
-    }
-
-    /// So many more entries are through.
-    pub(super) fn count(&mut self, entries: i64) {
-        self.pacer.count(entries);
-        let pace = self.pacer.pace(self.row.reached, self.row.target);
-        self.row.rate = pace.entries_per_second;
-        self.row.seconds_left = pace.seconds_left;
-    }
-
-    /// Tells how far it is. An error if it is not to go on.
-    pub(super) fn tell(&mut self) -> Result<(), ProjectorError> {
-        match (self.progress)(self.pacer.pace(self.row.reached, self.row.target)) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(ProjectorError::Interrupted(self.model.name)),
-        }
+        let goal = if parked { head } else { standing.position };
+        Ok(Live { rows: standing.position, goal, head, parked })
     }
 
     async fn end(&self, conn: &mut PgConnection, status: &str, found: &Found) -> Result<(), ProjectorError> {

@@ -41,7 +41,7 @@ impl Twin {
         Ok(Self { table, key: key.ok_or(sqlx::Error::RowNotFound)? })
     }
 
-    /// How many rows were rebuilt, and how many differ. The keys of the latter are kept for as long as the connection lives.
+    /// How many rows were rebuilt, and how many differ. The keys of the latter are kept in a temporary table.
     pub(super) async fn compare(
         &self,
         conn: &mut PgConnection,

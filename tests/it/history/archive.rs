@@ -261,6 +261,10 @@ async fn on_the_command_line_files_are_written_checked_without_a_database_listed
     assert!(code == 0 && said.contains("nothing"), "{said}{wrong}");
     let (code, _, wrong) = onhand(&world, &write).await;
     assert!(code != 0 && wrong.contains("--to"), "{wrong}");
+    let (code, said, wrong) = onhand(&world, &[&write[..], &["--older-than", "365000"]].concat()).await;
+    assert!(code == 0 && said.contains("nothing"), "{said}{wrong}");
+    let (code, _, wrong) = onhand(&world, &[&write[..], &["--older-than", "100000000"]].concat()).await;
+    assert!(code == 2 && wrong.contains("365000"), "no calendar goes back so far: {wrong}");
     let (code, said, wrong) = onhand(&world, &[&write[..], &["--to", "9"]].concat()).await;
     assert_eq!(code, 0, "{said}{wrong}");
     let file = folder.files().remove(0);

@@ -1,11 +1,7 @@
 //! Archives that are there already: taken over after a crash, held against one another and against what was signed, and
 //! without what was noted of states while entries were missing.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{fs, path::Path, process::Stdio};
 
 use onhand_infrastructure::{
     ledger::archive::{Archive, ArchiveError, verify},
@@ -13,6 +9,7 @@ use onhand_infrastructure::{
     queries::archives,
 };
 use onhand_tests::{World, process};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{
@@ -53,6 +50,23 @@ async fn check(args: &[&str]) -> (i32, String) {
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap_or(-1), said)
+}
+
+/// Makes up every payload of a file, and the hashes that follow, so that it hangs together.
+async fn forge(world: &World, file: &Path) {
+    let mut forged: Vec<Value> =
+        lines(file).iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let from = forged[0]["from"].as_i64().expect("a position");
+    let mut before = forged[0]["previous_hash"].as_str().expect("a hash").to_owned();
+    let last = forged.len() - 1;
+    for (mut entry, line) in entries(world, from - 1).await.into_iter().zip(&mut forged[1..last]) {
+        entry.payload.push(' ');
+        before = hex::encode(entry.chained(world.tenant, &hex::decode(&before).expect("hex")));
+        line["payload"] = json!(entry.payload);
+        line["hash"] = json!(before);
+    }
+    forged[last]["last_hash"] = json!(before);
+    write_lines(file, &forged.iter().map(Value::to_string).collect::<Vec<_>>());
 }
 
 fn plain(path: &Path) -> &str {
@@ -145,6 +159,69 @@ async fn files_are_held_against_one_another_and_against_what_was_signed() {
 }
 
 #[tokio::test]
+async fn made_up_entries_behind_what_was_signed_for_are_not_taken_for_it() {
+    let (world, folder) = (with_history().await, Folder::new());
+    let checkpoint = sign(&world).await;
+    world.reserve(&[("C", 1)]).await.expect(201);
+    let (signed, to) = (checkpoint.position, head(&world).await);
+    assert!(to > signed + 1, "{to}");
+    // The hash that was signed for stands in the header of this one, and nowhere else.
+    archive_from(&world, signed + 1, to, &folder.0).await.expect("a file is written");
+    let file = folder.files().remove(0);
+    forge(&world, &file).await;
+    let document = folder.0.join("checkpoint.json");
+    fs::write(&document, serde_json::to_string(&checkpoint).expect("JSON")).expect("a file is written");
+    let against = ["--against", plain(&document), "--key", &checkpoint.public_key];
+    let (code, said) = check(&[plain(&file)]).await;
+    assert!(code == 0 && said.contains("whole"), "it hangs together: {said}");
+    let (code, said) = check(&[&[plain(&file)][..], &against[..]].concat()).await;
+    assert!(code == 1 && !said.contains("is the history"), "{said}");
+    assert!(said.contains(&format!("NOT SHOWN: no file that is whole has position {signed} ")), "{said}");
+    assert!(said.contains(&format!("NOT SHOWN: positions {} to {to} ", signed + 1)), "{said}");
+
+    // Nor behind a file that has it: the whole of it comes after what was signed for.
+    archive_from(&world, 1, signed, &folder.0).await.expect("a file is written");
+    let signed_for = folder.files().remove(0);
+    let (code, said) = check(&[&[plain(&signed_for)][..], &against[..]].concat()).await;
+    assert!(code == 0 && said.contains(&format!("from position 1 to {signed} is the history")), "{said}");
+    let (code, said) = check(&[&[plain(&signed_for), plain(&file)][..], &against[..]].concat()).await;
+    assert!(code == 1 && said.contains("come after what was signed for"), "{said}");
+}
+
+#[tokio::test]
+async fn what_does_not_join_up_to_what_was_signed_for_is_not_taken_for_it() {
+    let (world, folder) = (with_history().await, Folder::new());
+    let checkpoint = sign(&world).await;
+    let (signed, to) = (checkpoint.position, head(&world).await);
+    for (from, to) in [(1, 5), (4, 8), (9, to)] {
+        archive_from(&world, from, to, &folder.0).await.expect("a file is written");
+    }
+    let document = folder.0.join("checkpoint.json");
+    fs::write(&document, serde_json::to_string(&checkpoint).expect("JSON")).expect("a file is written");
+    let files = folder.files();
+    let [first, second, third] = [0, 1, 2].map(|at| plain(&files[at]));
+    let against = ["--against", plain(&document), "--key", &checkpoint.public_key];
+    let held = async |files: &[&str]| check(&[files, &against[..]].concat()).await;
+
+    let (code, said) = held(&[first, second, third]).await;
+    assert!(code == 0 && said.contains(&format!("from position 1 to {signed} is the history")), "{said}");
+    let behind = format!("NOT SHOWN: positions {} to {to} ", signed + 1);
+    assert!(said.contains(&behind), "what comes after it is told all the same: {said}");
+
+    let (code, said) = held(&[first, third]).await;
+    assert!(code == 1 && said.contains("no file given has positions 6 to 8"), "{said}");
+    assert!(said.contains("NOT SHOWN: positions 1 to 5 "), "{said}");
+    assert!(said.contains(&format!("from position 9 to {signed} is the history")), "{said}");
+
+    forge(&world, &files[0]).await;
+    let (code, said) = held(&[first, third]).await;
+    assert!(code == 1 && said.contains("NOT SHOWN: positions 1 to 5 "), "made up, and not shown: {said}");
+    let (code, said) = held(&[first, second, third]).await;
+    assert!(code == 1 && said.contains("not of one history"), "{said}");
+    assert!(said.contains("NOT SHOWN: positions 1 to 3 "), "{said}");
+}
+
+#[tokio::test]
 async fn a_file_from_the_first_entry_on_begins_as_its_ledger_does() {
     let (world, folder) = (with_history().await, Folder::new());
     let written = archive(&world, 6, &folder).await.expect("a file is written");
@@ -202,12 +279,50 @@ async fn what_was_noted_of_states_without_the_lost_entries_goes_when_they_are_pu
 }
 
 #[tokio::test]
-async fn the_same_stretch_twice_is_refused_before_anything_is_put_back() {
+async fn files_that_overlap_are_put_back_together_and_each_entry_once() {
+    let (world, folder) = (with_history().await, Folder::new());
+    let to = head(&world).await;
+    for (from, to) in [(1, 10), (1, 12), (13, to)] {
+        archive_from(&world, from, to, &folder.0).await.expect("a file is written");
+    }
+    tamper(&world, "delete from events where position between 4 and 13").await;
+    // Nothing but the two others vouches for the first.
+    let first = [folder.files().remove(0)];
+    let unfit = restore(&world, &first, true).await.expect_err("nothing shows that it fits");
+    assert!(unfit.to_string().contains("from the file at position 10"), "{unfit}");
+    let twice = [folder.files(), folder.files()].concat();
+    assert_eq!(restore(&world, &twice, true).await.expect("they fit"), [1, 0, 9, 0, 0, 0]);
+    assert_eq!(restore(&world, &folder.files(), false).await.expect("they fit"), [1, 9, 0]);
+    world.expect_intact().await;
+    assert_eq!(restore(&world, &twice, false).await.expect("they fit still"), [0; 6]);
+}
+
+#[tokio::test]
+async fn a_file_that_overlaps_another_one_and_is_of_another_history_is_not_put_back() {
+    let (world, folder) = (with_history().await, Folder::new());
+    archive(&world, 12, &folder).await.expect("a file is written");
+    archive(&world, head(&world).await, &folder).await.expect("another one goes on from it");
+    archive_from(&world, 1, 10, &folder.0).await.expect("a file is written");
+    let file = folder.files().remove(0);
+    forge(&world, &file).await;
+    verify(&file, |_, _| {}).expect("it hangs together");
+    tamper(&world, "delete from events where position between 1 and 13").await;
+    let unfit = restore(&world, &folder.files(), false).await.expect_err("it is another history");
+    assert!(unfit.to_string().contains("from the file at position 10"), "{unfit}");
+}
+
+#[tokio::test]
+async fn a_file_that_says_it_has_more_entries_than_any_is_not_read() {
     let (world, folder) = (with_history().await, Folder::new());
     archive(&world, 10, &folder).await.expect("a file is written");
-    let twice: Vec<PathBuf> = [folder.files(), folder.files()].concat();
-    tamper(&world, "delete from events where position = 4").await;
-    let refused = restore(&world, &twice, false).await.expect_err("it would be counted twice");
-    assert!(refused.to_string().contains("1 to 10"), "{refused}");
-    assert_eq!(restore(&world, &twice[..1], true).await.expect("it fits"), [1], "nothing was put back");
+    archive(&world, 12, &folder).await.expect("another one goes on from it");
+    for (file, to) in folder.files().iter().zip(["10", "12"]) {
+        let mut said = lines(file);
+        said[0] = said[0].replace(&format!("\"to\":{to},"), &format!("\"to\":{},", i64::MAX - 1));
+        write_lines(file, &said);
+        let refused = verify(file, |_, _| {}).expect_err("no file is so long");
+        assert!(refused.to_string().contains("1000000 entries at most"), "{refused}");
+    }
+    let refused = restore(&world, &folder.files(), true).await.expect_err("no file is so long");
+    assert!(refused.to_string().contains("1000000 entries at most"), "{refused}");
 }

@@ -46,6 +46,21 @@ async fn a_verification_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_verification_takes_as_long_as_it_takes() {
+    let world = with_history().await;
+    // Whoever reads against the clock finds no entries.
+    let statements = [
+        "alter table events enable row level security",
+        "create policy unhurried on events using (current_setting('statement_timeout') = '0')",
+    ];
+    tamper(&world, &statements.map(str::to_owned)).await;
+    assert_eq!(world.history().await, Vec::<String>::new(), "other statements have their time");
+    let verdict = world.verify().await;
+    let Verdict::Intact { entries, .. } = verdict else { panic!("{verdict:?}") };
+    assert_eq!(entries, head(&world).await.position);
+}
+
+#[tokio::test]
 async fn a_head_that_is_dated_otherwise_than_history_allows_is_found() {
     let world = with_history().await;
     let recorded = head(&world).await;

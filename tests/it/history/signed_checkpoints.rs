@@ -1,11 +1,12 @@
-//! What is taken away as proof: signed checkpoints and proofs of entries, from the tree that is kept, over the API, and on
-//! the command line, where they are checked without a database.
+//! What is taken away as proof: signed checkpoints and proofs of entries, over the API, and on the command line, where they
+//! are checked without a database.
 
 use std::{fs, path::PathBuf, process::Stdio};
 
 use chrono::TimeDelta;
-use onhand_infrastructure::ledger::proof::{
-    Document, InclusionProof, SignedCheckpoint, Unproven, Verdict, Verification, prove,
+use onhand_infrastructure::{
+    ledger::proof::{Document, InclusionProof, SignedCheckpoint, Unproven, prove},
+    queries::signed_checkpoints,
 };
 use onhand_tests::{
     World,
@@ -16,127 +17,12 @@ use tokio::process::Command;
 use uuid::Uuid;
 
 use super::proof::{
-    another_payload, entries, head, position_of, rewrite, sign, tamper, verify, verify_against, with_history,
+    another_payload, entries, head, position_of, rewrite, sign, tamper, verify_against, with_history,
 };
 
-async fn public_key(world: &World) -> String {
+pub(super) async fn public_key(world: &World) -> String {
     let key = world.onhand.operations.signing_key(world.tenant).await.expect("the key opens");
     hex::encode(key.expect("something was signed").public_key())
-}
-
-/// A world whose tree has nodes that are worth keeping.
-async fn with_a_tree() -> World {
-    let world = World::new().await;
-    world.stocked(&[("A", 0)]).await;
-    let row = json!({ "restock": { "sku": "A", "quantity": 1 } });
-    world.admin.post("/api/stock/bulk", json!({ "rows": vec![row; 700] })).await.expect(200);
-    world
-}
-
-async fn kept_nodes(world: &World) -> i64 {
-    let (count,): (i64,) = sqlx::query_as("select count(*) from merkle_nodes")
-        .fetch_one(world.onhand.pool())
-        .await
-        .expect("nodes can be counted");
-    count
-}
-
-async fn spoil_tree(world: &World, sql: &'static str) {
-    let spoilt = sqlx::query(sql).execute(world.onhand.pool()).await.expect("nodes can be spoilt");
-    assert!(spoilt.rows_affected() > 0, "{sql} spoils something");
-}
-
-const SPOIL: &str = "update merkle_nodes set hash = sha256('x') where index = 0";
-
-#[tokio::test]
-async fn what_is_kept_of_the_tree_gives_the_same_root_and_paths_as_the_entries() {
-    let world = with_a_tree().await;
-    let checkpoint = sign(&world).await;
-    assert_eq!(kept_nodes(&world).await, checkpoint.position / 256);
-    assert_eq!(position_of(&verify_against(&world, std::slice::from_ref(&checkpoint)).await), None);
-    let key = public_key(&world).await;
-    for position in [1, 2, 255, 256, 257, 512, 513, checkpoint.position - 1, checkpoint.position] {
-        let proof = prove(world.onhand.pool(), world.tenant, position, checkpoint.clone()).await;
-        let proof = proof.expect("it is part of what was signed");
-        assert_eq!((proof.check(Some(&key)), proof.entry.position), (Ok(()), position));
-    }
-    // From where the last one ends, and again from there.
-    for sku in ["B", "C"] {
-        world.stocked(&[(sku, 5)]).await;
-        let next = sign(&world).await;
-        assert_eq!(position_of(&verify_against(&world, &[checkpoint.clone(), next]).await), None);
-    }
-}
-
-#[tokio::test]
-async fn a_kept_node_that_is_wrong_is_told_left_as_it_is_and_never_mistaken_for_history() {
-    let world = with_a_tree().await;
-    let checkpoint = sign(&world).await;
-    let Verdict::Intact { root, .. } = world.verify().await else { panic!("it is intact") };
-    let differed = async |expected: Option<i64>| {
-        let verdict = world.verify().await;
-        let Verdict::Intact { root: found, tree_differed, .. } = &verdict else { panic!("{verdict:?}") };
-        assert_eq!((found, tree_differed), (&root, &expected));
-    };
-    let prove_one = async || prove(world.onhand.pool(), world.tenant, 300, checkpoint.clone()).await;
-    differed(None).await;
-
-    spoil_tree(&world, SPOIL).await;
-    let kept = kept_nodes(&world).await;
-    differed(Some(1)).await;
-    let unproven = prove_one().await.expect_err("it is not believed");
-    assert!(unproven.to_string().contains("audit verify"), "{unproven}");
-    let resumed = Verification { from: Some(&checkpoint), stretch_height: 8, ..Verification::default() };
-    let verdict = verify(&world, resumed).await;
-    assert!(matches!(verdict, Verdict::Intact { from: 513, tree_differed: Some(1), .. }), "{verdict:?}");
-    let (code, said, wrong) = onhand(&world, &["audit", "verify"]).await;
-    assert!(code == 1 && said.contains("merkle_nodes"), "{said}{wrong}");
-    differed(Some(1)).await;
-    assert_eq!(kept_nodes(&world).await, kept, "what was found is still there to be looked at");
-
-    for sql in ["delete from merkle_nodes", "delete from merkle_nodes where index = 0"] {
-        spoil_tree(&world, sql).await;
-        assert_eq!(prove_one().await.expect("it is part of what was signed").check(None), Ok(()));
-        differed(None).await;
-    }
-    spoil_tree(&world, "insert into merkle_nodes select tenant_id, 1, 1000, hash from merkle_nodes limit 1")
-        .await;
-    differed(Some(256_001)).await;
-}
-
-#[tokio::test]
-async fn what_is_signed_never_rests_on_what_is_kept_of_the_tree() {
-    let world = with_a_tree().await;
-    sign(&world).await;
-    spoil_tree(&world, SPOIL).await;
-    let checkpoint = sign(&world).await;
-    assert_eq!(position_of(&verify_against(&world, std::slice::from_ref(&checkpoint)).await), None);
-
-    // As an earlier program may have signed it: that is told apart from history that was rewritten.
-    let signed_wrong = SignedCheckpoint { root: "ab".repeat(32), ..checkpoint };
-    let why = async |verification: Verification<'_>| match verify(&world, verification).await {
-        Verdict::Broken { position, why } if position == signed_wrong.position => why,
-        verdict => panic!("{verdict:?}"),
-    };
-    let against = [signed_wrong.clone()];
-    let whole = why(Verification { against: &against, ..Verification::default() }).await;
-    assert!(whole.contains("wrong when it was signed") && !whole.contains("altered"), "{whole}");
-    let from = Some(&signed_wrong);
-    let part = why(Verification { from, stretch_height: 8, ..Verification::default() }).await;
-    assert!(part.contains("up to position 512 was altered, or"), "{part}");
-}
-
-#[tokio::test]
-async fn a_hash_altered_before_a_trusted_checkpoint_is_found_whatever_is_kept_of_the_tree() {
-    let world = with_a_tree().await;
-    let trusted = sign(&world).await;
-    let resumed = Verification { from: Some(&trusted), stretch_height: 8, ..Verification::default() };
-    let verdict = verify(&world, resumed).await;
-    assert!(matches!(verdict, Verdict::Intact { from: 513, .. }), "{verdict:?}");
-    tamper(&world, &["update events set hash = sha256('x') where position = 100".to_owned()]).await;
-    assert_eq!(position_of(&verify(&world, resumed).await), Some(trusted.position));
-    tamper(&world, &["delete from events where position = 100".to_owned()]).await;
-    assert_eq!(position_of(&verify(&world, resumed).await), Some(100));
 }
 
 #[tokio::test]
@@ -233,6 +119,25 @@ async fn a_ledger_that_has_moved_is_signed_for_once_a_day_by_one_of_several_proc
     assert_eq!(sign_due().await, 1);
     let listed = world.admin.get("/api/audit/checkpoints").await.expect(200);
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn what_somebody_did_to_one_tenants_rows_keeps_no_other_from_being_signed_for() {
+    for sql in [
+        "update ledger_heads set recorded_at = 'infinity' where tenant_id = 'T'",
+        "update events set recorded_at = 'infinity'
+         where tenant_id = 'T' and position = (select position from ledger_heads where tenant_id = 'T')",
+        "insert into signed_checkpoints values ('T', 9223372036854775807, now(), '{}')",
+    ] {
+        let world = with_history().await;
+        let other = world.other_tenant().await;
+        other.stocked(&[("Z", 1)]).await;
+        tamper(&world, &[sql.replace('T', &world.tenant.to_string())]).await;
+        world.clock.advance(TimeDelta::hours(25));
+        world.onhand.operations.sign_due_checkpoints().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let signed = signed_checkpoints::newest(world.onhand.pool(), other.tenant, None).await;
+        assert!(signed.expect("checkpoints can be read").is_some(), "{sql}");
+    }
 }
 
 #[tokio::test]
@@ -389,4 +294,33 @@ async fn on_the_command_line_a_proof_is_checked_where_there_is_no_database() {
     let (code, said) = check(&[&folder.file("nothing.json")]).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("cannot be read"), "{said}");
+}
+
+#[tokio::test]
+async fn on_the_command_line_a_ledger_that_cannot_be_signed_for_keeps_no_other_from_it() {
+    let world = with_history().await;
+    let other = world.other_tenant().await;
+    other.stocked(&[("Z", 1)]).await;
+    let sql = format!("update ledger_heads set hash = sha256('x') where tenant_id = '{}'", world.tenant);
+    tamper(&world, &[sql]).await;
+    let (code, said, wrong) = onhand(&world, &["audit", "checkpoint"]).await;
+    assert!(code == 1 && wrong.contains("acme could not be signed for"), "{said}{wrong}");
+    let Ok(Document::Checkpoint(signed)) = Document::read(&said) else { panic!("{said}{wrong}") };
+    assert!(signed.is_of(other.tenant), "{said}");
+}
+
+#[tokio::test]
+async fn nothing_in_a_document_acts_on_the_terminal_that_shows_it() {
+    let world = with_history().await;
+    let folder = Folder::new();
+    let file = folder.file("checkpoint.json");
+    let mut document = serde_json::to_value(sign(&world).await).expect("JSON");
+    document["\u{1b}[2K\u{1b}[1A\nHOLDS: a signed checkpoint"] = json!(1);
+    fs::write(&file, document.to_string()).expect("a file is written");
+    let (code, said) = check(&[&file]).await;
+    assert!(code == 1 && said.starts_with("DOES NOT HOLD") && said.contains("\\u{1b}[2K"), "{said:?}");
+    assert!(!said.contains('\u{1b}') && said.lines().count() == 1, "{said:?}");
+    let (code, said, wrong) = onhand(&world, &["audit", "verify", "--against", &file]).await;
+    assert!(code == 1 && wrong.contains("\\u{1b}[2K") && !wrong.contains('\u{1b}'), "{said:?}{wrong:?}");
+    assert!(!wrong.lines().any(|line| line.starts_with("HOLDS")), "{wrong:?}");
 }

@@ -3,7 +3,7 @@
 use onhand_tests::{World, process::onhand};
 use serde_json::{Value, json};
 
-use super::travel::all;
+use super::{audit::burden, travel::all};
 
 /// A shelf with a little history: gives its stream and the position of each step.
 async fn shelf(world: &World) -> (String, Vec<i64>) {
@@ -49,6 +49,30 @@ async fn a_stream_is_told_step_by_step_with_what_each_step_has_changed() {
     assert_eq!(bound.get(&path).await.problem(403), "auth.forbidden");
     let stranger = world.other_tenant().await;
     assert_eq!(all(&stranger.admin, &path, "").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_page_of_steps_ends_before_it_weighs_too_much() {
+    let world = World::new().await;
+    let (stream, _) = shelf(&world).await;
+    burden(&world, "A", 9).await;
+    // What is shown of this one weighs more with every step, and its entries next to nothing.
+    let size = "x".repeat(200);
+    let variants: Vec<Value> =
+        (0..300).map(|n| json!({ "sku": format!("V-{n}"), "attributes": { "size": size } })).collect();
+    let body = json!({ "title": "Kite", "variants": variants });
+    let product = world.admin.post("/api/products", body).await.expect(201);
+    let product = format!("product/{}", product["id"].as_str().expect("an id"));
+    for (stream, last) in [(stream, 12), (product, 301)] {
+        let path = format!("/api/streams/{stream}");
+        let page = world.admin.get(&format!("{path}?limit=200")).await;
+        let weight = page.text.len();
+        assert!((3_000_000..5_500_000).contains(&weight), "{stream}: {weight}");
+        assert!(page.expect(200)["next_cursor"].is_string(), "{stream} goes on");
+        let steps = all(&world.admin, &path, "limit=200").await;
+        let versions: Vec<_> = steps.iter().filter_map(|step| step["version"].as_i64()).collect();
+        assert_eq!(versions, (1..=last).collect::<Vec<_>>(), "each once, and in order");
+    }
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+use std::process::Stdio;
+
 use onhand_tests::{
     World,
     process::{self, onhand},
@@ -81,4 +83,32 @@ async fn a_setting_that_cannot_be_used_is_named_and_the_program_does_not_start()
         said.contains("FEATURE_MONITOR_UPDATES_STOCK") && said.contains("STOCK_RESERVATION_TTL_MINUTES"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_command_whose_reader_has_gone_ends_without_a_word_and_without_a_verdict() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    for args in [
+        &["audit", "verify"][..],
+        &["audit", "checkpoint", "--tenant", "acme"],
+        &["audit", "export", "--tenant", "acme"],
+        &["replay", "--sku", "A"],
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe is made");
+        drop(reader);
+        let child = Command::new(process::binary())
+            .args(args)
+            .env("DATABASE_URL", world.database.url())
+            .env("ONHAND_MASTER_KEYS", process::master_keys())
+            .env("RUST_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let output = child.wait_with_output().await.expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*said), (Some(141), ""), "{args:?}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Read models: rebuilt equals live, whatever the history, and a poisoned one stops alone.
 
+mod comparison;
 mod interference;
 mod pause;
 mod readers;

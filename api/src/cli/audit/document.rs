@@ -62,7 +62,7 @@ pub(super) fn check(file: &Path, key: Option<&str>) -> anyhow::Result<ExitCode> 
 }
 
 fn does_not_hold(file: &Path, why: &dyn std::fmt::Display) -> ExitCode {
-    println!("DOES NOT HOLD: {}: {why}", file.display());
+    println!("DOES NOT HOLD: {}: {}", shown(&file.display().to_string()), shown(&why.to_string()));
     ExitCode::FAILURE
 }
 

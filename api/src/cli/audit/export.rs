@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use onhand_infrastructure::{ledger::Context, operations::Caller, queries::audit_log::AuditFilter};
 
 use crate::{
-    cli::{bars, session::Session},
+    cli::{bars, out::Stdout, session::Session},
     export::{Exporting, Format},
 };
 
@@ -102,7 +102,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let caller = Caller::new(Context::internal(*tenant, "cli"));
         let mut exporting = Exporting::begin(&session.onhand, caller, which.into(), format).await?;
         match &out {
-            None => write(&mut exporting, name, &mut io::stdout().lock()).await?,
+            None => write(&mut exporting, name, &mut Stdout).await?,
             Some(path) => into_file(&mut exporting, name, path).await?,
         }
         eprintln!("This is the log of {name} up to position {}.", exporting.progress().1);

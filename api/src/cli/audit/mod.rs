@@ -50,8 +50,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check { file, key } => return document::check(&file, key.as_deref()),
         Command::Export(args) => return export::run(args).await,
         Command::Checkpoint { tenant, out } => {
-            Session::with(async |session| prove::sign(session, tenant.as_deref(), out.as_deref()).await)
-                .await?;
+            let (tenant, out) = (tenant.as_deref(), out.as_deref());
+            return Session::with(async |session| prove::sign(session, tenant, out).await).await;
         }
         Command::Prove(args) => Session::with(async |session| prove::prove(session, &args).await).await?,
         Command::Key { tenant } => {

@@ -1,6 +1,9 @@
 //! `onhand audit checkpoint`, `prove` and `key`: what an auditor takes away.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::ensure;
 use onhand_domain::values::TenantId;
@@ -10,8 +13,8 @@ use onhand_infrastructure::{
     queries::signed_checkpoints,
 };
 
-use super::document;
-use crate::cli::session::Session;
+use super::document::{self, shown};
+use crate::cli::{failed, session::Session};
 
 /// Which entry to prove, and to what it is to lead.
 #[derive(clap::Args)]
@@ -30,15 +33,23 @@ pub(in crate::cli) struct Args {
     out: Option<PathBuf>,
 }
 
-/// Signs for ledgers as they stand.
-pub(super) async fn sign(session: &Session, tenant: Option<&str>, out: Option<&Path>) -> anyhow::Result<()> {
+/// Signs for ledgers as they stand; for the others, too, if one cannot be signed for.
+pub(super) async fn sign(
+    session: &Session,
+    tenant: Option<&str>,
+    out: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let tenants = session.tenants(tenant).await?;
     let one_file = out.is_none() || tenants.len() == 1;
     ensure!(one_file, "there are {} tenants and one file; say which with --tenant", tenants.len());
-    for (tenant, _) in tenants {
-        document::write(&signed_now(session, tenant).await?, out)?;
+    let mut code = ExitCode::SUCCESS;
+    for (tenant, name) in tenants {
+        match signed_now(session, tenant).await {
+            Ok(signed) => document::write(&signed, out)?,
+            Err(error) => code = failed(&error.context(format!("{name} could not be signed for"))),
+        }
     }
-    Ok(())
+    Ok(code)
 }
 
 /// Proves one entry.
@@ -67,8 +78,10 @@ pub(super) async fn prove(session: &Session, args: &Args) -> anyhow::Result<()> 
 pub(super) async fn tell_keys(session: &Session, tenant: Option<&str>) -> anyhow::Result<()> {
     for (tenant, name) in session.tenants(tenant).await? {
         match session.onhand.operations.signing_key(tenant).await? {
-            Some(key) => println!("{}  {} {name}", hex::encode(key.public_key()), key.name()),
-            None => eprintln!("{name} has no key yet: the first `onhand audit checkpoint` makes it."),
+            Some(key) => println!("{}  {} {}", hex::encode(key.public_key()), key.name(), shown(&name)),
+            None => {
+                eprintln!("{} has no key yet: the first `onhand audit checkpoint` makes it.", shown(&name))
+            }
         }
     }
     Ok(())

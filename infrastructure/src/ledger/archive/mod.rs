@@ -29,6 +29,8 @@ pub use self::{
 };
 use super::{Entry, LedgerError, entry::genesis_hash};
 
+/// Entries in one file at most: a file is checked, and put back, as a whole.
+pub const ENTRIES_MAX: i64 = 1_000_000;
 /// Stands in every header; another form of the file gets another one.
 const FORMAT: &str = "onhand.archive.v1";
 /// Entries in hand at a time.

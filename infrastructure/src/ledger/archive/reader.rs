@@ -11,8 +11,8 @@ use flate2::read::MultiGzDecoder;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Archive, ArchiveError, Chain, Entry, FORMAT, Hashing, Header, Line, PAGE, PAGE_BYTES, Trailer,
-    genesis_hash,
+    Archive, ArchiveError, Chain, ENTRIES_MAX, Entry, FORMAT, Hashing, Header, Line, PAGE, PAGE_BYTES,
+    Trailer, genesis_hash,
 };
 
 /// More than any entry takes; a line that goes on for longer is not read into memory.
@@ -41,6 +41,16 @@ pub struct Noted {
     pub archive: Archive,
     /// Hashes in hex, by position; before the first entry that of the one before.
     pub hashes: BTreeMap<i64, String>,
+}
+
+impl Noted {
+    /// The hash of an entry that is in the file, if it was noted. Not the one before the first entry, which only the header
+    /// tells: anybody can write one there.
+    pub fn hash_of(&self, position: i64) -> Option<&str> {
+        let Header { from, to, .. } = self.archive.header;
+        let own = (from..=to).contains(&position);
+        self.hashes.get(&position).filter(|_| own).map(String::as_str)
+    }
 }
 
 /// What a file says of itself. Whether it is so, only [`verify`] tells.
@@ -88,6 +98,9 @@ impl Reader {
         }
         if header.from < 1 || header.to < header.from || header.to == i64::MAX {
             return Err(lines.malformed("the header names no stretch of a ledger"));
+        }
+        if header.entries() > ENTRIES_MAX {
+            return Err(lines.malformed(format!("a file has {ENTRIES_MAX} entries at most")));
         }
         let previous_hash = lines.hash(&header.previous_hash)?;
         if header.from == 1 && previous_hash != genesis_hash(header.tenant) {

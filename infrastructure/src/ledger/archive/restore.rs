@@ -1,12 +1,19 @@
 //! Putting entries back that a ledger has lost: those of its own history, and none that it never had.
 
-use std::{cmp::Reverse, collections::HashMap, path::PathBuf};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+};
 
 use onhand_domain::values::TenantId;
 use sqlx::{PgConnection, PgPool};
 
 use super::{Archive, ArchiveError, Entry, Header, aside, hash_before, reader::Reader};
-use crate::ledger::{Head, LedgerError, read};
+use crate::{
+    ledger::{Head, LedgerError, read},
+    queries::rebuilds,
+};
 
 /// What was found when a file was held against its ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +22,19 @@ pub struct Restored {
     pub header: Header,
     /// Its name, without the folder.
     pub file: String,
-    /// Entries that were missing, and are put back.
+    /// Entries that were missing, and are put back. One that several files have counts for one of them.
     pub missing: u64,
+}
+
+/// What is known of ledgers from files that fit.
+#[derive(Default)]
+struct Known {
+    /// Where files end, those that are not read yet as well.
+    ends: BTreeSet<(TenantId, i64)>,
+    /// The hashes there, as files that fit have them.
+    hashes: HashMap<(TenantId, i64), Vec<u8>>,
+    /// The first entry that is in a file that fits. From there on, all are that a file has which ends no later.
+    from: HashMap<TenantId, i64>,
 }
 
 /// Puts back, into the ledgers they are from, the entries of some files that are missing there: all of them or, if one
@@ -26,10 +44,11 @@ pub struct Restored {
 /// with entries to put back.
 ///
 /// States that were noted while entries were missing may be wrong: with the first entry that is put back, all snapshots of
-/// the ledger go.
+/// the ledger go, and nobody goes on with what rebuilds have grown.
 ///
 /// A file fits if it is whole, if every entry of it that is there is the same there, and if the ledger goes on from it:
-/// by the hash that the next entry was made with, the ledger itself says what has to stand before.
+/// by the hash that the next entry was made with, the ledger itself says what has to stand before. What follows may be
+/// missing as well, where another file has it that fits. Files may overlap.
 pub async fn restore(
     pool: &PgPool,
     paths: &[PathBuf],
@@ -40,30 +59,20 @@ pub async fn restore(
     for path in paths {
         files.push((path, Reader::open(path)?));
     }
-    // The last stretch first: the one before it then joins what is known to fit.
-    files.sort_by_key(|(_, reader)| (reader.header.tenant, Reverse((reader.header.from, reader.header.to))));
-    for pair in files.windows(2) {
-        let [(_, one), (path, next)] = pair else { continue };
-        let Header { tenant, from, to, .. } = next.header;
-        if (tenant, from, to) == (one.header.tenant, one.header.from, one.header.to) {
-            let path = path.display();
-            return Err(unfit(format!(
-                "{path}: another file given has the positions {from} to {to} as well"
-            )));
-        }
-    }
+    // Those that end last come first: where one ends, another that is known to fit may have the entry.
+    files.sort_by_key(|(_, reader)| (reader.header.tenant, Reverse(reader.header.to), reader.header.from));
+    let ends = files.iter().map(|(_, reader)| (reader.header.tenant, reader.header.to)).collect();
+    let mut known = Known { ends, ..Known::default() };
     let all: i64 = files.iter().map(|(_, reader)| reader.header.entries()).sum();
     let mut tx = pool.begin().await?;
-    let (mut fitting, mut after, mut seen) = (Vec::new(), None, 0);
+    let (mut fitting, mut seen) = (Vec::new(), 0);
     for (path, reader) in files {
-        let header = reader.header.clone();
         let report = |page: &[Entry]| {
             seen += page.len() as i64;
             progress(seen, all);
         };
-        let (archive, missing) = fit(&mut tx, reader, after.as_ref(), report).await?;
+        let (archive, missing) = fit(&mut tx, reader, &mut known, report).await?;
         fitting.push((path, archive, missing));
-        after = Some(header);
     }
     let gaps: Vec<_> = fitting.iter().filter(|(_, _, missing)| *missing > 0 && !dry_run).collect();
     let all: i64 = gaps.iter().map(|(_, archive, _)| archive.header.entries()).sum();
@@ -86,6 +95,7 @@ pub async fn restore(
             return Err(unfit(format!("{} was changed meanwhile", archive.file)));
         }
         forget_snapshots(&mut tx, tenant).await?;
+        rebuilds::forget_grown(&mut tx, tenant).await?;
     }
     tx.commit().await?;
     let restored = |(_, archive, missing): (_, Archive, u64)| {
@@ -99,7 +109,7 @@ pub async fn restore(
 async fn fit(
     conn: &mut PgConnection,
     mut reader: Reader,
-    after: Option<&Header>,
+    known: &mut Known,
     mut report: impl FnMut(&[Entry]),
 ) -> Result<(Archive, u64), ArchiveError> {
     let Header { tenant, tenant_name, from, to, previous_hash, .. } = reader.header.clone();
@@ -121,7 +131,15 @@ async fn fit(
             "position {from} of the file does not follow from the entry before it here"
         )));
     }
+    let had_from = known.from.get(&tenant).copied().unwrap_or(i64::MAX);
     let (mut missing, mut last_is_there) = (0, false);
+    let mut ends = Vec::new();
+    let mut note = |position, hash: &[u8]| {
+        if known.ends.contains(&(tenant, position)) {
+            ends.push(((tenant, position), hash.to_vec()));
+        }
+    };
+    note(from - 1, reader.hash());
     loop {
         let (came_back, page) = aside(move || reader.page().map(|page| (reader, page))).await?;
         reader = came_back;
@@ -129,16 +147,15 @@ async fn fit(
             break;
         }
         let lost = missing_of(conn, tenant, &page).await?;
-        missing += lost.len() as u64;
+        missing += lost.iter().filter(|entry| entry.position < had_from).count() as u64;
         last_is_there = lost.last().map(|entry| entry.position) != page.last().map(|entry| entry.position);
+        page.iter().for_each(|entry| note(entry.position, &entry.hash));
         report(&page);
     }
-    let goes_on = match after {
-        Some(next) if next.tenant == tenant && next.from == to + 1 => {
-            next.previous_hash == hex::encode(reader.hash())
-        }
-        _ if head.position == to => head.hash == reader.hash(),
-        _ => match read::after(conn, tenant, to, 1).await?.first() {
+    let goes_on = match known.hashes.get(&(tenant, to)) {
+        Some(hash) => hash == reader.hash(),
+        None if head.position == to => head.hash == reader.hash(),
+        None => match read::after(conn, tenant, to, 1).await?.first() {
             Some(next) if next.position == to + 1 => next.hash == next.chained(tenant, reader.hash()),
             _ => last_is_there,
         },
@@ -149,6 +166,8 @@ async fn fit(
              missing as well, give the file that has it, too"
         )));
     }
+    known.hashes.extend(ends);
+    known.from.insert(tenant, from.min(had_from));
     Ok((reader.archive(), missing))
 }
 

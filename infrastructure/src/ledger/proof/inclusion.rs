@@ -154,10 +154,13 @@ pub async fn prove(
         path: vec![],
         checkpoint,
     };
-    merkle_nodes::tree(&mut conn, tenant, size).await?;
-    if let Some((_, path)) = merkle_nodes::path(&mut conn, tenant, size, position - 1).await? {
-        proof.path = path.iter().map(hex::encode).collect();
+    let mut path = merkle_nodes::path(&mut conn, tenant, size, position - 1).await?;
+    if path.is_none() {
+        // Once: what is missing of the nodes is kept from then on.
+        merkle_nodes::tree(&mut conn, tenant, size).await?;
+        path = merkle_nodes::path(&mut conn, tenant, size, position - 1).await?;
     }
+    proof.path = path.iter().flatten().map(hex::encode).collect();
     // What is kept of the tree is neither believed nor thrown away here: each time would be a reading of all of history,
     // and the end of what shows that somebody was at it.
     proof.check(None).map_err(|_| {

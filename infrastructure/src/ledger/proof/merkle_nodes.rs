@@ -1,4 +1,4 @@
-//! Nodes of the tree over a ledger's entries that are kept, so that a root or a path does not take reading all of history.
+//! Nodes of the tree over a ledger's entries that are kept, so that a path does not take reading all of history.
 //!
 //! They follow from the hashes of the entries and may be thrown away at any time. Nothing is believed because it is kept:
 //! a root is computed [from the entries](of_entries), and a path is held against the root it has to lead to.
@@ -18,22 +18,10 @@ const WIDTH: i64 = 1 << LEVEL_HEIGHT;
 /// Entries read at a time.
 const STRETCH: i64 = 1 << 16;
 
-/// The tree over the first `size` entries, from what is kept of it and the entries behind that. What is new is kept.
+/// The tree over the first `size` entries, [from the entries](of_entries). Of the nodes that are worth keeping, those that are
+/// missing are kept on the way.
 pub(super) async fn tree(conn: &mut PgConnection, tenant: TenantId, size: i64) -> Result<Tree, LedgerError> {
-    let (newest,): (Option<i64>,) =
-        sqlx::query_as("select max(index) from merkle_nodes where tenant_id = $1 and level = 1")
-            .bind(tenant.0)
-            .fetch_one(&mut *conn)
-            .await?;
-    let known = newest.map_or(0, |newest| newest.min(size) + 1).min(size / WIDTH) * WIDTH;
-    let mut tree = match gathered(conn, tenant, known, None).await? {
-        Some(tree) => tree,
-        None => {
-            // Somebody has taken a part of it away.
-            forget(conn, tenant).await?;
-            Tree::default()
-        }
-    };
+    let mut tree = Tree::default();
     while tree.size() < size {
         grow(conn, tenant, &mut tree, size).await?;
         keep(conn, tenant, &tree.take_completed()).await?;
@@ -66,57 +54,48 @@ async fn grow(
     for leaf in hashes(conn, tenant, 0, (from, to)).await? {
         tree.push(0, leaf);
     }
-    if tree.size() < to {
-        let why = "the entry is missing".to_owned();
-        return Err(LedgerError::Unreadable { position: tree.size() + 1, why });
-    }
-    Ok(())
+    if tree.size() < to { Err(missing(tree.size() + 1)) } else { Ok(()) }
 }
 
-/// The same tree with the path of one leaf, by its number from 0. None if less of it is kept, or an entry is missing.
+fn missing(position: i64) -> LedgerError {
+    LedgerError::Unreadable { position, why: "the entry is missing".to_owned() }
+}
+
+/// The path of one leaf, by its number from 0, in the tree over the first `size` entries. None if a node is not kept that it
+/// takes.
+///
+/// The tree is put together from the highest nodes there are: at the right edge from lower ones, and around the leaf from
+/// all that its path needs.
 pub(super) async fn path(
     conn: &mut PgConnection,
     tenant: TenantId,
     size: i64,
     leaf: i64,
-) -> Result<Option<(Hash, Vec<Hash>)>, LedgerError> {
-    Ok(gathered(conn, tenant, size, Some(leaf)).await?.map(Tree::into_path))
-}
-
-/// Puts a tree together from the highest nodes there are: at the right edge from lower ones, and around the watched leaf
-/// from all that its path needs.
-async fn gathered(
-    conn: &mut PgConnection,
-    tenant: TenantId,
-    size: i64,
-    watched: Option<i64>,
-) -> Result<Option<Tree>, LedgerError> {
+) -> Result<Option<Vec<Hash>>, LedgerError> {
     let mut found: Vec<(i64, u32, Hash)> = Vec::new();
     for level in (0..=LEVELS).rev() {
         let height = level * LEVEL_HEIGHT;
         let end = size >> height;
         let edge = if level == LEVELS { 0 } else { end / WIDTH * WIDTH };
-        let mut stretches = vec![(edge, end)];
-        let opened = watched.map(|leaf| (leaf >> height) / WIDTH * WIDTH);
-        stretches.extend(opened.filter(|from| *from < edge).map(|from| (from, from + WIDTH)));
-        for (from, to) in stretches {
+        let opened = (leaf >> height) / WIDTH * WIDTH;
+        let around = (opened < edge).then_some((opened, opened + WIDTH));
+        for (from, to) in around.into_iter().chain([(edge, end)]) {
             let hashes = hashes(conn, tenant, level, (from, to)).await?;
-            if (hashes.len() as i64) < to - from {
-                return Ok(None);
+            let reached = from + hashes.len() as i64;
+            if reached < to {
+                return if level == 0 { Err(missing(reached + 1)) } else { Ok(None) };
             }
-            // What the watched leaf lies below is taken apart on the level below.
-            let kept = (from..)
-                .zip(hashes)
-                .filter(|(index, _)| level == 0 || watched.is_none_or(|leaf| leaf >> height != *index));
+            // What the leaf lies below is taken apart on the level below.
+            let kept = (from..).zip(hashes).filter(|(index, _)| level == 0 || leaf >> height != *index);
             found.extend(kept.map(|(index, hash)| (index << height, height, hash)));
         }
     }
     found.sort_unstable_by_key(|(first, ..)| *first);
-    let mut tree = watched.map_or_else(Tree::default, Tree::watching);
+    let mut tree = Tree::watching(leaf);
     for (_, height, hash) in found {
         tree.push(height, hash);
     }
-    Ok(Some(tree))
+    Ok(Some(tree.into_path().1))
 }
 
 /// Nodes of one level, or leaves, from one number up to before another, as far as none is missing.
@@ -158,11 +137,7 @@ async fn hashes(
 }
 
 /// Keeps nodes. What is kept already stays as it is, also where it differs: that is for a verification to tell.
-pub(super) async fn keep(
-    conn: &mut PgConnection,
-    tenant: TenantId,
-    nodes: &[Node],
-) -> Result<(), sqlx::Error> {
+async fn keep(conn: &mut PgConnection, tenant: TenantId, nodes: &[Node]) -> Result<(), sqlx::Error> {
     if nodes.is_empty() {
         return Ok(());
     }
@@ -217,12 +192,6 @@ pub(super) async fn first_beyond(
     .fetch_one(conn)
     .await?;
     Ok(first)
-}
-
-/// Throws away what is kept of a tenant's tree. It is computed anew when it is next needed.
-async fn forget(conn: &mut PgConnection, tenant: TenantId) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from merkle_nodes where tenant_id = $1").bind(tenant.0).execute(conn).await?;
-    Ok(())
 }
 
 fn level_of(node: &Node) -> i16 {

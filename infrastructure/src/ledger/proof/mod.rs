@@ -330,13 +330,13 @@ async fn tree_differed(
     Ok([history.differing, above, beyond].into_iter().flatten().min())
 }
 
-/// A transaction in which long stretches are read along the primary key. Left to itself, Postgres may read the whole table
-/// for each of them and sort what it finds.
+/// A transaction in which long stretches are read along the primary key, however long it takes. Left to itself, Postgres may
+/// read the whole table for each of them and sort what it finds.
 async fn along_keys(conn: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
     let mut tx = conn.begin().await?;
     sqlx::query(
         "select set_config('enable_sort', 'off', true), set_config('jit', 'off', true),
-                set_config('max_parallel_workers_per_gather', '0', true)",
+                set_config('max_parallel_workers_per_gather', '0', true), set_config('statement_timeout', '0', true)",
     )
     .execute(&mut *tx)
     .await?;

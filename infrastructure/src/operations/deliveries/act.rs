@@ -8,12 +8,12 @@ use onhand_domain::{
     aggregate::verdict,
     delivery::{Delivery, DeliveryCommand, Received},
     stream::Lookup,
-    values::DeliveryId,
+    values::{DeliveryId, OrderId},
 };
 use serde_json::{Value, json};
 
 use super::{
-    super::{Caller, Operations},
+    super::{Caller, Operations, erasures},
     Answer, ReceiveError, Stages,
     effects::Effects,
 };
@@ -86,6 +86,7 @@ impl Operations {
             Ok(Decoded::Facts(facts)) => Some(facts),
         };
         let changes_products = facts.iter().flatten().any(|fact| matches!(fact, Fact::Product(_)));
+        let order = facts.iter().flatten().find_map(Fact::order).cloned();
         let times = (arrived.at, self.ledger().clock().now());
         let prepared = Effects::prepare(self, &arrived.connection, facts, times).await;
         let effects = match prepared {
@@ -104,9 +105,16 @@ impl Operations {
             }
             Err(error) => return Err(error.into()),
         };
-        if let Some(person) = effects.person() {
-            for body in &mut arrived.attachments.bodies {
-                body.person = Some(person.clone());
+        if !arrived.attachments.bodies.is_empty() {
+            let place = (arrived.connection.tenant, arrived.connection.id);
+            let named = match (effects.person(), order) {
+                (Some(person), _) => Some(person.clone()),
+                // Whoever placed it may stand where we do not look; it is found by the order then.
+                (None, Some(order)) => self.name_of_order(place, OrderId::of(place.1, &order)).await?,
+                (None, None) => None,
+            };
+            if named.is_some() {
+                arrived.attachments.bodies.iter_mut().for_each(|body| body.person.clone_from(&named));
             }
         }
         stages.end(&stages.enriched);
@@ -132,10 +140,8 @@ impl Operations {
             self.directory.forget();
         }
         match submitted {
-            Ok(receipt) => match answer(&receipt.answer.value(), receipt.position) {
-                Some(answer) => Ok(answer),
-                None => Err(LedgerError::Busy.into()),
-            },
+            Ok(receipt) => Ok(answer(&receipt.answer.value(), receipt.position)),
+            Err(error) if erasures::is_under_way(&error) => Err(error.into()),
             Err(LedgerError::Refused(refusal)) => self.fail(again, refusal.to_string()).await,
             Err(error) => Err(error.into()),
         }
@@ -190,15 +196,11 @@ impl Operations {
     }
 }
 
-/// None if it has to be looked at once more.
-fn answer(value: &Value, position: i64) -> Option<Answer> {
-    if value["forgotten"] == true {
-        return None;
-    }
+fn answer(value: &Value, position: i64) -> Answer {
     if value["duplicate"] == true {
-        return Some(Answer::Duplicate { contradicted: value["contradicted"] == true });
+        return Answer::Duplicate { contradicted: value["contradicted"] == true };
     }
-    Some(Answer::Processed { position })
+    Answer::Processed { position }
 }
 
 /// All that follows, or what is left to say about a delivery that was acted on before.
@@ -211,8 +213,7 @@ fn decide(
     let Arrived { delivery, received, door, .. } = arrived;
     let forgotten_since = |before: u64| before != lookup.administration().forgotten;
     if effects.person().is_some() && arrived.forgotten.is_some_and(forgotten_since) {
-        // Its bytes may have been destroyed since they were read, and are looked for again.
-        return Ok(Decision { answer: json!({ "forgotten": true }).into(), ..Decision::default() });
+        return Err(erasures::under_way()); // Its bytes may have been destroyed since they were read.
     }
     let state = lookup.delivery(delivery);
     if state.done && !(*door != Door::Front && state.unmapped) {

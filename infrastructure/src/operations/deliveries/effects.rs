@@ -221,12 +221,14 @@ impl Effects {
                 }
             }
             Step::Disclosure => {
-                let known = self.persons.person.iter().chain(&self.persons.guest);
-                let shown: Vec<_> =
-                    known.map(|person| format!("`onhand privacy show --person {person}`")).collect();
+                let show = |person: &PersonId| format!("`onhand privacy show --person {person}`");
+                let Persons { person, guest, others, .. } = &self.persons;
+                let mut shown: Vec<_> = person.iter().map(show).collect();
+                shown.extend(guest.iter().map(|guest| format!("under the address alone, {}", show(guest))));
+                shown.extend(others.iter().map(|other| format!("for an order it lists, {}", show(other))));
                 tally.notes.push(format!(
                     "a customer asks what is known of them, and somebody has to answer: {}",
-                    shown.join(" and, under the address alone, ")
+                    shown.join(" and, ")
                 ));
             }
             Step::Hint(hint) => {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Answer, Arrived, Door, ReceiveError, Stages};
 use crate::{
     ledger::{Attachments, LedgerError, is_passing},
-    operations::{Caller, Operations},
+    operations::{Caller, Operations, erasures},
     platforms::{Decoded, Fact, Genuine, adapter_of},
     queries::{
         connections::connected,
@@ -70,6 +70,14 @@ pub struct Replayed {
     pub position: Option<i64>,
 }
 
+/// What came of a page of deliveries that spoke of what nobody knew.
+pub(in super::super) struct ReplayedPage {
+    /// The position to go on from, if there may be more.
+    pub(in super::super) next: Option<i64>,
+    /// Whether some were left alone for the moment, because they may tell of somebody who is just being forgotten.
+    pub(in super::super) left: bool,
+}
+
 impl Operations {
     /// Looks at dead letters again, the oldest first. Says what came of each; one's trouble is not another's.
     pub async fn replay(&self, caller: &Caller, ask: &Replay) -> Result<Vec<Replayed>, LedgerError> {
@@ -89,27 +97,29 @@ impl Operations {
         Ok(replayed)
     }
 
-    /// Looks again at deliveries of a tenant that spoke of what nobody knew, between two positions. Gives the position
-    /// to go on from, if there may be more. Prices are left out: the market tells them again.
+    /// Looks again at deliveries of a tenant that spoke of what nobody knew, between two positions. Prices are left out: the
+    /// market tells them again.
     pub(in super::super) async fn replay_unmapped(
         &self,
         tenant: TenantId,
         caller: &Caller,
         (after, until): (i64, i64),
-    ) -> Result<Option<i64>, LedgerError> {
+    ) -> Result<ReplayedPage, LedgerError> {
         let filter = ReplayFilter { unmapped: true, ..ReplayFilter::default() };
         let pool = self.ledger().pool();
         let kept = deliveries::kept(pool, tenant, None, &filter, (after, until), REPLAY_MAX).await?;
-        let last = kept.last().map(|delivery| delivery.position).filter(|_| kept.len() as i64 == REPLAY_MAX);
+        let next = kept.last().map(|delivery| delivery.position).filter(|_| kept.len() as i64 == REPLAY_MAX);
+        let mut left = false;
         for delivery in kept {
             let id = delivery.id;
             match self.look_again(caller, delivery, Door::Replay).await {
                 Err(error) if is_outage(&error) => return Err(error),
+                Err(error) if erasures::is_under_way(&error) => left = true,
                 Err(error) => tracing::warn!(%id, %error, "a delivery could not be looked at again"),
                 Ok(_) => {}
             }
         }
-        Ok(last)
+        Ok(ReplayedPage { next, left })
     }
 
     async fn look_again(&self, caller: &Caller, kept: Kept, door: Door) -> Result<Replayed, LedgerError> {
@@ -138,7 +148,7 @@ impl Operations {
             && forgotten.is_none()
             && matches!(&decoded, Ok(Decoded::Facts(facts)) if tells(facts))
         {
-            return Err(LedgerError::Busy); // Bodies are just being destroyed, and this may be one of them.
+            return Err(erasures::under_way().into());
         }
         let mut caller = caller.clone();
         caller.idempotency = None;

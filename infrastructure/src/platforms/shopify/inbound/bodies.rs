@@ -59,6 +59,7 @@ pub(super) struct Product {
     vendor: Option<String>,
     product_type: Option<String>,
     tags: Option<String>,
+    status: Option<String>,
     updated_at: Option<String>,
     options: Option<Vec<ProductOption>>,
     variants: Option<Vec<Variant>>,
@@ -89,6 +90,10 @@ impl Product {
         fallback: DateTime<Utc>,
         details: &ConnectionDetails,
     ) -> Result<Fact, Undecodable> {
+        // That is how a product is taken off, from here or by hand.
+        if self.status.as_deref() == Some("archived") {
+            return Ok(Fact::ProductRemoved { external: self.id });
+        }
         let variants = self.variants.unwrap_or_default();
         if variants.is_empty() {
             // Each product of the platform has one, so the subscription leaves the field out.
@@ -105,13 +110,12 @@ impl Product {
         let name = filled(self.title).or(filled(self.handle)).unwrap_or_else(|| self.id.to_string());
         let options = self.options.unwrap_or_default();
         Ok(Fact::Product(ObservedProduct {
-            details: ProductDetails {
-                title: title(&name),
-                vendor: filled(self.vendor).map(|it| word(&it)),
-                category: filled(self.product_type).map(|it| word(&it)),
-                tags: words(self.tags.as_deref().unwrap_or_default()),
-                ..ProductDetails::default()
-            },
+            details: described(
+                &name,
+                self.vendor,
+                self.product_type,
+                self.tags.as_deref().unwrap_or_default(),
+            ),
             complete: match &self.variant_gids {
                 Some(all) => all.len() <= variants.len(),
                 None => variants.len() < WHOLE_MAX,
@@ -120,6 +124,22 @@ impl Product {
             at: self.updated_at.as_deref().and_then(time).unwrap_or(fallback),
             external: self.id,
         }))
+    }
+}
+
+/// What describes a product, as it is kept. Tags are a list with commas, which none of them has.
+pub(in super::super) fn described(
+    name: &str,
+    vendor: Option<String>,
+    product_type: Option<String>,
+    tags: &str,
+) -> ProductDetails {
+    ProductDetails {
+        title: title(name),
+        vendor: filled(vendor).map(|it| word(&it)),
+        category: filled(product_type).map(|it| word(&it)),
+        tags: words(tags),
+        ..ProductDetails::default()
     }
 }
 
@@ -266,11 +286,14 @@ impl Redact {
 #[derive(Deserialize)]
 pub(super) struct DataRequest {
     customer: Value,
+    orders_requested: Option<Vec<ExternalId>>,
 }
 
 impl DataRequest {
     pub(super) fn fact(self) -> Result<Fact, Undecodable> {
-        Ok(Fact::DisclosureAsked { person: named(&self.customer)? })
+        let orders = self.orders_requested.unwrap_or_default();
+        within(orders.len(), FACTS_MAX, "orders")?;
+        Ok(Fact::DisclosureAsked { person: named(&self.customer)?, orders })
     }
 }
 

@@ -59,6 +59,17 @@ fn product(body: &Value) -> onhand_domain::catalog::ObservedProduct {
 }
 
 #[test]
+fn a_product_that_is_archived_is_gone_and_one_that_is_a_draft_is_not() {
+    let body =
+        |status: &str| json!({ "id": 7, "title": "Mole", "status": status, "variants": [{ "id": 8 }] });
+    let gone = Fact::ProductRemoved { external: ExternalId::from(7) };
+    assert_eq!(fact("products/update", &body("archived")), gone);
+    for status in ["active", "draft"] {
+        assert!(matches!(fact("products/update", &body(status)), Fact::Product(_)), "{status}");
+    }
+}
+
+#[test]
 fn the_shops_signature_is_accepted_in_either_family_of_headers() {
     let body = br#"{"id":9007199254740993}"#;
     let signature = sandbox::sign("new", body);

@@ -1,0 +1,126 @@
+//! The schema, brought up to date by every process at its start, while others are at work with it: of this release, and of
+//! the one before.
+
+use std::{sync::LazyLock, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection,
+    migrate::{Migrate, MigrateError, Migration, Migrator},
+    postgres::PgConnectOptions,
+};
+use uuid::Uuid;
+
+use super::DatabaseError;
+
+/// How long a change of the schema waits for a lock, and with it all who want the table later.
+const LOCK_TIMEOUT: &str = "250ms";
+/// How long the table is then left to them, and up to how much longer, in milliseconds.
+const LOCK_PAUSE_MS: u64 = 3_000;
+const LOCK_PAUSE_MORE_MS: u64 = 2_000;
+
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("../migrations");
+    // A newer release may have been here: what it has done leaves this one working, or says that it does not.
+    migrations.set_ignore_missing(true);
+    migrations
+});
+
+/// Brings the schema up to date, over connections of its own. Safe to run from several processes at once.
+///
+/// Whoever changes a table waits for those who are at it, and all who come later wait behind him: so he does not wait for
+/// long, and tries again until he finds it free.
+pub async fn migrate(options: &PgConnectOptions) -> Result<(), DatabaseError> {
+    migrate_by(options, &MIGRATIONS).await
+}
+
+/// The same by these migrations.
+pub async fn migrate_by(options: &PgConnectOptions, migrations: &Migrator) -> Result<(), DatabaseError> {
+    let options = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
+    loop {
+        let mut conn = PgConnection::connect_with(&options).await?;
+        let done = run(&mut conn, migrations).await;
+        match done {
+            Ok(()) => return Ok(conn.close().await?),
+            Err(error) if is_locked(&error) => {
+                tracing::warn!(%error, "the schema cannot be brought up to date while others are at it; trying again");
+                let more = Uuid::now_v7().as_u64_pair().1 % LOCK_PAUSE_MORE_MS;
+                // Before the connection goes and the migrator's lock with it: of several that start, nobody else takes the
+                // table meanwhile.
+                tokio::time::sleep(Duration::from_millis(LOCK_PAUSE_MS + more)).await;
+                let _ = conn.close().await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn run(conn: &mut PgConnection, migrations: &Migrator) -> Result<(), DatabaseError> {
+    // Had for all of it: whoever has to wait for it does so with the time limit.
+    conn.lock().await?;
+    for migration in migrations.iter().filter(|migration| migration.no_tx) {
+        migrations.run_to(migration.version - 1, &mut *conn).await?;
+        run_beside_writers(conn, migrations, migration).await?;
+    }
+    migrations.run(&mut *conn).await?;
+    refuse_if_too_old(conn, migrations).await
+}
+
+/// Runs a migration that is no transaction, such as `create index concurrently`. It waits for every transaction that is
+/// open and keeps nobody waiting, so it has all the time it takes.
+async fn run_beside_writers(
+    conn: &mut PgConnection,
+    migrations: &Migrator,
+    migration: &Migration,
+) -> Result<(), DatabaseError> {
+    let (is_done,): (bool,) =
+        sqlx::query_as("select exists (select from _sqlx_migrations where version = $1)")
+            .bind(migration.version)
+            .fetch_one(&mut *conn)
+            .await?;
+    if is_done {
+        return Ok(());
+    }
+    sqlx::raw_sql("set lock_timeout = 0").execute(&mut *conn).await?;
+    // Broken off, it leaves an index that is of no use and in the way.
+    let left: Vec<(String,)> = sqlx::query_as(
+        "select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indexrelid
+         where not i.indisvalid and position(c.relname::text in $1) > 0",
+    )
+    .bind(migration.sql.as_str())
+    .fetch_all(&mut *conn)
+    .await?;
+    for (index,) in left {
+        let drop = format!("drop index concurrently {index}");
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *conn).await?;
+    }
+    migrations.run_to(migration.version, &mut *conn).await?;
+    sqlx::raw_sql("reset lock_timeout").execute(conn).await?;
+    Ok(())
+}
+
+/// A migration that takes away what earlier releases need names the one that a program has to know.
+async fn refuse_if_too_old(conn: &mut PgConnection, migrations: &Migrator) -> Result<(), DatabaseError> {
+    let (needed,): (Option<i64>,) = sqlx::query_as(
+        "select max(substring(description from '^contract ([0-9]{1,9}) ')::bigint) from _sqlx_migrations",
+    )
+    .fetch_one(conn)
+    .await?;
+    let known = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
+    match needed {
+        Some(needed) if needed > known => Err(DatabaseError::TooOld { needed, known }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a lock was waited for in vain, or was given up for somebody else.
+fn is_locked(error: &DatabaseError) -> bool {
+    let error = match error {
+        DatabaseError::Database(error)
+        | DatabaseError::Migration(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+            error
+        }
+        _ => return false,
+    };
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "55P03" || code == "40P01")
+}

@@ -80,9 +80,7 @@ impl Deref for App {
 /// Every route there is.
 pub fn router(app: App) -> Router {
     Router::new()
-        .route("/api/products", get(products::list).post(products::create))
-        .route("/api/products/{id}", get(products::show))
-        .route("/api/variants/{sku}/prices/{market}", put(products::set_price))
+        .merge(catalogue())
         .route("/api/stock", get(stock_levels::list))
         .route("/api/stock/restock", post(stock_levels::restock))
         .route("/api/stock/adjust", post(stock_levels::adjust))
@@ -177,6 +175,16 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn(correlate))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)
+}
+
+/// What is sold.
+fn catalogue() -> Router<App> {
+    let product = get(products::show).put(products::describe).delete(products::archive);
+    Router::new()
+        .route("/api/products", get(products::list).post(products::create))
+        .route("/api/products/{id}", product)
+        .route("/api/products/{id}/variants", post(products::put_variants))
+        .route("/api/variants/{sku}/prices/{market}", put(products::set_price))
 }
 
 async fn nothing_here() -> Problem {

@@ -2,6 +2,9 @@
 //!
 //! A rule over several aggregates. The shop's variant becomes a listing; the listing points at our
 //! variant, found by an earlier mapping or by SKU, or made new. Two shops with one SKU meet in one variant.
+//!
+//! A shop's words make a product that is new. One that is known they change only where the shop shows something else than it
+//! was known to show: neither another shop's way of putting things nor our own words coming back are a change.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,7 +16,7 @@ use crate::{
     aggregate::verdict,
     connection::{Connection, ConnectionDetails},
     listing::{Conflict, Figure, ListingCommand, ListingEvent, Mapping},
-    product::{Product, ProductCommand, ProductDetails, ProductEvent, VariantDetails},
+    product::{Product, ProductCommand, ProductDetails, ProductEvent, VariantDetails, Words},
     sku_claim::{SkuCommand, SkuEvent},
     stream::Lookup,
     values::{ConnectionId, ExternalId, ListingId, Money, ProductId, Sku, VariantId},
@@ -42,7 +45,7 @@ pub struct ObservedVariant {
 pub struct ObservedProduct {
     /// The shop's id.
     pub external: ExternalId,
-    /// What describes it.
+    /// What describes it; without a title, nothing that could change what is known.
     pub details: ProductDetails,
     /// Its variants.
     pub variants: Vec<ObservedVariant>,
@@ -133,26 +136,61 @@ impl Sight<'_, '_> {
             return Ok(false);
         }
         let product = home.unwrap_or(self.fresh);
-        let described =
-            ProductDetails { brand: Some(self.details.brand.clone()), ..self.observed.details.clone() };
-        if home.is_none() {
-            self.ask(product, ProductCommand::Create(described))?;
-        } else {
-            let ours = self.product(product).details.clone().unwrap_or_default();
-            let described = ProductDetails { brand: ours.brand, style_code: ours.style_code, ..described };
-            self.ask(product, ProductCommand::Describe(described))?;
-        }
+        let shown = &self.observed.variants;
+        // What is off already was described before.
+        let off = !shown.is_empty() && !shown.iter().any(|variant| self.stands(variant));
+        let shows = if off { None } else { self.describe(product, home.is_none())? };
         for (variant, known) in self.observed.variants.iter().zip(known) {
-            let listing = self.lookup.listing(&ListingId::of(self.id, &variant.external));
-            // The news of its end were quicker than those of its last change.
-            if listing.removed_at.is_none_or(|removed| removed <= self.observed.at) {
+            if self.stands(variant) {
                 self.take_in_variant(variant, known, product)?;
             }
         }
-        if self.observed.complete {
-            self.ask(product, ProductCommand::Observe { connection: self.id, at: self.observed.at })?;
-        }
+        let at = self.observed.complete.then_some(self.observed.at);
+        self.ask(product, ProductCommand::Observe { connection: self.id, at, shows })?;
         Ok(true)
+    }
+
+    /// False if the news of its end were quicker than those of its last change.
+    fn stands(&self, variant: &ObservedVariant) -> bool {
+        let listing = self.lookup.listing(&ListingId::of(self.id, &variant.external));
+        listing.removed_at.is_none_or(|removed| removed <= self.observed.at)
+    }
+
+    /// Makes the product in the shop's words, or takes in what the shop has changed of them. Gives the words by which it is
+    /// known there from now on, if they tell something.
+    fn describe(&mut self, product: ProductId, is_new: bool) -> Result<Option<Words>, Refusal> {
+        let (observed, platform) = (self.observed, self.details.platform);
+        let words = observed.details.words();
+        let told = !words.title.trim().is_empty();
+        if is_new {
+            let mut details =
+                ProductDetails { brand: Some(self.details.brand.clone()), ..observed.details.clone() };
+            if !told {
+                details.title = observed.external.to_string();
+            }
+            self.ask(product, ProductCommand::Create(details))?;
+            // Words without a title, too: once the title is told, it is a change.
+            return Ok(Some(words));
+        }
+        if !told {
+            return Ok(None);
+        }
+        let id = self.id;
+        let known = self.product(product);
+        let shown = known.offers.get(&id).and_then(|offer| offer.shown.clone());
+        let (Some(shown), Some(ours)) = (shown, known.details.clone()) else {
+            return Ok(Some(words));
+        };
+        // One of several variants that stands by itself has the variant's title.
+        let part = observed.complete && observed.variants.len() == 1 && known.variants.len() > 1;
+        if part || platform.sells_variants_alone() {
+            return Ok(None);
+        }
+        if !known.is_late(id, &words) {
+            let described = ours.changed(&shown, &observed.details);
+            self.ask(product, ProductCommand::Describe(described))?;
+        }
+        Ok(Some(words))
     }
 
     fn drop_missing(&mut self, listed: &[ListingId]) -> Result<(), Refusal> {
@@ -206,11 +244,27 @@ impl Sight<'_, '_> {
             self.name(sku.clone(), product, ours)?;
             let named = self.claims.get(&sku).is_some_and(|(_, variant)| *variant == ours);
             let sku = if named { sku } else { self.present_sku(product, ours).unwrap_or(sku) };
-            let details = VariantDetails { sku, attributes: variant.attributes.clone() };
+            let attributes = self.attributes(variant, product, ours);
+            let details = VariantDetails { sku, attributes };
             self.ask(product, ProductCommand::PutVariant { variant: ours, details })?;
         }
         self.list(listing, variant, product, ours)?;
         self.take_price(listing, variant, product, ours, is_new)
+    }
+
+    /// What sets the variant apart: as the shop shows it, unless that is its way of showing what we have told it, or all
+    /// that it says is in a title.
+    fn attributes(
+        &mut self,
+        variant: &ObservedVariant,
+        product: ProductId,
+        ours: VariantId,
+    ) -> BTreeMap<String, String> {
+        let (id, alone) = (self.id, self.details.platform.sells_variants_alone());
+        let product = self.product(product);
+        let told = product.offers.get(&id).is_some_and(|offer| offer.pushed.is_some());
+        let known = product.variants.get(&ours).filter(|_| told || alone || variant.attributes.is_empty());
+        known.map_or_else(|| variant.attributes.clone(), |known| known.details.attributes.clone())
     }
 
     fn fresh_variant(&self, variant: &ObservedVariant) -> VariantId {

@@ -70,6 +70,11 @@ impl Platform {
             Self::Tradingview => "tradingview",
         }
     }
+
+    /// Whether each variant is an item of its own there, so that its title is the variant's and not the product's.
+    pub fn sells_variants_alone(self) -> bool {
+        matches!(self, Self::Clover | Self::Trackstar)
+    }
 }
 
 impl fmt::Display for Platform {
@@ -240,11 +245,14 @@ pub enum ConnectionEvent {
         /// How many.
         count: i64,
     },
-    /// Somebody had listings told once more what they are to show.
+    /// Somebody had listings and products told once more what they are to be.
     #[serde(rename = "connection.sync_requested")]
     SyncRequested {
-        /// How many.
+        /// How many listings.
         listings: i64,
+        /// How many products, where any were.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        products: i64,
     },
     /// How the connection fares has crossed a threshold.
     #[serde(rename = "connection.alert_raised")]
@@ -321,10 +329,12 @@ pub enum ConnectionCommand {
         /// How many.
         count: i64,
     },
-    /// Note that listings are told once more.
+    /// Note that listings and products are told once more.
     NoteSync {
-        /// How many.
+        /// How many listings.
         listings: i64,
+        /// How many products.
+        products: i64,
     },
     /// Note that a threshold is crossed; nothing happens while it is known already.
     RaiseAlert {
@@ -405,9 +415,10 @@ impl Connection {
             ConnectionCommand::NoteReplay { count } => {
                 self.unless(count == 0, ConnectionEvent::PushesReplayed { count })
             }
-            ConnectionCommand::NoteSync { listings } => {
-                self.unless(listings == 0, ConnectionEvent::SyncRequested { listings })
-            }
+            ConnectionCommand::NoteSync { listings, products } => self.unless(
+                listings == 0 && products == 0,
+                ConnectionEvent::SyncRequested { listings, products },
+            ),
             ConnectionCommand::RaiseAlert { what, value, limit } => {
                 let known = self.alerts.contains(&what);
                 self.unless(known, ConnectionEvent::AlertRaised { what, value, limit })
@@ -490,6 +501,10 @@ impl Connection {
         }
         self
     }
+}
+
+fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 /// Scheme, host and port. A token is not sent in the clear but to this very machine.

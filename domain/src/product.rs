@@ -1,5 +1,7 @@
 //! Products: what is sold, its variants, and what each variant costs in each market.
 
+mod offer;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +12,8 @@ use crate::{
     aggregate::aggregate,
     values::{ConnectionId, Market, Money, ProductId, Sku, VariantId},
 };
+
+pub use self::offer::{Offer, Words};
 
 /// The most variants one product may have; the largest platform limit is 2,048.
 pub const VARIANTS_MAX: usize = 2_048;
@@ -91,8 +95,38 @@ pub enum ProductEvent {
     Observed {
         /// Which shop.
         connection: ConnectionId,
-        /// When it stood so, by the shop's clock.
-        at: DateTime<Utc>,
+        /// When the whole of it stood so, by the shop's clock; none where only a part of it was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
+        /// The words it shows, where they are others than it was known to show.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shows: Option<Words>,
+    },
+    /// A shop took our words for it.
+    #[serde(rename = "product.pushed")]
+    Pushed {
+        /// Which shop.
+        connection: ConnectionId,
+        /// Our words.
+        words: Words,
+        /// What it shows now: the same in the shop's own way, cut or put in order.
+        shows: Words,
+    },
+    /// It left the catalogue, and was taken off a shop.
+    #[serde(rename = "product.taken_off")]
+    TakenOff {
+        /// Which shop.
+        connection: ConnectionId,
+    },
+    /// A shop could not be brought to offer it, describe it or take it off, and we have stopped trying.
+    #[serde(rename = "product.push_failed")]
+    PushFailed {
+        /// Which shop.
+        connection: ConnectionId,
+        /// What stood in the way at last.
+        reason: String,
+        /// How often it was tried.
+        attempts: i32,
     },
     /// The product left the catalogue; its history and its stock stay.
     #[serde(rename = "product.archived")]
@@ -128,8 +162,10 @@ pub enum ProductCommand {
     Observe {
         /// Which shop.
         connection: ConnectionId,
-        /// When it stood so, by the shop's clock.
-        at: DateTime<Utc>,
+        /// When the whole of it stood so, by the shop's clock; none where only a part of it was shown.
+        at: Option<DateTime<Utc>>,
+        /// The words it shows, if they are told.
+        shows: Option<Words>,
     },
     /// Take it out of the catalogue.
     Archive,
@@ -158,6 +194,9 @@ pub struct Product {
     /// When each shop was last seen to show it, by the shop's clock.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub observed: BTreeMap<ConnectionId, DateTime<Utc>>,
+    /// How it stands on each connection, as far as is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub offers: BTreeMap<ConnectionId, Offer>,
     /// True once it has left the catalogue.
     pub archived: bool,
 }
@@ -169,10 +208,7 @@ impl Product {
             ProductCommand::Describe(details) => self.describe(details),
             ProductCommand::PutVariant { variant, details } => self.put_variant(variant, details),
             ProductCommand::Price { variant, market, price, at } => self.price(variant, market, price, at),
-            ProductCommand::Observe { connection, at } => {
-                let known = self.observed.get(&connection).is_some_and(|known| *known >= at);
-                Ok(if known { vec![] } else { vec![ProductEvent::Observed { connection, at }] })
-            }
+            ProductCommand::Observe { connection, at, shows } => Ok(self.observe(connection, at, shows)),
             ProductCommand::Archive => {
                 self.existing()?;
                 Ok(if self.archived { vec![] } else { vec![ProductEvent::Archived {}] })
@@ -228,6 +264,29 @@ impl Product {
         Ok(vec![ProductEvent::Priced { variant, market, price, at }])
     }
 
+    fn observe(
+        &self,
+        connection: ConnectionId,
+        at: Option<DateTime<Utc>>,
+        shows: Option<Words>,
+    ) -> Vec<ProductEvent> {
+        if shows.as_ref().is_some_and(|shows| self.is_late(connection, shows)) {
+            return vec![];
+        }
+        let shown = self.offers.get(&connection).and_then(|offer| offer.shown.as_ref());
+        let shows = shows.filter(|shows| shown != Some(shows));
+        let known = |at: DateTime<Utc>| self.observed.get(&connection).is_some_and(|known| *known >= at);
+        if at.is_none_or(known) && shows.is_none() {
+            return vec![];
+        }
+        vec![ProductEvent::Observed { connection, at, shows }]
+    }
+
+    /// Whether a shop that shows these words tells how it stood there before our own words came.
+    pub(crate) fn is_late(&self, connection: ConnectionId, words: &Words) -> bool {
+        self.offers.get(&connection).is_some_and(|offer| offer.awaits(words))
+    }
+
     fn existing(&self) -> Result<&ProductDetails, Refusal> {
         self.details
             .as_ref()
@@ -254,8 +313,20 @@ impl Product {
                     known.prices.insert(market, price);
                 }
             }
-            ProductEvent::Observed { connection, at } => {
-                self.observed.insert(connection, at);
+            ProductEvent::Observed { connection, at, shows } => {
+                self.observed.extend(at.map(|at| (connection, at)));
+                match self.offers.get_mut(&connection) {
+                    Some(offer) => offer.see(shows),
+                    None if shows.is_some() => self.offers.entry(connection).or_default().see(shows),
+                    None => {}
+                }
+            }
+            ProductEvent::Pushed { connection, words, shows } => {
+                self.offers.entry(connection).or_default().push(words, shows);
+            }
+            ProductEvent::TakenOff { connection } => self.offers.entry(connection).or_default().take_off(),
+            ProductEvent::PushFailed { connection, .. } => {
+                self.offers.entry(connection).or_default().give_up();
             }
             ProductEvent::Archived {} => self.archived = true,
         }
@@ -287,88 +358,4 @@ fn brief<'w>(mut words: impl Iterator<Item = &'w str>, count: usize) -> Result<(
 aggregate!(Product, ProductId, ProductEvent, ProductCommand, Refusal);
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::{scenario::given, values::Currency};
-
-    const P: ProductId = ProductId(Uuid::from_u128(1));
-    const V: VariantId = VariantId(Uuid::from_u128(2));
-
-    fn details(title: &str) -> ProductDetails {
-        ProductDetails { title: title.into(), ..ProductDetails::default() }
-    }
-
-    fn size(size: &str) -> VariantDetails {
-        let sku = Sku::new(&format!("DUNK-{size}")).expect("a SKU");
-        VariantDetails { sku, attributes: BTreeMap::from([("size".into(), size.into())]) }
-    }
-
-    fn priced(minor: i64) -> ProductEvent {
-        let price = Money { minor, currency: Currency::new("USD").expect("a currency") };
-        ProductEvent::Priced { variant: V, market: Market::default(), price, at: None }
-    }
-
-    fn price(minor: i64) -> ProductCommand {
-        let price = Money { minor, currency: Currency::new("USD").expect("a currency") };
-        ProductCommand::Price { variant: V, market: Market::default(), price, at: None }
-    }
-
-    fn dunk() -> Vec<ProductEvent> {
-        vec![
-            ProductEvent::Created(details("Dunk Low")),
-            ProductEvent::VariantAdded { variant: V, details: size("42") },
-        ]
-    }
-
-    #[test]
-    fn a_product_is_created_once() {
-        given::<Product>(P, dunk())
-            .when(ProductCommand::Create(details("Dunk High")))
-            .then_refused("product.exists");
-    }
-
-    #[test]
-    fn a_description_that_says_nothing_new_leaves_no_trace() {
-        given::<Product>(P, dunk()).when(ProductCommand::Describe(details("Dunk Low"))).then([]);
-    }
-
-    #[test]
-    fn a_price_is_recorded_when_it_moves_and_only_then() {
-        given::<Product>(P, dunk()).when(price(11_000)).then([priced(11_000)]);
-        given::<Product>(P, [dunk(), vec![priced(11_000)]].concat()).when(price(11_000)).then([]);
-    }
-
-    #[test]
-    fn a_market_price_older_than_the_known_one_is_no_news() {
-        let at = |seconds| DateTime::from_timestamp(seconds, 0);
-        let (
-            ProductEvent::Priced { variant, market, price: high, .. },
-            ProductCommand::Price { price: low, .. },
-        ) = (priced(12_000), price(11_000))
-        else {
-            unreachable!("both are prices")
-        };
-        let known = ProductEvent::Priced { variant, market: market.clone(), price: high, at: at(100) };
-        let ask =
-            |seconds| ProductCommand::Price { variant, market: market.clone(), price: low, at: at(seconds) };
-        let newer = ProductEvent::Priced { variant, market: market.clone(), price: low, at: at(101) };
-        given::<Product>(P, [dunk(), vec![known.clone()]].concat()).when(ask(99)).then([]);
-        given::<Product>(P, [dunk(), vec![known]].concat()).when(ask(101)).then([newer]);
-    }
-
-    #[test]
-    fn a_variant_that_is_not_there_has_no_price() {
-        given::<Product>(P, [ProductEvent::Created(details("Dunk Low"))])
-            .when(price(11_000))
-            .then_refused("variant.unknown");
-    }
-
-    #[test]
-    fn putting_a_variant_again_with_another_size_changes_it() {
-        given::<Product>(P, dunk())
-            .when(ProductCommand::PutVariant { variant: V, details: size("43") })
-            .then([ProductEvent::VariantChanged { variant: V, details: size("43") }]);
-    }
-}
+mod tests;

@@ -251,7 +251,7 @@ impl State {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Stock(stock) => stock.bytes(),
-            Self::Product(product) => 800 + product.variants.len() * 800,
+            Self::Product(product) => 800 + product.variants.len() * 800 + product.offers.len() * 1_000,
             Self::Listing(_) => 1_000,
             Self::Order(order) => 200 + order.lines.as_ref().map_or(0, Vec::len) * 100,
             Self::Connection(_) => 800,

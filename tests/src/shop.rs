@@ -14,9 +14,11 @@ use crate::{Answer, Client};
 /// What the tests' shops sign with.
 pub const SECRET: &str = "hush-hush-shop-secret";
 
-/// Opens a stand-in shop with one product, a variant a size, none of it in stock. Its webhooks go nowhere by
-/// themselves; [`introduce`] makes its product known.
-pub async fn open(style: &str, sizes: &[&str]) -> SandboxShop {
+/// Opens a stand-in shop with nothing in it. Its webhooks go nowhere by themselves.
+///
+/// # Panics
+/// When no port is free.
+pub async fn empty() -> SandboxShop {
     let settings = ShopSettings {
         domain: "sneaks-one.example".into(),
         access_token: "shpat_test".into(),
@@ -26,7 +28,12 @@ pub async fn open(style: &str, sizes: &[&str]) -> SandboxShop {
         bucket: CostBucket::default(),
     };
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let shop = SandboxShop::start(settings, listen).await.expect("a shop opens");
+    SandboxShop::start(settings, listen).await.expect("a shop opens")
+}
+
+/// Opens one with one product, a variant a size, none of it in stock. [`introduce`] makes its product known.
+pub async fn open(style: &str, sizes: &[&str]) -> SandboxShop {
+    let shop = empty().await;
     let variants = sizes.iter().map(|size| SeedVariant {
         sku: format!("{style}-{size}"),
         option1: (*size).to_owned(),

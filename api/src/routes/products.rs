@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use onhand_domain::{
     product::{ProductDetails, VariantDetails},
-    values::{Currency, Market, Money, Sku},
+    values::{Currency, Market, Money, ProductId, Sku, VariantId},
 };
 use onhand_infrastructure::{
     operations::products::{ProductDraft, VariantDraft},
@@ -53,10 +53,32 @@ pub struct ProductBody {
     variants: Vec<VariantBody>,
 }
 
-/// A variant of a new product.
+/// What describes a product, as a whole.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetailsBody {
+    title: String,
+    brand: Option<String>,
+    vendor: Option<String>,
+    category: Option<String>,
+    style_code: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+/// Variants of a product that is there.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariantsBody {
+    variants: Vec<VariantBody>,
+}
+
+/// A variant of a product.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VariantBody {
+    /// Which one gets another SKU.
+    id: Option<VariantId>,
     sku: Sku,
     #[serde(default)]
     attributes: BTreeMap<String, String>,
@@ -110,6 +132,33 @@ pub async fn create(app: AppState, ask: Ask<ProductBody>) -> Result<Written, Pro
     Ok(Written::created(app.onhand.operations.create_product(ask.caller, draft).await?))
 }
 
+/// `PUT /api/products/{id}`
+pub async fn describe(
+    app: AppState,
+    Path(id): Path<Uuid>,
+    ask: Ask<DetailsBody>,
+) -> Result<Written, Problem> {
+    let DetailsBody { title, brand, vendor, category, style_code, tags } = ask.body;
+    let details = ProductDetails { title, brand, vendor, category, style_code, tags };
+    let operations = &app.onhand.operations;
+    Ok(Written::done(operations.describe_product(ask.caller, ProductId(id), details).await?))
+}
+
+/// `POST /api/products/{id}/variants`
+pub async fn put_variants(
+    app: AppState,
+    Path(id): Path<Uuid>,
+    ask: Ask<VariantsBody>,
+) -> Result<Written, Problem> {
+    let variants = drafts(ask.body.variants)?;
+    Ok(Written::done(app.onhand.operations.put_variants(ask.caller, ProductId(id), variants).await?))
+}
+
+/// `DELETE /api/products/{id}`
+pub async fn archive(app: AppState, Path(id): Path<Uuid>, ask: Ask<Empty>) -> Result<Written, Problem> {
+    Ok(Written::done(app.onhand.operations.archive_product(ask.caller, ProductId(id)).await?))
+}
+
 /// `PUT /api/variants/{sku}/prices/{market}`
 pub async fn set_price(
     app: AppState,
@@ -121,16 +170,6 @@ pub async fn set_price(
 }
 
 fn draft(body: ProductBody) -> Result<ProductDraft, Problem> {
-    let mut variants = Vec::with_capacity(body.variants.len());
-    for variant in body.variants {
-        let mut prices = BTreeMap::new();
-        for (market, price) in &variant.prices {
-            let market = Market::new(market).map_err(onhand_domain::Refusal::from)?;
-            prices.insert(market, price.money()?);
-        }
-        let details = VariantDetails { sku: variant.sku, attributes: variant.attributes };
-        variants.push(VariantDraft { details, prices });
-    }
     let details = ProductDetails {
         title: body.title,
         brand: body.brand,
@@ -139,5 +178,18 @@ fn draft(body: ProductBody) -> Result<ProductDraft, Problem> {
         style_code: body.style_code,
         tags: body.tags,
     };
-    Ok(ProductDraft { details, variants })
+    Ok(ProductDraft { details, variants: drafts(body.variants)? })
+}
+
+fn drafts(bodies: Vec<VariantBody>) -> Result<Vec<VariantDraft>, Problem> {
+    let mut variants = Vec::with_capacity(bodies.len());
+    for VariantBody { id, sku, attributes, prices: given } in bodies {
+        let mut prices = BTreeMap::new();
+        for (market, price) in &given {
+            let market = Market::new(market).map_err(onhand_domain::Refusal::from)?;
+            prices.insert(market, price.money()?);
+        }
+        variants.push(VariantDraft { id, details: VariantDetails { sku, attributes }, prices });
+    }
+    Ok(variants)
 }

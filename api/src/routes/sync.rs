@@ -64,7 +64,7 @@ pub struct SyncBody {
 pub struct ReplayBody {
     #[serde(default)]
     ids: Vec<Uuid>,
-    /// `quantity` or `price`.
+    /// `quantity`, `price` or `content`.
     #[serde(rename = "type")]
     kind: Option<String>,
     brand: Option<String>,
@@ -106,7 +106,7 @@ fn shown(begun: &Begun) -> Result<Answered, Problem> {
     Ok(Answered::Shown(Json(value)))
 }
 
-/// `POST /api/sync`: listings are told once more what they are to show. With `dryRun`, what that would come to.
+/// `POST /api/sync`: listings and products are told once more what they are to be. With `dryRun`, what that would come to.
 pub async fn begin(app: AppState, ask: Ask<SyncBody>) -> Result<Answered, Problem> {
     let body = ask.body;
     let skus = body.skus.iter().map(|sku| Sku::new(sku)).collect::<Result<_, _>>().map_err(Refusal::from)?;
@@ -144,8 +144,8 @@ pub async fn replay(app: AppState, ask: AdminAsk<ReplayBody>) -> Result<Answered
     if [&body.brand, &body.platform].into_iter().flatten().any(|text| text.contains('\0')) {
         return Err(Refusal::invalid("sync.invalid", "a brand or a platform has no U+0000 in it").into());
     }
-    if body.kind.as_deref().is_some_and(|kind| kind != "quantity" && kind != "price") {
-        return Err(Refusal::invalid("sync.invalid", "type is quantity or price").into());
+    if body.kind.as_deref().is_some_and(|kind| !["quantity", "price", "content"].contains(&kind)) {
+        return Err(Refusal::invalid("sync.invalid", "type is quantity, price or content").into());
     }
     let filter = DeadFilter {
         ids: body.ids,

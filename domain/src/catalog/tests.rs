@@ -16,9 +16,9 @@ fn sku(text: &str) -> Sku {
     Sku::new(text).expect("a SKU")
 }
 
-fn connected(rules: SyncRules) -> Event {
+fn connected(platform: Platform, rules: SyncRules) -> Event {
     let details = ConnectionDetails {
-        platform: Platform::Shopify,
+        platform,
         name: "shop".into(),
         brand: "sneaks".into(),
         account: Some("shop.example".into()),
@@ -50,7 +50,7 @@ impl World {
     fn connected(rules: &SyncRules) -> Self {
         let mut world = Self::default();
         for id in [ONE, TWO] {
-            world.record(vec![(StreamId::Connection(id), connected(rules.clone()))]);
+            world.record(vec![(StreamId::Connection(id), connected(Platform::Shopify, rules.clone()))]);
         }
         world
     }
@@ -90,6 +90,26 @@ impl World {
         let made = |v: &ObservedVariant| StreamId::Sku(sku(&format!("shopify-{}", v.external)));
         all.extend(product.variants.iter().map(made));
         all
+    }
+
+    /// The product that was made under this id.
+    fn product(&self, fresh: u128) -> &Product {
+        match self.0.get(&StreamId::Product(ProductId(Uuid::from_u128(fresh)))) {
+            Some(State::Product(product)) => product,
+            other => panic!("no product: {other:?}"),
+        }
+    }
+
+    fn title(&self, fresh: u128) -> &str {
+        self.product(fresh).details.as_ref().map_or("", |details| &details.title)
+    }
+
+    /// A shop takes what the product is called, and shows it in its own way.
+    fn pushes(&mut self, connection: ConnectionId, fresh: u128, shows: &str) {
+        let words = self.product(fresh).details.clone().unwrap_or_default().words();
+        let shows = Words { title: shows.into(), ..words.clone() };
+        let stream = StreamId::Product(ProductId(Uuid::from_u128(fresh)));
+        self.record(vec![(stream, ProductEvent::Pushed { connection, words, shows }.into())]);
     }
 
     fn listing(&self, connection: ConnectionId, external: u64) -> &crate::listing::Listing {
@@ -220,4 +240,138 @@ fn two_listings_of_one_sku_in_one_product_share_a_variant() {
     assert_eq!(events.iter().filter(|name| *name == "product.variant_added").count(), 1);
     assert_eq!(events.iter().filter(|name| *name == "listing.mapped").count(), 2);
     assert!(matches!(world.listing(ONE, 3).mapping, Some(Mapping { .. })));
+}
+
+/// A product of one variant, under a title, as it was at a second.
+fn called(title: &str, external: u64, second: i64) -> ObservedProduct {
+    let attributes = BTreeMap::from([("size".into(), "42".into())]);
+    let one = ObservedVariant { attributes, ..variant(external, Some(sku("D-42")), 11_000) };
+    let mut product = at(dunk(vec![one]), second);
+    product.details.title = title.into();
+    product
+}
+
+#[test]
+fn a_second_shop_with_the_same_sku_does_not_rename_the_product_until_the_title_is_changed_there() {
+    let mut world = World::connected(&SyncRules::default());
+    world.sees(ONE, &called("Dunk Low", 1, 0), 50);
+    world.sees(TWO, &called("DUNK", 9, 1), 51);
+    world.sees(TWO, &called("DUNK", 9, 2), 52);
+    assert_eq!(world.title(50), "Dunk Low");
+    assert_eq!(
+        world.sees(TWO, &called("Dunk Low Retro", 9, 3), 53),
+        ["product.described", "product.observed"]
+    );
+    assert_eq!(world.title(50), "Dunk Low Retro");
+    // The first shop, which has not been told yet, has changed nothing.
+    assert_eq!(world.sees(ONE, &called("Dunk Low", 1, 4), 54), ["product.observed"]);
+    assert_eq!(world.title(50), "Dunk Low Retro");
+}
+
+#[test]
+fn our_own_words_coming_back_change_nothing_however_late() {
+    let mut world = World::connected(&SyncRules::default());
+    world.sees(ONE, &called("Dunk Low", 1, 0), 50);
+    world.sees(TWO, &called("DUNK", 9, 0), 51);
+    world.pushes(TWO, 50, "Dunk Low");
+    assert_eq!(world.sees(TWO, &called("DUNK", 9, 1), 52), Vec::<String>::new(), "it stood so before");
+    assert_eq!(world.sees(TWO, &called("Dunk Low", 9, 2), 53), ["product.observed"]);
+    assert_eq!(world.title(50), "Dunk Low");
+    // Now that it has been heard of, going back is somebody's wish.
+    world.sees(TWO, &called("DUNK", 9, 3), 54);
+    assert_eq!(world.title(50), "DUNK");
+}
+
+#[test]
+fn shops_that_cut_titles_each_in_its_own_way_play_no_ping_pong() {
+    let mut world = World::connected(&SyncRules::default());
+    world.sees(ONE, &called("Dunk Low Retro", 1, 0), 50);
+    world.sees(TWO, &called("Dunk Low Retro", 9, 0), 51);
+    for round in 1..4 {
+        world.pushes(ONE, 50, "Dunk Low");
+        world.pushes(TWO, 50, "Dunk");
+        assert_eq!(world.sees(ONE, &called("Dunk Low", 1, round), 52), ["product.observed"]);
+        assert_eq!(world.sees(TWO, &called("Dunk", 9, round), 53), ["product.observed"]);
+        assert_eq!(world.title(50), "Dunk Low Retro");
+    }
+    // What else is changed there is taken over, and leaves the title as it is.
+    let mut changed = called("Dunk", 9, 5);
+    changed.details.vendor = Some("Kite".into());
+    assert_eq!(world.sees(TWO, &changed, 54), ["product.described", "product.observed"]);
+    let details = world.product(50).details.clone().expect("it is there");
+    assert_eq!((details.title.as_str(), details.vendor.as_deref()), ("Dunk Low Retro", Some("Kite")));
+}
+
+#[test]
+fn a_title_that_is_not_told_changes_none_and_one_that_stood_in_for_it_gives_way() {
+    let mut world = World::connected(&SyncRules::default());
+    world.sees(ONE, &called("", 1, 0), 50);
+    assert_eq!(world.title(50), "100");
+    world.sees(ONE, &called("Dunk Low", 1, 1), 51);
+    assert_eq!(world.title(50), "Dunk Low");
+    assert_eq!(world.sees(ONE, &called(" ", 1, 2), 52), ["product.observed"]);
+    assert_eq!(world.sees(ONE, &called("Dunk Low", 1, 3), 53), ["product.observed"]);
+    assert_eq!(world.title(50), "Dunk Low");
+}
+
+#[test]
+fn a_variant_that_is_an_item_of_its_own_does_not_name_its_product() {
+    let mut world = World::connected(&SyncRules::default());
+    world.record(vec![(StreamId::Connection(TWO), connected(Platform::Clover, SyncRules::default()))]);
+    world.sees(ONE, &called("Dunk Low", 1, 0), 50);
+    for (second, title) in [(1, "Dunk Low 42"), (2, "42"), (3, "Dunk Low 42")] {
+        world.sees(TWO, &called(title, 9, second), 51);
+        assert_eq!(world.title(50), "Dunk Low", "{title}");
+    }
+
+    // So it is in any shop that shows one variant of several.
+    let mut world = World::connected(&SyncRules::default());
+    let both = dunk(vec![variant(1, Some(sku("D-42")), 11_000), variant(2, Some(sku("D-43")), 11_000)]);
+    world.sees(ONE, &both, 50);
+    let mut other = called("Dunk Low 43", 8, 1);
+    other.variants[0].sku = Some(sku("D-43"));
+    for second in 1..3 {
+        world.sees(TWO, &called("Dunk Low 42", 9, second), 51);
+        world.sees(TWO, &at(other.clone(), second), 52);
+        assert_eq!(world.title(50), "Dunk Low");
+    }
+}
+
+#[test]
+fn a_product_that_was_taken_off_is_listed_again_if_somebody_puts_it_back_there_and_by_no_late_news() {
+    let mut world = World::connected(&SyncRules::default());
+    world.sees(ONE, &called("Dunk Low", 1, 0), 50);
+    world.pushes(ONE, 50, "Dunk Low");
+    let off = ProductEvent::TakenOff { connection: ONE };
+    let removed = ListingEvent::Removed { at: Some(DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(5)) };
+    world.record(vec![
+        (StreamId::Listing(ListingId::of(ONE, &ExternalId::from(1))), removed.into()),
+        (StreamId::Product(ProductId(Uuid::from_u128(50))), off.into()),
+    ]);
+    world.sees(ONE, &called("Dunk Low", 1, 4), 51);
+    assert!(world.listing(ONE, 1).removed && world.product(50).offers[&ONE].taken_off);
+    world.sees(ONE, &called("Dunk Low", 1, 6), 52);
+    assert!(!world.listing(ONE, 1).removed && !world.product(50).offers[&ONE].taken_off);
+}
+
+#[test]
+fn a_shop_that_we_have_told_of_a_variant_does_not_tell_us_what_sets_it_apart() {
+    let mut world = World::connected(&SyncRules::default());
+    let sized = |external, size: &str, second| {
+        let mut product = called("Dunk Low", external, second);
+        product.variants[0].attributes = BTreeMap::from([("size".to_owned(), size.to_owned())]);
+        product
+    };
+    let size = |world: &World| {
+        let variant = world.product(50).variants.values().next().expect("it has a variant");
+        variant.details.attributes["size"].clone()
+    };
+    world.sees(ONE, &sized(1, "42", 0), 50);
+    world.pushes(TWO, 50, "Dunk Low");
+    world.sees(TWO, &sized(9, "white / 42", 1), 51);
+    world.sees(TWO, &sized(9, "white / 42", 2), 52);
+    assert_eq!(size(&world), "42");
+    // The shop that it is from may change it.
+    world.sees(ONE, &sized(1, "43", 3), 53);
+    assert_eq!(size(&world), "43");
 }

@@ -53,6 +53,10 @@ id!(
     ListingId
 );
 id!(
+    /// A product as it stands on a connection.
+    OfferId
+);
+id!(
     /// Lines held together for one buyer.
     ReservationId
 );
@@ -85,6 +89,13 @@ impl ListingId {
     /// The listing of a platform's variant: the same answer each time, so that no look-up is needed.
     pub fn of(connection: ConnectionId, external_variant: &ExternalId) -> Self {
         Self(Uuid::new_v5(&connection.0, format!("listing/{external_variant}").as_bytes()))
+    }
+}
+
+impl OfferId {
+    /// The offer of a product: one for each connection, whether or not it is there.
+    pub fn of(connection: ConnectionId, product: ProductId) -> Self {
+        Self(Uuid::new_v5(&connection.0, format!("offer/{product}").as_bytes()))
     }
 }
 

@@ -7,7 +7,7 @@ mod quantity;
 
 pub use codes::{ExternalId, LocationCode, Market, PersonId, Sku};
 pub use ids::{
-    CartId, ConnectionId, DeliveryId, EventId, KeyId, ListingId, MonitorId, OrderId, ProductId,
+    CartId, ConnectionId, DeliveryId, EventId, KeyId, ListingId, MonitorId, OfferId, OrderId, ProductId,
     ReservationId, StockId, TenantId, VariantId,
 };
 pub use money::{Currency, Money};

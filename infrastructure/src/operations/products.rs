@@ -1,13 +1,13 @@
-//! Create products, set prices.
+//! Create, describe and archive products, put their variants, set prices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
-    catalog::Changes,
+    catalog::{self, Changes},
     product::{Product, ProductCommand, ProductDetails, VARIANTS_MAX, VariantDetails},
-    sku_claim::SkuCommand,
+    sku_claim::{SkuClaim, SkuCommand},
     stream::Lookup,
     values::{Market, Money, ProductId, Sku, VariantId},
 };
@@ -29,6 +29,8 @@ pub struct ProductDraft {
 /// A variant to be.
 #[derive(Debug, Clone)]
 pub struct VariantDraft {
+    /// Which one it has been so far; none: the one of this SKU, or else none at all.
+    pub id: Option<VariantId>,
     /// How it looks.
     pub details: VariantDetails,
     /// What it costs, where.
@@ -38,47 +40,87 @@ pub struct VariantDraft {
 impl Operations {
     /// Takes a product into the catalogue. Answers with its id and those of its variants.
     pub async fn create_product(&self, caller: Caller, draft: ProductDraft) -> Result<Receipt, LedgerError> {
-        if draft.variants.is_empty() || draft.variants.len() > VARIANTS_MAX {
-            return Err(Refusal::invalid(
-                "product.variants",
-                format!("a product has 1 to {VARIANTS_MAX} variants"),
-            )
-            .into());
-        }
+        sound(&draft.variants)?;
         if !caller.may_touch(draft.details.brand.as_deref()) {
-            return Err(Refusal::forbidden(
-                "brand.forbidden",
-                "this key may create products of its own brand only",
-            )
-            .into());
+            return Err(other_brand().into());
         }
         let product = ProductId(Uuid::now_v7());
-        let ids: Vec<VariantId> = draft.variants.iter().map(|_| VariantId(Uuid::now_v7())).collect();
+        let ids = fresh(&draft.variants);
         let mut reads = vec![StreamId::Product(product)];
-        reads.extend(draft.variants.iter().map(|variant| StreamId::Sku(variant.details.sku.clone())));
+        reads.extend(skus(&draft.variants));
         let correlation_id = caller.context.correlation_id.clone();
         let receipt = self
             .submit(caller, reads, move |lookup, now| {
-                let changes = created(product, &draft, &ids, lookup)?;
-                let variants: Vec<_> = draft
-                    .variants
-                    .iter()
-                    .zip(&ids)
-                    .map(|(variant, id)| json!({ "id": id, "sku": variant.details.sku }))
-                    .collect();
-                Ok(Decision {
-                    changes,
-                    answer: json!({ "id": product, "variants": variants }).into(),
-                    attachments: Attachments {
-                        follow_ups: vec![FollowUp::unmapped(correlation_id.clone(), now)],
-                        ..Attachments::default()
-                    },
-                    ..Decision::default()
-                })
+                let mut putting = Putting::new(product, lookup);
+                putting.ask(ProductCommand::Create(draft.details.clone()))?;
+                let variants = putting.put_each(&draft.variants, &ids)?;
+                Ok(putting.decided(&variants, FollowUp::unmapped(correlation_id.clone(), now)))
             })
             .await?;
         self.directory.forget();
         Ok(receipt)
+    }
+
+    /// Describes a product, as a whole: what is not given is not there. Answers with its id.
+    pub async fn describe_product(
+        &self,
+        caller: Caller,
+        product: ProductId,
+        details: ProductDetails,
+    ) -> Result<Receipt, LedgerError> {
+        if !caller.may_touch(details.brand.as_deref()) {
+            return Err(other_brand().into());
+        }
+        let asker = caller.clone();
+        let receipt = self
+            .submit(caller, vec![StreamId::Product(product)], move |lookup, _| {
+                in_catalogue(&asker, product, lookup)?;
+                let mut putting = Putting::new(product, lookup);
+                putting.ask(ProductCommand::Describe(details.clone()))?;
+                let answer = json!({ "id": product }).into();
+                Ok(Decision { changes: putting.changes, answer, ..Decision::default() })
+            })
+            .await?;
+        // The brand may be another one.
+        self.directory.forget();
+        Ok(receipt)
+    }
+
+    /// Adds variants to a product, and changes those it has. Answers with its id and theirs.
+    pub async fn put_variants(
+        &self,
+        caller: Caller,
+        product: ProductId,
+        variants: Vec<VariantDraft>,
+    ) -> Result<Receipt, LedgerError> {
+        sound(&variants)?;
+        let (asker, ids) = (caller.clone(), fresh(&variants));
+        let mut reads = vec![StreamId::Product(product)];
+        reads.extend(skus(&variants));
+        let receipt = self
+            .submit(caller, reads, move |lookup, now| {
+                in_catalogue(&asker, product, lookup)?;
+                let mut putting = Putting::new(product, lookup);
+                let put = putting.put_each(&variants, &ids)?;
+                let correlation_id = asker.context.correlation_id.clone();
+                Ok(putting.decided(&put, FollowUp::unmapped(correlation_id, now)))
+            })
+            .await?;
+        self.directory.forget();
+        Ok(receipt)
+    }
+
+    /// Takes a product out of the catalogue; its stock and its SKUs stay. Answers with its id.
+    pub async fn archive_product(&self, caller: Caller, product: ProductId) -> Result<Receipt, LedgerError> {
+        let asker = caller.clone();
+        self.submit(caller, vec![StreamId::Product(product)], move |lookup, _| {
+            visible(&asker, product, lookup)?;
+            let mut putting = Putting::new(product, lookup);
+            putting.ask(ProductCommand::Archive)?;
+            let answer = json!({ "id": product, "archived": true }).into();
+            Ok(Decision { changes: putting.changes, answer, ..Decision::default() })
+        })
+        .await
     }
 
     /// Sets what a SKU costs in a market. Answers with the price.
@@ -108,40 +150,140 @@ impl Operations {
     }
 }
 
-fn created(
-    product: ProductId,
-    draft: &ProductDraft,
-    ids: &[VariantId],
-    lookup: &Lookup<'_>,
-) -> Result<Changes, Refusal> {
-    let mut changes = Changes::new();
-    let mut state = lookup.product(&product).clone();
-    let mut ask = |state: &mut Product, command| -> Result<(), Refusal> {
-        for event in verdict(&product, state, command)? {
-            *state = std::mem::take(state).evolve(event.clone());
-            changes.push((StreamId::Product(product), event.into()));
+/// The product, which does not exist for a caller who may not touch it.
+fn visible<'s>(caller: &Caller, id: ProductId, lookup: &Lookup<'s>) -> Result<&'s Product, Refusal> {
+    let product = lookup.product(&id);
+    let details = product.details.as_ref().filter(|details| caller.may_touch(details.brand.as_deref()));
+    details
+        .map(|_| product)
+        .ok_or_else(|| Refusal::missing("product.unknown", format!("there is no product {id}")))
+}
+
+/// The same, and it has not left the catalogue.
+fn in_catalogue(caller: &Caller, id: ProductId, lookup: &Lookup<'_>) -> Result<(), Refusal> {
+    if visible(caller, id, lookup)?.archived {
+        return Err(Refusal::conflict("product.archived", "this product has left the catalogue for good"));
+    }
+    Ok(())
+}
+
+fn other_brand() -> Refusal {
+    Refusal::forbidden("brand.forbidden", "this key may have products of its own brand only")
+}
+
+/// Refuses what makes no sense in whatever state the product is.
+fn sound(variants: &[VariantDraft]) -> Result<(), Refusal> {
+    if variants.is_empty() || variants.len() > VARIANTS_MAX {
+        return Err(Refusal::invalid(
+            "product.variants",
+            format!("1 to {VARIANTS_MAX} variants are taken at a time"),
+        ));
+    }
+    let mut taken = BTreeSet::new();
+    for VariantDraft { details, .. } in variants {
+        if !taken.insert(&details.sku) {
+            let detail = format!("two variants have the SKU {}", details.sku);
+            return Err(Refusal::invalid("sku.repeated", detail));
+        }
+    }
+    Ok(())
+}
+
+/// The ids that variants have if they are new.
+fn fresh(variants: &[VariantDraft]) -> Vec<VariantId> {
+    variants.iter().map(|_| VariantId(Uuid::now_v7())).collect()
+}
+
+fn skus(variants: &[VariantDraft]) -> impl Iterator<Item = StreamId> {
+    variants.iter().map(|variant| StreamId::Sku(variant.details.sku.clone()))
+}
+
+/// What is put into one product, and what follows so far.
+struct Putting<'l, 's> {
+    id: ProductId,
+    lookup: &'l Lookup<'s>,
+    product: Product,
+    claims: HashMap<Sku, SkuClaim>,
+    changes: Changes,
+}
+
+impl<'l, 's> Putting<'l, 's> {
+    fn new(id: ProductId, lookup: &'l Lookup<'s>) -> Self {
+        let product = lookup.product(&id).clone();
+        Self { id, lookup, product, claims: HashMap::new(), changes: vec![] }
+    }
+
+    fn ask(&mut self, command: ProductCommand) -> Result<(), Refusal> {
+        for event in verdict(&self.id, &self.product, command)? {
+            self.product = std::mem::take(&mut self.product).evolve(event.clone());
+            self.changes.push((StreamId::Product(self.id), event.into()));
         }
         Ok(())
-    };
-    ask(&mut state, ProductCommand::Create(draft.details.clone()))?;
-    for (variant, id) in draft.variants.iter().zip(ids) {
-        ask(&mut state, ProductCommand::PutVariant { variant: *id, details: variant.details.clone() })?;
-        for (market, price) in &variant.prices {
-            ask(
-                &mut state,
-                ProductCommand::Price { variant: *id, market: market.clone(), price: *price, at: None },
-            )?;
+    }
+
+    /// Variants, each with the id it has if it is new. Gives the ids they have.
+    fn put_each(
+        &mut self,
+        variants: &[VariantDraft],
+        fresh: &[VariantId],
+    ) -> Result<Vec<(VariantId, Sku)>, Refusal> {
+        let put = variants.iter().zip(fresh);
+        put.map(|(variant, fresh)| Ok((self.put(variant, *fresh)?, variant.details.sku.clone()))).collect()
+    }
+
+    fn put(&mut self, variant: &VariantDraft, fresh: VariantId) -> Result<VariantId, Refusal> {
+        let VariantDraft { id, details, prices } = variant;
+        let own = self.claim(&details.sku).names.filter(|(product, _)| *product == self.id);
+        let id = match *id {
+            Some(id) if !self.product.variants.contains_key(&id) => {
+                let detail = format!("this product has no variant {id}");
+                return Err(Refusal::missing("variant.unknown", detail));
+            }
+            Some(id) => id,
+            None => own.map_or(fresh, |(_, id)| id),
+        };
+        let before = self.product.variants.get(&id).map(|known| known.details.sku.clone());
+        self.ask(ProductCommand::PutVariant { variant: id, details: details.clone() })?;
+        for (market, price) in prices {
+            let (market, price) = (market.clone(), *price);
+            self.ask(ProductCommand::Price { variant: id, market, price, at: None })?;
+        }
+        // A SKU that names another variant by now is not this one's to give up.
+        if let Some(before) = before.filter(|before| *before != details.sku)
+            && self.claim(&before).names.is_some_and(|(_, named)| named == id)
+        {
+            self.name(&before, SkuCommand::Release)?;
+        }
+        self.name(&details.sku, SkuCommand::Assign { product: self.id, variant: id })?;
+        Ok(id)
+    }
+
+    fn claim(&mut self, sku: &Sku) -> &mut SkuClaim {
+        let lookup = self.lookup;
+        self.claims.entry(sku.clone()).or_insert_with(|| lookup.sku(sku).clone())
+    }
+
+    fn name(&mut self, sku: &Sku, command: SkuCommand) -> Result<(), Refusal> {
+        for event in verdict(sku, self.claim(sku), command)? {
+            let claim = self.claim(sku);
+            *claim = std::mem::take(claim).evolve(event);
+            self.changes.push((StreamId::Sku(sku.clone()), event.into()));
+        }
+        Ok(())
+    }
+
+    /// What it comes to. Deliveries that spoke of variants nobody knew are worth another look if some have become known.
+    fn decided(self, variants: &[(VariantId, Sku)], look: FollowUp) -> Decision {
+        let variants: Vec<_> = variants.iter().map(|(id, sku)| json!({ "id": id, "sku": sku })).collect();
+        let known = self.changes.iter().any(|(_, event)| catalog::makes_known(event));
+        Decision {
+            changes: self.changes,
+            answer: json!({ "id": self.id, "variants": variants }).into(),
+            attachments: Attachments {
+                follow_ups: known.then_some(look).into_iter().collect(),
+                ..Attachments::default()
+            },
+            ..Decision::default()
         }
     }
-    let mut taken = std::collections::BTreeSet::new();
-    for (variant, id) in draft.variants.iter().zip(ids) {
-        let sku = &variant.details.sku;
-        if !taken.insert(sku.clone()) {
-            return Err(Refusal::invalid("sku.repeated", format!("two variants have the SKU {sku}")));
-        }
-        for event in verdict(sku, lookup.sku(sku), SkuCommand::Assign { product, variant: *id })? {
-            changes.push((StreamId::Sku(sku.clone()), event.into()));
-        }
-    }
-    Ok(changes)
 }

@@ -1,4 +1,7 @@
-//! Pushing on request: many listings at once, what was given up once more, or a rehearsal that shows the very calls.
+//! Pushing on request: many listings and products at once, what was given up once more, or a rehearsal that shows the
+//! very calls.
+
+mod offers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,17 +13,19 @@ use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
     catalog::Changes,
-    connection::ConnectionCommand,
-    values::{ConnectionId, ListingId, Sku},
+    connection::{ConnectionCommand, SyncRules},
+    listing::FigureKind,
+    values::{ConnectionId, ListingId, ProductId, Sku},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use self::offers::OfferView;
 use super::{Caller, Operations};
 use crate::{
     ledger::{Attachments, Decision, LedgerError, Receipt},
-    outbox::{CommandKind, Owed},
+    outbox::{Owed, Subject},
     platforms::{
         Call,
         outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
@@ -28,13 +33,14 @@ use crate::{
     queries::{
         connections::{Connected, connected},
         listings::{ListingFilter, Target, chosen, targets},
+        offers::{OfferTarget, chosen as chosen_offers, targets as offer_targets},
         outbox::{DeadFilter, DeadPush, dead},
     },
 };
 
-/// Listings one request may be about.
+/// Listings, and products on connections, that one request may be about.
 pub const LISTINGS_MAX: i64 = 10_000;
-/// Listings one rehearsal may be about.
+/// The same, for one rehearsal.
 const REHEARSED_MAX: i64 = 500;
 /// Calls of a rehearsal, which only look, are not begun later than this for each connection.
 const REHEARSED_WITHIN: Duration = Duration::from_secs(15);
@@ -61,6 +67,8 @@ pub struct Rehearsed {
     pub connection_id: Uuid,
     /// The figures that would be shown.
     pub figures: Vec<FigureView>,
+    /// The products that would be offered, described or taken off.
+    pub products: Vec<OfferView>,
     /// The calls, in order. Calls that only look are made and not listed.
     pub calls: Vec<CallView>,
     /// What stands in the way of all of it.
@@ -87,23 +95,26 @@ pub struct FigureView {
 }
 
 impl Operations {
-    /// Has listings shown what is true, whatever they are believed to show. Answers with how many they are, and the position up
-    /// to which they are then owed.
+    /// Has listings and products shown as they are here, whatever they are believed to show. Answers with how many listings
+    /// and how many products on connections they are, and the position up to which they are then owed.
     pub async fn sync_listings(&self, caller: Caller, filter: ListingFilter) -> Result<Receipt, LedgerError> {
         let found = self.listings_of(&caller, &filter, LISTINGS_MAX).await?;
-        let now = self.ledger().clock().now();
-        let owed = found.iter().flat_map(|(listing, _)| {
-            [CommandKind::Quantity, CommandKind::Price].map(|kind| Owed {
-                listing: *listing,
-                kind,
-                due: now,
-                instead_of: None,
-            })
+        let offers = self.offers_of(&caller, &filter, None, LISTINGS_MAX).await?;
+        let due = self.ledger().clock().now();
+        let figures = found.iter().flat_map(|(listing, _)| {
+            [FigureKind::Quantity, FigureKind::Price].map(|kind| Subject::Figure(*listing, kind))
         });
-        let mut by_connection: BTreeMap<ConnectionId, i64> = BTreeMap::new();
-        found.iter().for_each(|(_, connection)| *by_connection.entry(*connection).or_default() += 1);
-        let note = |count| ConnectionCommand::NoteSync { listings: count };
-        self.owe(caller, owed.collect(), by_connection, note).await
+        let subjects =
+            figures.chain(offers.iter().map(|(connection, product)| Subject::Offer(*connection, *product)));
+        let owed = subjects.map(|of| Owed { of, due, instead_of: None }).collect();
+        let mut counts: BTreeMap<ConnectionId, (i64, i64)> = BTreeMap::new();
+        found.iter().for_each(|(_, connection)| counts.entry(*connection).or_default().0 += 1);
+        offers.iter().for_each(|(connection, _)| counts.entry(*connection).or_default().1 += 1);
+        let note = |(listings, products)| ConnectionCommand::NoteSync { listings, products };
+        let connections: Vec<_> = counts.keys().copied().collect();
+        let answer = json!({ "count": found.len(), "products": offers.len(), "connections": connections });
+        let notes = counts.into_iter().map(|(connection, counts)| (connection, note(counts))).collect();
+        self.owe(caller, owed, notes, answer).await
     }
 
     /// Takes up pushes that were given up, `stagger` apart. A dry run tells which, and does nothing.
@@ -125,18 +136,20 @@ impl Operations {
             return Ok((found, None));
         }
         let owed = found.iter().zip(0..).map(|(push, number)| Owed {
-            listing: ListingId(push.listing_id),
-            kind: if push.kind == "price" { CommandKind::Price } else { CommandKind::Quantity },
+            of: subject(push),
             due: now + stagger * number,
             instead_of: Some(push.id),
         });
         let owed = owed.collect();
-        let mut by_connection: BTreeMap<ConnectionId, i64> = BTreeMap::new();
+        let mut counts: BTreeMap<ConnectionId, i64> = BTreeMap::new();
         for push in &found {
-            *by_connection.entry(ConnectionId(push.connection_id)).or_default() += 1;
+            *counts.entry(ConnectionId(push.connection_id)).or_default() += 1;
         }
+        let connections: Vec<_> = counts.keys().copied().collect();
+        let answer = json!({ "count": found.len(), "connections": connections });
         let note = |count| ConnectionCommand::NoteReplay { count };
-        let receipt = self.owe(caller, owed, by_connection, note).await?;
+        let notes = counts.into_iter().map(|(connection, count)| (connection, note(count))).collect();
+        let receipt = self.owe(caller, owed, notes, answer).await?;
         Ok((found, Some(receipt)))
     }
 
@@ -144,22 +157,20 @@ impl Operations {
         &self,
         caller: Caller,
         owed: Vec<Owed>,
-        by_connection: BTreeMap<ConnectionId, i64>,
-        note: fn(i64) -> ConnectionCommand,
+        notes: BTreeMap<ConnectionId, ConnectionCommand>,
+        answer: Value,
     ) -> Result<Receipt, LedgerError> {
-        let reads = by_connection.keys().map(|id| StreamId::Connection(*id)).collect();
+        let reads = notes.keys().map(|id| StreamId::Connection(*id)).collect();
         self.submit(caller, reads, move |lookup, _| {
             let mut changes = Changes::new();
-            for (id, count) in &by_connection {
-                for event in verdict(id, lookup.connection(id), note(*count))? {
+            for (id, note) in &notes {
+                for event in verdict(id, lookup.connection(id), note.clone())? {
                     changes.push((StreamId::Connection(*id), event.into()));
                 }
             }
-            let connections: Vec<_> = by_connection.keys().collect();
             Ok(Decision {
                 changes,
-                answer: json!({ "count": by_connection.values().sum::<i64>(), "connections": connections })
-                    .into(),
+                answer: answer.clone().into(),
                 attachments: Attachments { owed: owed.clone(), ..Attachments::default() },
                 ..Decision::default()
             })
@@ -183,38 +194,77 @@ impl Operations {
         Ok(found)
     }
 
-    /// Shows what pushing would come to: the figures, what each platform has against them, and the very calls. Changes nothing,
-    /// here or there. With `rules`, as if those were the rules of the one connection it is about.
+    /// The products a caller means, each with a connection on which something may be told of it.
+    async fn offers_of(
+        &self,
+        caller: &Caller,
+        filter: &ListingFilter,
+        rules: Option<&SyncRules>,
+        most: i64,
+    ) -> Result<Vec<(ConnectionId, ProductId)>, LedgerError> {
+        let (tenant, brand) = (caller.context.tenant, caller.brand.as_deref());
+        let found = chosen_offers(self.ledger().pool(), tenant, (brand, filter), rules, most + 1).await?;
+        if found.len() as i64 > most {
+            let detail = format!("that is more than {most} products; name connections, products or SKUs");
+            return Err(Refusal::invalid("sync.too_many", detail).into());
+        }
+        Ok(found)
+    }
+
+    /// Shows what pushing would come to: the figures, the products, what each platform has against them, and the very calls.
+    /// Changes nothing, here or there. With `rules`, as if those were the rules of the one connection it is about.
     pub async fn rehearse(
         &self,
         caller: &Caller,
         filter: &ListingFilter,
-        rules: Option<&onhand_domain::connection::SyncRules>,
+        rules: Option<&SyncRules>,
     ) -> Result<Vec<Rehearsed>, LedgerError> {
         if let Some(rules) = rules {
             rules.conditions.check()?;
         }
         let found = self.listings_of(caller, filter, REHEARSED_MAX).await?;
-        let connections: BTreeSet<ConnectionId> = found.iter().map(|(_, connection)| *connection).collect();
+        let offered = self.offers_of(caller, filter, rules, REHEARSED_MAX).await?;
+        let connections = found.iter().map(|(_, connection)| *connection);
+        let connections: BTreeSet<_> = connections.chain(offered.iter().map(|(id, _)| *id)).collect();
         let listings: Vec<ListingId> = found.iter().map(|(listing, _)| *listing).collect();
-        let mut targets = targets(self.ledger().pool(), caller.context.tenant, &listings).await?;
+        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
+        let mut targets = targets(pool, tenant, &listings).await?;
         if let Some(rules) = rules {
             targets.values_mut().for_each(|target| target.judge_by(rules));
         }
         let mut rehearsed = vec![];
         for id in connections {
-            let Some(connection) = connected(self.ledger().pool(), id).await? else { continue };
+            let Some(connection) = connected(pool, id).await? else { continue };
             let of_it = targets.iter().filter(|(_, target)| target.connection == id);
             let mut of_it: Vec<(ListingId, &Target)> = of_it.map(|(id, target)| (*id, target)).collect();
             of_it.sort_by_key(|(id, _)| *id);
-            rehearsed.push(self.rehearse_one(&connection, &of_it).await);
+            // Of one connection at a time: of all it would be much to hold.
+            let offered: Vec<_> =
+                offered.iter().filter(|(connection, _)| *connection == id).copied().collect();
+            let mut offers: Vec<OfferTarget> =
+                offer_targets(pool, tenant, &offered).await?.into_values().collect();
+            if let Some(rules) = rules {
+                offers.iter_mut().for_each(|offer| offer.judge_by(rules));
+            }
+            offers.sort_by_key(|offer| offer.product);
+            rehearsed.push(self.rehearse_one(&connection, &of_it, &offers).await);
         }
         Ok(rehearsed)
     }
 
-    async fn rehearse_one(&self, connection: &Connected, listings: &[(ListingId, &Target)]) -> Rehearsed {
-        let mut rehearsed =
-            Rehearsed { connection_id: connection.id.0, figures: vec![], calls: vec![], problem: None };
+    async fn rehearse_one(
+        &self,
+        connection: &Connected,
+        listings: &[(ListingId, &Target)],
+        products: &[OfferTarget],
+    ) -> Rehearsed {
+        let mut rehearsed = Rehearsed {
+            connection_id: connection.id.0,
+            figures: vec![],
+            products: vec![],
+            calls: vec![],
+            problem: None,
+        };
         let outbound = outbound_of(connection.details.platform);
         let (outbound, api) = match (outbound, self.api(connection)) {
             (Some(outbound), Ok(api)) => {
@@ -231,6 +281,7 @@ impl Operations {
         };
         rehearse_quantities(&mut rehearsed, outbound, &api, listings).await;
         rehearse_prices(&mut rehearsed, outbound, &api, listings).await;
+        offers::rehearse(&mut rehearsed, outbound, &api, products).await;
         rehearsed.calls = api.rehearsed().iter().map(view).collect();
         rehearsed
     }
@@ -290,6 +341,16 @@ async fn rehearse_prices(
         owed: json!(price),
         problem: problem(&outcome),
     }));
+}
+
+/// What a push that was given up was about.
+fn subject(push: &DeadPush) -> Subject {
+    let listing = ListingId(push.listing_id);
+    match push.product_id {
+        Some(product) => Subject::Offer(ConnectionId(push.connection_id), ProductId(product)),
+        None if push.kind == "price" => Subject::Figure(listing, FigureKind::Price),
+        None => Subject::Figure(listing, FigureKind::Quantity),
+    }
 }
 
 /// What stands against it beyond this being a rehearsal.

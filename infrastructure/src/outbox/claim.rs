@@ -1,8 +1,11 @@
 //! The start of a lease: commands whose time has come, taken by one relay at a time.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use onhand_domain::values::{ConnectionId, ListingId, TenantId};
-use sqlx::{FromRow, PgPool};
+use onhand_domain::{
+    listing::FigureKind,
+    values::{ConnectionId, ListingId, ProductId, TenantId},
+};
+use sqlx::{FromRow, PgPool, Row};
 use uuid::Uuid;
 
 /// What a command is to make true.
@@ -12,6 +15,8 @@ pub enum CommandKind {
     Quantity,
     /// The price in the connection's market.
     Price,
+    /// That the product is there, in our words, or there no more.
+    Content,
 }
 
 impl CommandKind {
@@ -20,6 +25,25 @@ impl CommandKind {
         match self {
             Self::Quantity => "quantity",
             Self::Price => "price",
+            Self::Content => "content",
+        }
+    }
+
+    /// The reverse of [`CommandKind::name`].
+    fn of(name: &str) -> Self {
+        match name {
+            "price" => Self::Price,
+            "content" => Self::Content,
+            _ => Self::Quantity,
+        }
+    }
+}
+
+impl From<FigureKind> for CommandKind {
+    fn from(kind: FigureKind) -> Self {
+        match kind {
+            FigureKind::Quantity => Self::Quantity,
+            FigureKind::Price => Self::Price,
         }
     }
 }
@@ -35,8 +59,10 @@ pub struct Command {
     pub token: Uuid,
     /// To which account.
     pub connection: ConnectionId,
-    /// On which listing.
+    /// On which listing; where it is about content, the id of the offer stands here.
     pub listing: ListingId,
+    /// Which product it is about, where it is about content.
+    pub product: Option<ProductId>,
     /// What to make true.
     pub kind: CommandKind,
     /// This one included, from 1.
@@ -62,12 +88,22 @@ impl Command {
     }
 }
 
+/// What was leased of some accounts.
+#[derive(Debug, Clone, Default)]
+pub struct Claimed {
+    /// In the order in which they are told.
+    pub commands: Vec<Command>,
+    /// The account that took up the last room, whether anything was to be had of it or not; none if there was room for more.
+    pub last: Option<Account>,
+}
+
 #[derive(FromRow)]
-struct Row {
+struct Leased {
     tenant_id: Uuid,
     id: Uuid,
     connection_id: Uuid,
     listing_id: Uuid,
+    product_id: Option<Uuid>,
     kind: String,
     attempts: i32,
     probe: bool,
@@ -123,13 +159,14 @@ pub async fn claim(
     busy: &[Uuid],
 ) -> Result<Vec<Command>, sqlx::Error> {
     let accounts = waiting_accounts(pool, None).await?;
-    claim_of(pool, &accounts, (now, lease), (each, ACCOUNTS_MAX), busy).await
+    Ok(claim_of(pool, &accounts, (now, lease), (each, ACCOUNTS_MAX), busy).await?.commands)
 }
 
-/// Leases what is due at `now`, until `now + lease`, of `most` of these accounts.
+/// Leases what is due at `now`, until `now + lease`, of the first `most` of these accounts, at least 1, that something is due
+/// of; in the order of their ids.
 ///
-/// Of each up to `each` commands of a kind, oldest first; of one whose breaker is not closed a single one, to see how it
-/// fares. Nothing of `busy` connections, of those at rest, and of those that have asked to wait.
+/// Of each up to `each` commands of a kind, and fewer about content, oldest first; of one whose breaker is not closed a single
+/// one, to see how it fares. Nothing of `busy` connections, of those at rest, and of those that have asked to wait.
 ///
 /// One statement, hence one short transaction: nothing is held while a platform is called.
 pub async fn claim_of(
@@ -138,13 +175,13 @@ pub async fn claim_of(
     (now, lease): (DateTime<Utc>, TimeDelta),
     (each, most): (i64, i64),
     busy: &[Uuid],
-) -> Result<Vec<Command>, sqlx::Error> {
+) -> Result<Claimed, sqlx::Error> {
     if accounts.is_empty() {
-        return Ok(vec![]);
+        return Ok(Claimed::default());
     }
     let token = Uuid::now_v7();
     let (tenants, connections): (Vec<Uuid>, Vec<Uuid>) = accounts.iter().copied().unzip();
-    let rows: Vec<Row> = sqlx::query_as(include_str!("claim.sql"))
+    let rows = sqlx::query(include_str!("claim.sql"))
         .bind(now)
         .bind(each)
         .bind(token)
@@ -155,27 +192,39 @@ pub async fn claim_of(
         .bind(most)
         .fetch_all(pool)
         .await?;
-    let mut commands: Vec<Command> = rows
-        .into_iter()
-        .map(|row| Command {
-            tenant: TenantId(row.tenant_id),
-            row: row.id,
-            token,
-            connection: ConnectionId(row.connection_id),
-            listing: ListingId(row.listing_id),
-            kind: if row.kind == "price" { CommandKind::Price } else { CommandKind::Quantity },
-            attempt: row.attempts,
-            probe: row.probe,
-            troubled: row.troubled,
-            forced: row.forced,
-            unheard: row.unheard,
-            answered: row.answered,
-            due: row.next_attempt_at,
-        })
-        .collect();
+    let mut claimed = Claimed::default();
+    for row in &rows {
+        let last: (Option<Uuid>, Option<Uuid>) =
+            (row.try_get("last_tenant")?, row.try_get("last_connection")?);
+        claimed.last = last.0.zip(last.1);
+        if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
+            claimed.commands.push(Leased::from_row(row)?.under(token));
+        }
+    }
     // The same commands make the same calls: a repeated attempt comes under the same key.
-    commands.sort_unstable_by_key(|command| (command.connection, command.kind, command.row));
-    Ok(commands)
+    claimed.commands.sort_unstable_by_key(|command| (command.connection, command.kind, command.row));
+    Ok(claimed)
+}
+
+impl Leased {
+    fn under(self, token: Uuid) -> Command {
+        Command {
+            tenant: TenantId(self.tenant_id),
+            row: self.id,
+            token,
+            connection: ConnectionId(self.connection_id),
+            listing: ListingId(self.listing_id),
+            product: self.product_id.map(ProductId),
+            kind: CommandKind::of(&self.kind),
+            attempt: self.attempts,
+            probe: self.probe,
+            troubled: self.troubled,
+            forced: self.forced,
+            unheard: self.unheard,
+            answered: self.answered,
+            due: self.next_attempt_at,
+        }
+    }
 }
 
 /// Returns commands whose relay has vanished to the queue. Says how many.

@@ -28,14 +28,20 @@ with owed as (
     select t.connection_id, t.listing_id, s.kind, $3, t.pushes_quantity, t.pushes_price
     from unnest($11::uuid[], $12::text[]) as s (listing_id, kind)
     join outbox_targets t on t.tenant_id = $1 and t.listing_id = s.listing_id
+),
+commands as (
+    insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
+    select $1, gen_random_uuid(), o.connection_id, o.listing_id, o.kind, 'pending', $2, min(o.due), $3
+    from owed o
+    where (o.kind = 'quantity' and o.pushes_quantity) or (o.kind = 'price' and o.pushes_price)
+    group by o.connection_id, o.listing_id, o.kind
+    on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
+        do update set -- The position stays that of the fact that first made it owed.
+                -- What is owed now does not wait for what was owed later; what is in its backoff stays there.
+                next_attempt_at = case when outbox.last_error is null
+                    then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end
 )
-insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
-select $1, gen_random_uuid(), o.connection_id, o.listing_id, o.kind, 'pending', $2, min(o.due), $3
-from owed o
-where (o.kind = 'quantity' and o.pushes_quantity) or (o.kind = 'price' and o.pushes_price)
-group by o.connection_id, o.listing_id, o.kind
-on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
-    do update set -- The position stays that of the fact that first made it owed.
-            -- What is owed now does not wait for what was owed later; what is in its backoff stays there.
-            next_attempt_at = case when outbox.last_error is null
-                then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end
+-- Whether products are made anywhere: as a rule not, and then a feed of prices has nothing more to look at.
+select exists (
+    select from connections c where c.tenant_id = $1 and c.enabled and c.offers_products -- connections_offering_idx
+)

@@ -5,14 +5,16 @@ pub mod budgets;
 mod claim;
 mod derive;
 pub mod follow_ups;
+mod offers;
 mod owe;
 mod settle;
 
 pub use claim::{
-    ACCOUNTS_MAX, Account, Command, CommandKind, claim, claim_of, give_back_expired, waiting_accounts,
+    ACCOUNTS_MAX, Account, Claimed, Command, CommandKind, claim, claim_of, give_back_expired,
+    waiting_accounts,
 };
 pub(crate) use derive::{Touched, derive};
 pub(crate) use owe::owe;
-pub use owe::{Owed, open_up_to};
+pub use owe::{Owed, Subject, open_up_to};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};

@@ -1,19 +1,32 @@
-//! Owing on request: listings that are to be told again, because somebody asked for it or a push was given up.
+//! Owing on request: what is to be told again, because somebody asked for it or a push was given up.
 
 use chrono::{DateTime, Utc};
-use onhand_domain::values::{ListingId, TenantId};
+use onhand_domain::{
+    listing::FigureKind,
+    values::{ConnectionId, ListingId, ProductId, TenantId},
+};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::CommandKind;
+use super::{
+    CommandKind,
+    offers::{self, Wanted},
+};
 
-/// A figure that is to be shown once more.
+/// What is to be told again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A figure of a listing.
+    Figure(ListingId, FigureKind),
+    /// A product on a connection: that it is there in our words, or there no more.
+    Offer(ConnectionId, ProductId),
+}
+
+/// Something that is to be told once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owed {
-    /// On which listing.
-    pub listing: ListingId,
-    /// Which figure.
-    pub kind: CommandKind,
+    /// What.
+    pub of: Subject,
     /// Not before.
     pub due: DateTime<Utc>,
     /// The command that was given up and that this takes the place of.
@@ -25,8 +38,34 @@ pub struct Owed {
 pub(crate) async fn owe(
     conn: &mut PgConnection,
     tenant: TenantId,
-    (position, now): (i64, DateTime<Utc>),
+    at: (i64, DateTime<Utc>),
     owed: &[Owed],
+) -> Result<(), sqlx::Error> {
+    let (mut figures, mut wanted) = (vec![], vec![]);
+    for Owed { of, due, instead_of } in owed.iter().copied() {
+        match of {
+            Subject::Figure(listing, kind) => figures.push((listing, kind, due, instead_of)),
+            Subject::Offer(connection, product) => {
+                wanted.push(Wanted { connection, product, due, instead_of });
+            }
+        }
+    }
+    if !figures.is_empty() {
+        owe_figures(conn, tenant, at, &figures).await?;
+    }
+    if !wanted.is_empty() {
+        offers::owe(conn, tenant, at, &wanted).await?;
+    }
+    Ok(())
+}
+
+type Figure = (ListingId, FigureKind, DateTime<Utc>, Option<Uuid>);
+
+async fn owe_figures(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    (position, now): (i64, DateTime<Utc>),
+    figures: &[Figure],
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "with wanted as (
@@ -54,10 +93,10 @@ pub(crate) async fn owe(
     .bind(tenant.0)
     .bind(position)
     .bind(now)
-    .bind(owed.iter().map(|it| it.listing.0).collect::<Vec<_>>())
-    .bind(owed.iter().map(|it| it.kind.name()).collect::<Vec<_>>())
-    .bind(owed.iter().map(|it| it.due).collect::<Vec<_>>())
-    .bind(owed.iter().map(|it| it.instead_of).collect::<Vec<_>>())
+    .bind(figures.iter().map(|(listing, ..)| listing.0).collect::<Vec<_>>())
+    .bind(figures.iter().map(|(_, kind, ..)| CommandKind::from(*kind).name()).collect::<Vec<_>>())
+    .bind(figures.iter().map(|(_, _, due, _)| *due).collect::<Vec<_>>())
+    .bind(figures.iter().map(|(.., instead_of)| *instead_of).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())

@@ -19,6 +19,8 @@ pub struct Settlement {
     /// True if the platform may have done it without our hearing of it: what it is believed to show is then not relied on.
     /// False if it has just said what it shows; none if nothing was learned.
     pub in_doubt: Option<bool>,
+    /// Whether the platform was told anything that it may have taken.
+    pub said: bool,
 }
 
 /// What to do with a command after an attempt.
@@ -45,7 +47,7 @@ pub enum Verdict {
 /// Ends leases, in the caller's transaction.
 ///
 /// Rows whose lease has been taken over stay as they are. What was said under such a lease may have arrived after what was
-/// said since, so the listing is told once more, whatever it is believed to show.
+/// said since, so it is told once more, whatever is believed to be shown.
 pub(crate) async fn settle(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -61,8 +63,8 @@ pub(crate) async fn settle(
     if !again.is_empty() {
         settled.extend(give_back(conn, tenant, now, Columns::of(&again)).await?);
     }
-    let taken_over: Vec<Uuid> =
-        settlements.iter().map(|it| it.row).filter(|row| !settled.contains(&(*row,))).collect();
+    let taken_over = settlements.iter().filter(|it| it.said && !settled.contains(&(it.row,)));
+    let taken_over: Vec<Uuid> = taken_over.map(|it| it.row).collect();
     if !taken_over.is_empty() {
         tell_again(conn, tenant, now, &taken_over).await?;
     }
@@ -77,14 +79,18 @@ async fn tell_again(
     rows: &[Uuid],
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at,
-                             forced)
-         select $1, gen_random_uuid(), o.connection_id, o.listing_id, o.kind, 'pending', max(o.position), $2, $2, true
+        "insert into outbox (tenant_id, id, connection_id, listing_id, product_id, kind, status, position, next_attempt_at,
+                             created_at, forced)
+         select $1, gen_random_uuid(), o.connection_id, o.listing_id, o.product_id, o.kind, 'pending', max(o.position), $2,
+                $2, true
          from outbox o
-         join outbox_targets t on t.tenant_id = $1 and t.listing_id = o.listing_id
+         left join outbox_targets t on t.tenant_id = $1 and t.listing_id = o.listing_id
+         left join offer_targets f
+             on f.tenant_id = $1 and f.connection_id = o.connection_id and f.product_id = o.product_id
          where o.tenant_id = $1 and o.id = any($3)
-           and ((o.kind = 'quantity' and t.pushes_quantity) or (o.kind = 'price' and t.pushes_price))
-         group by o.connection_id, o.listing_id, o.kind
+           and ((o.kind = 'quantity' and t.pushes_quantity) or (o.kind = 'price' and t.pushes_price)
+                or (o.kind = 'content' and f.may_be_told))
+         group by o.connection_id, o.listing_id, o.product_id, o.kind
          on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
              do update set forced = true",
     )

@@ -33,8 +33,9 @@ const ID: u128 = 0x0198_c0de_7000_8000_8123_4567_89ab_cdef;
 const OTHER_ID: u128 = 0x0198_c0df_7000_8000_fedc_ba98_7654_3210;
 const RESOURCES: [&str; 6] = ["product", "order", "catalog", "models", "document", "download"];
 /// Ids that say more than a number does: since when, or what lies where.
-const TELLING: [(&str, &str); 6] = [
+const TELLING: [(&str, &str); 7] = [
     ("catalog", "2026-03-01T12:00:00Z"),
+    ("product", "1/1/UnVubmVy"),
     ("document", "inventory.updated|https://x.example/y"),
     ("download", "inventory.updated|https://x.example/y"),
     ("download", "product.updated|https://x.example/y"),

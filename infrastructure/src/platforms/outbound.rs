@@ -6,12 +6,15 @@
 
 mod api;
 mod error;
+pub(super) mod options;
+mod products;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use onhand_domain::{
     connection::Platform,
+    product::Words,
     values::{ExternalId, Money},
 };
 use uuid::Uuid;
@@ -21,6 +24,7 @@ use crate::secrets::Secret;
 pub use self::{
     api::{Account, Answer, Api, Permits, http_client},
     error::CallError,
+    products::{Offered, ProductAsk, Skills, VariantAsk},
 };
 
 /// A listing as the platform knows it; the ids are those its webhooks and looks have told.
@@ -147,6 +151,47 @@ pub trait Outbound: Sync {
         api: &'a Api,
         handles: &'a [Handle],
     ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>>;
+
+    /// What can be done with whole products.
+    fn skills(&self) -> Skills {
+        Skills::default()
+    }
+
+    /// Makes a product, or those of its variants that are not there, with nothing for sale: quantities are told afterwards.
+    ///
+    /// Variants are looked for by their SKUs first. What is there already is found and not made again, so that a call whose
+    /// answer was lost can be repeated; where a platform takes keys, `key` is this attempt's. All or nothing, as far as
+    /// the platform allows: after a failure what was made is found by the next attempt.
+    fn offer<'a>(
+        &'a self,
+        _api: &'a Api,
+        _ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Offered, CallError>> {
+        Box::pin(async { Err(CallError::never("products cannot be made on this platform")) })
+    }
+
+    /// Has a product described in these words; its variants are all that are there. Says what describes it then, as the
+    /// platform's webhooks and looks tell it.
+    fn describe<'a>(
+        &'a self,
+        _api: &'a Api,
+        _ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Words, CallError>> {
+        Box::pin(async { Err(CallError::never("products cannot be described on this platform")) })
+    }
+
+    /// Takes a product off, of which these are all the variants there; in the way that can be undone there, if there is one.
+    /// What is not there is off already.
+    fn take_off<'a>(
+        &'a self,
+        _api: &'a Api,
+        _handles: &'a [Handle],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(async { Err(CallError::never("products cannot be taken off this platform")) })
+    }
 
     /// Whether webhooks can be asked for through the API; elsewhere somebody enters the address in the platform's dashboard.
     fn subscribes(&self) -> bool {

@@ -182,8 +182,10 @@ pub async fn entries(
     .await
 }
 
-/// The commands that told platforms of it: those to listings of the variants these entries moved that were not finished
-/// by then. One that was pending already carried this news as well.
+/// The commands that told platforms of it, not finished by then.
+///
+/// Those to listings of the variants these entries moved, and those about products they described. One that was pending
+/// already carried this news as well.
 pub async fn pushes(
     pool: &PgPool,
     tenant: TenantId,
@@ -191,25 +193,37 @@ pub async fn pushes(
     entries: &[ResultingEntry],
 ) -> Result<Vec<ResultingPush>, sqlx::Error> {
     let mut owed: Vec<(String, &'static str)> = vec![];
+    let mut products: Vec<String> = vec![];
     for entry in entries {
         let said = |name: &str| entry.payload[name].as_str().unwrap_or_default().to_owned();
         match (entry.name.as_str(), entry.stream.split('/').collect::<Vec<_>>().as_slice()) {
             (_, ["stock", variant, ..]) => owed.push(((*variant).to_owned(), "quantity")),
             ("product.priced", _) => owed.push((said("variant"), "price")),
             ("listing.mapped", _) => owed.extend([(said("variant"), "quantity"), (said("variant"), "price")]),
+            ("product.created" | "product.variant_added" | "product.described", ["product", id]) => {
+                products.push((*id).to_owned());
+            }
             _ => {}
         }
     }
-    let Some(first) = entries.iter().map(|entry| entry.recorded_at).min().filter(|_| !owed.is_empty()) else {
+    let nothing = owed.is_empty() && products.is_empty();
+    let Some(first) = entries.iter().map(|entry| entry.recorded_at).min().filter(|_| !nothing) else {
         return Ok(vec![]);
     };
     let (variants, kinds): (Vec<String>, Vec<&str>) = owed.into_iter().unzip();
     sqlx::query_as(
-        "select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position
-         from (select distinct m.* from unnest($2::text[], $3::text[]) as m (variant, kind)) as moved
-         join listings l on l.tenant_id = $1 and l.variant_id = moved.variant::uuid -- listings_variant_idx
-         join outbox o on o.tenant_id = l.tenant_id and o.connection_id = l.connection_id
-              and o.listing_id = l.id and o.kind = moved.kind
+        "with told as (
+             select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position, o.finished_at
+             from (select distinct m.* from unnest($2::text[], $3::text[]) as m (variant, kind)) as moved
+             join listings l on l.tenant_id = $1 and l.variant_id = moved.variant::uuid -- listings_variant_idx
+             join outbox o on o.tenant_id = l.tenant_id and o.connection_id = l.connection_id
+                  and o.listing_id = l.id and o.kind = moved.kind
+             union all
+             select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position, o.finished_at
+             from outbox o
+             where o.tenant_id = $1 and o.product_id = any($7::uuid[]) -- outbox_product_idx
+         )
+         select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position from told o
          where (o.finished_at is null or o.finished_at >= $4)
            and ($6::text is null or exists (select from connections c
                 where c.tenant_id = $1 and c.id = o.connection_id and c.brand = $6))
@@ -221,6 +235,7 @@ pub async fn pushes(
     .bind(first)
     .bind(RESULTS_MAX)
     .bind(brand)
+    .bind(products)
     .fetch_all(pool)
     .await
 }

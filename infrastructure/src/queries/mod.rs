@@ -16,6 +16,7 @@ pub mod locations;
 pub mod maintenance;
 pub mod monitors;
 pub mod moves;
+pub mod offers;
 pub mod outbox;
 pub mod persons;
 pub mod products;

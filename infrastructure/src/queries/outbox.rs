@@ -15,6 +15,7 @@ pub struct OutboxView {
     pub id: Uuid,
     pub connection_id: Uuid,
     pub listing_id: Uuid,
+    pub product_id: Option<Uuid>,
     pub kind: String,
     pub status: String,
     pub position: i64,
@@ -42,8 +43,8 @@ pub async fn list(
 ) -> Result<Page<OutboxView>, QueryError> {
     let (created_at, id) = window.after::<(DateTime<Utc>, Uuid)>()?.unzip();
     let rows = sqlx::query_as(
-        "select o.id, o.connection_id, o.listing_id, o.kind, o.status, o.position, o.attempts, o.next_attempt_at,
-                o.last_error, o.created_at, o.finished_at
+        "select o.id, o.connection_id, o.listing_id, o.product_id, o.kind, o.status, o.position, o.attempts,
+                o.next_attempt_at, o.last_error, o.created_at, o.finished_at
          from outbox o
          where o.tenant_id = $1
            and ($2::text is null or exists (select from connections c
@@ -81,7 +82,7 @@ pub async fn open(pool: &PgPool, tenant: TenantId) -> Result<i64, sqlx::Error> {
 pub struct DeadFilter {
     /// These.
     pub ids: Vec<Uuid>,
-    /// `quantity` or `price`.
+    /// `quantity`, `price` or `content`.
     pub kind: Option<String>,
     /// Of one brand.
     pub brand: Option<String>,
@@ -102,6 +103,7 @@ pub struct DeadPush {
     pub platform: String,
     pub brand: String,
     pub listing_id: Uuid,
+    pub product_id: Option<Uuid>,
     pub sku: Option<String>,
     pub kind: String,
     pub attempts: i32,
@@ -118,8 +120,8 @@ pub async fn dead(
     (now, limit): (DateTime<Utc>, i64),
 ) -> Result<Vec<DeadPush>, sqlx::Error> {
     sqlx::query_as(
-        "select o.id, o.connection_id, c.platform, c.brand, o.listing_id, v.sku, o.kind, o.attempts, o.last_error,
-                o.created_at, o.finished_at
+        "select o.id, o.connection_id, c.platform, c.brand, o.listing_id, o.product_id, v.sku, o.kind, o.attempts,
+                o.last_error, o.created_at, o.finished_at
          from outbox o -- outbox_dead_idx
          join connections c on c.tenant_id = o.tenant_id and c.id = o.connection_id
          left join listings l on l.tenant_id = o.tenant_id and l.id = o.listing_id

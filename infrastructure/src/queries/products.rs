@@ -24,6 +24,8 @@ pub struct ProductView {
     pub archived: bool,
     /// `[{ id, sku, attributes, prices: { market: { minor, currency } } }]`, by SKU.
     pub variants: Value,
+    /// `[{ connection_id, shown: { title, vendor, category, tags }, taken_off }]`, by connection.
+    pub offers: Value,
 }
 
 /// What a list of products is narrowed to.
@@ -47,7 +49,10 @@ pub async fn list(
         "select p.id, p.title, p.brand, p.vendor, p.category, p.style_code, p.tags, p.archived,
                 coalesce((select jsonb_agg(jsonb_build_object('id', v.id, 'sku', v.sku,
                               'attributes', v.attributes, 'prices', v.prices) order by v.sku collate \"C\")
-                          from variants v where v.tenant_id = p.tenant_id and v.product_id = p.id), '[]') as variants
+                          from variants v where v.tenant_id = p.tenant_id and v.product_id = p.id), '[]') as variants,
+                coalesce((select jsonb_agg(jsonb_build_object('connection_id', o.key, 'shown', o.value->'shown',
+                              'taken_off', o.value->'taken_off') order by o.key collate \"C\")
+                          from jsonb_each(p.offers) o), '[]') as offers
          from products p
          where p.tenant_id = $1 and ($2::text is null or p.brand = $2) and ($3::uuid is null or p.id > $3)
            and ($4::uuid is null or p.id = $4)

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::platforms::outbound::{CallError, Outcome};
+
 /// So many failures …
 const FAILURES_MAX: usize = 5;
 /// … within this time open a breaker.
@@ -88,6 +90,25 @@ impl Report {
     /// Whether it has to be noted, for an account that was well.
     pub fn is_trouble(&self) -> bool {
         self.failed || self.is_shut() || self.hold.is_some()
+    }
+
+    /// Takes in how one thing asked has fared.
+    pub(super) fn of<T>(&mut self, outcome: &Outcome<T>) {
+        match outcome {
+            Outcome::Shown(_) | Outcome::Stale { .. } | Outcome::Failed(CallError::Never { .. }) => {
+                self.answered = true;
+            }
+            Outcome::Failed(CallError::NeedsPerson { why }) => {
+                self.needs_person = true;
+                self.reason = Some(why.clone());
+            }
+            Outcome::Failed(CallError::Again { after, why, counts }) => {
+                // Too many calls, and not a word on when to come back: nobody knows how the platform fares.
+                self.failed |= *counts || after.is_none();
+                self.hold = self.hold.max(after.filter(|after| !counts && !after.is_zero()));
+                self.reason = Some(why.clone());
+            }
+        }
     }
 
     /// A single thing that somebody has to see to says nothing against the account, if others were taken.

@@ -4,8 +4,10 @@
 //! is held while a platform is called; whoever dies in between leaves a lease that runs out.
 
 pub mod breaker;
+mod content;
 pub mod policy;
 mod push;
+mod sighted;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -40,7 +42,7 @@ const UNRECORDED_MAX: usize = 2;
 /// How long an idle relay waits before it looks again.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// Commands for one account, quantities before prices.
+/// Commands for one account: quantities, then prices, then content.
 type Group = Vec<Command>;
 
 /// Takes commands to platforms. Several may run, in one process or many.
@@ -130,15 +132,15 @@ impl Relay {
         }
         let accounts = outbox::waiting_accounts(pool, self.turn()).await?;
         let more = accounts.len() as i64 == ACCOUNTS_MAX;
+        let claimed = outbox::claim_of(pool, &accounts, (now, LEASE), (CLAIM_MAX, room), busy).await?;
+        // If there was no room for all, the next turn begins behind the last one that had its. Whether anything was to be had of
+        // it is no matter: others may be at what is due of it, and it would keep those behind it waiting.
+        let turn = claimed.last.or_else(|| accounts.last().copied().filter(|_| more));
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
         let mut groups: BTreeMap<(TenantId, ConnectionId), Group> = BTreeMap::new();
-        for command in outbox::claim_of(pool, &accounts, (now, LEASE), (CLAIM_MAX, room), busy).await? {
+        for command in claimed.commands {
             groups.entry((command.tenant, command.connection)).or_default().push(command);
         }
-        // If there was no room for all, the next turn begins behind the last one that had its.
-        let full = groups.len() as i64 == room;
-        let last = groups.keys().next_back().map(|(tenant, connection)| (tenant.0, connection.0));
-        let turn = if full { last } else { accounts.last().copied().filter(|_| more) };
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
         Ok(groups.into_values().collect())
     }
 }

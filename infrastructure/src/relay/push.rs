@@ -7,19 +7,23 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
-    Event, Refusal, StreamId,
-    catalog::Changes,
-    listing::{Figure, ListingEvent},
-    sighting::{self, Sight},
-    stream::Lookup,
-    values::{ListingId, Money, TenantId},
+    Event, StreamId,
+    catalog::{self, Changes},
+    listing::{Figure, ListingCommand, ListingEvent},
+    product::ProductEvent,
+    values::{ListingId, Money, OfferId, ProductId, TenantId},
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Group, InHand, Relay, breaker::Report, policy};
+use super::{
+    Group, InHand, Relay,
+    breaker::Report,
+    content, policy,
+    sighted::{Stray, sighted},
+};
 use crate::{
-    ledger::{Attachments, Context, Decision, Head, LedgerError},
+    ledger::{Attachments, Context, Decision, FollowUp, Head, LedgerError},
     operations::Caller,
     outbox::{Command, CommandKind, Settlement, Verdict, breakers},
     platforms::outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
@@ -27,6 +31,7 @@ use crate::{
         checkpoints,
         connections::connected,
         listings::{Target, targets},
+        offers::{self, OfferTarget},
     },
 };
 
@@ -40,21 +45,25 @@ const CATCH_UP: Duration = Duration::from_millis(100);
 const CALLS: Uuid = Uuid::from_u128(0x6f6e_6861_6e64_2f70_7573_6865_732f_6361);
 
 /// What is true for all commands of a group.
-struct Attempt {
+pub(super) struct Attempt {
     now: DateTime<Utc>,
+    /// When the lease began.
+    pub(super) begun: Instant,
     /// Everything up to here was owed when the commands were leased.
     owed: i64,
     targets: HashMap<ListingId, Target>,
+    offers: HashMap<OfferId, OfferTarget>,
 }
 
 /// Results of one group: entries for the ledger, what becomes of the rows, and how the platform fares.
 #[derive(Default)]
-struct Results {
+pub(super) struct Results {
     changes: Changes,
     settlements: Vec<Settlement>,
-    /// Figures that were not what they were believed to be, and when that was seen.
-    strays: Vec<(ListingId, Figure, DateTime<Utc>)>,
-    report: Report,
+    strays: Vec<Stray>,
+    /// Listings that have come or gone with their products.
+    pub(super) moved: Vec<(ListingId, ListingCommand)>,
+    pub(super) report: Report,
 }
 
 impl Relay {
@@ -72,7 +81,7 @@ impl Relay {
         let (tenant, connection) = (first.tenant, first.connection);
         let (probe, troubled) = (first.probe, first.troubled);
         let pool = self.operations.ledger().pool();
-        let attempt = self.attempt(tenant, &group).await?;
+        let attempt = self.attempt(tenant, &group, begun).await?;
         let mut results = Results::default();
         match connected(pool, connection).await? {
             None => give_up(&mut results, &group, &attempt, &CallError::never("the connection is gone")),
@@ -105,9 +114,12 @@ impl Relay {
         Ok(())
     }
 
-    async fn attempt(&self, tenant: TenantId, group: &Group) -> Result<Attempt, LedgerError> {
+    async fn attempt(&self, tenant: TenantId, group: &Group, begun: Instant) -> Result<Attempt, LedgerError> {
         let pool = self.operations.ledger().pool();
-        let listings: Vec<ListingId> = group.iter().map(|command| command.listing).collect();
+        let of_figures = group.iter().filter(|command| command.product.is_none());
+        let listings: Vec<ListingId> = of_figures.map(|command| command.listing).collect();
+        let content = group.iter().filter_map(|command| Some((command.connection, command.product?)));
+        let content: Vec<_> = content.collect();
         // Everything that was owed when these commands were leased is to be in what is read now.
         let owed = Head::settled(&mut *pool.acquire().await?, tenant).await?;
         let known = match group.iter().any(|command| command.kind == CommandKind::Quantity) {
@@ -117,13 +129,15 @@ impl Relay {
         let mut targets = targets(pool, tenant, &listings).await?;
         // What the levels were when they were read, they were known to be up to there at least.
         targets.values_mut().for_each(|target| target.quantity_as_of = target.quantity_as_of.max(known));
-        Ok(Attempt { now: self.operations.ledger().clock().now(), owed, targets })
+        let offers = offers::targets(pool, tenant, &content).await?;
+        Ok(Attempt { now: self.operations.ledger().clock().now(), begun, owed, targets, offers })
     }
 
     async fn record(&self, tenant: TenantId, results: Results) -> Result<(), LedgerError> {
         let changed = results.changes.iter().map(|(stream, _)| stream.clone());
         let strays = results.strays.iter().map(|(listing, ..)| StreamId::Listing(*listing));
-        let reads: Vec<StreamId> = changed.chain(strays).collect();
+        let moved = results.moved.iter().map(|(listing, _)| StreamId::Listing(*listing));
+        let reads: Vec<StreamId> = changed.chain(strays).chain(moved).collect();
         let caller = Caller::new(Context::internal(tenant, "relay"));
         for settlement in &results.settlements {
             let outcome = match settlement.verdict {
@@ -137,11 +151,15 @@ impl Relay {
             .submit(caller, reads, move |lookup, now| {
                 let mut changes = results.changes.clone();
                 changes.extend(sighted(&results.strays, lookup, now)?);
+                changes.extend(content::moved(&results.moved, lookup)?);
+                let news = changes.iter().any(|(_, event)| catalog::makes_known(event));
+                let follow_ups = if news { vec![FollowUp::unmapped(String::new(), now)] } else { vec![] };
                 Ok(Decision {
                     changes,
                     answer: json!({}).into(),
                     attachments: Attachments {
                         settlements: results.settlements.clone(),
+                        follow_ups,
                         ..Attachments::default()
                     },
                     ..Decision::default()
@@ -152,7 +170,7 @@ impl Relay {
     }
 }
 
-/// Quantities first: what is sold twice costs more than what is sold too cheaply.
+/// Quantities first: what is sold twice costs more than what is sold too cheaply. Content last: it takes longest.
 async fn push(
     results: &mut Results,
     outbound: &dyn Outbound,
@@ -162,6 +180,7 @@ async fn push(
     let of_kind = |kind| group.iter().filter(move |command| command.kind == kind);
     push_quantities(results, outbound, api, (of_kind(CommandKind::Quantity).collect(), attempt)).await;
     push_prices(results, outbound, api, (of_kind(CommandKind::Price).collect(), attempt)).await;
+    content::push(results, outbound, api, (of_kind(CommandKind::Content).collect(), attempt)).await;
 }
 
 async fn push_quantities(
@@ -190,7 +209,7 @@ async fn push_quantities(
                 asks.push(QuantityAsk { handle: target.handle.clone(), quantity, believed });
             }
             // It is shown; or the shelf has no history, or the read model has not seen its first entry yet.
-            None => results.shown(command, target, attempt),
+            None => results.shown(command, target, (attempt, false)),
         }
     }
     if asks.is_empty() {
@@ -204,7 +223,7 @@ async fn push_quantities(
             Outcome::Shown(quantity) => {
                 let as_of = target.quantity_as_of;
                 results.note(command, ListingEvent::QuantityPushed { quantity, as_of });
-                results.shown(command, target, attempt);
+                results.shown(command, target, (attempt, true));
             }
             Outcome::Stale { observed } => {
                 results.stale(command, Figure::Quantity { quantity: observed }, attempt);
@@ -244,7 +263,7 @@ async fn push_prices(
         match outcome {
             Outcome::Shown(price) => {
                 results.note(command, ListingEvent::PricePushed { price, as_of: target.price_as_of });
-                results.settle(command, Verdict::Done);
+                results.told(command, Verdict::Done);
             }
             Outcome::Stale { observed } => {
                 results.stale(command, Figure::Price { price: observed }, attempt);
@@ -263,59 +282,63 @@ impl Attempt {
     fn target(&self, command: &Command) -> Option<&Target> {
         self.targets.get(&command.listing)
     }
-}
 
-impl Report {
-    /// Takes in how one thing asked has fared.
-    fn of<T>(&mut self, outcome: &Outcome<T>) {
-        match outcome {
-            Outcome::Shown(_) | Outcome::Stale { .. } | Outcome::Failed(CallError::Never { .. }) => {
-                self.answered = true;
-            }
-            Outcome::Failed(CallError::NeedsPerson { why }) => {
-                self.needs_person = true;
-                self.reason = Some(why.clone());
-            }
-            Outcome::Failed(CallError::Again { after, why, counts }) => {
-                // Too many calls, and not a word on when to come back: nobody knows how the platform fares.
-                self.failed |= *counts || after.is_none();
-                self.hold = self.hold.max(after.filter(|after| !counts && !after.is_zero()));
-                self.reason = Some(why.clone());
-            }
-        }
+    /// What a command about content is about.
+    pub(super) fn offer(&self, command: &Command) -> Option<&OfferTarget> {
+        self.offers.get(&OfferId(command.listing.0))
     }
 }
 
 impl Results {
-    fn settle(&mut self, command: &Command, verdict: Verdict) {
-        self.settle_knowing(command, verdict, None);
+    /// Settles what the platform was told nothing about.
+    pub(super) fn settle(&mut self, command: &Command, verdict: Verdict) {
+        self.settle_knowing(command, verdict, (None, false));
     }
 
-    fn settle_knowing(&mut self, command: &Command, verdict: Verdict, in_doubt: Option<bool>) {
-        self.settlements.push(Settlement { row: command.row, token: command.token, verdict, in_doubt });
+    /// Settles what the platform was told.
+    pub(super) fn told(&mut self, command: &Command, verdict: Verdict) {
+        self.settle_knowing(command, verdict, (None, true));
+    }
+
+    fn settle_knowing(
+        &mut self,
+        command: &Command,
+        verdict: Verdict,
+        (in_doubt, said): (Option<bool>, bool),
+    ) {
+        let (row, token) = (command.row, command.token);
+        self.settlements.push(Settlement { row, token, verdict, in_doubt, said });
     }
 
     fn note(&mut self, command: &Command, event: ListingEvent) {
         self.changes.push((StreamId::Listing(command.listing), Event::Listing(event)));
     }
 
+    pub(super) fn note_product(&mut self, product: ProductId, event: ProductEvent) {
+        self.changes.push((StreamId::Product(product), Event::Product(event)));
+    }
+
     /// The platform shows what is true as of the target's position. If something newer was owed, which the read model did not
     /// know yet, the command stays open: a variant that sells all the time is still told about all the time.
-    fn shown(&mut self, command: &Command, target: &Target, attempt: &Attempt) {
+    fn shown(&mut self, command: &Command, target: &Target, (attempt, said): (&Attempt, bool)) {
         if target.quantity_as_of >= attempt.owed {
-            return self.settle(command, Verdict::Done);
+            return self.settle_knowing(command, Verdict::Done, (None, said));
         }
         let behind = CallError::wait(CATCH_UP, "the stock levels are behind this command");
         let verdict = policy::next(command.attempt, &behind, attempt.now);
-        self.settle_knowing(command, verdict, Some(false));
+        self.settle_knowing(command, verdict, (Some(false), said));
     }
 
-    fn failed(&mut self, command: &Command, error: &CallError, attempt: &Attempt) {
+    pub(super) fn failed(&mut self, command: &Command, error: &CallError, attempt: &Attempt) {
         let verdict = match error {
             // How the platform fares says nothing against the one command that was to show it.
             CallError::Again { after, why, counts: true } if command.probe => {
                 let error = CallError::Again { after: *after, why: why.clone(), counts: false };
                 policy::next(command.attempt, &error, attempt.now)
+            }
+            // It holds no account, and is looked at again in a while.
+            CallError::NeedsPerson { .. } if command.kind == CommandKind::Content => {
+                policy::next(command.attempt, error, attempt.now)
             }
             // The account is held; what has waited longest goes first when it is not.
             CallError::Again { after: Some(_), why, counts: false } | CallError::NeedsPerson { why } => {
@@ -324,10 +347,18 @@ impl Results {
             error => policy::next(command.attempt, error, attempt.now),
         };
         if let Verdict::Dead { error } = &verdict {
-            let (kind, reason) = (command.kind.name().to_owned(), error.clone());
-            self.note(command, ListingEvent::PushFailed { kind, reason, attempts: command.attempt });
+            let (kind, reason, attempts) = (command.kind.name().to_owned(), error.clone(), command.attempt);
+            match command.product {
+                None => self.note(command, ListingEvent::PushFailed { kind, reason, attempts }),
+                Some(product) => {
+                    let connection = command.connection;
+                    self.note_product(product, ProductEvent::PushFailed { connection, reason, attempts });
+                }
+            }
         }
-        self.settle_knowing(command, verdict, error.is_failure().then_some(true));
+        // What was put off or refused has changed nothing there; what failed may have.
+        let said = error.is_failure();
+        self.settle_knowing(command, verdict, (said.then_some(true), said));
     }
 
     /// Somebody changed it there, or our own last call was applied and its answer lost. What it shows is looked at by the rules;
@@ -335,30 +366,8 @@ impl Results {
     fn stale(&mut self, command: &Command, shows: Figure, attempt: &Attempt) {
         self.strays.push((command.listing, shows, attempt.now));
         let stale = CallError::failed("the platform shows something else than believed");
-        self.settle(command, policy::next(command.attempt, &stale, attempt.now));
+        self.told(command, policy::next(command.attempt, &stale, attempt.now));
     }
-}
-
-/// What follows from figures that were not what they were believed to be.
-fn sighted(
-    strays: &[(ListingId, Figure, DateTime<Utc>)],
-    lookup: &Lookup<'_>,
-    now: DateTime<Utc>,
-) -> Result<Changes, Refusal> {
-    let mut changes = Changes::new();
-    for (listing, shows, at) in strays {
-        let (sighted, _) = match shows {
-            Figure::Quantity { quantity } => sighting::of_quantity(
-                *listing,
-                Sight { quantity: *quantity, at: *at, told: false },
-                lookup,
-                now,
-            )?,
-            Figure::Price { price } => sighting::of_price(*listing, (*price, *at), lookup)?,
-        };
-        changes.extend(sighted);
-    }
-    Ok(changes)
 }
 
 /// Names the calls of one attempt.
@@ -366,7 +375,7 @@ fn sighted(
 /// Adapters add what each call says. The same words come under the same name only when the very same commands are tried once
 /// more without anybody knowing how the last attempt ended, as when the process died: a platform that was reached then
 /// answers as it did then. Once there was an answer, whatever it was, what is said next is another call.
-fn call_key<'c>(commands: impl Iterator<Item = &'c Command>) -> Uuid {
+pub(super) fn call_key<'c>(commands: impl Iterator<Item = &'c Command>) -> Uuid {
     let mut words = Vec::new();
     for command in commands {
         words.extend_from_slice(command.row.as_bytes());

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use onhand_domain::{
     State, StreamId,
-    product::Product,
+    product::{Offer, Product},
     values::{ProductId, TenantId},
 };
 use onhand_infrastructure::ledger::StateTable;
@@ -30,15 +30,15 @@ fn write<'c>(
             products.iter().flat_map(|(id, product)| variant_rows(*id, product)).collect();
         let products: Vec<Value> = products.into_iter().filter_map(|(id, p)| product_row(id, p)).collect();
         sqlx::query(
-            "insert into products (tenant_id, id, title, brand, vendor, category, style_code, tags, archived)
+            "insert into products (tenant_id, id, title, brand, vendor, category, style_code, tags, archived, offers)
              select $1, r.id, r.title, r.brand, r.vendor, r.category, r.style_code,
-                    array(select jsonb_array_elements_text(r.tags)), r.archived
+                    array(select jsonb_array_elements_text(r.tags)), r.archived, r.offers
              from jsonb_to_recordset($2) as r (id uuid, title text, brand text, vendor text, category text,
-                                               style_code text, tags jsonb, archived boolean)
+                                               style_code text, tags jsonb, archived boolean, offers jsonb)
              on conflict (tenant_id, id) do update
                  set title = excluded.title, brand = excluded.brand, vendor = excluded.vendor,
                      category = excluded.category, style_code = excluded.style_code, tags = excluded.tags,
-                     archived = excluded.archived",
+                     archived = excluded.archived, offers = excluded.offers",
         )
         .bind(tenant.0)
         .bind(Value::Array(products))
@@ -67,8 +67,17 @@ fn product_row(id: ProductId, product: &Product) -> Option<Value> {
     Some(json!({
         "id": id, "title": details.title, "brand": details.brand, "vendor": details.vendor,
         "category": details.category, "style_code": details.style_code, "tags": details.tags,
-        "archived": product.archived,
+        "archived": product.archived, "offers": offers(product),
     }))
+}
+
+/// By connection. What is remembered for late news is left out.
+fn offers(product: &Product) -> Value {
+    let offers = product.offers.iter().map(|(connection, offer)| {
+        let Offer { pushed, shown, taken_off, .. } = offer;
+        (connection.to_string(), json!({ "pushed": pushed, "shown": shown, "taken_off": taken_off }))
+    });
+    Value::Object(offers.collect())
 }
 
 fn variant_rows(id: ProductId, product: &Product) -> impl Iterator<Item = Value> {

@@ -14,8 +14,11 @@ const READS: [&str; 8] = [
     "/api/outbox",
 ];
 
-const WRITES: [(&str, &str); 11] = [
+const WRITES: [(&str, &str); 14] = [
     ("POST", "/api/products"),
+    ("PUT", "/api/products/00000000-0000-0000-0000-000000000001"),
+    ("POST", "/api/products/00000000-0000-0000-0000-000000000001/variants"),
+    ("DELETE", "/api/products/00000000-0000-0000-0000-000000000001"),
     ("PUT", "/api/variants/A/prices/US"),
     ("POST", "/api/stock/restock"),
     ("POST", "/api/stock/adjust"),

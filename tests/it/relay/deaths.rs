@@ -102,8 +102,8 @@ async fn answer(State(shop): State<NotingShop>, Json(asked): Json<Value>) -> Jso
     Json(json!({ "data": data }))
 }
 
-/// A noting shop that shows four, and the world in which a fifth has just come.
-async fn noting_shop_that_is_owed_a_fifth() -> (NotingShop, World) {
+/// A noting shop that shows four, its connection, and the world in which a fifth has just come.
+async fn noting_shop_that_is_owed_a_fifth() -> (NotingShop, String, World) {
     let world = World::new().await;
     channels::stock(&world, &["RUN-42"], 4, None).await;
     let (shop, address) = NotingShop::open().await;
@@ -116,12 +116,12 @@ async fn noting_shop_that_is_owed_a_fifth() -> (NotingShop, World) {
     world.converge().await;
     restock(&world, "RUN-42", 1).await;
     world.project().await;
-    (shop, world)
+    (shop, connection, world)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
-    let (shop, world) = noting_shop_that_is_owed_a_fifth().await;
+    let (shop, _, world) = noting_shop_that_is_owed_a_fifth().await;
     shop.noted().silent = true;
     world.kill_relay(|| shop.noted().keys.len() == 2).await;
 
@@ -136,7 +136,7 @@ async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_figure_that_arrives_after_a_newer_one_does_not_stay() {
-    let (shop, world) = noting_shop_that_is_owed_a_fifth().await;
+    let (shop, _, world) = noting_shop_that_is_owed_a_fifth().await;
     let late = Arc::new(Notify::new());
     shop.noted().late = Some(Arc::clone(&late));
     let slow = world.twin().await;
@@ -157,6 +157,38 @@ async fn an_old_figure_that_arrives_after_a_newer_one_does_not_stay() {
     assert_eq!(shop.noted().available, 6);
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
     world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_said_under_a_lease_that_was_taken_over_is_not_said_once_more() {
+    let (shop, connection, world) = noting_shop_that_is_owed_a_fifth().await;
+    // Nothing is known of the stock of these: what is owed to them comes to nothing, without a call.
+    channels::stock(&world, &["RUN-43"], 0, None).await;
+    let mapping = json!({
+        "connection": connection, "external_product": "4", "external_variant": "5", "external_inventory": "6",
+        "sku": "RUN-43",
+    });
+    world.admin.post("/api/listings", mapping).await.expect(200);
+    world.project().await;
+    let late = Arc::new(Notify::new());
+    shop.noted().late = Some(Arc::clone(&late));
+    let slow = world.twin().await;
+    let relay = slow.onhand.relay.clone();
+    let stuck = tokio::spawn(async move { relay.step().await });
+    world.until(|| shop.noted().late.is_none()).await;
+
+    world.clock.advance(TimeDelta::seconds(61));
+    assert!(step(&world).await > 0, "another relay takes over");
+    late.notify_one();
+    stuck.await.expect("it is not killed").expect("what it has to say is taken note of");
+    let (again,): (i64,) = sqlx::query_as("select count(*) from outbox where status = 'pending' and forced")
+        .fetch_one(world.onhand.pool())
+        .await
+        .expect("the outbox can be read");
+    assert_eq!(again, 1, "the one thing that was said");
+    world.converge().await;
+    assert_eq!(shop.noted().available, 5);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,10 @@ mod deaths;
 mod limits;
 mod on_request;
 mod processes;
+mod products;
 mod reading_back;
 mod trouble;
+mod turns;
 
 use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;
 use onhand_tests::{World, shop};

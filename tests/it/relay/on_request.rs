@@ -39,6 +39,9 @@ async fn given_up(world: &World, channel: &Channel) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsal_shows_figures_and_calls_and_changes_nothing() {
     let (world, one, other) = two_shops().await;
+    // Nobody knows yet in which words they show it.
+    world.admin.post("/api/sync", json!({})).await.expect(200);
+    world.converge().await;
     restock(&world, "RUN-42", 3).await;
     world.project().await;
     let before = (one.shows(), other.shows(), statuses(&world).await, world.history().await.len());
@@ -51,6 +54,7 @@ async fn a_rehearsal_shows_figures_and_calls_and_changes_nothing() {
         assert_eq!((&figure["sku"], &figure["kind"]), (&json!("RUN-42"), &json!("quantity")));
         assert_eq!((&figure["shown"], &figure["owed"]), (&json!(7), &json!(10)));
         assert_eq!(figure["problem"], Value::Null);
+        assert_eq!(shop["products"], json!([]), "they show it in our words");
         assert_eq!(shop["calls"].as_array().map(Vec::len), Some(1), "{shop}");
         assert!(shop["calls"][0]["body"].to_string().contains("10"), "{shop}");
     }

@@ -12,7 +12,7 @@ use onhand_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{all_is_done, newest, restock, statuses, step, times};
+use super::{all_is_done, newest, restock, shop_and_world, statuses, step, times};
 
 async fn breaker(world: &World, channel: &Channel) -> Breaker {
     breakers::of(world.onhand.pool(), world.tenant, channel.id()).await.expect("breakers can be read")
@@ -174,5 +174,28 @@ async fn only_what_fits_the_conditions_of_a_connection_is_shown_there() {
     world.admin.put(&path, json!({})).await.expect(200);
     world.converge().await;
     assert_eq!(channel.shows()["WALK-42"], (5, 11_000), "the conditions alone stood in the way");
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_figure_that_cannot_count_is_put_right_and_what_others_were_told_is_on_record() {
+    let (sandbox, world, _) = shop_and_world(&["42", "43"], json!({ "acceptInventory": true })).await;
+    restock(&world, "RUN-42", 5).await;
+    restock(&world, "RUN-43", 5).await;
+    world.converge().await;
+    let before = times(&world, "listing.quantity_pushed").await;
+
+    // With the one that is held here these are more than can be spoken of.
+    sandbox.set_quantity_by_hand("RUN-42", 1_000_000_000).await;
+    world.reserve(&[("RUN-42", 1)]).await.expect(201);
+    restock(&world, "RUN-43", 1).await;
+    step(&world).await;
+    assert_eq!(World::shows(&sandbox)["RUN-43"].0, 6);
+    assert_eq!(times(&world, "listing.quantity_pushed").await, before + 1);
+    assert_eq!(times(&world, "listing.quantity_observed").await, 1);
+
+    world.converge().await;
+    assert_eq!(World::shows(&sandbox)["RUN-42"].0, 4);
+    assert_eq!(world.levels().await["RUN-42"], (5, 1, 4));
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
 }

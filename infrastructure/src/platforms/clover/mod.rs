@@ -1,7 +1,8 @@
 //! Clover: webhooks that say which items and orders of a merchant have changed, and no more.
 //!
 //! What has changed is read from Clover's API. A webhook carries a code that never changes, and no signature.
-//! Quantities and prices are set through the same API, item by item. The stand-in shares no code with any of this.
+//! Quantities and prices are set, and products offered, through the same API, item by item. The stand-in shares no code
+//! with any of this.
 
 mod inbound;
 mod look;
@@ -13,13 +14,16 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use onhand_domain::{connection::ConnectionDetails, values::Money};
+use onhand_domain::{connection::ConnectionDetails, product::Words, values::Money};
 use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
-    outbound::{Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, QuantityAsk, Renewed, Shown},
+    outbound::{
+        Api, CallError, Handle, Limit, Offered, Outbound, Outcome, PriceAsk, ProductAsk, QuantityAsk,
+        Renewed, Shown, Skills,
+    },
 };
 
 /// Clover's webhooks, the reading of what they hint at, and what is pushed to its items.
@@ -99,6 +103,37 @@ impl Outbound for Clover {
         handles: &'a [Handle],
     ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
         Box::pin(outbound::read(api, handles))
+    }
+
+    fn skills(&self) -> Skills {
+        Skills { offers: true, describes: true, takes_off: true }
+    }
+
+    fn offer<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Offered, CallError>> {
+        Box::pin(outbound::offer(api, ask))
+    }
+
+    fn describe<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Words, CallError>> {
+        Box::pin(outbound::describe(api, ask))
+    }
+
+    fn take_off<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(outbound::take_off(api, handles))
     }
 
     fn renew<'a>(&'a self, api: &'a Api) -> Option<BoxFuture<'a, Result<Renewed, CallError>>> {

@@ -1,8 +1,9 @@
-//! Clover's side of what is pushed and read back: one item a call to set, up to a hundred a call to read.
+//! Clover's side of what is pushed, read back and offered: one item a call to set, up to a hundred a call to read.
 //!
 //! An item of Clover's is one thing to sell, so that product, variant and stock have one id. Clover takes no keys for
 //! repeated calls and no versions; values are set whole, and that may be repeated.
 
+mod products;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use onhand_domain::values::{Currency, Money};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+pub(super) use self::products::{describe, offer, take_off};
 use super::{
     super::{
         adapter::Call,
@@ -88,20 +90,24 @@ fn item(handle: &Handle) -> Result<&str, CallError> {
     Ok(id)
 }
 
-/// What is posted replaces the quantity; the answer tells the one that holds now
-/// (docs.clover.com/docs/managing-items-item-groups).
 async fn set_quantity(api: &Api, ask: &QuantityAsk, found: &Found) -> Result<i64, CallError> {
     let id = item(&ask.handle)?;
     match there(found, id) {
         Err(error) if !error.is_failure() => return Err(error),
         _ => {}
     }
-    let body = json!({ "quantity": ask.quantity });
-    let stock: Value = post(api, &format!("item_stocks/{id}"), &body).await?;
-    if stock["item"]["id"] != id || read::whole(&stock["quantity"]) != Some(ask.quantity) {
+    count(api, id, ask.quantity).await?;
+    Ok(ask.quantity)
+}
+
+/// What is posted replaces the quantity; the answer tells the one that holds now
+/// (docs.clover.com/docs/managing-items-item-groups).
+async fn count(api: &Api, id: &str, quantity: i64) -> Result<(), CallError> {
+    let stock: Value = post(api, &format!("item_stocks/{id}"), &json!({ "quantity": quantity })).await?;
+    if stock["item"]["id"] != id || read::whole(&stock["quantity"]) != Some(quantity) {
         return Err(CallError::failed("Clover's answer does not show the quantity that was set"));
     }
-    Ok(ask.quantity)
+    Ok(())
 }
 
 /// A post changes the fields it names and no others; the answer is the item as it is now.

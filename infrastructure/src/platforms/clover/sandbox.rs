@@ -1,15 +1,17 @@
 //! A stand-in for Clover: items, stock and orders as its API shows them, its renewal of tokens, and its webhooks.
 //!
 //! It is written from Clover's documents and shares no code with the adapter. Each variant is an item of its own, as
-//! Clover has no others; the sizes of one product only come and go together.
+//! Clover has no others; the sizes of a product that was seeded come and are deleted together.
 
 use std::{iter::repeat_n, time::Duration};
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::super::sandbox::{Good, Happened, Order, Parcel, Reply, Request, Shop, Wire};
+use super::super::sandbox::{Described, Good, Happened, Order, Parcel, Reply, Request, Shop, Wire};
 
+/// The longest name of an item, in characters. (Unsure.)
+const NAME_MAX: usize = 127;
 /// Elements of a list when nobody says how many, and the most that one may ask for.
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1_000;
@@ -85,6 +87,9 @@ fn news(shop: &Shop, happened: Happened) -> (&'static str, &'static str, Vec<&st
             let kind = if shop.goods[place].version == 1 { "CREATE" } else { "UPDATE" };
             ("I", kind, sizes(shop, place, false))
         }
+        Happened::Removed(place) if shop.goods[place].hidden => {
+            ("I", "UPDATE", vec![shop.goods[place].variant.as_str()])
+        }
         Happened::Removed(place) => ("I", "DELETE", sizes(shop, place, true)),
         Happened::Quantity(place) | Happened::Price(place) => {
             ("I", "UPDATE", vec![shop.goods[place].variant.as_str()])
@@ -103,8 +108,9 @@ fn sizes(shop: &Shop, place: usize, removed: bool) -> Vec<&str> {
 fn merchants(shop: &mut Shop, request: &Request, method: &str, below: &[&str]) -> Reply {
     match (method, below) {
         ("GET", ["items"]) => items(shop, request),
+        ("POST", ["items"]) => create(shop, &request.json()),
         ("GET", ["items", id]) => one_item(shop, id, |good| item(good, expands(request, "itemStock"))),
-        ("POST", ["items", id]) => set_price(shop, id, &request.json()),
+        ("POST", ["items", id]) => change(shop, id, &request.json()),
         ("GET", ["item_stocks", id]) => one_item(shop, id, stock),
         ("POST", ["item_stocks", id]) => set_quantity(shop, id, &request.json()),
         ("GET", ["orders", id]) => match shop.orders.iter().find(|order| order.id == *id) {
@@ -128,8 +134,17 @@ fn expands(request: &Request, what: &str) -> bool {
     request.query().get("expand").is_some_and(|names| names.split(',').any(|name| name == what))
 }
 
+/// The place of an item; what is hidden is there.
+fn place(shop: &Shop, id: &str) -> Option<usize> {
+    shop.goods.iter().position(|good| good.variant == id && is_there(good))
+}
+
+fn is_there(good: &Good) -> bool {
+    good.hidden || !good.removed
+}
+
 fn one_item(shop: &Shop, id: &str, shown: impl FnOnce(&Good) -> Value) -> Reply {
-    match shop.variant(id) {
+    match place(shop, id) {
         Some(place) => Reply::ok(shown(&shop.goods[place])),
         None => not_found("there is no such item"),
     }
@@ -144,13 +159,19 @@ fn items(shop: &Shop, request: &Request) -> Reply {
     let (Some(limit), Some(offset)) = (number("limit", PAGE), number("offset", 0)) else {
         return problem(400, "limit and offset are whole numbers");
     };
-    let named = query.get("filter").map(|filter| named(filter));
-    if matches!(named, Some(None)) {
+    let filter = query.get("filter").map(|filter| filtered(filter));
+    if matches!(filter, Some(None)) {
         return problem(400, "no filter is written like this");
     }
-    let named = named.flatten();
-    let wanted =
-        |good: &&Good| !good.removed && named.as_ref().is_none_or(|ids| ids.contains(&good.variant.as_str()));
+    let filter = filter.flatten();
+    let wanted = |good: &&Good| {
+        is_there(good)
+            && match &filter {
+                None => true,
+                Some(Filter::Ids(ids)) => ids.contains(&good.variant.as_str()),
+                Some(Filter::Sku(sku)) => good.sku == *sku,
+            }
+    };
     let page = shop.goods.iter().filter(wanted).skip(offset).take(limit.min(PAGE_MAX));
     let with_stock = expands(request, "itemStock");
     let elements: Vec<_> = page.map(|good| item(good, with_stock)).collect();
@@ -158,26 +179,111 @@ fn items(shop: &Shop, request: &Request) -> Reply {
         .header("X-Clover-Allowed-Filter-Fields", "[id, name, sku, modifiedTime, deleted, hidden, price]")
 }
 
-/// The ids in `id in ('…','…')`; none for any other filter.
-fn named(filter: &str) -> Option<Vec<&str>> {
-    let list = filter.trim().strip_prefix("id in (")?.strip_suffix(')')?;
-    list.split(',').map(|id| id.trim().strip_prefix('\'')?.strip_suffix('\'')).collect()
+/// What a list is about.
+enum Filter<'q> {
+    Ids(Vec<&'q str>),
+    Sku(&'q str),
 }
 
-/// A post changes what it names; of an item that can be its price here.
-fn set_price(shop: &mut Shop, id: &str, body: &Value) -> Reply {
-    let Some(place) = shop.variant(id) else { return not_found("there is no such item") };
-    match body.get("price").map(Value::as_i64) {
-        Some(Some(price)) if price >= 0 => shop.set_price(place, price),
-        None if body.is_object() => {}
-        _ => return problem(400, "a price is a whole number of cents, and not below zero"),
+/// `id in ('…','…')`, or `sku=…` with anything behind it; none for any other filter.
+fn filtered(filter: &str) -> Option<Filter<'_>> {
+    if let Some(sku) = filter.strip_prefix("sku=") {
+        return Some(Filter::Sku(sku));
+    }
+    let list = filter.trim().strip_prefix("id in (")?.strip_suffix(')')?;
+    let ids = list.split(',').map(|id| id.trim().strip_prefix('\'')?.strip_suffix('\''));
+    Some(Filter::Ids(ids.collect::<Option<Vec<_>>>()?))
+}
+
+/// What was sent of an item; of what is not there, nothing was sent.
+struct Sent {
+    name: Option<String>,
+    price: Option<i64>,
+    hidden: Option<bool>,
+}
+
+fn sent(body: &Value) -> Result<Sent, Reply> {
+    if !body.is_object() {
+        return Err(problem(400, "an item is an object"));
+    }
+    let name = body.get("name").map(|name| {
+        let name = name.as_str().map(str::trim).filter(|name| !name.is_empty());
+        name.filter(|name| name.chars().count() <= NAME_MAX).map(str::to_owned)
+    });
+    let price = body.get("price").map(|price| price.as_i64().filter(|price| *price >= 0));
+    let hidden = body.get("hidden").map(Value::as_bool);
+    match (name, price, hidden) {
+        (Some(None), ..) => Err(problem(400, "a name has 1 to 127 characters")),
+        (_, Some(None), _) => Err(problem(400, "a price is a whole number of cents, and not below zero")),
+        (.., Some(None)) => Err(problem(400, "an item is hidden, or it is not")),
+        (name, price, hidden) => {
+            Ok(Sent { name: name.flatten(), price: price.flatten(), hidden: hidden.flatten() })
+        }
+    }
+}
+
+/// A new item, which takes a name and a price; two may have the same SKU.
+fn create(shop: &mut Shop, body: &Value) -> Reply {
+    let Sent { name, price, .. } = match sent(body) {
+        Ok(sent) => sent,
+        Err(refusal) => return refusal,
+    };
+    let (Some(title), Some(price)) = (name, price) else {
+        return problem(400, "an item takes a name and a price");
+    };
+    let (product, sku) = (shop.number(), body["sku"].as_str().unwrap_or_default().to_owned());
+    let described = Described { title, ..Described::default() };
+    let places = shop.make(&product, &described, &[(sku, String::new(), price)]);
+    let made = places.first().map(|place| item(&shop.goods[*place], false));
+    made.map_or_else(|| problem(500, "nothing was made"), Reply::ok)
+}
+
+/// A post changes what it names.
+fn change(shop: &mut Shop, id: &str, body: &Value) -> Reply {
+    let Some(place) = place(shop, id) else { return not_found("there is no such item") };
+    let Sent { name, price, hidden } = match sent(body) {
+        Ok(sent) => sent,
+        Err(refusal) => return refusal,
+    };
+    if let Some(price) = price {
+        shop.set_price(place, price);
+    }
+    if let Some(name) = name {
+        rename(shop, place, name);
+    }
+    match (hidden, shop.goods[place].hidden) {
+        (Some(true), false) => {
+            // It is hidden alone, and the sizes beside it stay.
+            shop.goods[place].product = shop.number();
+            let product = shop.goods[place].product.clone();
+            shop.goods[place].changed_at = shop.now();
+            shop.hide(&product);
+        }
+        (Some(false), true) => {
+            let product = shop.goods[place].product.clone();
+            shop.put_back(&product);
+        }
+        _ => {}
     }
     Reply::ok(item(&shop.goods[place], false))
 }
 
+/// From then on the whole name is the title.
+fn rename(shop: &mut Shop, place: usize, name: String) {
+    let good = &mut shop.goods[place];
+    if called(good) == name {
+        return;
+    }
+    good.size.clear();
+    let Good { vendor, category, tags, .. } = good.clone();
+    // So that it is a change, whichever part of the name was the title.
+    good.title.clear();
+    shop.describe(&[place], &Described { title: name, vendor, category, tags });
+}
+
 /// A quantity replaces the one before. Clover takes less than none, and parts of a unit, which the stand-in has not.
 fn set_quantity(shop: &mut Shop, id: &str, body: &Value) -> Reply {
-    let Some(place) = shop.variant(id) else { return not_found("there is no such item") };
+    let Some(place) = place(shop, id) else { return not_found("there is no such item") };
     let Some(quantity) = body.get("quantity").and_then(Value::as_i64) else {
         return problem(400, "a quantity is a number");
     };
@@ -185,12 +291,17 @@ fn set_quantity(shop: &mut Shop, id: &str, body: &Value) -> Reply {
     Reply::ok(stock(&shop.goods[place]))
 }
 
+/// What an item is called.
+fn called(good: &Good) -> String {
+    if good.size.is_empty() { good.title.clone() } else { format!("{} {}", good.title, good.size) }
+}
+
 fn item(good: &Good, with_stock: bool) -> Value {
     let mut item = json!({
         "id": good.variant,
-        "hidden": false,
+        "hidden": good.hidden,
         "available": true,
-        "name": format!("{} {}", good.title, good.size),
+        "name": called(good),
         "sku": good.sku,
         "price": good.price,
         "priceType": "FIXED",
@@ -255,7 +366,7 @@ fn line(order: &Order, at: usize, good: &Good) -> Value {
         "id": format!("{}L{at}", order.id),
         "orderRef": { "id": order.id },
         "item": { "id": good.variant },
-        "name": format!("{} {}", good.title, good.size),
+        "name": called(good),
         "price": good.price,
         "refunded": false,
         "isRevenue": true,

@@ -285,5 +285,16 @@ fn woocommerce() -> Vec<Answer> {
     let gone = json!({
         "code": "woocommerce_rest_product_invalid_id", "message": "no such thing", "data": { "status": 404 },
     });
-    vec![answer("product", "1", variations), answer("product", "1", gone)]
+    let product = json!({
+        "id": 1, "name": "Runner", "type": "simple", "status": "publish", "sku": "RUN-42", "price": "129.00",
+        "manage_stock": true, "stock_quantity": 4, "date_modified_gmt": "2026-03-01T11:00:00", "variations": [],
+        "categories": [{ "id": 15, "name": "Shoes" }], "tags": [{ "id": 16, "name": "low" }],
+    });
+    let varied = json!({ "id": 1, "name": "Runner", "type": "variable", "variations": [9, 10] });
+    vec![
+        answer("product", "1", product),
+        answer("product", "1", varied),
+        answer("product", "1", gone),
+        answer("product", "1/1/UnVubmVy", variations),
+    ]
 }

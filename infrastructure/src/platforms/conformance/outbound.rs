@@ -5,6 +5,7 @@
 
 mod bare;
 mod nonsense;
+mod offered;
 mod stand;
 mod subscribed;
 mod told;

@@ -18,7 +18,7 @@ use onhand_domain::connection::Platform;
 pub use self::{
     deliveries::Parcel,
     faults::{FaultSettings, Faults},
-    shop::{Good, Happened, Order, Remembered, Settings, Shop, Subscription},
+    shop::{Described, Good, Happened, Order, Remembered, Settings, Shop, Subscription},
     stand::{Calls, Sandbox},
     wire::{Reply, Request, Wire},
 };

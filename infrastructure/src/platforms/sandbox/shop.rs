@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::{faults::Faults, wire::Reply};
 use crate::clock::Clock;
@@ -65,6 +66,12 @@ pub struct Good {
     pub sku: String,
     /// The product's name.
     pub title: String,
+    /// Who makes it; empty where nobody said.
+    pub vendor: String,
+    /// What sort of thing it is; empty where nobody said.
+    pub category: String,
+    /// Free words.
+    pub tags: Vec<String>,
     /// What sets it apart from the product's others.
     pub size: String,
     /// In minor units of the account's currency.
@@ -77,6 +84,21 @@ pub struct Good {
     pub changed_at: DateTime<Utc>,
     /// No longer there.
     pub removed: bool,
+    /// Removed only for those who buy: it was switched off, and the merchant still sees it.
+    pub hidden: bool,
+}
+
+/// What describes a product of a stand-in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Its name.
+    pub title: String,
+    /// Who makes it; empty where nobody said.
+    pub vendor: String,
+    /// What sort of thing it is; empty where nobody said.
+    pub category: String,
+    /// Free words.
+    pub tags: Vec<String>,
 }
 
 /// What somebody has bought.
@@ -148,6 +170,8 @@ pub struct Shop {
     pub orders: Vec<Order>,
     /// Who is told.
     pub subscriptions: Vec<Subscription>,
+    /// Whatever else a platform keeps, under names of its own.
+    pub kept: BTreeMap<String, Value>,
     pub(super) happened: Vec<Happened>,
     faults: Faults,
     remembered: BTreeMap<String, (Vec<u8>, Reply)>,
@@ -167,6 +191,7 @@ impl Shop {
             goods: vec![],
             orders: vec![],
             subscriptions: vec![],
+            kept: BTreeMap::new(),
             happened: vec![],
             faults,
             remembered: BTreeMap::new(),
@@ -222,6 +247,87 @@ impl Shop {
         self.happened.push(Happened::Price(place));
     }
 
+    /// Makes variants of a product, which is new or has others: SKU, what sets it apart, and price in minor units of each.
+    /// There is nothing of them yet. Gives their places.
+    pub fn make(
+        &mut self,
+        product: &str,
+        described: &Described,
+        variants: &[(String, String, i64)],
+    ) -> Vec<usize> {
+        let (first, now) = (self.goods.len(), self.now());
+        for (sku, size, price) in variants {
+            let Described { title, vendor, category, tags } = described.clone();
+            let (variant, size) = (self.number(), size.clone());
+            self.goods.push(Good {
+                product: product.to_owned(),
+                variant,
+                sku: sku.clone(),
+                title,
+                vendor,
+                category,
+                tags,
+                size,
+                price: *price,
+                quantity: 0,
+                version: 1,
+                changed_at: now,
+                removed: false,
+                hidden: false,
+            });
+        }
+        let places: Vec<usize> = (first..self.goods.len()).collect();
+        self.happened.extend(places.first().map(|first| Happened::Product(*first)));
+        places
+    }
+
+    /// Describes the variants at these places, which are a product, in other words; the same again is no change.
+    pub fn describe(&mut self, places: &[usize], described: &Described) {
+        let (now, mut changed) = (self.now(), false);
+        for place in places {
+            let Some(good) = self.goods.get_mut(*place) else { continue };
+            let Described { title, vendor, category, tags } = described.clone();
+            if (&good.title, &good.vendor, &good.category, &good.tags) != (&title, &vendor, &category, &tags)
+            {
+                (good.title, good.vendor, good.category, good.tags) = (title, vendor, category, tags);
+                (good.version, good.changed_at, changed) = (good.version + 1, now, true);
+            }
+        }
+        self.happened.extend(places.first().filter(|_| changed).map(|first| Happened::Product(*first)));
+    }
+
+    /// Takes a product off. False if it is not there.
+    pub fn take_off(&mut self, product: &str) -> bool {
+        let places = self.product(product);
+        for place in &places {
+            self.goods[*place].removed = true;
+        }
+        self.happened.extend(places.first().map(|first| Happened::Removed(*first)));
+        !places.is_empty()
+    }
+
+    /// Switches a product on again, as it was. False if it was not switched off.
+    pub fn put_back(&mut self, product: &str) -> bool {
+        let (now, mut first) = (self.now(), None);
+        for (place, good) in self.goods.iter_mut().enumerate() {
+            if good.product == product && good.hidden {
+                (good.removed, good.hidden) = (false, false);
+                (good.version, good.changed_at) = (good.version + 1, now);
+                first = first.or(Some(place));
+            }
+        }
+        self.happened.extend(first.map(Happened::Product));
+        first.is_some()
+    }
+
+    /// Switches a product off: nobody can buy it, and the merchant still sees it. False if it is not there.
+    pub fn hide(&mut self, product: &str) -> bool {
+        for place in self.product(product) {
+            self.goods[place].hidden = true;
+        }
+        self.take_off(product)
+    }
+
     /// Tells an address of a topic from now on. Gives the subscription's id; the same as before if it was told already.
     pub fn subscribe(&mut self, topic: &str, address: &str, secret: Option<&str>) -> String {
         let known = self.subscriptions.iter().find(|it| it.topic == topic && it.address == address);
@@ -263,25 +369,16 @@ impl Shop {
     }
 
     pub(super) fn seed(&mut self, title: &str, variants: &[(&str, i64, i64)]) -> Vec<Good> {
-        let (product, now) = (self.number(), self.now());
-        let first = self.goods.len();
-        for (sku, price, quantity) in variants {
-            let variant = self.number();
-            self.goods.push(Good {
-                product: product.clone(),
-                variant,
-                sku: (*sku).to_owned(),
-                title: title.to_owned(),
-                size: sku.rsplit('-').next().unwrap_or_default().to_owned(),
-                price: *price,
-                quantity: *quantity,
-                version: 1,
-                changed_at: now,
-                removed: false,
-            });
+        let product = self.number();
+        let size = |sku: &str| sku.rsplit('-').next().unwrap_or_default().to_owned();
+        let named: Vec<_> =
+            variants.iter().map(|(sku, price, _)| ((*sku).to_owned(), size(sku), *price)).collect();
+        let places =
+            self.make(&product, &Described { title: title.to_owned(), ..Described::default() }, &named);
+        for (place, (_, _, quantity)) in places.iter().zip(variants) {
+            self.goods[*place].quantity = *quantity;
         }
-        self.happened.push(Happened::Product(first));
-        self.goods[first..].to_vec()
+        places.into_iter().map(|place| self.goods[place].clone()).collect()
     }
 
     pub(super) fn buy(&mut self, lines: &[(&str, i64)]) -> Option<String> {
@@ -320,14 +417,5 @@ impl Shop {
         }
         self.happened.push(Happened::Cancelled(place));
         true
-    }
-
-    pub(super) fn remove(&mut self, product: &str) -> bool {
-        let places = self.product(product);
-        for place in &places {
-            self.goods[*place].removed = true;
-        }
-        self.happened.extend(places.first().map(|first| Happened::Removed(*first)));
-        !places.is_empty()
     }
 }

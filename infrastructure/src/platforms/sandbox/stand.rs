@@ -257,7 +257,7 @@ impl Sandbox {
 
     /// A merchant deletes a product there; `false` when it is not there.
     pub fn remove(&self, product: &str) -> bool {
-        self.core.with(|shop| shop.remove(product))
+        self.core.with(|shop| shop.take_off(product))
     }
 
     /// What was asked and told so far.

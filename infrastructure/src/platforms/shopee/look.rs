@@ -9,7 +9,7 @@ mod orders;
 
 use axum::http::Method;
 use chrono::{DateTime, Utc};
-use onhand_domain::connection::ConnectionDetails;
+use onhand_domain::{connection::ConnectionDetails, product::Words, values::ExternalId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,6 +27,9 @@ pub(super) const ENDPOINT: &str = "https://partner.shopeemobile.com";
 /// The hint at the models of an item, which are shown by a call of their own.
 const MODELS: &str = "models";
 
+/// What a blank in a title becomes in an id, which has none.
+const BLANK: char = '␣';
+
 /// What surrounds every answer.
 #[derive(Deserialize)]
 struct Answer {
@@ -39,7 +42,7 @@ struct Answer {
 
 /// The call that shows an order, an item or the models of an item.
 pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
-    let external = read::escaped(hint.external.as_str());
+    let external = read::escaped(titled(hint).0);
     let (path, asked) = match hint.resource {
         "order" => (
             "/api/v2/order/get_order_detail",
@@ -53,6 +56,24 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     };
     let target = format!("{}&{asked}", of_shop(path, access)?);
     Some(Call { method: Method::GET, target, headers: vec![], body: None })
+}
+
+/// The hint at the models of an item, with a bar and the item's title behind its id: the answer about models lacks it. A
+/// title that is too long for that is left out.
+fn models_of(item: &ExternalId, title: &str) -> Hint {
+    let kept = title.chars().filter(|c| !c.is_control() || c.is_whitespace());
+    let packed: String = kept.map(|c| if c.is_whitespace() { BLANK } else { c }).collect();
+    let external = ExternalId::new(&format!("{item}|{packed}")).ok().filter(|_| !packed.is_empty());
+    Hint { resource: MODELS, external: external.unwrap_or_else(|| item.clone()) }
+}
+
+/// What a hint is at, and the title it carries; empty if it carries none.
+fn titled(hint: &Hint) -> (&str, String) {
+    let text = hint.external.as_str();
+    match text.split_once('|').filter(|_| hint.resource == MODELS) {
+        Some((item, title)) => (item, title.replace(BLANK, " ")),
+        None => (text, String::new()),
+    }
 }
 
 /// The path of a call for a shop, with who makes it and the signature; none where the connection lacks what it takes.
@@ -93,7 +114,7 @@ pub(super) fn seen(
     if let Some(error) = read::filled(answer.error) {
         // The name of an error may have that of the part of the API before it.
         if hint.resource != "order" && error.ends_with("error_item_not_found") {
-            return Ok(vec![Fact::ProductRemoved { external: hint.external.clone() }]);
+            return Ok(vec![Fact::ProductRemoved { external: of_item(hint)? }]);
         }
         let message = answer.message.unwrap_or_default();
         return Err(Undecodable(format!("Shopee answers {}: {}", read::word(&error), read::word(&message))));
@@ -105,4 +126,14 @@ pub(super) fn seen(
         MODELS => serde_json::from_value::<models::Models>(response)?.facts(hint, at, details),
         _ => Ok(vec![]),
     }
+}
+
+/// What describes an item by an answer about it, whatever its status; in the words in which looks tell it. None if the
+/// answer is about something else.
+pub(super) fn words(item: &ExternalId, response: Value) -> Result<Option<Words>, Undecodable> {
+    Ok(serde_json::from_value::<items::Items>(response)?.words(item))
+}
+
+fn of_item(hint: &Hint) -> Result<ExternalId, Undecodable> {
+    ExternalId::new(titled(hint).0).map_err(|wrong| Undecodable(wrong.to_string()))
 }

@@ -13,19 +13,20 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use onhand_domain::{connection::ConnectionDetails, values::Money};
+use onhand_domain::{connection::ConnectionDetails, product::Words, values::Money};
 use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
     outbound::{
-        Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, QuantityAsk, Renewed, Shown, Subscription,
+        Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, ProductAsk, QuantityAsk, Renewed, Shown,
+        Skills, Subscription,
     },
 };
 use crate::secrets::Secret;
 
-/// Shopee's pushes, and the calls they lead to; its stock and its prices.
+/// Shopee's pushes, and the calls they lead to; its stock, its prices and its items.
 #[derive(Debug)]
 pub(super) struct Shopee;
 
@@ -103,6 +104,30 @@ impl Outbound for Shopee {
         handles: &'a [Handle],
     ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
         Box::pin(outbound::read(api, handles))
+    }
+
+    /// An item cannot be made: that takes a category of Shopee's with its attributes, images that are kept there, a parcel's
+    /// weight and ways of shipping, and nothing here knows them. Source: the vendor's reference of `add_item`.
+    fn skills(&self) -> Skills {
+        Skills { offers: false, describes: true, takes_off: true }
+    }
+
+    fn describe<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Words, CallError>> {
+        Box::pin(outbound::describe(api, ask))
+    }
+
+    fn take_off<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(outbound::take_off(api, handles))
     }
 
     fn subscribes(&self) -> bool {

@@ -1,9 +1,11 @@
-//! Shopee's outbound side: stock and prices set, both read back, pushes asked for, tokens renewed.
+//! Shopee's outbound side: stock and prices set, both read back, items called by their titles and unlisted, pushes asked
+//! for, tokens renewed.
 //!
 //! Shopee takes values of one item a call and answers for each of its models; here this becomes one outcome for each
 //! ask, in which nobody pays for another's mistake.
 
 mod call;
+mod products;
 mod pushes;
 mod reads;
 mod renewal;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use onhand_domain::values::ExternalId;
 
 pub(super) use self::{
+    products::{describe, take_off},
     pushes::{subscribe, subscriptions, unsubscribe},
     reads::read,
     renewal::renew,

@@ -1,9 +1,10 @@
 //! A stand-in for Shopee: its Open Platform API, version 2, and its pushes.
 //!
-//! Credentials, the time and the signature are checked on every call. A good whose SKU is the title of its product is an
-//! item without models; all others are models of their item.
+//! Credentials, the time and the signature are checked on every call. A good whose SKU is the title that its product came
+//! with is an item without models; all others are models of their item.
 
 mod checks;
+mod edits;
 mod items;
 mod orders;
 mod pushes;
@@ -42,6 +43,8 @@ impl Wire for Shopee {
             }
             ("POST", "/api/v2/product/update_stock") => updates::update(shop, Field::Stock, &body),
             ("POST", "/api/v2/product/update_price") => updates::update(shop, Field::Price, &body),
+            ("POST", "/api/v2/product/update_item") => edits::describe(shop, &body),
+            ("POST", "/api/v2/product/unlist_item") => edits::unlist(shop, &body),
             ("POST", checks::RENEWAL) => checks::renewed(shop, &body),
             ("GET", checks::PUSHES_SHOWN) => pushes::config(shop),
             ("POST", checks::PUSHES_SET) => pushes::configure(shop, &body),
@@ -63,9 +66,9 @@ impl Wire for Shopee {
     }
 }
 
-/// Whether nothing sets it apart from its product.
+/// Whether nothing sets it apart from its product. What is plain stays so under another title, and has no size then.
 fn is_plain(good: &Good) -> bool {
-    good.sku == good.title
+    good.sku == good.title || good.size.is_empty()
 }
 
 /// The number that an id is there.

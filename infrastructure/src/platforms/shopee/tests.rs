@@ -258,8 +258,10 @@ fn a_call_is_signed_as_shopee_wants_it() {
         item.starts_with("/api/v2/product/get_item_base_info?") && item.ends_with("&item_id_list=34%261")
     );
     assert!(item.contains("&access_token=a%2Bb&"));
-    let models = target("models", "34");
-    assert!(models.starts_with("/api/v2/product/get_model_list?") && models.ends_with("&item_id=34"));
+    for named in ["34", "34|Harbour␣Runner"] {
+        let models = target("models", named);
+        assert!(models.starts_with("/api/v2/product/get_model_list?") && models.ends_with("&item_id=34"));
+    }
 }
 
 #[test]
@@ -342,7 +344,11 @@ fn an_error_is_told_and_an_item_that_is_not_found_is_gone() {
     assert!(refused.0.contains("error_auth: say why"), "{refused}");
     let removed = vec![Fact::ProductRemoved { external: id("34") }];
     assert_eq!(seen(&hint("product", "34"), &answer("product.error_item_not_found")), Ok(removed.clone()));
-    assert_eq!(seen(&hint("models", "34"), &answer("error_item_not_found")), Ok(removed.clone()));
+    for named in ["34", "34|Harbour␣Runner"] {
+        let seen = seen(&hint("models", named), &answer("error_item_not_found"));
+        assert_eq!(seen.as_ref(), Ok(&removed), "{named}");
+    }
+    assert!(seen(&hint("models", "|Runner"), &answer("error_item_not_found")).is_err());
     assert!(seen(&hint("order", "34"), &answer("error_item_not_found")).is_err());
     let none = json!({"error": "", "response": {"item_list": []}});
     assert_eq!(seen(&hint("product", "34"), &none), Ok(removed));
@@ -388,7 +394,7 @@ fn what_merely_describes_an_item_may_be_missing_or_wrong() {
     });
     let facts = seen(&hint("product", "34"), &item_answer(&item)).expect("facts");
     let [Fact::Product(product), counted] = facts.as_slice() else { panic!("{facts:?}") };
-    assert_eq!((product.details.title.as_str(), &product.details.vendor), ("34", &None));
+    assert_eq!((product.details.title.as_str(), &product.details.vendor), ("", &None), "nothing is told");
     assert_eq!(product.at, noon());
     let [variant] = product.variants.as_slice() else { panic!("{product:?}") };
     assert_eq!((&variant.sku, &variant.price), (&None, &None), "no SKU, and a price in another currency");
@@ -406,10 +412,24 @@ fn an_item_that_nobody_can_buy_is_gone_and_one_with_models_leads_to_them() {
         let removed = Fact::ProductRemoved { external: id("34") };
         assert_eq!(seen(&hint("product", "34"), &item_answer(&item)), Ok(vec![removed]), "{status}");
     }
-    for (status, has) in [("NORMAL", json!(true)), ("UNLIST", json!("true"))] {
-        let item = json!({"item_id": 34, "item_status": status, "has_model": has});
-        let models = Fact::Hint(hint("models", "34"));
-        assert_eq!(seen(&hint("product", "34"), &item_answer(&item)), Ok(vec![models]), "{status}");
+    let long = "x".repeat(255);
+    for (has, name, leads_to) in [
+        (json!(true), json!(null), "34"),
+        (json!("true"), json!(" Harbour Runner "), "34|Harbour␣Runner"),
+        (json!(true), json!("a|b\u{0}\tc"), "34|a|b␣c"),
+        (json!(true), json!(long), "34"),
+    ] {
+        let item = json!({"item_id": 34, "item_status": "NORMAL", "has_model": has, "item_name": name});
+        let models = Fact::Hint(hint("models", leads_to));
+        assert_eq!(seen(&hint("product", "34"), &item_answer(&item)), Ok(vec![models]), "{name}");
+    }
+}
+
+#[test]
+fn an_item_that_is_unlisted_tells_nothing_whoever_has_switched_it_off() {
+    for has in [true, false] {
+        let item = json!({"item_id": 34, "item_status": "UNLIST", "has_model": has, "item_name": "Runner"});
+        assert_eq!(seen(&hint("product", "34"), &item_answer(&item)), Ok(vec![]));
     }
 }
 
@@ -427,9 +447,14 @@ fn models_are_variants_with_the_options_of_their_tiers() {
             {"model_id": "12", "model_sku": null, "tier_index": [7, null], "price_info": null}
         ],
     }});
-    let facts = seen(&hint("models", "34"), &answer).expect("facts");
+    let untitled = seen(&hint("models", "34"), &answer).expect("facts");
+    assert!(
+        matches!(&untitled[0], Fact::Product(product) if product.details.title.is_empty()),
+        "{untitled:?}"
+    );
+    let facts = seen(&hint("models", "34|Harbour␣|␣Runner"), &answer).expect("facts");
     let [Fact::Product(product), counted] = facts.as_slice() else { panic!("{facts:?}") };
-    assert_eq!((product.external.as_str(), product.details.title.as_str()), ("34", "Colour"));
+    assert_eq!((product.external.as_str(), product.details.title.as_str()), ("34", "Harbour | Runner"));
     assert_eq!((product.at, product.complete), (noon(), true));
     let [slate, odd] = product.variants.as_slice() else { panic!("{product:?}") };
     assert_eq!(
@@ -514,7 +539,7 @@ fn a_published_answer_about_an_item_leads_to_its_models() {
     // A dash stands for any text there, for that of the error as well.
     let body = fs::read_to_string(path).expect("a copy").replacen(r#""error": "-""#, r#""error": """#, 1);
     let facts = Shopee.seen(&hint("product", "34002"), body.as_bytes(), noon(), &shop(None));
-    assert_eq!(facts, Ok(vec![Fact::Hint(hint("models", "34002"))]));
+    assert_eq!(facts, Ok(vec![Fact::Hint(hint("models", "34002|seller␣discount"))]));
 }
 
 #[test]

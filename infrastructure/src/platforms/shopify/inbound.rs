@@ -1,9 +1,9 @@
 //! Shopify's webhooks: whether a request is genuine, which delivery it is, what it says.
 //!
 //! A body is understood by the topic of its delivery and never by what is in it: an order that was just placed may
-//! already carry the date of its cancellation.
+//! already carry the date of its cancellation. Only a product that is archived, and so for sale nowhere, is as good as gone.
 
-mod bodies;
+pub(super) mod bodies;
 #[cfg(test)]
 mod tests;
 

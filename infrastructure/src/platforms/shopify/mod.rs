@@ -8,7 +8,7 @@ mod sample;
 pub mod sandbox;
 
 use futures_util::future::BoxFuture;
-use onhand_domain::values::Money;
+use onhand_domain::{product::Words, values::Money};
 use uuid::Uuid;
 
 pub(super) use self::outbound::Points;
@@ -16,7 +16,10 @@ use self::outbound::Shop;
 use super::{
     adapter::{Adapter, Genuine, Inbound, Made, Sample},
     fact::{Decoded, Identity, Person, Rejection, Undecodable},
-    outbound::{Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Shown, Subscription},
+    outbound::{
+        Api, CallError, Handle, Offered, Outbound, Outcome, PriceAsk, ProductAsk, QuantityAsk, Shown, Skills,
+        Subscription,
+    },
 };
 use crate::secrets::Secret;
 
@@ -85,6 +88,38 @@ impl Outbound for Shopify {
         handles: &'a [Handle],
     ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
         Box::pin(async move { Shop::new(api).read(handles).await })
+    }
+
+    fn skills(&self) -> Skills {
+        Skills { offers: true, describes: true, takes_off: true }
+    }
+
+    /// Products take no key: their SKUs and the name of their page tell them apart.
+    fn offer<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Offered, CallError>> {
+        Box::pin(async move { Shop::new(api).offer(ask).await })
+    }
+
+    fn describe<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Words, CallError>> {
+        Box::pin(async move { Shop::new(api).describe(ask).await })
+    }
+
+    fn take_off<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(async move { Shop::new(api).take_off(handles).await })
     }
 
     fn subscribes(&self) -> bool {

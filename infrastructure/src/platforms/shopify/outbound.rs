@@ -1,4 +1,4 @@
-//! The client of Shopify's Admin GraphQL API: quantities, prices, subscriptions.
+//! The client of Shopify's Admin GraphQL API: quantities, prices, whole products, subscriptions.
 //!
 //! It answers for each thing asked what became of it, in words that say what to do next, so that whoever keeps
 //! the promises need not know the platform's three layers of errors.
@@ -6,6 +6,7 @@
 mod call;
 mod points;
 mod prices;
+mod products;
 mod quantities;
 mod shown;
 mod subscriptions;

@@ -1,4 +1,5 @@
-//! Square: webhooks that tell stock counts, and hints at the catalogue and at orders; counts and prices that are set.
+//! Square: webhooks that tell stock counts, and hints at the catalogue and at orders; counts and prices that are set,
+//! products that are offered.
 //!
 //! What was hinted at is read from Square's API, because its webhooks name it and say no more. What is pushed there, and
 //! who is told of changes, is in `outbound`; `sandbox` stands in for Square.
@@ -13,14 +14,15 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use onhand_domain::{connection::ConnectionDetails, values::Money};
+use onhand_domain::{connection::ConnectionDetails, product::Words, values::Money};
 use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
     outbound::{
-        Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Renewed, Shown, Subscription,
+        Api, CallError, Handle, Offered, Outbound, Outcome, PriceAsk, ProductAsk, QuantityAsk, Renewed,
+        Shown, Skills, Subscription,
     },
 };
 use crate::secrets::Secret;
@@ -98,6 +100,37 @@ impl Outbound for Square {
         handles: &'a [Handle],
     ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
         Box::pin(outbound::read(api, handles))
+    }
+
+    fn skills(&self) -> Skills {
+        Skills { offers: true, describes: true, takes_off: true }
+    }
+
+    fn offer<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        key: Uuid,
+    ) -> BoxFuture<'a, Result<Offered, CallError>> {
+        Box::pin(outbound::offer(api, ask, key))
+    }
+
+    fn describe<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        key: Uuid,
+    ) -> BoxFuture<'a, Result<Words, CallError>> {
+        Box::pin(outbound::describe(api, ask, key))
+    }
+
+    fn take_off<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+        key: Uuid,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(outbound::take_off(api, handles, key))
     }
 
     fn subscribes(&self) -> bool {

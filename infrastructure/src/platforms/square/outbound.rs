@@ -1,4 +1,4 @@
-//! The client of Square's API: counts and prices set and read, webhooks asked for, access tokens renewed.
+//! The client of Square's API: counts and prices set and read, products offered, webhooks asked for, access tokens renewed.
 //!
 //! Square takes a hundred changes a call or none of them, and does not always say which one it minds; here this becomes one
 //! outcome for each thing asked, in which nobody pays for another's mistake.
@@ -6,8 +6,10 @@
 mod catalog;
 mod counts;
 mod errors;
+mod items;
 mod open;
 mod prices;
+mod products;
 mod quantities;
 mod renewal;
 mod shown;
@@ -23,6 +25,7 @@ use serde_json::Value;
 
 pub(super) use self::{
     prices::set_prices,
+    products::{describe, offer, take_off},
     quantities::set_quantities,
     renewal::renew,
     shown::read,

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod inventory;
+mod items;
 mod orders;
 mod subscriptions;
 mod webhooks;
@@ -62,6 +63,7 @@ fn route(shop: &mut Shop, request: &Request) -> Reply {
         ("POST", ["v2", "inventory", "counts", "batch-retrieve"]) => inventory::counts(shop, &request.json()),
         ("POST", ["v2", "catalog", "batch-retrieve"]) => catalog::retrieve(shop, &request.json()),
         ("POST", ["v2", "catalog", "batch-upsert"]) => once(shop, request, catalog::upsert),
+        ("GET", ["v2", "catalog", "object", id]) => catalog::one(shop, id),
         ("POST", ["v2", "catalog", "search"]) => catalog::search(shop, &request.json()),
         ("GET", ["v2", "orders", id]) => orders::order(shop, id),
         ("GET", ["v2", "webhooks", "subscriptions"]) => subscriptions::list(shop, request),

@@ -336,12 +336,14 @@ fn a_product_is_taken_in_with_its_variations() {
         { "type": "ITEM", "id": "I2", "is_deleted": true },
         { "type": "ITEM", "id": "I3", "item_data": { "variations": [{ "id": "V9", "is_deleted": true }] } },
         { "type": "ITEM", "id": "I4", "item_data": { "name": "Bare" } },
+        { "type": "ITEM", "id": "I5", "item_data": { "is_archived": true, "variations": [{ "id": "V8" }] } },
         { "type": "CATEGORY", "id": "C1" },
     ] });
     let seen = seen(&catalog("2026-03-01T12:00:00Z"), &page).expect("a page");
-    let [Fact::Product(product), second, third] = &seen[..] else { panic!("{seen:?}") };
+    let [Fact::Product(product), second, third, fourth] = &seen[..] else { panic!("{seen:?}") };
     assert_eq!(*second, Fact::ProductRemoved { external: id("I2") });
     assert_eq!(*third, Fact::ProductRemoved { external: id("I3") });
+    assert_eq!(*fourth, Fact::ProductRemoved { external: id("I5") }, "it is archived");
     assert_eq!((product.external.as_str(), product.details.title.as_str()), ("I1", "Runner"));
     assert_eq!((Some(product.at), product.complete), (read::time("2026-03-01T11:00:00Z"), true));
     assert_eq!(product.variants.len(), 3);

@@ -12,6 +12,7 @@ use onhand_domain::{connection::ConnectionDetails, values::ExternalId};
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(super) use self::products::{DELETED, OFF};
 use super::super::{
     adapter::{Access, Call, Hint},
     fact::{Fact, Undecodable},
@@ -91,15 +92,34 @@ pub(super) fn seen(
     at: DateTime<Utc>,
     details: &ConnectionDetails,
 ) -> Result<Vec<Fact>, Undecodable> {
-    let answer: Answer = read::json(body)?;
-    if read::whole(&answer.code) != Some(0) {
-        let code = read::word(&answer.code.to_string());
-        let message = read::word(&answer.message.unwrap_or_default());
-        return Err(Undecodable(format!("TikTok Shop answers {code}: {message}")));
-    }
+    let data = data(body)?;
     match hint.resource {
-        "order" => serde_json::from_value::<orders::Orders>(answer.data)?.facts(hint),
-        "product" => serde_json::from_value::<products::Product>(answer.data)?.facts(at, details),
+        "order" => serde_json::from_value::<orders::Orders>(data)?.facts(hint),
+        "product" => {
+            let product: products::Product = serde_json::from_value(data)?;
+            // What was known of it stays: it is off because it was taken off from here, or its seller has switched it off
+            // there, and there is a notice when it is on again.
+            if product.is_off() { Ok(vec![]) } else { product.facts(at, details) }
+        }
         _ => Ok(vec![]),
     }
+}
+
+/// What a look at a product has shown, whether or not its seller has switched it off.
+pub(super) fn shown(
+    body: &[u8],
+    at: DateTime<Utc>,
+    details: &ConnectionDetails,
+) -> Result<Vec<Fact>, Undecodable> {
+    serde_json::from_value::<products::Product>(data(body)?)?.facts(at, details)
+}
+
+fn data(body: &[u8]) -> Result<Value, Undecodable> {
+    let answer: Answer = read::json(body)?;
+    if read::whole(&answer.code) == Some(0) {
+        return Ok(answer.data);
+    }
+    let code = read::word(&answer.code.to_string());
+    let message = read::word(&answer.message.unwrap_or_default());
+    Err(Undecodable(format!("TikTok Shop answers {code}: {message}")))
 }

@@ -1,4 +1,4 @@
-//! `TikTok` Shop: notices of a shop in, a look at what they speak of, quantities and prices out; and a stand-in.
+//! `TikTok` Shop: notices of a shop in, a look at what they speak of; quantities, prices and titles out; and a stand-in.
 //!
 //! Its webhooks say that something has changed and leave it to the receiver to ask what. The stand-in shares no code with
 //! the rest, so that a misunderstanding in one is not repeated by the other.
@@ -13,14 +13,15 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use onhand_domain::{connection::ConnectionDetails, values::Money};
+use onhand_domain::{connection::ConnectionDetails, product::Words, values::Money};
 use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
     outbound::{
-        Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, QuantityAsk, Renewed, Shown, Subscription,
+        Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, ProductAsk, QuantityAsk, Renewed, Shown,
+        Skills, Subscription,
     },
 };
 use crate::secrets::Secret;
@@ -99,6 +100,30 @@ impl Outbound for TiktokShop {
         handles: &'a [Handle],
     ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
         Box::pin(outbound::read(api, handles))
+    }
+
+    /// A product cannot be made: that takes a category of the platform's with its attributes, images that are kept there, a
+    /// description and a parcel's weight, and nothing here knows them. Source: the vendor's reference of `Create Product`.
+    fn skills(&self) -> Skills {
+        Skills { offers: false, describes: true, takes_off: true }
+    }
+
+    fn describe<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Words, CallError>> {
+        Box::pin(outbound::describe(api, ask))
+    }
+
+    fn take_off<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(outbound::take_off(api, handles))
     }
 
     fn subscribes(&self) -> bool {

@@ -1,9 +1,11 @@
-//! What `TikTok` Shop is told to show, and what it shows: quantities and prices of SKUs, product by product.
+//! What `TikTok` Shop is told to show, and what it shows: quantities and prices of SKUs, product by product, and products as
+//! a whole.
 //!
 //! All values are whole, so a repeated call does no harm; the platform takes no idempotency keys for these calls.
 
 mod call;
 mod changes;
+mod products;
 mod renewal;
 mod shown;
 #[cfg(test)]
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 use super::super::outbound::{Api, CallError, Handle, Limit, Outcome, PriceAsk, QuantityAsk};
 
 pub(super) use self::{
+    products::{describe, take_off},
     renewal::renew,
     shown::read,
     webhooks::{subscribe, subscriptions, unsubscribe},

@@ -4,6 +4,7 @@
 
 mod answers;
 mod changes;
+mod edits;
 mod notices;
 
 use std::time::Duration;

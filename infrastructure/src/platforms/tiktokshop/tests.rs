@@ -332,7 +332,7 @@ fn product_answer(product: &Value) -> Value {
 #[test]
 fn a_product_is_seen_with_its_skus_and_their_stock() {
     let answer = product_answer(&json!({
-        "id": "1729592969712207008", "title": " Harbour Runner ", "status": "SELLER_DEACTIVATED",
+        "id": "1729592969712207008", "title": " Harbour Runner ", "status": "PLATFORM_DEACTIVATED",
         "update_time": 1_772_280_000, "brand": {"id": "1", "name": "Quay"},
         "skus": [
             {
@@ -378,10 +378,12 @@ fn a_product_is_seen_with_its_skus_and_their_stock() {
 }
 
 #[test]
-fn a_deleted_product_is_gone_and_a_draft_without_skus_says_nothing() {
+fn a_deleted_product_is_gone_and_one_that_is_off_or_a_draft_says_nothing() {
     let product = hint("product", "17");
     let deleted = product_answer(&json!({"id": "17", "status": "DELETED", "skus": [{"id": "18"}]}));
     assert_eq!(seen(&product, &deleted), Ok(vec![Fact::ProductRemoved { external: id("17") }]));
+    let off = json!({"id": "17", "title": "Runner", "status": "SELLER_DEACTIVATED", "skus": [{"id": "18"}]});
+    assert_eq!(seen(&product, &product_answer(&off)), Ok(vec![]), "its seller has switched it off");
     let draft = product_answer(&json!({"id": "17", "status": "DRAFT", "skus": []}));
     assert_eq!(seen(&product, &draft), Ok(vec![]));
     for wrong in [
@@ -401,7 +403,7 @@ fn what_merely_describes_a_product_may_be_missing_or_wrong() {
     ]}));
     let facts = seen(&hint("product", "17"), &answer).expect("facts");
     let [Fact::Product(product)] = facts.as_slice() else { panic!("{facts:?}") };
-    assert_eq!((product.details.title.as_str(), &product.details.vendor, product.at), ("17", &None, noon()));
+    assert_eq!((product.details.title.as_str(), &product.details.vendor, product.at), ("", &None, noon()));
     let [variant] = product.variants.as_slice() else { panic!("{product:?}") };
     assert_eq!((&variant.sku, &variant.price), (&None, &None));
     assert!(variant.attributes.is_empty());

@@ -1,4 +1,5 @@
-//! Trackstar: one API in front of many warehouses and carts; stock, products and orders in, quantities out.
+//! Trackstar: one API in front of many warehouses and carts; stock, products and orders in, quantities and new products
+//! out.
 //!
 //! A body that is too large to be sent is named by an address instead, and is fetched from there in two
 //! steps. Prices are told and cannot be set. The stand-in shares no code with the adapter.
@@ -19,7 +20,10 @@ use uuid::Uuid;
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
-    outbound::{Api, CallError, Handle, Limit, Outbound, Outcome, PriceAsk, QuantityAsk, Shown},
+    outbound::{
+        Api, CallError, Handle, Limit, Offered, Outbound, Outcome, PriceAsk, ProductAsk, QuantityAsk, Shown,
+        Skills,
+    },
     svix,
 };
 
@@ -106,5 +110,22 @@ impl Outbound for Trackstar {
         handles: &'a [Handle],
     ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
         Box::pin(outbound::shown(api, handles))
+    }
+
+    /// A warehouse can be given products; of a cart's products nothing but the stock can be changed. What is in a warehouse
+    /// keeps the name by which people find it there, and there is no call that takes it off. Source: the vendor's guide to
+    /// writing data.
+    fn skills(&self) -> Skills {
+        Skills { offers: true, describes: false, takes_off: false }
+    }
+
+    /// The key is made from what is offered, and not from the attempt.
+    fn offer<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Offered, CallError>> {
+        Box::pin(outbound::offer(api, ask))
     }
 }

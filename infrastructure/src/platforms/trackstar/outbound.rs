@@ -1,10 +1,11 @@
-//! Trackstar's API: what a cart shows is set, what a warehouse holds is moved by the difference, prices stay as
-//! they are.
+//! Trackstar's API: what a cart shows is set, what a warehouse holds is moved by the difference, what a warehouse lacks
+//! is made there, prices stay as they are.
 //!
 //! A warehouse takes no figures, only how many more or fewer. So that a call that is sent again does not move the
 //! stock again, its key is made from the record that it starts from; see [`move_to`]. What is answered to a key that is
 //! known already says nothing about now, so then the record is looked at.
 
+mod products;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use super::{
     },
     look,
 };
+pub(super) use products::offer;
 use records::{One, Page, Record, Sort, Thing, Written};
 
 /// Ten reads in a second for one access token; fifty writes would be let in, but a write is seldom without a read.
@@ -232,7 +234,18 @@ fn adjustment(api: &Api, kind: &str, units: u64) -> String {
 }
 
 async fn write(api: &Api, target: String, body: String, key: Uuid) -> Result<Answer, CallError> {
-    let mut call = call(api, Method::PUT, target)?;
+    send(api, Method::PUT, target, body, key).await
+}
+
+/// A write, applied once for its key.
+async fn send(
+    api: &Api,
+    method: Method,
+    target: String,
+    body: String,
+    key: Uuid,
+) -> Result<Answer, CallError> {
+    let mut call = call(api, method, target)?;
     call.headers.push(("idempotency-key", key.to_string()));
     let answer = api.write(Call { body: Some(body), ..call }).await?;
     if answer.is_success() { Ok(answer) } else { Err(refusal(&answer)) }

@@ -2,9 +2,11 @@
 //! them.
 //!
 //! An access token opens one cart or one warehouse. Here it opens both, so that both ways of adjusting can be
-//! tried; what is told to those who listen to everything, and the ids that goods are known by, are the cart's.
+//! tried; what is told to those who listen to everything, and the ids that goods are known by, are the cart's. Only goods
+//! that were made through the API are a warehouse's alone: their product and their variant have one number.
 
 mod adjust;
+mod making;
 mod records;
 mod webhooks;
 
@@ -44,6 +46,7 @@ impl Wire for Trackstar {
                 Some(record) => Reply::ok(json!({ "data": record })),
                 None => nothing(),
             },
+            ["wms", "products"] if request.method == Method::POST => making::answer(shop, request),
             ["cart", "products", id, "adjust-inventory"] if request.method == Method::PUT => {
                 adjust::answer(shop, request, Shelf::Cart, id)
             }
@@ -71,26 +74,45 @@ impl Wire for Trackstar {
     }
 
     fn handle(&self, good: &Good) -> (String, String, Option<String>) {
+        if is_item(good) {
+            let (product, item) = (format!("prod_{}", good.variant), format!("inv_{}", good.variant));
+            return (product.clone(), product, Some(item));
+        }
         (good.product.clone(), good.variant.clone(), Some(good.variant.clone()))
     }
 }
 
-/// A list: of all records, or of those that are named. A filter that is not known is refused.
+/// Whether it is in a warehouse and in no cart.
+fn is_item(good: &Good) -> bool {
+    good.product == good.variant
+}
+
+/// What records are filtered by, and how many of them are shown.
+const ASKED: [&str; 4] = ["ids[in]", "limit", "sku", "sku[in]"];
+
+/// A list: of all records, or of those that are named by their ids, which is all that counts then, or by their SKUs. A filter
+/// that is not known is refused.
 fn page(shop: &Shop, shelf: Shelf, request: &Request) -> Reply {
     let query = request.query();
-    if let Some(name) = query.keys().find(|name| !["ids[in]", "limit"].contains(&name.as_str())) {
+    if let Some(name) = query.keys().find(|name| !ASKED.contains(&name.as_str())) {
         return refused(422, &format!("query: {name}: nothing is filtered by this"));
     }
     let limit = query.get("limit").map_or(Some(PAGE_MAX), |limit| limit.parse().ok());
     let Some(limit) = limit.filter(|limit| (1..=PAGE_MAX).contains(limit)) else {
         return refused(422, "query: limit: a page has 1 to 1000 records");
     };
-    let records: Vec<Value> = match query.get("ids[in]") {
-        None => shelf.all(shop),
-        Some(ids) if ids.split(',').count() > FILTERED_MAX => {
-            return refused(422, "query: ids: a filter takes 100 values");
-        }
-        Some(ids) => ids.split(',').filter_map(|id| shelf.record(shop, id)).collect(),
+    let listed = |name: &str| query.get(name).map(|values| values.split(',').collect::<Vec<_>>());
+    let (ids, skus) = (listed("ids[in]"), listed("sku[in]"));
+    if [&ids, &skus].into_iter().flatten().any(|values| values.len() > FILTERED_MAX) {
+        return refused(422, "query: a filter takes 100 values");
+    }
+    let skus = query.get("sku").map(|sku| vec![sku.as_str()]).or(skus);
+    let of_skus = |record: &Value| {
+        skus.as_ref().is_none_or(|skus| record["sku"].as_str().is_some_and(|sku| skus.contains(&sku)))
+    };
+    let records: Vec<Value> = match ids {
+        None => shelf.all(shop).into_iter().filter(of_skus).collect(),
+        Some(ids) => ids.into_iter().filter_map(|id| shelf.record(shop, id)).collect(),
     };
     let (count, records) = (records.len(), records.into_iter().take(limit).collect::<Vec<_>>());
     Reply::ok(json!({ "data": records, "next_token": null, "total_count": count }))

@@ -1,4 +1,4 @@
-//! `WooCommerce`: products, their stock and orders of a shop, in; quantities and prices, out.
+//! `WooCommerce`: products, their stock and orders of a shop, in; quantities, prices and whole products, out.
 //!
 //! A product that has variations names no more than their ids, so the shop is asked for them. What is to be shown goes
 //! out in batches, and the shop is asked for the webhooks itself.
@@ -13,13 +13,16 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use onhand_domain::{connection::ConnectionDetails, values::Money};
+use onhand_domain::{connection::ConnectionDetails, product::Words, values::Money};
 use uuid::Uuid;
 
 use super::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
     fact::{Decoded, Fact, Identity, Person, Rejection, Undecodable},
-    outbound::{Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Shown, Subscription},
+    outbound::{
+        Api, CallError, Handle, Offered, Outbound, Outcome, PriceAsk, ProductAsk, QuantityAsk, Shown, Skills,
+        Subscription,
+    },
 };
 use crate::secrets::Secret;
 
@@ -98,6 +101,37 @@ impl Outbound for Woocommerce {
         handles: &'a [Handle],
     ) -> BoxFuture<'a, Vec<Result<Shown, CallError>>> {
         Box::pin(outbound::read(api, handles))
+    }
+
+    fn skills(&self) -> Skills {
+        Skills { offers: true, describes: true, takes_off: true }
+    }
+
+    fn offer<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Offered, CallError>> {
+        Box::pin(outbound::products::offer(api, ask))
+    }
+
+    fn describe<'a>(
+        &'a self,
+        api: &'a Api,
+        ask: &'a ProductAsk,
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<Words, CallError>> {
+        Box::pin(outbound::products::describe(api, ask))
+    }
+
+    fn take_off<'a>(
+        &'a self,
+        api: &'a Api,
+        handles: &'a [Handle],
+        _key: Uuid,
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(outbound::products::take_off(api, handles))
     }
 
     fn subscribes(&self) -> bool {

@@ -5,7 +5,10 @@
 
 mod batch;
 mod listing;
+pub(super) mod products;
+mod record;
 mod refusal;
+mod terms;
 #[cfg(test)]
 mod tests;
 pub(super) mod webhooks;

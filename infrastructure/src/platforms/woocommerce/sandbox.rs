@@ -5,7 +5,9 @@
 //! what calls are let in with.
 
 mod batch;
+mod changes;
 mod products;
+mod terms;
 mod webhooks;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -38,11 +40,17 @@ impl Wire for Woocommerce {
         // WordPress takes POST for PUT, since not every host lets PUT through.
         match (request.method.as_str(), route) {
             ("GET", ["products"]) => products::list(shop, None, request),
+            ("POST", ["products"]) => changes::create(shop, request),
+            ("POST", ["products", kind @ (terms::TAGS | terms::CATEGORIES), "batch"]) => {
+                terms::create(shop, kind, request)
+            }
             ("GET", ["products", product, "variations"]) => products::list(shop, Some(product), request),
             ("POST" | "PUT", ["products", "batch"]) => batch::update(shop, None, request),
             ("POST" | "PUT", ["products", product, "variations", "batch"]) => {
                 batch::update(shop, Some(product), request)
             }
+            ("GET", ["products", id]) => products::show(shop, id),
+            ("POST" | "PUT", ["products", id]) => changes::update(shop, id, request),
             ("GET", ["webhooks"]) => webhooks::list(shop, request),
             ("POST", ["webhooks"]) => webhooks::create(shop, request),
             ("POST" | "PUT", ["webhooks", id]) => webhooks::update(shop, id, request),

@@ -243,13 +243,33 @@ fn stock_that_nobody_counts_is_not_spoken_of() {
 #[test]
 fn what_has_variations_is_looked_at() {
     let hinted = |body: &Value| facts("product.updated", body);
-    for body in [
-        json!({ "id": 8, "type": "variable", "variations": [9, 10] }),
-        json!({ "id": 8, "type": "variable", "variations": [] }),
-        json!({ "id": 8, "type": "variable-subscription", "variations": [9] }),
-        json!({ "id": 9, "type": "variation", "parent_id": 8, "status": "trash" }),
+    for (hint, body) in [
+        ("8/1/TW9sZQ", json!({ "id": 8, "name": "Mole", "type": "variable", "variations": [9, 10] })),
+        ("8/1", json!({ "id": 8, "type": "variable", "variations": [] })),
+        ("8/1", json!({ "id": 8, "type": "variable-subscription", "variations": [9] })),
+        (
+            "8",
+            json!({ "id": 9, "name": "Mole - 41", "type": "variation", "parent_id": 8, "status": "trash" }),
+        ),
     ] {
-        assert_eq!(hinted(&body), [Fact::Hint(product_hint("8"))], "{body}");
+        assert_eq!(hinted(&body), [Fact::Hint(product_hint(hint))], "{body}");
+        assert_eq!(seen("8", &body), Ok(vec![Fact::Hint(product_hint(hint))]), "{body}");
+    }
+}
+
+#[test]
+fn a_hint_carries_as_much_of_a_title_as_it_has_room_for() {
+    let product = id("18446744073709551615");
+    let long = "é".repeat(500);
+    let hint = look::place(&product, 21, Some(&long)).expect("an id");
+    assert!(hint.as_str().len() <= 255, "{hint}");
+    let facts = seen(hint.as_str(), &json!([{ "id": 9 }])).expect("variations");
+    let [Fact::Product(product)] = facts.as_slice() else { panic!("{facts:?}") };
+    assert_eq!(product.details.title, "é".repeat(84), "whole letters");
+    assert_eq!(product.details.words().title, look::carried(&long));
+    for odd in ["8/1/%%%", "8/1/", "8/1//", "8/1/_w"] {
+        let facts = seen(odd, &json!([{ "id": 9 }])).expect("variations");
+        assert!(matches!(&facts[..], [Fact::Product(product)] if product.details.title.is_empty()), "{odd}");
     }
 }
 
@@ -257,8 +277,11 @@ fn what_has_variations_is_looked_at() {
 fn a_product_in_the_bin_or_deleted_is_gone() {
     let gone = [Fact::ProductRemoved { external: id("8") }];
     assert_eq!(facts("product.updated", &json!({ "id": 8, "type": "simple", "status": "trash" })), gone);
-    let varied = json!({ "id": 8, "type": "variable", "variations": [9], "status": "trash" });
-    assert_eq!(facts("product.updated", &varied), gone);
+    for status in ["trash", "draft"] {
+        let varied = json!({ "id": 8, "type": "variable", "variations": [9], "status": status });
+        assert_eq!(facts("product.updated", &varied), gone);
+        assert_eq!(seen("8", &json!({ "id": 8, "type": "simple", "status": status })), Ok(gone.to_vec()));
+    }
     assert_eq!(facts("product.deleted", &json!({ "id": 8 })), gone);
 }
 
@@ -366,7 +389,9 @@ fn variations_are_asked_for_with_the_shops_keys() {
         let access = Access { details: &details, token: token.as_ref(), app_secret: None, now: noon() };
         Woocommerce.look(hint, &access)
     };
-    let first = call(&product_hint("8"), Some("ck_1:cs_1")).expect("a call");
+    let whole = call(&product_hint("8"), Some("ck_1:cs_1")).expect("a call");
+    assert!(whole.target.starts_with("/wp-json/wc/v3/products/8?_fields=id,"), "{}", whole.target);
+    let first = call(&product_hint("8/1/TW9sZQ"), Some("ck_1:cs_1")).expect("a call");
     assert_eq!(first.target, "/wp-json/wc/v3/products/8/variations?per_page=100");
     assert_eq!(first.headers, [("authorization", "Basic Y2tfMTpjc18x".to_owned())]);
     let second = call(&product_hint("8/2"), Some("ck_1:cs_1")).expect("a call");
@@ -393,9 +418,9 @@ fn the_variations_of_a_product_are_its_variants() {
         },
         { "id": 10, "sku": "", "price": "", "manage_stock": "parent", "stock_quantity": 9, "attributes": [] }
     ]);
-    let facts = seen("8", &body).expect("variations");
+    let facts = seen("8/1/TW9sZQ", &body).expect("variations");
     let [Fact::Product(product), stock] = facts.as_slice() else { panic!("{facts:?}") };
-    assert_eq!((product.external.as_str(), product.details.title.as_str()), ("8", "41"));
+    assert_eq!((product.external.as_str(), product.details.title.as_str()), ("8", "Mole"));
     assert_eq!((product.variants.len(), product.at, product.complete), (2, noon(), true));
     let first = &product.variants[0];
     assert_eq!(first.external.as_str(), "18446744073709551615");
@@ -407,16 +432,16 @@ fn the_variations_of_a_product_are_its_variants() {
         at: DateTime::from_timestamp(1_769_929_200, 0),
     };
     assert_eq!(*stock, counted);
-    assert_eq!(seen("8", &json!([])), Ok(vec![]));
-    assert!(seen("8", &json!([{ "sku": "MOLE-41" }])).is_err());
+    assert_eq!(seen("8/1", &json!([])), Ok(vec![]));
+    assert!(seen("8/1", &json!([{ "sku": "MOLE-41" }])).is_err());
 }
 
 #[test]
 fn a_full_page_may_have_another_behind_it() {
     let page: Vec<Value> = (1..=100).map(|id| json!({ "id": id })).collect();
-    let facts = seen("8", &json!(page)).expect("variations");
+    let facts = seen("8/1/TW9sZQ", &json!(page)).expect("variations");
     assert!(matches!(facts.first(), Some(Fact::Product(product)) if !product.complete));
-    assert_eq!(facts.last(), Some(&Fact::Hint(product_hint("8/2"))));
+    assert_eq!(facts.last(), Some(&Fact::Hint(product_hint("8/2/TW9sZQ"))));
     let last = seen("8/21", &json!(page)).expect("variations");
     assert!(matches!(last.as_slice(), [Fact::Product(product)] if product.external == id("8")));
 }
@@ -425,9 +450,11 @@ fn a_full_page_may_have_another_behind_it() {
 fn a_product_that_is_gone_is_not_a_shop_that_refuses() {
     let answer = |code: &str| json!({ "code": code, "message": "No.", "data": { "status": 404 } });
     let gone = Ok(vec![Fact::ProductRemoved { external: id("8") }]);
-    assert_eq!(seen("8", &answer("woocommerce_rest_product_invalid_id")), gone);
-    for code in ["rest_no_route", "woocommerce_rest_cannot_view"] {
-        assert!(seen("8", &answer(code)).is_err(), "{code}");
+    for hint in ["8", "8/1", "8/2/TW9sZQ"] {
+        assert_eq!(seen(hint, &answer("woocommerce_rest_product_invalid_id")), gone);
+        for code in ["rest_no_route", "woocommerce_rest_cannot_view"] {
+            assert!(seen(hint, &answer(code)).is_err(), "{code}");
+        }
     }
 }
 

@@ -95,6 +95,9 @@ fn view(id: ProductId, product: Product) -> Option<ProductView> {
         json!({ "id": id, "sku": variant.details.sku, "attributes": variant.details.attributes,
                 "prices": variant.prices })
     });
+    let offers = product.offers.into_iter().map(|(connection, offer)| {
+        json!({ "connection_id": connection, "shown": offer.shown, "taken_off": offer.taken_off })
+    });
     Some(ProductView {
         id: id.0,
         title: details.title,
@@ -105,5 +108,6 @@ fn view(id: ProductId, product: Product) -> Option<ProductView> {
         tags: details.tags,
         archived: product.archived,
         variants: Value::Array(variants.collect()),
+        offers: Value::Array(offers.collect()),
     })
 }

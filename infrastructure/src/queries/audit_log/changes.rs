@@ -173,9 +173,13 @@ fn part(product: &Product, event: &ProductEvent) -> Value {
         | ProductEvent::Priced { variant, .. } => {
             json!({ "variants": { variant.to_string(): product.variants.get(variant) } })
         }
-        ProductEvent::Observed { .. } => {
-            json!({ "observed": (!product.observed.is_empty()).then_some(&product.observed) })
-        }
+        ProductEvent::Observed { .. }
+        | ProductEvent::Pushed { .. }
+        | ProductEvent::TakenOff { .. }
+        | ProductEvent::PushFailed { .. } => json!({
+            "observed": (!product.observed.is_empty()).then_some(&product.observed),
+            "offers": (!product.offers.is_empty()).then_some(&product.offers),
+        }),
         ProductEvent::Created(_) | ProductEvent::Described(_) | ProductEvent::Archived {} => {
             json!({ "details": product.details, "archived": product.archived })
         }

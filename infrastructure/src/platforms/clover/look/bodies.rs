@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
     product::ProductDetails,
-    values::{Currency, ExternalId, Money, Quantity},
+    values::{Currency, ExternalId, Money, Quantity, Sku},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -77,6 +77,21 @@ impl Item {
         self.hidden == Some(true) || self.deleted == Some(true)
     }
 
+    /// The seller's code, if it has one.
+    pub(in super::super) fn sku(&self) -> Option<Sku> {
+        read::sku(self.sku.as_deref())
+    }
+
+    /// What it is called; empty where it has no name.
+    pub(in super::super) fn title(&self) -> String {
+        read::title(&read::filled(self.name.clone()).unwrap_or_default())
+    }
+
+    /// Whether it was deleted; what is hidden is still there.
+    pub(in super::super) fn is_deleted(&self) -> bool {
+        self.deleted == Some(true)
+    }
+
     /// Whether its price is entered when it is sold.
     pub(in super::super) fn is_priced_at_the_till(&self) -> bool {
         self.price_type.as_deref() == Some("VARIABLE")
@@ -94,17 +109,15 @@ impl Item {
     }
 
     fn product(self, at: DateTime<Utc>, currency: Currency) -> Fact {
-        let price = self.price(currency);
-        let title = read::filled(self.name).unwrap_or_else(|| self.id.to_string());
         let variant = ObservedVariant {
             external: self.id.clone(),
             inventory: Some(self.id.clone()),
-            sku: read::sku(self.sku.as_deref()),
+            sku: self.sku(),
             attributes: BTreeMap::new(),
-            price,
+            price: self.price(currency),
         };
         Fact::Product(ObservedProduct {
-            details: ProductDetails { title: read::title(&title), ..ProductDetails::default() },
+            details: ProductDetails { title: self.title(), ..ProductDetails::default() },
             variants: vec![variant],
             complete: true,
             at: time(self.modified_time.as_ref()).unwrap_or(at),

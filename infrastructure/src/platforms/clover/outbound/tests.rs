@@ -1,5 +1,7 @@
 //! The outbound side against the stand-in over real HTTP, and against answers that no stand-in gives.
 
+mod products;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::{Router, routing};

@@ -12,6 +12,7 @@ use super::{
     NO_IDS, all_of, ask, ask_price,
     bare::Bare,
     nobodys,
+    offered::{of_handles, runner},
     stand::{Stand, stands},
     strange_variant, stranger,
 };
@@ -73,6 +74,16 @@ async fn assert_nothing_shown(stand: &Stand, api: &Api, handles: &[Handle], what
     let read = outbound.read(api, handles).await;
     let claimed = read.iter().flatten().any(|shown| *shown != Shown::default());
     assert!(read.len() == handles.len() && !claimed, "{what}: {read:?}");
+    // Of one variant it is said that it is there, and the other is to be made.
+    let mut product = runner(stand, &["41", "43"]);
+    product.variants[0].there = handles.first().cloned();
+    let offered = outbound.offer(api, &product, key).await;
+    assert!(offered.is_err(), "{what}: {offered:?}");
+    let described = outbound.describe(api, &of_handles(stand, handles), key).await;
+    assert!(described.is_err(), "{what}: {described:?}");
+    // What is not there is off already, and some platforms say no more than that status.
+    let taken = outbound.take_off(api, handles, key).await;
+    assert!(taken.is_err() || what.contains(": 404 "), "{what}: {taken:?}");
     let subscribed = outbound.subscribe(api, URL, Some(&Secret::new(SECRET))).await;
     assert!(!outbound.subscribes() || subscribed.is_err(), "{what}: {subscribed:?}");
     let listed = outbound.subscriptions(api).await;
@@ -121,6 +132,10 @@ async fn paths(stand: &Stand, bare: &Bare, handle: &Handle) -> BTreeSet<String> 
     }
     outbound.set_prices(&api, &[ask_price(handle, 12_345)], key).await;
     let _ = outbound.read(&api, std::slice::from_ref(handle)).await;
+    let product = of_handles(stand, std::slice::from_ref(handle));
+    let _ = outbound.offer(&api, &product, key).await;
+    let _ = outbound.describe(&api, &product, key).await;
+    let _ = outbound.take_off(&api, std::slice::from_ref(handle), key).await;
     let ids = [Some(&handle.product), Some(&handle.variant), handle.inventory.as_ref()];
     let cut = |path: &str| {
         let ids = ids.into_iter().flatten();

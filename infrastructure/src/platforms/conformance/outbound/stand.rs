@@ -10,6 +10,7 @@ use std::{
 
 use onhand_domain::{
     connection::{ConnectionDetails, Platform},
+    product::Words,
     values::{ConnectionId, Currency, ExternalId, LocationCode, Market, Money},
 };
 use uuid::Uuid;
@@ -19,7 +20,8 @@ use crate::{
     clock::Clock,
     platforms::{
         outbound::{
-            Account, Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, Shown, outbound_of,
+            Account, Api, CallError, Handle, Offered, Outbound, Outcome, PriceAsk, ProductAsk, QuantityAsk,
+            Shown, outbound_of,
         },
         sandbox::{Faults, Sandbox, Settings, wire_of},
         shopify::sandbox::{CostBucket, SandboxShop, SeedProduct, SeedVariant, ShopSettings},
@@ -37,6 +39,15 @@ pub(super) const APP_SECRET: &str = "secret-of-our-app";
 const DOMAIN: &str = "quay-side.myshopify.com";
 const API_VERSION: &str = "2026-04";
 const LOCATION: u64 = 31;
+/// What Shopify's stand-in tells of; the others tell everything under one name.
+const TOPICS: [&str; 6] = [
+    "products/create",
+    "products/update",
+    "products/delete",
+    "inventory_levels/update",
+    "orders/create",
+    "orders/cancelled",
+];
 
 /// A running stand-in, and our side of the line to it.
 pub(super) struct Stand {
@@ -232,6 +243,26 @@ impl Stand {
         }
     }
 
+    /// Has everything that happens from now on told to an address.
+    pub(super) fn listen(&self, url: &str) {
+        match &self.shop {
+            Shop::Own(shop) => {
+                for topic in TOPICS {
+                    assert!(shop.subscribe(topic, url), "{topic} is told");
+                }
+            }
+            Shop::Shared(shop) => shop.subscribe("*", url),
+        }
+    }
+
+    /// Waits until all that was to be told is told.
+    pub(super) async fn webhooks_idle(&self) {
+        match &self.shop {
+            Shop::Own(shop) => shop.webhooks_idle().await,
+            Shop::Shared(shop) => shop.webhooks_idle().await,
+        }
+    }
+
     /// A merchant deletes the product that has a SKU.
     pub(super) async fn remove(&self, sku: &str) {
         let removed = match &self.shop {
@@ -315,5 +346,17 @@ impl Stand {
 
     pub(super) async fn read(&self, handles: &[Handle]) -> Vec<Result<Shown, CallError>> {
         self.outbound.read(&self.api, handles).await
+    }
+
+    pub(super) async fn offer(&self, ask: &ProductAsk, key: u128) -> Result<Offered, CallError> {
+        self.outbound.offer(&self.api, ask, Uuid::from_u128(key)).await
+    }
+
+    pub(super) async fn describe(&self, ask: &ProductAsk, key: u128) -> Result<Words, CallError> {
+        self.outbound.describe(&self.api, ask, Uuid::from_u128(key)).await
+    }
+
+    pub(super) async fn take_off(&self, handles: &[Handle], key: u128) -> Result<(), CallError> {
+        self.outbound.take_off(&self.api, handles, Uuid::from_u128(key)).await
     }
 }

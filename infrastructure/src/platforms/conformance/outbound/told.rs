@@ -1,7 +1,7 @@
 //! What stand-ins tell, heard and understood by the adapters; and what they show to whoever looks at it.
 //!
 //! A stand-in and its adapter share no code: where they understand each other, both have read the platform's pages in the
-//! same way. (Shopify's stand-in is heard in the tests of its own.)
+//! same way. (Shopify's stand-in is heard in the tests of its own, and where products are offered.)
 
 use std::collections::BTreeSet;
 
@@ -67,24 +67,30 @@ fn fits(act: Act, fact: &Fact) -> bool {
 }
 
 /// Somebody who is told everything that happens in a shop.
-struct Listener<'s> {
+pub(super) struct Listener<'s> {
     stand: &'s Stand,
-    sandbox: &'s Sandbox,
     receiver: Bare,
     url: String,
 }
 
 impl<'s> Listener<'s> {
-    async fn open(stand: &'s Stand, sandbox: &'s Sandbox) -> Self {
+    pub(super) async fn open(stand: &'s Stand) -> Self {
         let receiver = Bare::open().await;
         let url = format!("{}/webhook", receiver.endpoint());
-        sandbox.subscribe("*", &url);
-        Self { stand, sandbox, receiver, url }
+        stand.listen(&url);
+        Self { stand, receiver, url }
+    }
+
+    /// What the webhooks say that were sent since this was asked last, and what there is to see of it.
+    pub(super) async fn told(&self) -> Vec<Fact> {
+        let heard = self.heard().await;
+        let seen = self.seen(&heard).await;
+        heard.into_iter().chain(seen).collect()
     }
 
     /// What the webhooks say that were sent since this was asked last.
     async fn heard(&self) -> Vec<Fact> {
-        self.sandbox.webhooks_idle().await;
+        self.stand.webhooks_idle().await;
         self.receiver.take().iter().flat_map(|kept| self.understood(kept)).collect()
     }
 
@@ -177,7 +183,7 @@ async fn what_a_stand_in_tells_is_genuine_and_understood() {
     for platform in pushed() {
         let stand = Stand::bare(platform).await;
         let Some(sandbox) = stand.sandbox() else { continue };
-        let listener = Listener::open(&stand, sandbox).await;
+        let listener = Listener::open(&stand).await;
         let mut order = None;
         for act in ACTS {
             happens(sandbox, act, &mut order);
@@ -195,7 +201,7 @@ async fn a_webhook_may_come_twice_and_is_the_same_then() {
     for platform in pushed() {
         let stand = Stand::bare(platform).await;
         let Some(sandbox) = stand.sandbox() else { continue };
-        let listener = Listener::open(&stand, sandbox).await;
+        let listener = Listener::open(&stand).await;
         sandbox.seed("Runner", &[("RUN-41", 12_000, 5)]);
         sandbox.webhooks_idle().await;
         listener.receiver.take();
@@ -280,16 +286,14 @@ async fn what_is_hinted_at_is_shown_to_whoever_looks() {
     for platform in pushed() {
         let stand = Stand::bare(platform).await;
         let Some(sandbox) = stand.sandbox() else { continue };
-        let listener = Listener::open(&stand, sandbox).await;
+        let listener = Listener::open(&stand).await;
         let (mut order, mut goods, mut facts) = (None, vec![], vec![]);
         for act in ACTS {
             happens(sandbox, act, &mut order);
             if act == Act::Seeded {
                 goods = stand.goods();
             }
-            let heard = listener.heard().await;
-            facts.extend(listener.seen(&heard).await);
-            facts.extend(heard);
+            facts.extend(listener.told().await);
         }
         assert_complete(&stand, &goods, &facts);
     }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
     connection::ConnectionDetails,
-    product::ProductDetails,
+    product::{ProductDetails, Words},
     values::{Currency, ExternalId, Money},
 };
 use serde::Deserialize;
@@ -73,26 +73,35 @@ impl Items {
             None => Ok(vec![Fact::ProductRemoved { external: hint.external.clone() }]),
         }
     }
+
+    /// What describes an item, as looks tell it: of one with models no more than the title.
+    pub(super) fn words(self, item: &ExternalId) -> Option<Words> {
+        let item = self.item_list.into_iter().find(|shown| shown.item_id == *item)?;
+        if !item.has_models() {
+            return Some(item.details().words());
+        }
+        let title = super::titled(&item.models()).1;
+        Some(Words { title, ..Words::default() })
+    }
 }
 
 impl Item {
     fn facts(self, at: DateTime<Utc>, details: &ConnectionDetails) -> Result<Vec<Fact>, Undecodable> {
-        // Banned, under review or deleted: nobody can buy it.
-        if !matches!(self.item_status.as_deref(), None | Some("NORMAL" | "UNLIST")) {
-            return Ok(vec![Fact::ProductRemoved { external: self.item_id }]);
+        match self.item_status.as_deref() {
+            None | Some("NORMAL") => {}
+            // Nobody can buy it for the time being. What was known of it stays: it is off because it was taken off from
+            // here, or it has been switched off there and may be switched on again, of which nothing is told.
+            Some("UNLIST") => return Ok(vec![]),
+            // Banned, under review or deleted.
+            Some(_) => return Ok(vec![Fact::ProductRemoved { external: self.item_id }]),
         }
-        if self.has_model.as_ref().is_some_and(yes) {
-            return Ok(vec![Fact::Hint(Hint { resource: super::MODELS, external: self.item_id })]);
+        if self.has_models() {
+            return Ok(vec![Fact::Hint(self.models())]);
         }
         let stock = Stock::observed(self.stock_info_v2.as_ref(), &self.item_id, at)?;
         let changed = self.update_time.as_ref().and_then(moment);
-        let title = read::filled(self.item_name).unwrap_or_else(|| self.item_id.to_string());
         let product = Fact::Product(ObservedProduct {
-            details: ProductDetails {
-                title: read::title(&title),
-                vendor: self.brand.as_ref().and_then(vendor),
-                ..ProductDetails::default()
-            },
+            details: self.details(),
             variants: vec![ObservedVariant {
                 external: self.item_id.clone(),
                 inventory: Some(self.item_id.clone()),
@@ -105,6 +114,25 @@ impl Item {
             external: self.item_id,
         });
         Ok(std::iter::once(product).chain(stock).collect())
+    }
+
+    fn has_models(&self) -> bool {
+        self.has_model.as_ref().is_some_and(yes)
+    }
+
+    /// The hint at its models.
+    fn models(&self) -> Hint {
+        super::models_of(&self.item_id, &self.title())
+    }
+
+    /// Without a title, if it has none.
+    fn title(&self) -> String {
+        read::title(self.item_name.as_deref().unwrap_or_default().trim())
+    }
+
+    fn details(&self) -> ProductDetails {
+        let vendor = self.brand.as_ref().and_then(vendor);
+        ProductDetails { title: self.title(), vendor, ..ProductDetails::default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The models of an item, as a look at Shopee shows them: each is a variant.
 //!
-//! The answer names neither the item nor its title.
+//! The answer names neither the item nor its title; what led here does.
 
 use std::collections::BTreeMap;
 
@@ -58,11 +58,9 @@ impl Models {
         at: DateTime<Utc>,
         details: &ConnectionDetails,
     ) -> Result<Vec<Fact>, Undecodable> {
+        let (item, title) = (super::of_item(hint)?, super::titled(hint).1);
         if self.model.is_empty() {
-            return Err(Undecodable(format!(
-                "item {} shows no models; look at the item again",
-                hint.external
-            )));
+            return Err(Undecodable(format!("item {item} shows no models; look at the item again")));
         }
         read::within(self.model.len(), VARIANTS_MAX, "models of an item")?;
         let mut stocks = Vec::new();
@@ -72,8 +70,8 @@ impl Models {
         read::within(stocks.len() + 1, read::FACTS_MAX, "facts")?;
         let tiers = self.tier_variation.unwrap_or_default();
         let product = Fact::Product(ObservedProduct {
-            external: hint.external.clone(),
-            details: ProductDetails { title: title(&tiers, &hint.external), ..ProductDetails::default() },
+            external: item,
+            details: ProductDetails { title: read::title(&title), ..ProductDetails::default() },
             variants: self.model.into_iter().map(|model| model.observed(&tiers, details.currency)).collect(),
             complete: true,
             at,
@@ -92,12 +90,6 @@ impl Model {
             external: self.model_id,
         }
     }
-}
-
-/// The names of what sets the models apart, for want of anything better; or the item's id.
-fn title(tiers: &[Tier], item: &ExternalId) -> String {
-    let names: Vec<&str> = tiers.iter().filter_map(Tier::name).collect();
-    if names.is_empty() { item.to_string() } else { read::title(&names.join(", ")) }
 }
 
 /// The options of a model under the names of their tiers, or under `option1` and so on where a tier has none.

@@ -2,6 +2,8 @@
 //!
 //! Each test is one thing that goes wrong between two shops, and what is left of it for the caller.
 
+mod products;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,

@@ -1,6 +1,6 @@
 //! Items and their models, as they are shown.
 //!
-//! An item with models shows neither prices nor stock of its own.
+//! An item with models shows neither prices nor stock of its own; one that is unlisted is shown like any other.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(super) fn base_info(shop: &Shop, ids: &str) -> Reply {
 
 /// The models of an item; none for one without.
 pub(super) fn model_list(shop: &Shop, id: &str) -> Reply {
-    let goods: Vec<&Good> = shop.product(id).into_iter().map(|place| &shop.goods[place]).collect();
+    let goods = goods(shop, id);
     if goods.is_empty() {
         return not_found();
     }
@@ -46,16 +46,27 @@ pub(super) fn not_found() -> Reply {
     refusal(200, "product.error_item_not_found", "there is no such item")
 }
 
+/// What an item consists of, for its seller.
+fn goods<'s>(shop: &'s Shop, id: &str) -> Vec<&'s Good> {
+    shop.goods.iter().filter(|good| good.product == id && (good.hidden || !good.removed)).collect()
+}
+
+/// The brand; what has none is of one that is called so.
+pub(super) fn brand(good: &Good) -> Value {
+    let name = if good.vendor.is_empty() { "NoBrand" } else { good.vendor.as_str() };
+    json!({ "brand_id": 0, "original_brand_name": name })
+}
+
 fn item(shop: &Shop, id: &str) -> Option<Value> {
-    let goods: Vec<&Good> = shop.product(id).into_iter().map(|place| &shop.goods[place]).collect();
+    let goods = goods(shop, id);
     let first = *goods.first()?;
     let changed = goods.iter().map(|good| good.changed_at.timestamp()).max()?;
     let plain = is_plain(first);
     let mut item = json!({
         "item_id": number(&first.product), "category_id": 100_532, "item_name": first.title,
         "item_sku": if plain { first.sku.as_str() } else { "" }, "create_time": changed, "update_time": changed,
-        "item_status": "NORMAL", "has_model": !plain, "condition": "NEW", "deboost": "false",
-        "brand": { "brand_id": 0, "original_brand_name": "NoBrand" }, "promotion_id": 0,
+        "item_status": if first.hidden { "UNLIST" } else { "NORMAL" }, "has_model": !plain, "condition": "NEW",
+        "deboost": "false", "brand": brand(first), "promotion_id": 0,
     });
     if plain {
         item["price_info"] = prices(shop, first);

@@ -44,6 +44,7 @@ fn said(shop: &Shop, happened: Happened) -> (u64, Value) {
         Happened::Quantity(place) => (RESERVED_STOCK, reserved(shop, place)),
         Happened::Price(place) => (PRICE_UPDATE, price(shop, place)),
         Happened::Product(place) => (VIOLATION_ITEM, item(shop, place, "NORMAL")),
+        Happened::Removed(place) if shop.goods[place].hidden => (VIOLATION_ITEM, item(shop, place, "UNLIST")),
         Happened::Removed(place) => (VIOLATION_ITEM, item(shop, place, "SELLER_DELETE")),
         Happened::Ordered(place) | Happened::Cancelled(place) => (ORDER_STATUS, order(shop, place)),
     }

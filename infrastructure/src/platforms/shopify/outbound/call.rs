@@ -34,6 +34,15 @@ impl UserError {
         self.field.iter().flatten().find_map(|part| part.parse().ok())
     }
 
+    /// Whether it is about a field of this name.
+    pub(super) fn is_about(&self, name: &str) -> bool {
+        self.field.iter().flatten().any(|part| part == name)
+    }
+
+    pub(super) fn is_code(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
     pub(super) fn is_stale(&self) -> bool {
         matches!(self.code.as_deref(), Some("CHANGE_FROM_QUANTITY_STALE" | "COMPARE_QUANTITY_STALE"))
     }
@@ -44,9 +53,9 @@ impl UserError {
         match code {
             "IDEMPOTENCY_CONCURRENT_REQUEST" => CallError::wait(PAUSE, why),
             "NO_DUPLICATE_INVENTORY_ITEM_ID_GROUP_ID_PAIR" => CallError::wait(Duration::ZERO, why),
-            "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED" | "IDEMPOTENCY_KEY_PARAMETER_MISMATCH" => {
-                CallError::failed(why)
-            }
+            "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED"
+            | "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"
+            | "GENERIC_ERROR" => CallError::failed(why),
             _ if self.is_stale() => CallError::failed(why),
             "INVALID_LOCATION" => CallError::person(why),
             _ => CallError::never(why),

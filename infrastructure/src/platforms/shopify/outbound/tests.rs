@@ -2,6 +2,7 @@
 //!
 //! Each test is one thing that goes wrong between two shops, and what is left of it for the caller.
 
+mod products;
 mod scripted;
 
 use std::time::Duration;

@@ -8,16 +8,18 @@
 //! merchant edits or the API changes something, is told to subscribers in signed webhooks, echoes included.
 //! [`Faults`] makes it slow, silent, forgetful or down. People reach the same through the routes below `/sandbox`.
 //!
-//! What it leaves out: more than one location, currencies, taxes, fulfilment, permissions, and every field of the
-//! schema that stock and prices do not need. A field it does not know is refused as the platform refuses one.
+//! What it leaves out: more than one location or sales channel, currencies, taxes, fulfilment, permissions, and every field
+//! of the schema that products, stock and prices do not need. A field it does not know is refused as the platform refuses one.
 
 mod bucket;
 mod control;
 mod document;
+mod entering;
 mod graphql;
 mod idempotency;
 mod money;
 mod mutations;
+mod products;
 mod queries;
 mod schema;
 mod server;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::graphql::Refusal;
 use super::money::Money;
+use super::products;
 use super::queries::{self, id_of};
 use super::schema::{self, as_money};
 use super::state::{QUANTITY_BOUND, State, Variant};
@@ -23,7 +24,9 @@ const STALE: &str = "CHANGE_FROM_QUANTITY_STALE";
 pub(super) fn check_form(field: &str, arguments: &Map<String, Value>) -> Result<(), Refusal> {
     let entries = match field {
         "inventorySetQuantities" => &arguments.get("input").unwrap_or(&Value::Null)["quantities"],
-        "productVariantsBulkUpdate" => arguments.get("variants").unwrap_or(&Value::Null),
+        "productVariantsBulkUpdate" | "productVariantsBulkCreate" => {
+            arguments.get("variants").unwrap_or(&Value::Null)
+        }
         _ => return Ok(()),
     };
     let entries = rows(entries);
@@ -46,16 +49,20 @@ pub(super) fn apply(state: &mut State, field: &str, arguments: &Map<String, Valu
     match field {
         "inventorySetQuantities" => set_quantities(state, arguments.get("input").unwrap_or(&Value::Null)),
         "productVariantsBulkUpdate" => update_variants(state, arguments),
+        "productVariantsBulkCreate" => products::add_variants(state, arguments),
+        "productSet" => products::set(state, arguments.get("input").unwrap_or(&Value::Null)),
+        "productUpdate" => products::update(state, arguments.get("product").unwrap_or(&Value::Null)),
+        "publishablePublish" => products::publish(state, arguments),
         "webhookSubscriptionCreate" => subscribe(state, arguments),
         _ => unsubscribe(state, arguments),
     }
 }
 
-fn rows(value: &Value) -> &[Value] {
+pub(super) fn rows(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn user_error(field: &[&str], code: &str, message: &str) -> Value {
+pub(super) fn user_error(field: &[&str], code: &str, message: &str) -> Value {
     json!({"field": field, "message": message, "code": code})
 }
 
@@ -125,7 +132,7 @@ fn set_quantities(state: &mut State, input: &Value) -> Value {
     json!({"inventoryAdjustmentGroup": group, "userErrors": []})
 }
 
-type Finding = (&'static str, &'static str, &'static str);
+pub(super) type Finding = (&'static str, &'static str, &'static str);
 
 fn check_quantity(
     state: &State,
@@ -221,7 +228,7 @@ fn update_variants(state: &mut State, arguments: &Map<String, Value>) -> Value {
 }
 
 /// The order is the platform's: the struck-through price before the price.
-fn check_prices(entry: &Value) -> Vec<Finding> {
+pub(super) fn check_prices(entry: &Value) -> Vec<Finding> {
     let mut found = Vec::new();
     for field in ["compareAtPrice", "price"] {
         match as_money(&entry[field]) {

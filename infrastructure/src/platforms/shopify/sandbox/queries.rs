@@ -14,6 +14,9 @@ use super::webhooks::gid;
 /// The most objects a page holds.
 const PAGE_MAX: usize = 250;
 
+/// The number of the shop's only sales channel.
+pub(super) const PUBLICATION: u64 = 1;
+
 /// Answers a field of the query root.
 pub(super) fn answer(state: &State, field: &str, arguments: &Map<String, Value>) -> Result<Value, Refusal> {
     match field {
@@ -29,6 +32,15 @@ pub(super) fn answer(state: &State, field: &str, arguments: &Map<String, Value>)
             "currencyCode": "USD",
         })),
         "locations" => page(vec![state.location_id], arguments, location),
+        "publications" => page(vec![PUBLICATION], arguments, publication),
+        "productByIdentifier" => {
+            let identifier = arguments.get("identifier").unwrap_or(&Value::Null);
+            let id = id_of("Product", identifier.get("id"));
+            let is_it = |known: &&Product| {
+                id == Some(known.id) || identifier["handle"].as_str() == Some(known.handle.as_str())
+            };
+            Ok(state.products.values().find(is_it).map_or(Value::Null, |known| whole_product(state, known)))
+        }
         "webhookSubscriptions" => page(state.subscriptions.keys().copied().collect(), arguments, |id| {
             state.subscriptions.get(&id).map_or(Value::Null, subscription)
         }),
@@ -45,11 +57,30 @@ pub(super) fn answer(state: &State, field: &str, arguments: &Map<String, Value>)
 /// Understands `sku:…` and `product_id:…`, joined by `OR`; other text is looked for in the codes.
 fn matches(variant: &Variant, query: &str) -> bool {
     query.trim().is_empty()
-        || query.split(" OR ").any(|term| match term.trim().split_once(':') {
-            Some(("sku", sku)) => variant.sku == sku.trim_matches(['"', '\'']),
+        || terms(query).iter().any(|term| match term.trim().split_once(':') {
+            Some(("sku", sku)) => variant.sku == sku,
             Some(("product_id", id)) => variant.product_id.to_string() == id,
             _ => variant.sku.contains(term.trim()),
         })
+}
+
+/// The terms of a search. Between quotes all stands for itself, after a backslash the next letter does.
+fn terms(query: &str) -> Vec<String> {
+    let (mut terms, mut term, mut quoted) = (Vec::new(), String::new(), false);
+    let mut letters = query.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => term.extend(letters.next()),
+            '"' => quoted = !quoted,
+            ' ' if !quoted && letters.as_str().starts_with("OR ") => {
+                letters = letters.as_str()["OR ".len()..].chars();
+                terms.push(std::mem::take(&mut term));
+            }
+            letter => term.push(letter),
+        }
+    }
+    terms.push(term);
+    terms
 }
 
 fn node(state: &State, id: &Value) -> Value {
@@ -126,8 +157,8 @@ pub(super) fn variant(state: &State, variant: &Variant) -> Value {
         "id": gid("ProductVariant", variant.id),
         "legacyResourceId": variant.id.to_string(),
         "sku": variant.sku,
-        "title": variant.option1,
-        "displayName": format!("{} - {}", product.map_or("", |it| it.title.as_str()), variant.option1),
+        "title": variant.title(),
+        "displayName": format!("{} - {}", product.map_or("", |it| it.title.as_str()), variant.title()),
         "price": variant.price.to_string(),
         "compareAtPrice": variant.compare_at_price.map(|price| price.to_string()),
         "inventoryPolicy": if variant.oversells { "CONTINUE" } else { "DENY" },
@@ -177,12 +208,30 @@ pub(super) fn product(product: &Product) -> Value {
         "vendor": product.vendor,
         "productType": product.product_type,
         "tags": product.tags,
-        "status": "ACTIVE",
+        "status": product.status,
+        "options": product.options.iter().zip(1..).map(option).collect::<Vec<_>>(),
+        "resourcePublicationsCount": {"count": i32::from(product.published), "precision": "EXACT"},
         "totalInventory": product.variants.iter().map(|variant| variant.available).sum::<i64>(),
         "tracksInventory": product.variants.iter().any(|variant| variant.tracked),
         "createdAt": time(product.created_at),
         "updatedAt": time(product.updated_at),
     })
+}
+
+fn option((name, position): (&String, u32)) -> Value {
+    json!({"__typename": "ProductOption", "name": name, "position": position})
+}
+
+/// A product with its variants, each of which shows the product without them.
+pub(super) fn whole_product(state: &State, product: &Product) -> Value {
+    let mut whole = self::product(product);
+    let variants: Vec<Value> = product.variants.iter().map(|known| variant(state, known)).collect();
+    whole["variants"] = json!({"nodes": variants, "pageInfo": {"hasNextPage": false}});
+    whole
+}
+
+fn publication(id: u64) -> Value {
+    json!({"__typename": "Publication", "id": gid("Publication", id), "name": "Online Store"})
 }
 
 pub(super) fn location(id: u64) -> Value {

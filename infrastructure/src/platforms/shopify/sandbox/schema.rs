@@ -21,13 +21,17 @@ pub(super) const REASONS: &str = "correction cycle_count_available damaged movem
 const OBJECTS: &[(&str, &str)] = &[
     (
         "QueryRoot",
-        "nodes:Node productVariants:ProductVariantConnection shop:Shop \
-         locations:LocationConnection webhookSubscriptions:WebhookSubscriptionConnection",
+        "nodes:Node productVariants:ProductVariantConnection productByIdentifier:Product shop:Shop \
+         locations:LocationConnection publications:PublicationConnection \
+         webhookSubscriptions:WebhookSubscriptionConnection",
     ),
     (
         "Mutation",
         "inventorySetQuantities:InventorySetQuantitiesPayload \
          productVariantsBulkUpdate:ProductVariantsBulkUpdatePayload \
+         productVariantsBulkCreate:ProductVariantsBulkCreatePayload \
+         productSet:ProductSetPayload productUpdate:ProductUpdatePayload \
+         publishablePublish:PublishablePublishPayload \
          webhookSubscriptionCreate:WebhookSubscriptionCreatePayload \
          webhookSubscriptionDelete:WebhookSubscriptionDeletePayload",
     ),
@@ -36,6 +40,9 @@ const OBJECTS: &[(&str, &str)] = &[
     ("ProductVariantEdge", "cursor node:ProductVariant"),
     ("LocationConnection", "nodes:Location edges:LocationEdge pageInfo:PageInfo"),
     ("LocationEdge", "cursor node:Location"),
+    ("PublicationConnection", "nodes:Publication edges:PublicationEdge pageInfo:PageInfo"),
+    ("PublicationEdge", "cursor node:Publication"),
+    ("Publication", "id name"),
     (
         "WebhookSubscriptionConnection",
         "nodes:WebhookSubscription edges:WebhookSubscriptionEdge pageInfo:PageInfo",
@@ -47,8 +54,11 @@ const OBJECTS: &[(&str, &str)] = &[
     (
         "Product",
         "id legacyResourceId title handle vendor productType tags status totalInventory \
-         tracksInventory createdAt updatedAt",
+         tracksInventory createdAt updatedAt options:ProductOption resourcePublicationsCount:Count \
+         variants:ProductVariantConnection",
     ),
+    ("ProductOption", "name position"),
+    ("Count", "count precision"),
     (
         "ProductVariant",
         "id legacyResourceId sku title displayName price compareAtPrice inventoryPolicy \
@@ -67,6 +77,14 @@ const OBJECTS: &[(&str, &str)] = &[
         "ProductVariantsBulkUpdatePayload",
         "product:Product productVariants:ProductVariant userErrors:UserErrorWithCode",
     ),
+    (
+        "ProductVariantsBulkCreatePayload",
+        "product:Product productVariants:ProductVariant userErrors:UserErrorWithCode",
+    ),
+    ("ProductSetPayload", "product:Product userErrors:UserErrorWithCode"),
+    // Their errors have no code.
+    ("ProductUpdatePayload", "product:Product userErrors:UserError"),
+    ("PublishablePublishPayload", "publishable:Product shop:Shop userErrors:UserError"),
     ("WebhookSubscriptionCreatePayload", "webhookSubscription:WebhookSubscription userErrors:UserError"),
     ("WebhookSubscriptionDeletePayload", "deletedWebhookSubscriptionId userErrors:UserError"),
     (
@@ -85,6 +103,9 @@ const INPUTS: &[(&str, &str)] = &[
     ("QueryRoot.nodes", "ids:[ID!]!"),
     ("QueryRoot.productVariants", "first:Int after:String query:String"),
     ("QueryRoot.locations", "first:Int after:String"),
+    ("QueryRoot.publications", "first:Int after:String"),
+    ("QueryRoot.productByIdentifier", "identifier:ProductIdentifierInput!"),
+    ("Product.variants", "first:Int after:String"),
     ("QueryRoot.webhookSubscriptions", "first:Int after:String"),
     ("InventoryItem.inventoryLevel", "locationId:ID!"),
     ("InventoryLevel.quantities", "names:[String!]!"),
@@ -93,6 +114,13 @@ const INPUTS: &[(&str, &str)] = &[
         "Mutation.productVariantsBulkUpdate",
         "productId:ID! variants:[ProductVariantsBulkInput!]! allowPartialUpdates:Boolean",
     ),
+    (
+        "Mutation.productVariantsBulkCreate",
+        "productId:ID! variants:[ProductVariantsBulkInput!]! strategy:ProductVariantsBulkCreateStrategy",
+    ),
+    ("Mutation.productSet", "input:ProductSetInput! synchronous:Boolean"),
+    ("Mutation.productUpdate", "product:ProductUpdateInput!"),
+    ("Mutation.publishablePublish", "id:ID! input:[PublicationInput!]!"),
     (
         "Mutation.webhookSubscriptionCreate",
         "topic:WebhookSubscriptionTopic! webhookSubscription:WebhookSubscriptionInput!",
@@ -107,8 +135,30 @@ const INPUTS: &[(&str, &str)] = &[
     (
         "ProductVariantsBulkInput",
         "id:ID price:Money compareAtPrice:Money inventoryPolicy:ProductVariantInventoryPolicy \
-         inventoryItem:InventoryItemInput",
+         inventoryItem:InventoryItemInput optionValues:[VariantOptionValueInput!] \
+         inventoryQuantities:[InventoryLevelInput!]",
     ),
+    ("InventoryLevelInput", "availableQuantity:Int! locationId:ID!"),
+    ("VariantOptionValueInput", "optionName:String name:String"),
+    ("ProductIdentifierInput", "id:ID handle:String"),
+    ("PublicationInput", "publicationId:ID"),
+    (
+        "ProductUpdateInput",
+        "id:ID title:String handle:String vendor:String productType:String tags:[String!] status:ProductStatus",
+    ),
+    (
+        "ProductSetInput",
+        "title:String handle:String vendor:String productType:String tags:[String!] status:ProductStatus \
+         productOptions:[OptionSetInput!] variants:[ProductVariantSetInput!]",
+    ),
+    ("OptionSetInput", "name:String position:Int values:[OptionValueSetInput!]"),
+    ("OptionValueSetInput", "name:String"),
+    (
+        "ProductVariantSetInput",
+        "sku:String price:Money optionValues:[VariantOptionValueInput!]! inventoryItem:InventoryItemInput \
+         inventoryQuantities:[ProductSetInventoryInput!]",
+    ),
+    ("ProductSetInventoryInput", "locationId:ID! name:String! quantity:Int!"),
     ("InventoryItemInput", "sku:String tracked:Boolean"),
     (
         "WebhookSubscriptionInput",
@@ -150,6 +200,7 @@ pub(super) fn costs(kind: &str) -> bool {
         "InventoryQuantity",
         "InventoryChange",
         "WebhookSubscriptionEndpoint",
+        "Count",
     ];
     !["Connection", "Edge", "Payload"].iter().any(|ending| kind.ends_with(ending)) && !FREE.contains(&kind)
 }
@@ -225,6 +276,11 @@ fn is_scalar(value: &Value, kind: &str) -> bool {
             value.as_str().is_some_and(|name| name.contains('_') && topic(name).is_some())
         }
         "WebhookSubscriptionFormat" => value == "JSON",
+        "ProductStatus" => ["ACTIVE", "DRAFT", "ARCHIVED"].iter().any(|known| value == known),
+        "ProductVariantsBulkCreateStrategy" => {
+            let known = ["DEFAULT", "PRESERVE_STANDALONE_VARIANT", "REMOVE_STANDALONE_VARIANT"];
+            known.iter().any(|known| value == known)
+        }
         "ProductVariantInventoryPolicy" => value == "DENY" || value == "CONTINUE",
         _ => value.is_string(),
     }

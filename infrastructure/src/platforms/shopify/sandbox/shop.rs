@@ -150,7 +150,7 @@ impl Core {
 
     pub(super) fn shows(&self) -> Vec<ShownVariant> {
         self.with(|state| {
-            let shown = state.variants().map(|variant| ShownVariant {
+            let shown = state.on_sale().map(|variant| ShownVariant {
                 sku: variant.sku.clone(),
                 product_id: variant.product_id,
                 variant_id: variant.id,

@@ -28,6 +28,12 @@ pub struct Product {
     pub tags: Vec<String>,
     /// The last part of its page's address.
     pub handle: String,
+    /// `ACTIVE`, `DRAFT` or `ARCHIVED`.
+    pub status: String,
+    /// Whether it is on a sales channel.
+    pub published: bool,
+    /// The names of what sets its sizes apart.
+    pub options: Vec<String>,
     /// Its sizes, in the order shown.
     pub variants: Vec<Variant>,
     /// When it was entered.
@@ -49,6 +55,8 @@ pub struct Variant {
     pub sku: String,
     /// The size.
     pub option1: String,
+    /// Whatever else sets it apart, by the product's further options.
+    pub further: Vec<String>,
     /// What it costs.
     pub price: Money,
     /// The struck-through price beside it.
@@ -101,6 +109,25 @@ pub struct OrderLine {
     pub quantity: i64,
     /// The price of one.
     pub price: Money,
+}
+
+impl Product {
+    /// Whether customers see it.
+    pub(super) fn on_sale(&self) -> bool {
+        self.status == "ACTIVE" && self.published
+    }
+}
+
+impl Variant {
+    /// Its values of the product's options.
+    pub(super) fn options(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.option1.as_str()).chain(self.further.iter().map(String::as_str))
+    }
+
+    /// As customers read it.
+    pub(super) fn title(&self) -> String {
+        self.options().collect::<Vec<_>>().join(" / ")
+    }
 }
 
 /// A product to put into the shop.
@@ -174,7 +201,7 @@ pub(super) struct State {
     pub(super) location_id: u64,
     pub(super) products: BTreeMap<u64, Product>,
     /// Variant ids and inventory item ids, which come from one counter and so never collide.
-    places: HashMap<u64, (u64, usize)>,
+    pub(super) places: HashMap<u64, (u64, usize)>,
     pub(super) orders: BTreeMap<u64, Order>,
     pub(super) subscriptions: BTreeMap<u64, Subscription>,
     pub(super) answers: Answers,
@@ -225,52 +252,13 @@ impl State {
         self.variants().find(|variant| variant.sku == sku)
     }
 
-    pub(super) fn variants(&self) -> impl Iterator<Item = &Variant> {
-        self.products.values().flat_map(|product| &product.variants)
+    /// The variants that customers see.
+    pub(super) fn on_sale(&self) -> impl Iterator<Item = &Variant> {
+        self.products.values().filter(|product| product.on_sale()).flat_map(|product| &product.variants)
     }
 
-    pub(super) fn seed(&mut self, seed: SeedProduct) -> ProductIds {
-        let now = Utc::now();
-        let product_id = self.new_id();
-        let mut product = Product {
-            id: product_id,
-            handle: if seed.handle.is_empty() { handle_of(&seed.title) } else { seed.handle },
-            title: seed.title,
-            vendor: seed.vendor,
-            product_type: seed.product_type,
-            tags: seed.tags,
-            variants: Vec::with_capacity(seed.variants.len()),
-            created_at: now,
-            updated_at: now,
-        };
-        for (position, variant) in seed.variants.into_iter().enumerate() {
-            let (id, inventory_item_id) = (self.new_id(), self.new_id());
-            self.places.extend([(id, (product_id, position)), (inventory_item_id, (product_id, position))]);
-            product.variants.push(Variant {
-                id,
-                product_id,
-                inventory_item_id,
-                sku: variant.sku,
-                option1: variant.option1,
-                price: variant.price.parse().unwrap_or_default(),
-                compare_at_price: None,
-                oversells: false,
-                tracked: true,
-                stocked: true,
-                available: variant.quantity.clamp(-QUANTITY_BOUND, QUANTITY_BOUND),
-                committed: 0,
-                updated_at: now,
-            });
-        }
-        let ids = |variant: &Variant| VariantIds {
-            sku: variant.sku.clone(),
-            variant_id: variant.id,
-            inventory_item_id: variant.inventory_item_id,
-        };
-        let ids = ProductIds { product_id, variants: product.variants.iter().map(ids).collect() };
-        self.emit("products/create", webhooks::product_body(&product));
-        self.products.insert(product_id, product);
-        ids
+    pub(super) fn variants(&self) -> impl Iterator<Item = &Variant> {
+        self.products.values().flat_map(|product| &product.variants)
     }
 
     /// Takes the goods or, when the shop shows too few of any, nothing.
@@ -278,7 +266,8 @@ impl State {
         let mut taken: BTreeMap<u64, i64> = BTreeMap::new();
         let mut lines = Vec::with_capacity(wanted.len());
         for (sku, quantity) in wanted {
-            let variant = self.variant_of_sku(sku).filter(|_| (1..=QUANTITY_BOUND).contains(quantity))?;
+            let variant = self.on_sale().find(|variant| variant.sku == *sku);
+            let variant = variant.filter(|_| (1..=QUANTITY_BOUND).contains(quantity))?;
             let total = taken.get(&variant.id).copied().unwrap_or(0).checked_add(*quantity)?;
             if variant.tracked && !variant.oversells && variant.available < total {
                 return None;
@@ -290,7 +279,7 @@ impl State {
                 variant_id: variant.id,
                 sku: sku.clone(),
                 title: self.products.get(&variant.product_id)?.title.clone(),
-                variant_title: variant.option1.clone(),
+                variant_title: variant.title(),
                 quantity: *quantity,
                 price: variant.price,
             });
@@ -387,9 +376,4 @@ impl State {
         let new = Subscription { id, topic, uri, include_fields: Vec::new(), created_at };
         Ok(self.subscriptions.entry(id).or_insert(new))
     }
-}
-
-fn handle_of(title: &str) -> String {
-    let words = title.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
 }

@@ -1,6 +1,8 @@
 //! The shop over real HTTP, asked as the adapter asks and heard as an endpoint hears.
 //! What is promised here is what the platform's recordings show, in words and goods of our own.
 
+mod products;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

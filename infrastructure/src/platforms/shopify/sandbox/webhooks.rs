@@ -61,7 +61,16 @@ pub fn wire_bytes(body: &Value) -> Vec<u8> {
 
 /// `products/create` and `products/update`: the product with all its variants.
 pub fn product_body(product: &Product) -> Value {
-    let sizes: Vec<&str> = product.variants.iter().map(|variant| variant.option1.as_str()).collect();
+    let option = |(index, name): (usize, &String)| {
+        let mut values: Vec<&str> = Vec::new();
+        for value in product.variants.iter().filter_map(|variant| variant.options().nth(index)) {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        json!({"id": product.id, "product_id": product.id, "name": name, "position": index + 1, "values": values})
+    };
+    let options: Vec<Value> = product.options.iter().enumerate().map(option).collect();
     let gids = product.variants.iter().map(|variant| {
         json!({"admin_graphql_api_id": gid("ProductVariant", variant.id), "updated_at": millis(variant.updated_at)})
     });
@@ -74,14 +83,14 @@ pub fn product_body(product: &Product) -> Value {
         "product_type": product.product_type,
         "handle": product.handle,
         "tags": product.tags.join(", "),
-        "status": "active",
+        "status": product.status.to_lowercase(),
         "published_scope": "web",
         "template_suffix": null,
         "created_at": seconds(product.created_at),
         "updated_at": seconds(product.updated_at),
-        "published_at": seconds(product.created_at),
+        "published_at": product.published.then(|| seconds(product.created_at)),
         "variants": product.variants.iter().enumerate().map(variant_body).collect::<Vec<_>>(),
-        "options": [{"id": product.id, "product_id": product.id, "name": "Size", "position": 1, "values": sizes}],
+        "options": options,
         "images": [],
         "image": null,
         "media": [],
@@ -95,10 +104,10 @@ fn variant_body((index, variant): (usize, &Variant)) -> Value {
         "id": variant.id,
         "admin_graphql_api_id": gid("ProductVariant", variant.id),
         "product_id": variant.product_id,
-        "title": variant.option1,
+        "title": variant.title(),
         "option1": variant.option1,
-        "option2": null,
-        "option3": null,
+        "option2": variant.further.first(),
+        "option3": variant.further.get(1),
         "sku": variant.sku,
         "barcode": null,
         "price": variant.price.to_string(),

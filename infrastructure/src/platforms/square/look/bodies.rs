@@ -31,6 +31,7 @@ pub(super) struct Object {
 #[derive(Deserialize)]
 struct Item {
     name: Option<String>,
+    is_archived: Option<bool>,
     variations: Option<Vec<Variation>>,
 }
 
@@ -95,7 +96,8 @@ impl Amount {
 }
 
 impl Object {
-    /// The product, or its end; nothing for what is no product.
+    /// The product, or its end; nothing for what is no product. What is archived is kept and no longer offered.
+    /// [src: developer.squareup.com/docs/catalog-api/archive-catalog-items]
     pub(super) fn observed(
         self,
         at: DateTime<Utc>,
@@ -107,7 +109,12 @@ impl Object {
         if self.is_deleted == Some(true) {
             return Ok(Some(Fact::ProductRemoved { external: self.id }));
         }
-        let Some(Item { name, variations: Some(mut variations) }) = self.item_data else { return Ok(None) };
+        let Some(Item { name, is_archived, variations: Some(mut variations) }) = self.item_data else {
+            return Ok(None);
+        };
+        if is_archived == Some(true) {
+            return Ok(Some(Fact::ProductRemoved { external: self.id }));
+        }
         read::within(variations.len(), VARIANTS_MAX, "variations")?;
         if variations.is_empty() {
             // Each product of Square's has one, so this answer does not show what there is.
@@ -120,7 +127,7 @@ impl Object {
         if variations.is_empty() {
             return Ok(Some(Fact::ProductRemoved { external: self.id }));
         }
-        let title = read::filled(name).unwrap_or_else(|| self.id.to_string());
+        let title = read::filled(name).unwrap_or_default();
         Ok(Some(Fact::Product(ObservedProduct {
             details: ProductDetails { title: read::title(&title), ..ProductDetails::default() },
             variants: variations.into_iter().map(|variation| variation.observed(details)).collect(),

@@ -68,6 +68,11 @@ impl Problem {
         }
     }
 
+    /// Whether it is that there is no such thing.
+    pub(super) fn is_absence(&self) -> bool {
+        self.code() == "NOT_FOUND"
+    }
+
     /// Which of the things in the call it is about, where it says so: `changes[3].physical_count.quantity`.
     pub(super) fn place(&self) -> Option<usize> {
         let field = self.field.as_deref()?;

@@ -1,5 +1,7 @@
 //! The client against the stand-in, over real HTTP; and against answers that the stand-in would not give.
 
+mod products;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::{Router, http::header::CONTENT_TYPE};

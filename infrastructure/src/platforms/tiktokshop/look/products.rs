@@ -20,6 +20,11 @@ use super::super::super::{
 };
 use super::super::inbound::moment;
 
+/// The status of what its seller has switched off.
+pub(in super::super) const OFF: &str = "SELLER_DEACTIVATED";
+/// The status of what is there no more.
+pub(in super::super) const DELETED: &str = "DELETED";
+
 /// The answer about a product.
 #[derive(Deserialize)]
 pub(super) struct Product {
@@ -47,14 +52,19 @@ struct Shelf {
 }
 
 impl Product {
+    /// Whether its seller has switched it off: then nobody can buy it, and it can be switched on again.
+    pub(super) fn is_off(&self) -> bool {
+        self.status.as_deref() == Some(OFF)
+    }
+
     /// The product with all of its SKUs, and what stands in each warehouse of each.
     pub(super) fn facts(
         self,
         at: DateTime<Utc>,
         details: &ConnectionDetails,
     ) -> Result<Vec<Fact>, Undecodable> {
-        // What the seller or the platform has switched off is still there and can be switched on again.
-        if self.status.as_deref() == Some("DELETED") {
+        // What the platform has switched off is still there and can be switched on again.
+        if self.status.as_deref() == Some(DELETED) {
             return Ok(vec![Fact::ProductRemoved { external: self.id }]);
         }
         let variants = self.skus.unwrap_or_default();
@@ -69,10 +79,10 @@ impl Product {
         }
         read::within(stocks.len() + 1, read::FACTS_MAX, "facts")?;
         let changed = self.update_time.as_ref().and_then(moment);
-        let title = read::filled(self.title).unwrap_or_else(|| self.id.to_string());
         let product = Fact::Product(ObservedProduct {
             details: ProductDetails {
-                title: read::title(&title),
+                // Without one, if it has none.
+                title: read::title(self.title.as_deref().unwrap_or_default().trim()),
                 vendor: self.brand.as_ref().and_then(|brand| text(brand, "name")).map(read::word),
                 ..ProductDetails::default()
             },

@@ -9,7 +9,6 @@ use onhand_domain::values::ExternalId;
 use super::{
     super::{
         super::{
-            adapter::Hint,
             fact::Fact,
             outbound::{Api, CALLS_AT_ONCE, CallError, Handle, Shown},
         },
@@ -37,12 +36,12 @@ pub(in super::super) async fn read(api: &Api, handles: &[Handle]) -> Vec<Result<
     handles.iter().map(of_it).collect()
 }
 
-async fn look_at(api: &Api, product: &ExternalId) -> Result<Vec<Fact>, CallError> {
+/// What a look at a product shows, whether or not its seller has switched it off.
+pub(super) async fn look_at(api: &Api, product: &ExternalId) -> Result<Vec<Fact>, CallError> {
     let call = call::signed(api, Method::GET, &look::product(product), None)?;
     let answer = api.read(call).await?;
     call::data(&answer)?;
-    let hint = Hint { resource: "product", external: product.clone() };
-    look::seen(&hint, &answer.body, api.access().now, api.details())
+    look::shown(&answer.body, api.access().now, api.details())
         .map_err(|wrong| CallError::failed(wrong.to_string()))
 }
 

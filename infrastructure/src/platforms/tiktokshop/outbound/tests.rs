@@ -1,5 +1,7 @@
 //! What is pushed to `TikTok` Shop, against the stand-in.
 
+mod products;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::http::Method;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::super::sandbox::{Good, Order, Reply, Request, Shop},
-    changes, refused, signature,
+    changes, edits, refused, signature,
 };
 
 /// The most orders that are asked for at once.
@@ -35,6 +35,8 @@ pub(super) fn answer(shop: &mut Shop, request: &Request) -> Reply {
         ("POST", ["product", "202309", "products", id, "prices", "update"]) => {
             changes::set_prices(shop, id, request)
         }
+        ("POST", ["product", "202309", "products", id, "partial_edit"]) => edits::describe(shop, id, request),
+        ("POST", ["product", "202309", "products", "deactivate"]) => edits::switch_off(shop, request),
         ("GET", ["event", "202309", "webhooks"]) => webhooks(shop),
         ("PUT", ["event", "202309", "webhooks"]) => subscribe(shop, request),
         ("DELETE", ["event", "202309", "webhooks"]) => unsubscribe(shop, request),
@@ -114,18 +116,25 @@ fn decimal(shop: &Shop, minor: i64) -> String {
     price.map(Money::to_decimal).unwrap_or_default()
 }
 
-/// A product with its SKUs; one that was deleted is still shown, as such.
+/// A product with its SKUs; one that was deleted or switched off is still shown, as such.
 fn product(shop: &Shop, id: &str) -> Reply {
     let goods: Vec<&Good> = shop.goods.iter().filter(|good| good.product == id).collect();
     let (Some(first), Some(changed)) = (goods.first(), goods.iter().map(|good| good.changed_at).max()) else {
         return refused(200, 12_052_048, "this shop has no such product");
     };
-    let status = if first.removed { "DELETED" } else { "ACTIVATE" };
+    let status = match (first.hidden, first.removed) {
+        (true, _) => "SELLER_DEACTIVATED",
+        (false, true) => "DELETED",
+        (false, false) => "ACTIVATE",
+    };
     let skus: Vec<Value> = goods.iter().map(|good| sku(shop, good)).collect();
-    let data = json!({
+    let mut data = json!({
         "id": id, "title": first.title, "status": status, "skus": skus,
         "update_time": changed.timestamp(), "category_chains": [], "main_images": [],
     });
+    if !first.vendor.is_empty() {
+        data["brand"] = json!({ "id": "7082427311584347905", "name": first.vendor });
+    }
     ok(shop, &data)
 }
 

@@ -16,11 +16,11 @@ const SKUS_MAX: usize = 100;
 const QUANTITY_MAX: i64 = 99_999;
 
 /// A code and its message.
-type Fault = (i64, &'static str);
+pub(super) type Fault = (i64, &'static str);
 
-const NO_SUCH_PRODUCT: Fault = (12_052_048, "this shop has no such product");
+pub(super) const NO_SUCH_PRODUCT: Fault = (12_052_048, "this shop has no such product");
 /// Which code the platform has for this is not known; it is one of those that are about a product.
-const DELETED: Fault = (12_052_032, "the product was deleted");
+pub(super) const DELETED: Fault = (12_052_032, "the product was deleted or is switched off");
 const NO_SUCH_SKU: Fault = (12_019_022, "the product has no such SKU");
 const NO_SUCH_PRICE: Fault = (12_052_073, "nothing can cost that");
 const NO_SUCH_QUANTITY: Fault = (98_001_004, "so many there cannot be");

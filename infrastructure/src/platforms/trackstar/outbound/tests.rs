@@ -1,6 +1,7 @@
 //! The API against its stand-in, over real HTTP: what is shown afterwards, and what is said of what went wrong.
 
 mod odd;
+mod products;
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! The stand-in's one write: more, fewer, or, for carts, exactly so many.
+//! The stand-in's writes to stock: more, fewer, or, for carts, exactly so many; and what all writes have in common.
 //!
 //! It is as strict as the vendor says to be: nothing blank in a body, and a key that stands for one request alone.
 
@@ -16,11 +16,20 @@ const KEY_MAX: usize = 255;
 /// What a body may have, apart from what is not used.
 const FIELDS: [&str; 4] = ["quantity", "adjustment_type", "warehouse_id", "location_id"];
 
-/// Applies a request once: what was applied under its key before is told again. A refusal keeps no key.
+/// Shows other quantities of what has a record.
 pub(super) fn answer(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str) -> Reply {
+    once(shop, request, |shop| applied(shop, request, shelf, id))
+}
+
+/// Applies a request once: what was applied under its key before is told again. A refusal keeps no key.
+pub(super) fn once(
+    shop: &mut Shop,
+    request: &Request,
+    apply: impl FnOnce(&mut Shop) -> Result<Reply, Reply>,
+) -> Reply {
     let key = request.header("idempotency-key");
     if key.is_empty() {
-        return applied(shop, request, shelf, id).unwrap_or_else(|refusal| refusal);
+        return apply(shop).unwrap_or_else(|refusal| refusal);
     }
     if key.len() > KEY_MAX {
         return refused(422, "headers: Idempotency-Key: a key has at most 255 characters");
@@ -30,7 +39,7 @@ pub(super) fn answer(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str)
     match shop.remembered(&key, words.as_bytes()) {
         Remembered::Another => refused(400, "Something else was asked under this key before"),
         Remembered::Same(reply) => reply.header("idempotent-replayed", &true),
-        Remembered::Nothing => match applied(shop, request, shelf, id) {
+        Remembered::Nothing => match apply(shop) {
             Err(refusal) => refusal,
             Ok(reply) => {
                 shop.remember(&key, words.as_bytes(), &reply);
@@ -41,11 +50,7 @@ pub(super) fn answer(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str)
 }
 
 fn applied(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str) -> Result<Reply, Reply> {
-    let body = request.json();
-    let fields = body.as_object().ok_or_else(|| refused(422, "json: an object is wanted"))?;
-    if let Some((name, _)) = fields.iter().find(|(_, value)| is_blank(value)) {
-        return Err(refused(422, &format!("json: {name}: what is blank is to be left out")));
-    }
+    let fields = &fields(request)?;
     let Some(place) = shelf.place(shop, id) else {
         // What has a record and no place is a product of variants.
         return Err(match shelf.record(shop, id) {
@@ -60,6 +65,18 @@ fn applied(shop: &mut Shop, request: &Request, shelf: Shelf, id: &str) -> Result
     shop.set_quantity(place, quantity);
     let unused: Vec<_> = fields.keys().filter(|name| !FIELDS.contains(&name.as_str())).collect();
     Ok(Reply::ok(json!({ "id": id, "data": shelf.record_at(shop, place), "unused_fields": unused })))
+}
+
+/// The fields of a body, none of which is blank.
+pub(super) fn fields(request: &Request) -> Result<Map<String, Value>, Reply> {
+    let Value::Object(fields) = request.json() else {
+        return Err(refused(422, "json: an object is wanted"));
+    };
+    let blank = fields.iter().find(|(_, value)| is_blank(value)).map(|(name, _)| name.clone());
+    match blank {
+        Some(name) => Err(refused(422, &format!("json: {name}: what is blank is to be left out"))),
+        None => Ok(fields),
+    }
 }
 
 /// What there are to be, by what there are now.

@@ -5,7 +5,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::super::super::sandbox::{Good, Order, Shop};
+use super::{
+    super::super::sandbox::{Good, Order, Shop},
+    is_item,
+};
 
 /// Where a record is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,13 @@ impl Shelf {
 
     /// The place of the good that an id names.
     pub(super) fn place(self, shop: &Shop, id: &str) -> Option<usize> {
-        shop.variant(id.strip_prefix(self.prefix())?)
+        let place = shop.variant(id.strip_prefix(self.prefix())?)?;
+        self.has(&shop.goods[place]).then_some(place)
+    }
+
+    /// Whether there is a record of a good.
+    pub(super) fn has(self, good: &Good) -> bool {
+        self != Self::Cart || !is_item(good)
     }
 
     pub(super) fn record(self, shop: &Shop, id: &str) -> Option<Value> {
@@ -62,7 +71,8 @@ impl Shelf {
     /// All there are; a cart's products come with the first of their variants.
     pub(super) fn all(self, shop: &Shop) -> Vec<Value> {
         let mut records = vec![];
-        for (place, good) in shop.goods.iter().enumerate().filter(|(_, good)| !good.removed) {
+        let there = |(_, good): &(usize, &Good)| !good.removed && self.has(good);
+        for (place, good) in shop.goods.iter().enumerate().filter(there) {
             if self == Self::Cart && shop.product(&good.product).first() == Some(&place) {
                 records.extend(parent(shop, &good.product));
             }
@@ -74,7 +84,7 @@ impl Shelf {
 
 /// The product that variants are of: it names itself as its parent, and its price and stock are not to be relied on.
 fn parent(shop: &Shop, id: &str) -> Option<Value> {
-    let first = &shop.goods[*shop.product(id).first()?];
+    let first = shop.product(id).first().map(|place| &shop.goods[*place]).filter(|good| !is_item(good))?;
     Some(json!({
         "id": id, "parent_product_id": id, "name": first.title, "sku": null, "is_kit": false, "active": true,
         "price": null, "inventory": null, "tags": [], "created_date": seconds(first.changed_at),
@@ -86,7 +96,7 @@ fn cart_product(shop: &Shop, good: &Good) -> Value {
     let changed = seconds(good.changed_at);
     json!({
         "id": good.variant, "parent_product_id": good.product, "sku": good.sku,
-        "name": format!("{} {}", good.title, good.size), "is_kit": false, "active": true,
+        "name": name(good), "is_kit": false, "active": true,
         "price": decimal(good.price, &shop.settings.currency), "inventory": good.quantity,
         "inventory_by_warehouse_id": { shop.settings.location.as_str(): good.quantity },
         "tags": [], "categories": [], "created_date": changed, "updated_date": changed,
@@ -102,7 +112,7 @@ fn inventory(shop: &Shop, good: &Good) -> Value {
         "sellable": units, "awaiting": 0,
     });
     json!({
-        "id": format!("inv_{}", good.variant), "name": format!("{} {}", good.title, good.size),
+        "id": format!("inv_{}", good.variant), "name": name(good),
         "sku": good.sku, "active": true, "awaiting": 0, "onhand": units, "committed": 0,
         "unfulfillable": 0, "fulfillable": units, "unsellable": 0, "sellable": units,
         "inventory_by_warehouse_id": { shop.settings.location.as_str(): levels }, "substitute_skus": [],
@@ -111,15 +121,25 @@ fn inventory(shop: &Shop, good: &Good) -> Value {
     })
 }
 
+/// What a good is called, which has one name there and no product over it.
+fn name(good: &Good) -> String {
+    format!("{} {}", good.title, good.size).trim_end().to_owned()
+}
+
 fn product(shop: &Shop, good: &Good) -> Value {
     let changed = seconds(good.changed_at);
+    // What was made through the API has neither.
+    let (price, supplier) = if is_item(good) {
+        (Value::Null, Value::Null)
+    } else {
+        (decimal(good.price, &shop.settings.currency), json!("Stand"))
+    };
     json!({
-        "id": format!("prod_{}", good.variant), "name": format!("{} {}", good.title, good.size),
-        "sku": good.sku, "unit_price": decimal(good.price, &shop.settings.currency),
+        "id": format!("prod_{}", good.variant), "name": name(good), "sku": good.sku, "unit_price": price,
         "inventory_items": [{
             "inventory_item_id": format!("inv_{}", good.variant), "sku": good.sku, "unit_quantity": 1,
         }],
-        "is_kit": false, "active": true, "supplier": "Stand", "created_date": changed,
+        "is_kit": false, "active": true, "supplier": supplier, "created_date": changed,
         "updated_date": changed, "trackstar_created_date": changed, "trackstar_updated_date": changed,
         "trackstar_tags": [],
     })

@@ -18,7 +18,7 @@ struct Event {
     topic: &'static str,
     data: Value,
     /// Whether it is told to those who listen to everything.
-    of_cart: bool,
+    of_all: bool,
 }
 
 /// One delivery for each listener and event.
@@ -26,8 +26,7 @@ pub(super) fn tell(shop: &Shop, happened: Happened) -> Vec<Parcel> {
     let events = events(shop, happened);
     let mut parcels = vec![];
     for listener in &shop.subscriptions {
-        let hears =
-            |event: &&Event| listener.topic == event.topic || (listener.topic == "*" && event.of_cart);
+        let hears = |event: &&Event| listener.topic == event.topic || (listener.topic == "*" && event.of_all);
         let secret = listener.secret.as_deref().unwrap_or(&shop.settings.webhook_secret);
         let told = events.iter().filter(hears);
         parcels.extend(told.filter_map(|event| parcel(shop, event, &listener.address, secret)));
@@ -41,14 +40,14 @@ fn events(shop: &Shop, happened: Happened) -> Vec<Event> {
             let places = shop.product(&shop.goods[first].product).into_iter();
             places.flat_map(|place| product(shop, place)).collect()
         }
-        Happened::Quantity(place) => vec![
-            of_good(shop, "cart-product.updated", Shelf::Cart, place),
-            of_good(shop, "inventory.updated", Shelf::Inventory, place),
-        ],
-        Happened::Price(place) => vec![
-            of_good(shop, "cart-product.updated", Shelf::Cart, place),
-            of_good(shop, "product.updated", Shelf::Products, place),
-        ],
+        Happened::Quantity(place) => {
+            let cart = of_good(shop, "cart-product.updated", Shelf::Cart, place);
+            cart.into_iter().chain(of_good(shop, "inventory.updated", Shelf::Inventory, place)).collect()
+        }
+        Happened::Price(place) => {
+            let cart = of_good(shop, "cart-product.updated", Shelf::Cart, place);
+            cart.into_iter().chain(of_good(shop, "product.updated", Shelf::Products, place)).collect()
+        }
         Happened::Ordered(place) => vec![of_order(shop, "cart-order.created", place)],
         Happened::Cancelled(place) => vec![of_order(shop, "cart-order.updated", place)],
         Happened::Removed(_) => vec![],
@@ -56,25 +55,25 @@ fn events(shop: &Shop, happened: Happened) -> Vec<Event> {
 }
 
 /// A good as it is, in each of its records. It is new if it has never changed.
-fn product(shop: &Shop, place: usize) -> [Event; 3] {
+fn product(shop: &Shop, place: usize) -> Vec<Event> {
     let [cart, product, inventory] = if shop.goods[place].version == 1 {
         ["cart-product.created", "product.created", "inventory.created"]
     } else {
         ["cart-product.updated", "product.updated", "inventory.updated"]
     };
-    [
-        of_good(shop, cart, Shelf::Cart, place),
-        of_good(shop, product, Shelf::Products, place),
-        of_good(shop, inventory, Shelf::Inventory, place),
-    ]
+    let events = [(cart, Shelf::Cart), (product, Shelf::Products), (inventory, Shelf::Inventory)];
+    events.into_iter().filter_map(|(topic, shelf)| of_good(shop, topic, shelf, place)).collect()
 }
 
-fn of_good(shop: &Shop, topic: &'static str, shelf: Shelf, place: usize) -> Event {
-    Event { topic, data: shelf.record_at(shop, place), of_cart: shelf == Shelf::Cart }
+/// A record of a good, if there is one. All are told of a cart's, and of a warehouse's if it is in no cart.
+fn of_good(shop: &Shop, topic: &'static str, shelf: Shelf, place: usize) -> Option<Event> {
+    let good = &shop.goods[place];
+    let of_all = shelf == Shelf::Cart || !Shelf::Cart.has(good);
+    shelf.has(good).then(|| Event { topic, data: shelf.record_at(shop, place), of_all })
 }
 
 fn of_order(shop: &Shop, topic: &'static str, place: usize) -> Event {
-    Event { topic, data: records::cart_order(shop, &shop.orders[place]), of_cart: true }
+    Event { topic, data: records::cart_order(shop, &shop.orders[place]), of_all: true }
 }
 
 fn parcel(shop: &Shop, event: &Event, address: &str, secret: &str) -> Option<Parcel> {

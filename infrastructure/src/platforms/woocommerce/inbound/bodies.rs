@@ -6,16 +6,19 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
-    product::ProductDetails,
+    product::{ProductDetails, Words},
     values::{Currency, ExternalId},
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
-use super::super::super::{
-    adapter::Hint,
-    fact::{Fact, Person, SoldLine, Undecodable},
-    read,
+use super::super::{
+    super::{
+        adapter::Hint,
+        fact::{Fact, Person, SoldLine, Undecodable},
+        read,
+    },
+    look,
 };
 
 /// The most tags that are kept; the catalogue takes no more.
@@ -65,27 +68,27 @@ struct Attribute {
 }
 
 impl Product {
-    /// What a product's webhook says; one with variations has no more than their ids and must be looked at.
+    /// What a product's webhook says, and a look at it. One with variations has no more than their ids, so they are looked at;
+    /// what is a variation does not say what its product is called and whether it is for sale at all, so that is looked at.
     pub(in super::super) fn facts(
         self,
         at: DateTime<Utc>,
         currency: Currency,
     ) -> Result<Vec<Fact>, Undecodable> {
-        if let Some(external) = self.whole() {
+        if let Some(external) = self.parent_id.clone().filter(|_| self.is("variation")).filter(some) {
             return Ok(vec![Fact::Hint(Hint { resource: "product", external })]);
         }
-        if self.status.as_deref() == Some("trash") {
+        if self.is_off() {
             return Ok(vec![Fact::ProductRemoved { external: self.id }]);
+        }
+        if self.is_varied() {
+            let external = look::place(&self.id, 1, self.title().as_deref())?;
+            return Ok(vec![Fact::Hint(Hint { resource: "product", external })]);
         }
         let stock = self.stock()?;
         let product = Fact::Product(ObservedProduct {
             external: self.id.clone(),
-            details: ProductDetails {
-                title: self.title().unwrap_or_else(|| self.id.to_string()),
-                category: names(self.categories.as_deref()).next(),
-                tags: names(self.tags.as_deref()).take(TAGS_MAX).collect(),
-                ..ProductDetails::default()
-            },
+            details: self.details(),
             at: self.modified().unwrap_or(at),
             variants: vec![self.variant(currency)],
             complete: true,
@@ -93,15 +96,39 @@ impl Product {
         Ok([product].into_iter().chain(stock).collect())
     }
 
-    /// The product to look at, where this one is not all there is: it has variations, or is one itself.
-    fn whole(&self) -> Option<ExternalId> {
-        let kind = self.kind.as_deref().unwrap_or_default();
-        let trashed = self.status.as_deref() == Some("trash");
-        let varied = kind == "variable" || self.variations.as_ref().is_some_and(|them| !them.is_empty());
-        match kind {
-            "variation" => self.parent_id.clone().filter(some),
-            _ => (varied && !trashed).then(|| self.id.clone()),
+    /// The words by which webhooks and looks make it known. Of a product with variations that is its title, as far as a
+    /// hint has room for it.
+    pub(in super::super) fn words(&self) -> Words {
+        if self.is_varied() {
+            let title = self.title().map(|title| look::carried(&title).to_owned()).unwrap_or_default();
+            return Words { title, ..Words::default() };
         }
+        self.details().words()
+    }
+
+    fn details(&self) -> ProductDetails {
+        ProductDetails {
+            title: self.title().unwrap_or_else(|| self.id.to_string()),
+            category: names(self.categories.as_deref()).next(),
+            tags: names(self.tags.as_deref()).take(TAGS_MAX).collect(),
+            ..ProductDetails::default()
+        }
+    }
+
+    fn is(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+
+    /// Whether it is sold in variations.
+    fn is_varied(&self) -> bool {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        // Plugins have types of their own: `variable-subscription`.
+        kind == "variable" || self.variations.as_ref().is_some_and(|them| !them.is_empty())
+    }
+
+    /// Whether customers do not see it: it was thrown away, or is a draft, which is how it is taken off from here.
+    fn is_off(&self) -> bool {
+        matches!(self.status.as_deref(), Some("trash" | "draft"))
     }
 
     /// As a buyer reads it.

@@ -29,8 +29,8 @@ const FIELDS: &str = "id,type,manage_stock,stock_quantity,regular_price";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// The product whose variation it is; none for a product that is sold as it is.
-    parent: Option<i64>,
-    id: i64,
+    pub(super) parent: Option<i64>,
+    pub(super) id: i64,
 }
 
 impl Place {
@@ -44,6 +44,17 @@ impl Place {
             return Err(CallError::never(why));
         };
         Ok(Self { parent: (parent != id).then_some(parent), id })
+    }
+
+    /// The product it belongs to, or is.
+    pub(super) fn product(&self) -> i64 {
+        self.parent.unwrap_or(self.id)
+    }
+
+    /// The ids by which webhooks and looks make it known.
+    pub(super) fn handle(self) -> Handle {
+        let variant = ExternalId::from(self.id.unsigned_abs());
+        Handle { product: self.product().unsigned_abs().into(), inventory: Some(variant.clone()), variant }
     }
 }
 

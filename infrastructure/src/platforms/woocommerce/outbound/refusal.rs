@@ -42,6 +42,12 @@ impl Refusal {
         }
     }
 
+    /// Where the name is that it says is there already.
+    pub(super) fn existing(&self) -> Option<i64> {
+        let known = self.code.as_str().is_some_and(|code| code == "term_exists");
+        known.then(|| read::whole(&self.data["resource_id"])).flatten()
+    }
+
     /// Whether it says that there is no such thing.
     pub(super) fn is_absence(&self) -> bool {
         self.code.as_str().is_some_and(|code| code.ends_with("_invalid_id"))

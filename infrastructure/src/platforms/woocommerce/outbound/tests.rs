@@ -1,6 +1,7 @@
 //! The adapter against the stand-in shop, over real HTTP: what is asked is shown, and each thing that goes wrong
 //! becomes what is to be done about it.
 
+mod products;
 mod told;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -291,13 +292,17 @@ async fn a_rehearsal_notes_what_it_does_not_change() {
 async fn a_look_at_the_stand_in_tells_the_ids_that_are_pushed_to() {
     let place = open().await;
     let handles = place.seed("Runner", &["RUN-42", "RUN-43"]);
-    let hint = Hint { resource: "product", external: handles[0].product.clone() };
-    let call = Woocommerce.look(&hint, &place.api.access()).expect("a call");
-    let answer = place.api.read(call).await.expect("an answer");
-    let now = Clock::default().now();
-    let facts = Woocommerce.seen(&hint, &answer.body, now, place.api.details()).expect("facts");
+    let see = async |hint: &Hint| {
+        let call = Woocommerce.look(hint, &place.api.access()).expect("a call");
+        let answer = place.api.read(call).await.expect("an answer");
+        Woocommerce.seen(hint, &answer.body, Clock::default().now(), place.api.details()).expect("facts")
+    };
+    let facts = see(&Hint { resource: "product", external: handles[0].product.clone() }).await;
+    let [Fact::Hint(hint)] = &facts[..] else { panic!("{facts:?}") };
+    let facts = see(hint).await;
     let Some(Fact::Product(product)) = facts.first() else { panic!("{facts:?}") };
     assert_eq!((&product.external, product.variants.len()), (&handles[0].product, 2));
+    assert_eq!(product.details.title, "Runner");
     for handle in &handles {
         let variant = product.variants.iter().find(|it| it.external == handle.variant);
         assert_eq!(variant.and_then(|it| it.inventory.clone()), handle.inventory);

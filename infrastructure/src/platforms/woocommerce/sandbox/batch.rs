@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::super::sandbox::{Reply, Request, Shop},
-    NO_SUCH_ID, digits, error, fault, is_simple, minor,
+    NO_SUCH_ID, changes, digits, error, fault, is_simple, minor,
     products::Listed,
 };
 
@@ -18,7 +18,7 @@ struct Change {
     quantity: Option<i64>,
 }
 
-/// Answers a batch of products, or of the variations of one. Only updates are understood.
+/// Answers a batch of products, or of the variations of one. Of products, only updates are understood.
 pub(super) fn update(shop: &mut Shop, product: Option<&str>, request: &Request) -> Reply {
     let asked = request.json();
     let many = |name: &str| asked[name].as_array().map_or(0, Vec::len);
@@ -31,8 +31,17 @@ pub(super) fn update(shop: &mut Shop, product: Option<&str>, request: &Request) 
         let refused = |fault: Value| json!({ "id": object["id"], "error": fault });
         updated.push(one(shop, product, object).unwrap_or_else(refused));
     }
+    let new = asked["create"].as_array().filter(|new| !new.is_empty());
+    let created = product.zip(new).map(|(product, new)| changes::add(shop, product, new));
+    let mut answer = json!({});
+    if let Some(created) = created {
+        answer["create"] = json!(created);
+    }
+    if !updated.is_empty() {
+        answer["update"] = json!(updated);
+    }
     // PHP writes an array without anything in it as a list.
-    Reply::ok(if updated.is_empty() { json!([]) } else { json!({ "update": updated }) })
+    Reply::ok(if answer == json!({}) { json!([]) } else { answer })
 }
 
 /// The object as it has become, or why it stays as it was.

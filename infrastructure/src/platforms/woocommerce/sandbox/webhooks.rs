@@ -132,8 +132,16 @@ fn told(shop: &Shop, happened: Happened) -> Vec<(&'static str, Value)> {
             products.iter().map(|product| (topic, product.object(shop))).collect()
         }
         Happened::Removed(place) => {
-            let products = Listed::products(family(shop, place, true).into_iter());
-            let gone = |product: &Listed<'_>| ("product.deleted", json!({ "id": id(product.id()) }));
+            let goods = family(shop, place, true);
+            let draft = goods.iter().all(|good| good.hidden);
+            let products = Listed::products(goods.into_iter());
+            let gone = |product: &Listed<'_>| {
+                if draft {
+                    ("product.updated", product.object(shop))
+                } else {
+                    ("product.deleted", json!({ "id": id(product.id()) }))
+                }
+            };
             products.iter().map(gone).collect()
         }
         Happened::Ordered(place) => {

@@ -84,9 +84,22 @@ fn what_an_entry_changes_in_a_product_is_all_that_differs_by_it() {
         price: Money::new(minor, Currency::new("USD").expect("a currency")).expect("in range"),
         at,
     };
+    let shop = |number| ConnectionId(Uuid::from_u128(number));
     let seen = |connection, seconds| ProductEvent::Observed {
-        connection: ConnectionId(Uuid::from_u128(connection)),
-        at: at(seconds).expect("a time"),
+        connection: shop(connection),
+        at: at(seconds),
+        shows: None,
+    };
+    let words = |title: &str| titled(title).words();
+    let shown = |connection, title: &str| ProductEvent::Observed {
+        connection: shop(connection),
+        at: None,
+        shows: Some(words(title)),
+    };
+    let pushed = |connection, title: &str| ProductEvent::Pushed {
+        connection: shop(connection),
+        words: words(title),
+        shows: words(title),
     };
     let events = [
         ProductEvent::Created(titled("Runner")),
@@ -99,7 +112,12 @@ fn what_an_entry_changes_in_a_product_is_all_that_differs_by_it() {
         seen(2, 100),
         seen(1, 200),
         ProductEvent::Described(titled("Runner II")),
+        shown(1, "Runner"),
+        pushed(1, "Runner II"),
+        pushed(2, "Runner II"),
         ProductEvent::Archived {},
+        ProductEvent::TakenOff { connection: shop(1) },
+        ProductEvent::PushFailed { connection: shop(2), reason: "503".into(), attempts: 12 },
     ];
     let told = told(&StreamId::Product(ProductId(Uuid::from_u128(9))), events.map(Event::from));
     assert!(told.iter().all(|changes| !changes.is_empty()), "{told:?}");

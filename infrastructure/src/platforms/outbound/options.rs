@@ -1,0 +1,66 @@
+//! What sets a product's variants apart, for platforms where each variant has a value of each of the product's options.
+
+use std::collections::BTreeSet;
+
+use super::VariantAsk;
+
+/// The option by which variants are told apart that nothing else does.
+const LAST: &str = "SKU";
+
+/// The names of a product's options, so many at most; none for a product that is sold as it is.
+pub(in super::super) fn names(variants: &[VariantAsk], most: usize) -> Vec<String> {
+    let known: BTreeSet<&str> =
+        variants.iter().flat_map(|variant| variant.attributes.keys().map(String::as_str)).collect();
+    if known.is_empty() && variants.len() < 2 {
+        return vec![];
+    }
+    let names: Vec<String> = known.into_iter().take(most).map(capitalised).collect();
+    let of_each = |variant: &VariantAsk| -> Vec<String> {
+        names.iter().map(|name| value(variant, name).to_owned()).collect()
+    };
+    let apart: BTreeSet<Vec<String>> = variants.iter().map(of_each).collect();
+    if apart.len() == variants.len() { names } else { vec![LAST.to_owned()] }
+}
+
+/// A variant's value of an option. Where it has none that is its SKU, which is no other variant's.
+pub(in super::super) fn value<'v>(variant: &'v VariantAsk, name: &str) -> &'v str {
+    let named = variant.attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.trim()));
+    named.map_or(variant.sku.as_str(), |(_, value)| value.as_str())
+}
+
+/// As shops write the names of options; told back, they are written small.
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use onhand_domain::values::Sku;
+
+    use super::*;
+
+    fn variant(sku: &str, attributes: &[(&str, &str)]) -> VariantAsk {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let sku = Sku::new(sku).expect("a SKU");
+        VariantAsk { sku, attributes: attributes.collect(), price: None, there: None }
+    }
+
+    #[test]
+    fn what_sets_variants_apart_are_their_attributes_as_far_as_they_do() {
+        let sized = [variant("A", &[("size", "41")]), variant("B", &[("size", "42"), ("colour", "Sand")])];
+        assert_eq!(names(&sized, 3), ["Colour", "Size"]);
+        assert_eq!([value(&sized[0], "Size"), value(&sized[0], "Colour")], ["41", "A"]);
+        assert_eq!(names(&sized[..1], 3), ["Size"]);
+        assert!(names(&[variant("A", &[])], 3).is_empty(), "it is sold as it is");
+        for alike in [[("size", "41")].as_slice(), &[]] {
+            let variants = [variant("A", alike), variant("B", alike)];
+            assert_eq!(names(&variants, 3), ["SKU"]);
+            assert_eq!(value(&variants[1], "SKU"), "B");
+        }
+        let many =
+            [variant("A", &[("a", "1"), ("b", "1"), ("c", "1")]), variant("B", &[("a", "1"), ("c", "2")])];
+        assert_eq!(names(&many, 2), ["A", "B"], "where one is missing, the SKU stands");
+        assert_eq!(names(&many, 1), ["SKU"]);
+    }
+}

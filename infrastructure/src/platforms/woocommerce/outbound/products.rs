@@ -1,0 +1,295 @@
+//! Whole products of a shop: offered, described, taken off.
+//!
+//! A product that is sold as it is has a SKU, and so has each variation. A product with variations has none, so its page is
+//! given a name by which it is found if the answer to its making was lost.
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use onhand_domain::product::Words;
+use serde_json::{Value, json};
+
+use super::{
+    super::super::{
+        outbound::{Api, CallError, Handle, Offered, ProductAsk, VariantAsk, options},
+        read,
+    },
+    batch::{Place, READS_MAX, UPDATES_MAX},
+    call,
+    record::{FIELDS, Made, Record, Whole},
+    refusal,
+    terms::{self, Terms},
+    understood,
+};
+
+/// Attributes that a product is given to tell its variations apart; the shop itself has no limit.
+const ATTRIBUTES_MAX: usize = 10;
+/// SKUs that are looked for in one call, and bytes of them.
+const SKUS_MAX: usize = 50;
+const SKUS_BYTES_MAX: usize = 2_000;
+
+/// Has a product there. What is found is left as it is, but for being a draft, which is what was taken off.
+pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk) -> Result<Offered, CallError> {
+    let prices = prices(api, &ask.variants)?;
+    let mut places = find(api, &ask.variants).await?;
+    let home = match home(api, &mut places).await? {
+        Some(home) => home,
+        None => match options::names(&ask.variants, ATTRIBUTES_MAX) {
+            names if names.is_empty() => return simple(api, ask, &prices).await,
+            names => match half_made(api, ask).await? {
+                Some(home) => home,
+                None => variable(api, ask, &names).await?,
+            },
+        },
+    };
+    let missing: Vec<usize> = (0..places.len()).filter(|at| places[*at].is_none()).collect();
+    let made = join(api, ask, &prices, &home, &missing).await?;
+    for (at, place) in missing.into_iter().zip(made) {
+        places[at] = Some(place);
+    }
+    if home.is_draft() {
+        change(api, home.id, &json!({ "status": "publish" })).await?;
+    }
+    let handles = places.into_iter().flatten().map(Place::handle).collect();
+    Ok(Offered { handles, words: home.words })
+}
+
+/// Has a product described. A shop's product is always in a category: where none is said, it stays where it is.
+pub(in super::super) async fn describe(api: &Api, ask: &ProductAsk) -> Result<Words, CallError> {
+    let there = ask.variants.iter().filter_map(|variant| variant.there.as_ref());
+    let absent = || CallError::never("the shop has no such product");
+    let mut said = None;
+    for id in products(there)? {
+        let known = product(api, id).await?.ok_or_else(absent)?;
+        let described = match described(api, &ask.words, &known).await? {
+            Some(fields) => change(api, id, &fields).await?,
+            None => known,
+        };
+        said = said.or(Some(described.words));
+    }
+    said.ok_or_else(absent)
+}
+
+/// Makes a product a draft: the merchant still has it, and customers do not see it.
+pub(in super::super) async fn take_off(api: &Api, handles: &[Handle]) -> Result<(), CallError> {
+    for id in products(handles.iter())? {
+        let draft = json!({ "status": "draft" });
+        let answer = api.write(call(api, Method::POST, &format!("products/{id}"), Some(&draft))?).await?;
+        if !answer.is_success() && refusal::words(&answer).is_some_and(|it| it.is_absence()) {
+            continue;
+        }
+        if !Whole::of(understood(&answer)?, id)?.is_draft() {
+            return Err(CallError::failed("the shop still shows the product although it was asked not to"));
+        }
+    }
+    Ok(())
+}
+
+/// The products that listings belong to or are.
+fn products<'h>(handles: impl Iterator<Item = &'h Handle>) -> Result<BTreeSet<i64>, CallError> {
+    handles.map(|handle| Place::of(handle).map(|place| place.product())).collect()
+}
+
+/// What each variant is to cost, as the shop writes it.
+fn prices(api: &Api, variants: &[VariantAsk]) -> Result<Vec<String>, CallError> {
+    let shops = api.details().currency;
+    let price = |variant: &VariantAsk| match variant.price {
+        Some(price) if price.currency == shops => Ok(price.to_decimal()),
+        Some(price) => {
+            let given = price.currency;
+            Err(CallError::never(format!("the price is in {given}, and the shop's are in {shops}")))
+        }
+        None => Err(CallError::never(format!("{} has no price to be offered at", variant.sku))),
+    };
+    variants.iter().map(price).collect()
+}
+
+/// Where each variant is: by its SKU, or else by the ids it is known by.
+async fn find(api: &Api, variants: &[VariantAsk]) -> Result<Vec<Option<Place>>, CallError> {
+    let mut found = Vec::new();
+    for skus in asked(variants) {
+        let path = format!("products?sku={skus}&per_page={READS_MAX}&_fields={FIELDS}");
+        let records: Vec<Record> = understood(&api.read(call(api, Method::GET, &path, None)?).await?)?;
+        found.extend(records.iter().filter_map(Record::found));
+    }
+    let place = |variant: &VariantAsk| {
+        // The shop finds more than it is asked for: to it a comma divides SKUs, and letters are large or small.
+        let named = found.iter().find(|(sku, _)| sku == variant.sku.as_str()).map(|(_, place)| *place);
+        named.or_else(|| Place::of(variant.there.as_ref()?).ok())
+    };
+    Ok(variants.iter().map(place).collect())
+}
+
+/// SKUs as a query has them, a few at once. One with a comma is asked for alone: the shop looks for it whole as well.
+fn asked(variants: &[VariantAsk]) -> Vec<String> {
+    let (mut all, mut some) = (Vec::new(), Vec::<String>::new());
+    for variant in variants {
+        let sku = read::escaped(variant.sku.as_str());
+        if variant.sku.as_str().contains(',') {
+            all.push(sku);
+            continue;
+        }
+        let bytes: usize = some.iter().map(String::len).sum();
+        if some.len() >= SKUS_MAX || bytes + sku.len() > SKUS_BYTES_MAX {
+            all.push(std::mem::take(&mut some).join(","));
+        }
+        some.push(sku);
+    }
+    all.push(some.join(","));
+    all.retain(|skus| !skus.is_empty());
+    all
+}
+
+/// The product that has the first of the variants found; what is of a product that is gone is not there.
+async fn home(api: &Api, places: &mut [Option<Place>]) -> Result<Option<Whole>, CallError> {
+    loop {
+        let Some(first) = places.iter().flatten().next() else { return Ok(None) };
+        let id = first.product();
+        let home = product(api, id).await?;
+        if home.is_some() {
+            return Ok(home);
+        }
+        for place in places.iter_mut().filter(|place| place.is_some_and(|it| it.product() == id)) {
+            *place = None;
+        }
+    }
+}
+
+/// A product; none if the shop has no such one, or has it in the bin.
+async fn product(api: &Api, id: i64) -> Result<Option<Whole>, CallError> {
+    let path = format!("products/{id}?_fields={FIELDS}");
+    let answer = api.read(call(api, Method::GET, &path, None)?).await?;
+    if !answer.is_success() && refusal::words(&answer).is_some_and(|it| it.is_absence()) {
+        return Ok(None);
+    }
+    let product = Whole::of(understood(&answer)?, id)?;
+    Ok(Some(product).filter(|product| !product.is_trash()))
+}
+
+/// A product with something else about it.
+async fn change(api: &Api, id: i64, fields: &Value) -> Result<Whole, CallError> {
+    let answer = api.write(call(api, Method::POST, &format!("products/{id}"), Some(fields))?).await?;
+    Whole::of(understood(&answer)?, id)
+}
+
+async fn make(api: &Api, fields: &Value) -> Result<Whole, CallError> {
+    let answer = api.write(call(api, Method::POST, "products", Some(fields))?).await?;
+    Whole::made(understood(&answer)?)
+}
+
+/// What is to be changed for a product to be described; none if nothing is.
+async fn described(api: &Api, words: &Words, known: &Whole) -> Result<Option<Value>, CallError> {
+    let mut fields = json!({});
+    if words.title != known.title() {
+        fields["name"] = json!(words.title);
+    }
+    if words.tags.iter().map(String::as_str).ne(known.tags()) {
+        fields["tags"] = terms::ids(&terms::named(api, Terms::Tags, words.tags.iter()).await?);
+    }
+    if let Some(category) = words.category.as_ref().filter(|it| !known.is_in(it)) {
+        let mut ids = terms::named(api, Terms::Categories, std::iter::once(category)).await?;
+        // It was known by the first of them; others are the merchant's own affair.
+        ids.extend(known.categories().skip(1));
+        fields["categories"] = terms::ids(&ids);
+    }
+    Ok(Some(fields).filter(|fields| *fields != json!({})))
+}
+
+/// What a new product is called and described by.
+async fn introduced(api: &Api, ask: &ProductAsk, kind: &str) -> Result<Value, CallError> {
+    let words = &ask.words;
+    let mut fields = json!({ "name": words.title, "type": kind, "status": "publish" });
+    if !words.tags.is_empty() {
+        fields["tags"] = terms::ids(&terms::named(api, Terms::Tags, words.tags.iter()).await?);
+    }
+    if let Some(category) = &words.category {
+        fields["categories"] =
+            terms::ids(&terms::named(api, Terms::Categories, std::iter::once(category)).await?);
+    }
+    Ok(fields)
+}
+
+/// Makes a product that is sold as it is.
+async fn simple(api: &Api, ask: &ProductAsk, prices: &[String]) -> Result<Offered, CallError> {
+    let mut fields = introduced(api, ask, "simple").await?;
+    let (Some(variant), Some(price)) = (ask.variants.first(), prices.first()) else {
+        return Err(CallError::never("a product without variants cannot be offered"));
+    };
+    sold(&mut fields, variant, price);
+    let made = make(api, &fields).await?;
+    Ok(Offered { handles: vec![Place { parent: None, id: made.id }.handle()], words: made.words })
+}
+
+/// How something new is sold: at a price, counted, and with none there yet.
+fn sold(fields: &mut Value, variant: &VariantAsk, price: &str) {
+    fields["sku"] = json!(variant.sku.as_str());
+    fields["regular_price"] = json!(price);
+    fields["manage_stock"] = json!(true);
+    fields["stock_quantity"] = json!(0);
+}
+
+/// Makes a product that is sold in variations, of which it has none yet.
+async fn variable(api: &Api, ask: &ProductAsk, names: &[String]) -> Result<Whole, CallError> {
+    let mut fields = introduced(api, ask, "variable").await?;
+    let attribute = |name: &String| {
+        let mut values: Vec<&str> = Vec::new();
+        for variant in &ask.variants {
+            let value = options::value(variant, name);
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        json!({ "name": name, "visible": true, "variation": true, "options": values })
+    };
+    fields["attributes"] = names.iter().map(attribute).collect();
+    fields["slug"] = json!(ask.page_name());
+    make(api, &fields).await
+}
+
+/// A product that was made for this one and has no variations yet, because an answer was lost.
+async fn half_made(api: &Api, ask: &ProductAsk) -> Result<Option<Whole>, CallError> {
+    let path = format!("products?slug={}&_fields={FIELDS}", ask.page_name());
+    let listed: Vec<Value> = understood(&api.read(call(api, Method::GET, &path, None)?).await?)?;
+    let products: Vec<Whole> = listed.into_iter().map(Whole::made).collect::<Result<_, _>>()?;
+    Ok(products.into_iter().find(|product| product.is_empty()))
+}
+
+/// Has variants join a product as its variations. Gives their places.
+async fn join(
+    api: &Api,
+    ask: &ProductAsk,
+    prices: &[String],
+    home: &Whole,
+    missing: &[usize],
+) -> Result<Vec<Place>, CallError> {
+    if missing.is_empty() {
+        return Ok(vec![]);
+    }
+    let variants = missing.iter().map(|at| &ask.variants[*at]);
+    let Some((attributes, changed)) = home.attributes_for(variants) else {
+        let why = format!(
+            "product {} has no attribute for variations, so that {} cannot join it; give it one in the shop",
+            home.id, ask.variants[missing[0]].sku
+        );
+        return Err(CallError::never(why));
+    };
+    if changed {
+        change(api, home.id, &json!({ "attributes": attributes })).await?;
+    }
+    let object = |at: &usize| {
+        let variant = &ask.variants[*at];
+        let mut object = json!({ "status": "publish", "attributes": home.values_of(variant) });
+        sold(&mut object, variant, &prices[*at]);
+        object
+    };
+    let objects: Vec<Value> = missing.iter().map(object).collect();
+    let mut places = Vec::with_capacity(objects.len());
+    for objects in objects.chunks(UPDATES_MAX) {
+        let path = format!("products/{}/variations/batch", home.id);
+        let body = json!({ "create": objects });
+        let answer = api.write(call(api, Method::POST, &path, Some(&body))?).await?;
+        let made = understood::<Made>(&answer)?.ids(objects.len())?;
+        places.extend(made.into_iter().map(|id| Place { parent: Some(home.id), id }));
+    }
+    Ok(places)
+}

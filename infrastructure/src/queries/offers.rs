@@ -1,0 +1,300 @@
+//! Offers: what products are to be on connections, what they are there, and what has to be done about it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use onhand_domain::{
+    connection::{Platform, Subject, SyncRules},
+    product::{Offer, ProductDetails, Words},
+    values::{ConnectionId, ExternalId, ListingId, Money, OfferId, ProductId, Sku, TenantId, VariantId},
+};
+use serde::Deserialize;
+use sqlx::{FromRow, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::listings::ListingFilter;
+use crate::platforms::outbound::{Handle, ProductAsk, Skills, VariantAsk, outbound_of};
+
+/// What has to be done about an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing.
+    Nothing,
+    /// Some of its variants are to be made.
+    Offer(Offering),
+    /// It is to be described.
+    Describe(ProductAsk),
+    /// It is to be taken off: these are its listings.
+    TakeOff(Vec<(ListingId, Handle)>),
+}
+
+/// What is to be offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offering {
+    /// As the platform is told of it.
+    pub ask: ProductAsk,
+    /// Which of ours each of its variants is, in order.
+    pub variants: Vec<VariantId>,
+    /// Whether some of it is there already. What is there is not described by being offered.
+    pub is_there: bool,
+    /// Whether our words are owed to what is there.
+    pub owes_words: bool,
+    /// Whether it may be described.
+    pub may_describe: bool,
+}
+
+/// A product as it is to be on a connection, and as it is believed to be there.
+#[derive(Debug, Clone)]
+pub struct OfferTarget {
+    /// Which connection's.
+    pub connection: ConnectionId,
+    /// Which product.
+    pub product: ProductId,
+    /// What is to describe it.
+    pub words: Words,
+    /// What is known of how it stands there.
+    known: Offer,
+    /// The brand that owns the product.
+    brand: Option<String>,
+    tags: Vec<String>,
+    archived: bool,
+    /// Whether the connection is switched on, and of the product's brand where that counts.
+    open: bool,
+    /// What can be done there at all, and what the rules let out of it.
+    skills: Skills,
+    may: Skills,
+    rules: SyncRules,
+    /// Whether its platform takes prices.
+    prices: bool,
+    variants: Vec<Variant>,
+    /// Those that are there first.
+    listings: Vec<Listed>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Variant {
+    id: VariantId,
+    sku: Sku,
+    attributes: BTreeMap<String, String>,
+    /// In the connection's market and currency.
+    price: Option<Money>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Listed {
+    id: ListingId,
+    variant: VariantId,
+    external_product: ExternalId,
+    external_variant: ExternalId,
+    external_inventory: Option<ExternalId>,
+    removed: bool,
+}
+
+impl Listed {
+    fn handle(&self) -> Handle {
+        Handle {
+            product: self.external_product.clone(),
+            variant: self.external_variant.clone(),
+            inventory: self.external_inventory.clone(),
+        }
+    }
+}
+
+impl OfferTarget {
+    /// What other rules would let out.
+    pub fn judge_by(&mut self, rules: &SyncRules) {
+        self.may = self.skills.under(rules);
+        self.rules = rules.clone();
+    }
+
+    /// What has to be done. If what is believed to be there is in doubt, it is described in any case.
+    pub fn due(&self, in_doubt: bool) -> Due {
+        if !self.open {
+            return Due::Nothing;
+        }
+        if self.archived {
+            let there: Vec<_> = self.there().map(|listed| (listed.id, listed.handle())).collect();
+            return if self.may.takes_off && !there.is_empty() { Due::TakeOff(there) } else { Due::Nothing };
+        }
+        let owes_words = in_doubt || !self.says_so();
+        if self.may.offers
+            && let Some(offering) = self.offering(owes_words)
+        {
+            return Due::Offer(offering);
+        }
+        if self.may.describes && owes_words { self.describing() } else { Due::Nothing }
+    }
+
+    /// Whether our words are there, as the platform took them or as it shows them.
+    fn says_so(&self) -> bool {
+        [&self.known.pushed, &self.known.shown].into_iter().any(|words| words.as_ref() == Some(&self.words))
+    }
+
+    fn there(&self) -> impl Iterator<Item = &Listed> {
+        self.listings.iter().filter(|listed| !listed.removed)
+    }
+
+    /// The product with what is there and what is to be made; none if nothing is to be made.
+    fn offering(&self, owes_words: bool) -> Option<Offering> {
+        let mut listed: HashMap<VariantId, &Listed> = HashMap::new();
+        for listing in &self.listings {
+            listed.entry(listing.variant).or_insert(listing);
+        }
+        let (mut asks, mut variants) = (vec![], vec![]);
+        let (mut is_there, mut lacks) = (false, false);
+        for variant in &self.variants {
+            let there = match listed.get(&variant.id) {
+                Some(listing) if !listing.removed => Some(listing.handle()),
+                // What the platform has removed, or somebody there, is not brought back.
+                Some(_) if !self.known.taken_off => continue,
+                _ if !self.is_ready(variant) => continue,
+                _ => None,
+            };
+            is_there |= there.is_some();
+            lacks |= there.is_none();
+            asks.push(self.ask_for(variant, there));
+            variants.push(variant.id);
+        }
+        let ask = ProductAsk { words: self.words.clone(), variants: asks };
+        lacks.then_some(Offering { ask, variants, is_there, owes_words, may_describe: self.may.describes })
+    }
+
+    /// Nothing is offered that the conditions keep back, and nothing for no price.
+    fn is_ready(&self, variant: &Variant) -> bool {
+        self.fits(variant) && (variant.price.is_some() || !self.prices)
+    }
+
+    fn fits(&self, variant: &Variant) -> bool {
+        self.rules.conditions.fit(&Subject {
+            sku: &variant.sku,
+            brand: self.brand.as_deref(),
+            category: self.words.category.as_deref(),
+            tags: &self.tags,
+            price: variant.price,
+        })
+    }
+
+    fn describing(&self) -> Due {
+        let variants: HashMap<VariantId, &Variant> = self.variants.iter().map(|it| (it.id, it)).collect();
+        let there = self.there().filter_map(|listed| Some((listed, *variants.get(&listed.variant)?)));
+        let there: Vec<_> = there.collect();
+        if !there.iter().any(|(_, variant)| self.fits(variant)) {
+            return Due::Nothing;
+        }
+        let asks = there.iter().map(|(listed, variant)| self.ask_for(variant, Some(listed.handle())));
+        Due::Describe(ProductAsk { words: self.words.clone(), variants: asks.collect() })
+    }
+
+    fn ask_for(&self, variant: &Variant, there: Option<Handle>) -> VariantAsk {
+        VariantAsk {
+            sku: variant.sku.clone(),
+            attributes: variant.attributes.clone(),
+            price: variant.price.filter(|_| self.prices),
+            there,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct TargetRow {
+    connection_id: Uuid,
+    product_id: Uuid,
+    platform: String,
+    rules: Json<SyncRules>,
+    open: bool,
+    title: String,
+    brand: Option<String>,
+    vendor: Option<String>,
+    category: Option<String>,
+    tags: Vec<String>,
+    archived: bool,
+    known: Option<Json<Offer>>,
+    variants: Json<Vec<Variant>>,
+    listings: Json<Vec<Listed>>,
+}
+
+/// The present truth for some offers, all as of one moment: one statement, one snapshot.
+pub async fn targets(
+    pool: &PgPool,
+    tenant: TenantId,
+    offers: &[(ConnectionId, ProductId)],
+) -> Result<HashMap<OfferId, OfferTarget>, sqlx::Error> {
+    if offers.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<TargetRow> = sqlx::query_as(include_str!("offers.sql"))
+        .bind(tenant.0)
+        .bind(offers.iter().map(|(connection, _)| connection.0).collect::<Vec<_>>())
+        .bind(offers.iter().map(|(_, product)| product.0).collect::<Vec<_>>())
+        .fetch_all(pool)
+        .await?;
+    let targets = rows.into_iter().map(target);
+    Ok(targets.map(|target| (OfferId::of(target.connection, target.product), target)).collect())
+}
+
+fn target(row: TargetRow) -> OfferTarget {
+    let outbound = row.platform.parse::<Platform>().ok().and_then(outbound_of);
+    let skills = outbound.map(|outbound| outbound.skills()).unwrap_or_default();
+    let tags = row.tags.clone();
+    let details = ProductDetails {
+        title: row.title,
+        vendor: row.vendor,
+        category: row.category,
+        tags: row.tags,
+        ..ProductDetails::default()
+    };
+    OfferTarget {
+        connection: ConnectionId(row.connection_id),
+        product: ProductId(row.product_id),
+        words: details.words(),
+        known: row.known.map(|known| known.0).unwrap_or_default(),
+        brand: row.brand,
+        tags,
+        archived: row.archived,
+        open: row.open,
+        skills,
+        may: skills.under(&row.rules),
+        rules: row.rules.0,
+        prices: outbound.is_some_and(|outbound| outbound.sets_prices()),
+        variants: row.variants.0,
+        listings: row.listings.0,
+    }
+}
+
+/// The offers that are meant and that the rules let something be told of, by connection; by other rules than those of their
+/// connections, if these are given.
+pub async fn chosen(
+    pool: &PgPool,
+    tenant: TenantId,
+    (brand, filter): (Option<&str>, &ListingFilter),
+    rules: Option<&SyncRules>,
+    limit: i64,
+) -> Result<Vec<(ConnectionId, ProductId)>, sqlx::Error> {
+    let may = rules.map(|rules| Skills::ALL.under(rules));
+    let connections: Vec<Uuid> = filter.connections.iter().map(|id| id.0).collect();
+    let skus: Vec<&str> = filter.skus.iter().map(Sku::as_str).collect();
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select t.connection_id, t.product_id
+         from offer_targets t
+         where t.tenant_id = $1 and ($2::text is null or t.brand = $2)
+           and (cardinality($3::uuid[]) = 0 or t.connection_id = any($3))
+           and (cardinality($4::uuid[]) = 0 or t.product_id = any($4))
+           and (cardinality($5::text[]) = 0 or exists (
+                select from variants v where v.tenant_id = $1 and v.product_id = t.product_id and v.sku = any($5)))
+           and case when $6::boolean is null then t.may_be_told
+                    when t.archived then $8::boolean and t.is_listed
+                    else ($6 and t.lacks) or ($7::boolean and t.is_listed) end
+         order by t.connection_id, t.product_id limit $9",
+    )
+    .bind(tenant.0)
+    .bind(brand)
+    .bind(connections)
+    .bind(&filter.products)
+    .bind(skus)
+    .bind(may.map(|may| may.offers))
+    .bind(may.map(|may| may.describes))
+    .bind(may.map(|may| may.takes_off))
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|(connection, product)| (ConnectionId(connection), ProductId(product))).collect())
+}

@@ -1,0 +1,25 @@
+-- Products on connections: what describes them, their variants with what each costs there, and their listings.
+select c.id as connection_id, p.id as product_id, c.platform, c.rules,
+       c.enabled and (p.archived or p.brand is null or p.brand = c.brand) as open,
+       p.title, p.brand, p.vendor, p.category, p.tags, p.archived,
+       p.offers -> c.id::text as known,
+       coalesce((
+           select jsonb_agg(jsonb_build_object(
+               'id', v.id, 'sku', v.sku, 'attributes', v.attributes,
+               -- A price in another currency than the shop's is no price there.
+               'price', case when v.prices -> c.market ->> 'currency' = c.currency then v.prices -> c.market end) order by v.id)
+           from variants v
+           where v.tenant_id = p.tenant_id and v.product_id = p.id -- variants_product_idx
+       ), '[]') as variants,
+       coalesce((
+           select jsonb_agg(jsonb_build_object(
+               'id', l.id, 'variant', l.variant_id, 'external_product', l.external_product,
+               'external_variant', l.external_variant, 'external_inventory', l.external_inventory,
+               'removed', l.removed) order by l.removed, l.id)
+           from variants v
+           join listings l on l.tenant_id = v.tenant_id and l.variant_id = v.id -- listings_variant_idx
+           where v.tenant_id = p.tenant_id and v.product_id = p.id and l.connection_id = c.id
+       ), '[]') as listings
+from unnest($2::uuid[], $3::uuid[]) as o (connection_id, product_id)
+join connections c on c.tenant_id = $1 and c.id = o.connection_id
+join products p on p.tenant_id = $1 and p.id = o.product_id

@@ -1,0 +1,74 @@
+-- Offers: products as they stand on connections, and what these are still to be told of them.
+
+-- By connection: our words as they were last taken there, the words it is known to show, and whether we took it off:
+-- { "<connection>": { "pushed": { title, vendor, category, tags } | null, "shown": … | null, "taken_off": false } }
+alter table products add column offers jsonb not null default '{}';
+alter table rebuild.products add column offers jsonb not null default '{}';
+
+-- What the rules, the switch and the platform's skills together let out of whole products, ready for the views below.
+alter table connections add column offers_products boolean not null default false,
+                        add column describes_products boolean not null default false,
+                        add column takes_off_products boolean not null default false;
+alter table rebuild.connections add column offers_products boolean not null default false,
+                                add column describes_products boolean not null default false,
+                                add column takes_off_products boolean not null default false;
+update connections
+set offers_products = platform not in ('shopee', 'tiktokshop')
+                      and coalesce((rules->>'propagateCreates')::boolean, false),
+    describes_products = platform <> 'trackstar' and coalesce((rules->>'propagateUpdates')::boolean, false),
+    takes_off_products = platform <> 'trackstar' and coalesce((rules->>'propagateDeletes')::boolean, false)
+where platform in ('shopify', 'woocommerce', 'square', 'clover', 'shopee', 'tiktokshop', 'trackstar')
+  and coalesce((rules->>'realtimeSyncEnabled')::boolean, false);
+-- Where products are made: few, and looked at with every price.
+create index connections_offering_idx on connections (tenant_id) where enabled and offers_products;
+
+-- A third kind of command, about an offer: its id stands where that of a listing does, and its product beside it.
+alter table outbox drop constraint outbox_kind_check;
+alter table outbox add column product_id uuid,
+                   add constraint outbox_kind_check check (kind in ('quantity', 'price', 'content')),
+                   add constraint outbox_product_check check ((kind = 'content') = (product_id is not null));
+create index outbox_product_idx on outbox (tenant_id, product_id) where product_id is not null;
+
+-- Products on connections that they belong to. What may be told there by the rules, and what is owed as far as can be told
+-- here: prices and conditions are not looked at, and a command that then comes to nothing is settled without a call.
+create view offer_targets as
+    select c.tenant_id, c.id as connection_id, p.id as product_id, c.brand, c.market, p.archived, c.offers_products,
+           c.describes_products, c.takes_off_products, o.taken_off, s.lacks, s.is_listed,
+           c.offers_products and not p.archived and s.lacks as is_lacking,
+           case when p.archived then c.takes_off_products and s.is_listed
+                else (c.offers_products and s.lacks) or (c.describes_products and s.is_listed) end as may_be_told,
+           case when p.archived then c.takes_off_products and s.is_listed
+                else (c.offers_products and s.lacks)
+                     or (c.describes_products and s.is_listed
+                         and not coalesce(o.words = o.pushed, false) and not coalesce(o.words = o.shown, false))
+           end as is_owed
+    from connections c
+    join products p on p.tenant_id = c.tenant_id
+    cross join lateral (
+        select coalesce((p.offers -> c.id::text ->> 'taken_off')::boolean, false) as taken_off,
+               p.offers -> c.id::text -> 'pushed' as pushed,
+               p.offers -> c.id::text -> 'shown' as shown,
+               -- As they are written in `offers`: without what is not said, the tags in order and each once.
+               jsonb_strip_nulls(jsonb_build_object(
+                   'title', p.title, 'vendor', p.vendor, 'category', p.category,
+                   'tags', (select jsonb_agg(distinct tag collate "C") from unnest(p.tags) as tag))) as words
+    ) o
+    cross join lateral (
+        select
+            -- A variant was never there, or went with our own taking off. What the platform removed stays away.
+            exists (
+                select from variants v
+                where v.tenant_id = p.tenant_id and v.product_id = p.id and not exists (
+                    select from listings l
+                    where l.tenant_id = v.tenant_id and l.variant_id = v.id and l.connection_id = c.id
+                      and not (l.removed and o.taken_off))
+            ) as lacks,
+            exists (
+                select from variants v
+                join listings l on l.tenant_id = v.tenant_id and l.variant_id = v.id
+                where v.tenant_id = p.tenant_id and v.product_id = p.id and l.connection_id = c.id and not l.removed
+            ) as is_listed
+    ) s
+    where c.enabled and (p.archived or p.brand is null or p.brand = c.brand);
+
+grant select on offer_targets to onhand_app;

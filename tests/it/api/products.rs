@@ -1,0 +1,190 @@
+use axum::body::Body;
+use onhand_tests::{
+    World,
+    shop::{self, Webhook},
+};
+use serde_json::{Value, json};
+
+/// A product with one variant, `DUNK-42`. Gives the path of it.
+async fn dunk(world: &World) -> String {
+    let price = json!({ "US": { "amount": "110.00", "currency": "USD" } });
+    let body = json!({
+        "title": "Dunk Low", "brand": "kite", "vendor": "Kite & Co", "tags": ["low", "leather"],
+        "variants": [{ "sku": "DUNK-42", "attributes": { "size": "42" }, "prices": price }],
+    });
+    let made = world.admin.post("/api/products", body).await.expect(201);
+    format!("/api/products/{}", made["id"].as_str().expect("an id"))
+}
+
+async fn show(world: &World, path: &str) -> Value {
+    world.admin.get(path).await.expect(200)
+}
+
+/// Each variant's SKU with its id, by SKU.
+fn skus(product: &Value) -> Vec<(&str, &str)> {
+    let variants = product["variants"].as_array().expect("variants");
+    let named = variants.iter().map(|it| (it["sku"].as_str(), it["id"].as_str()));
+    named.map(|(sku, id)| (sku.expect("a SKU"), id.expect("an id"))).collect()
+}
+
+#[tokio::test]
+async fn a_product_is_described_as_a_whole_and_what_says_nothing_new_leaves_no_trace() {
+    let world = World::new().await;
+    let path = dunk(&world).await;
+    let body = json!({ "title": "Dunk Low Retro", "brand": "kite", "category": "Sneakers" });
+    let once = [("idempotency-key", "retro")];
+    let put = async || world.admin.send("PUT", &path, &once, Body::from(body.to_string())).await;
+    let first = put().await;
+    assert_eq!(first.headers["onhand-position"].to_str().ok(), Some(&*first.body["position"].to_string()));
+    let first = first.expect(200);
+    assert_eq!(path, format!("/api/products/{}", first["id"].as_str().expect("an id")));
+    let again = put().await;
+    assert_eq!((again.headers["idempotency-replayed"].to_str().ok(), &again.body), (Some("true"), &first));
+
+    let shown = show(&world, &path).await;
+    assert_eq!(
+        (&shown["title"], &shown["category"], &shown["vendor"], &shown["tags"]),
+        (&json!("Dunk Low Retro"), &json!("Sneakers"), &Value::Null, &json!([]))
+    );
+    assert_eq!(skus(&shown)[0].0, "DUNK-42");
+    let entries = world.history().await.len();
+    world.admin.put(&path, body.clone()).await.expect(200);
+    assert_eq!(world.history().await.len(), entries);
+    let audit = world.admin.get("/api/audit?action=product.described&changes=true").await.expect(200);
+    let row = &audit["data"][0];
+    assert!(row["actor"].as_str().is_some_and(|actor| actor.starts_with("key:")), "{audit}");
+    let title = json!({ "path": "/details/title", "before": "Dunk Low", "after": "Dunk Low Retro" });
+    assert!(row["changes"].as_array().expect("a list").contains(&title), "{row}");
+}
+
+#[tokio::test]
+async fn variants_are_added_changed_and_given_other_skus() {
+    let world = World::new().await;
+    let path = dunk(&world).await;
+    world.stocked(&[("OTHER", 1)]).await;
+    world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 3 })).await.expect(200);
+    let before = show(&world, &path).await;
+    let (_, old) = skus(&before)[0];
+    let variants = format!("{path}/variants");
+
+    let price = json!({ "US": { "amount": "99.00", "currency": "USD" } });
+    let body = json!({ "variants": [
+        { "sku": "DUNK-42", "attributes": { "size": "42", "colour": "sand" } },
+        { "sku": "DUNK-43", "prices": price },
+    ] });
+    let put = world.admin.post(&variants, body.clone()).await.expect(200);
+    let shown = show(&world, &path).await;
+    assert_eq!(skus(&put), skus(&shown), "{put}");
+    assert_eq!(skus(&shown)[0], ("DUNK-42", old));
+    assert_eq!(shown["variants"][0]["attributes"]["colour"], "sand");
+    assert_eq!(shown["variants"][0]["prices"]["US"]["minor"], 11_000, "what is not said of prices stays");
+    assert_eq!(shown["variants"][1]["prices"]["US"]["minor"], 9_900);
+    let entries = world.history().await.len();
+    world.admin.post(&variants, body).await.expect(200);
+    assert_eq!(world.history().await.len(), entries);
+
+    // Under another SKU it is the same variant, with its stock; the old one is free.
+    let renamed = json!({ "variants": [{ "id": old, "sku": "DUNK-SAND-42" }, { "sku": "DUNK-42" }] });
+    let put = world.admin.post(&variants, renamed).await.expect(200);
+    assert_eq!(put["variants"][0], json!({ "id": old, "sku": "DUNK-SAND-42" }));
+    assert_ne!(put["variants"][1]["id"], old);
+    assert_eq!(world.levels().await["DUNK-SAND-42"], (3, 0, 3));
+    world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 1 })).await.expect(200);
+
+    let nobody = "00000000-0000-0000-0000-000000000001";
+    let cases = [
+        (json!([{ "sku": "OTHER" }]), 409, "sku.taken"),
+        (json!([{ "id": old, "sku": "DUNK-43" }]), 409, "sku.taken"),
+        (json!([{ "id": nobody, "sku": "NEW" }]), 404, "variant.unknown"),
+        (json!([{ "sku": "NEW" }, { "sku": "NEW" }]), 422, "sku.repeated"),
+        (json!([]), 422, "product.variants"),
+    ];
+    let entries = world.history().await.len();
+    for (wrong, status, code) in cases {
+        let answer = world.admin.post(&variants, json!({ "variants": wrong })).await;
+        assert_eq!(answer.problem(status), code, "{wrong}");
+    }
+    let unknown = format!("/api/products/{nobody}/variants");
+    let answer = world.admin.post(&unknown, json!({ "variants": [{ "sku": "NEW" }] })).await;
+    assert_eq!(answer.problem(404), "product.unknown");
+    assert_eq!(world.history().await.len(), entries, "what is refused leaves no trace");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn an_archived_product_is_out_of_the_catalogue_for_good_and_its_stock_stays() {
+    let world = World::new().await;
+    let path = dunk(&world).await;
+    world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 3 })).await.expect(200);
+    let then = world.history().await.len();
+    let archive = async || world.admin.send("DELETE", &path, &[], Body::empty()).await.expect(200);
+    let archived = archive().await;
+    assert_eq!((&archived["archived"], &archived["position"]), (&json!(true), &json!(then + 1)));
+    assert_eq!(archive().await, archived, "it is so already");
+    assert_eq!(show(&world, &path).await["archived"], true);
+    assert_eq!(show(&world, &format!("{path}?at={then}")).await["archived"], false);
+
+    let described = world.admin.put(&path, json!({ "title": "Dunk", "brand": "kite" })).await;
+    assert_eq!(described.problem(409), "product.archived");
+    let body = json!({ "variants": [{ "sku": "DUNK-43" }] });
+    let variants = world.admin.post(&format!("{path}/variants"), body).await;
+    assert_eq!(variants.problem(409), "product.archived");
+    world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 1 })).await.expect(200);
+    assert_eq!(world.levels().await["DUNK-42"], (4, 0, 4));
+}
+
+#[tokio::test]
+async fn a_key_of_one_brand_changes_products_of_no_other() {
+    let world = World::new().await;
+    let kite = dunk(&world).await;
+    let heron = world.client("editor", Some("heron")).await;
+    let body = json!({ "title": "Heron", "brand": "heron", "variants": [{ "sku": "HERON-1" }] });
+    let own = heron.post("/api/products", body).await.expect(201);
+    let own = format!("/api/products/{}", own["id"].as_str().expect("an id"));
+    let details = |brand: &str| json!({ "title": "Mine now", "brand": brand });
+
+    assert_eq!(heron.put(&kite, details("heron")).await.problem(404), "product.unknown");
+    let variants = json!({ "variants": [{ "sku": "HERON-2" }] });
+    let put = heron.post(&format!("{kite}/variants"), variants.clone()).await;
+    assert_eq!(put.problem(404), "product.unknown");
+    let archived = heron.send("DELETE", &kite, &[], Body::empty()).await;
+    assert_eq!(archived.problem(404), "product.unknown");
+    let shown = show(&world, &kite).await;
+    assert_eq!((&shown["title"], &shown["archived"]), (&json!("Dunk Low"), &json!(false)));
+
+    assert_eq!(heron.put(&own, details("kite")).await.problem(403), "brand.forbidden");
+    assert_eq!(heron.put(&own, json!({ "title": "Nobody's" })).await.problem(403), "brand.forbidden");
+    heron.put(&own, details("heron")).await.expect(200);
+    heron.post(&format!("{own}/variants"), variants).await.expect(200);
+    heron.send("DELETE", &own, &[], Body::empty()).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_a_shop_calls_a_product_stands_beside_it_and_counts_once_it_is_changed_there() {
+    let world = World::new().await;
+    let path = dunk(&world).await;
+    let connection = world.connect(None, json!({})).await;
+    let mut product = shop::product("DUNK", &[("42", "110.00")]);
+    let send = async |id: &str, product: &Value| {
+        Webhook::new("products/update", id, product).send(&world.admin, &connection).await.expect(200)
+    };
+    send("p-1", &product).await;
+    let shown = show(&world, &path).await;
+    assert_eq!((&shown["title"], &shown["tags"]), (&json!("Dunk Low"), &json!(["low", "leather"])));
+    let words = json!({
+        "title": "Runner DUNK", "vendor": "Kite & Co", "category": "Sneakers", "tags": ["leather", "low"],
+    });
+    let offer = json!({ "connection_id": connection, "shown": words, "taken_off": false });
+    assert_eq!(shown["offers"], json!([offer]));
+    let then = world.history().await.len();
+
+    product["title"] = "Dunk Low Retro".into();
+    product["updated_at"] = "2026-11-01T13:00:00Z".into();
+    send("p-2", &product).await;
+    let renamed = show(&world, &path).await;
+    assert_eq!(renamed["title"], "Dunk Low Retro");
+    assert_eq!(renamed["category"], Value::Null, "there it was so from the beginning");
+    assert_eq!(renamed["offers"][0]["shown"]["title"], "Dunk Low Retro");
+    assert_eq!(show(&world, &format!("{path}?at={then}")).await, shown);
+    world.expect_rebuilt_equals_live().await;
+}

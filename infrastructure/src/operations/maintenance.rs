@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::TimeDelta;
 use onhand_domain::{administration::AdministrationEvent, values::TenantId};
-use sqlx::Connection;
 use tokio::sync::watch;
 
 use super::{Caller, Operations};
@@ -12,6 +11,7 @@ use crate::{
     config::Retention,
     ledger::{Context, LedgerError, read, write_missing_snapshots},
     queries::{
+        alone,
         maintenance::{
             self, DELIVERY_BODIES, DRIFTS, IDEMPOTENCY_KEYS, OUTBOX, Pass, Perishable, REBUILDS,
             RECONCILIATIONS, WEBHOOK_TRACES, sweep,
@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+/// One process at a time goes through tables by the clock.
+const SWEEPING: &str = "maintenance";
 /// How often a server looks what is due.
 const EVERY: Duration = Duration::from_hours(1);
 /// How often a table is gone through by the clock, at most: all of it is read for the little that goes.
@@ -115,7 +117,7 @@ impl Operations {
         // A connection of its own: the lock goes with it, however this ends.
         let mut conn = self.ledger().pool().acquire().await?.detach();
         let mut all = Vec::new();
-        if !maintenance::lock(&mut conn).await? {
+        if !alone::alone(&mut conn, SWEEPING).await? {
             return Ok(all);
         }
         let last = maintenance::swept_at(&mut conn).await?;
@@ -144,7 +146,7 @@ impl Operations {
                 Err(error) => tracing::warn!(%error, "snapshots are missing for the moment"),
             }
         }
-        conn.close().await?;
+        alone::done(conn, SWEEPING).await?;
         Ok(all)
     }
 

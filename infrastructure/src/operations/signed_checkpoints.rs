@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 use chrono::TimeDelta;
 use futures_util::FutureExt;
 use onhand_domain::{Refusal, administration::AdministrationEvent, values::TenantId};
-use sqlx::Connection;
 use tokio::sync::watch;
 
 use super::{Caller, Operations};
@@ -15,12 +14,14 @@ use crate::{
         proof::{SignedCheckpoint, SigningKey, standing},
     },
     queries::{
-        signed_checkpoints,
+        alone, signed_checkpoints,
         signing_keys::{self, SealedSigningKey},
     },
     secrets::{SecretError, random_bytes},
 };
 
+/// One process at a time signs what is due.
+const SIGNING: &str = "signed_checkpoints";
 /// How often it is looked which ledgers are due.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
 /// How long after the last checkpoint a ledger that has moved is signed for again.
@@ -121,7 +122,7 @@ impl Operations {
     pub async fn sign_due_checkpoints(&self) -> Result<usize, LedgerError> {
         // A connection of its own: the lock goes with it, however this ends.
         let mut conn = self.ledger().pool().acquire().await?.detach();
-        if !signed_checkpoints::lock(&mut conn).await? {
+        if !alone::alone(&mut conn, SIGNING).await? {
             return Ok(0);
         }
         let mut signed = 0;
@@ -133,7 +134,7 @@ impl Operations {
                 Err(error) => tracing::warn!(%tenant, %error, "a ledger could not be signed for"),
             }
         }
-        conn.close().await?;
+        alone::done(conn, SIGNING).await?;
         Ok(signed)
     }
 }

@@ -140,15 +140,6 @@ pub async fn sweep(
     trouble.map_or(Ok(()), Err)
 }
 
-/// Whether nobody else goes through tables by the clock. Whoever does holds this until its connection is closed.
-pub(crate) async fn lock(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let (locked,): (bool,) =
-        sqlx::query_as("select pg_try_advisory_lock(hashtextextended('maintenance', 0))")
-            .fetch_one(conn)
-            .await?;
-    Ok(locked)
-}
-
 /// When each rule was last followed by the clock.
 pub(crate) async fn swept_at(
     conn: &mut PgConnection,

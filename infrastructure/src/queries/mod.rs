@@ -1,5 +1,6 @@
 //! Questions to the read models, one file a noun. Lists are paged by a cursor and never longer than [`PAGE_MAX`].
 
+pub(crate) mod alone;
 pub mod api_keys;
 pub mod archives;
 pub mod at;

@@ -154,7 +154,7 @@ impl OfferTarget {
             asks.push(self.ask_for(variant, there));
             variants.push(variant.id);
         }
-        let ask = ProductAsk { words: self.words.clone(), variants: asks };
+        let ask = self.asking(asks);
         lacks.then_some(Offering { ask, variants, is_there, owes_words, may_describe: self.may.describes })
     }
 
@@ -181,7 +181,12 @@ impl OfferTarget {
             return Due::Nothing;
         }
         let asks = there.iter().map(|(listed, variant)| self.ask_for(variant, Some(listed.handle())));
-        Due::Describe(ProductAsk { words: self.words.clone(), variants: asks.collect() })
+        Due::Describe(self.asking(asks.collect()))
+    }
+
+    fn asking(&self, variants: Vec<VariantAsk>) -> ProductAsk {
+        let Offer { pushed, taken_off, .. } = &self.known;
+        ProductAsk { words: self.words.clone(), told: pushed.clone(), taken_off: *taken_off, variants }
     }
 
     fn ask_for(&self, variant: &Variant, there: Option<Handle>) -> VariantAsk {

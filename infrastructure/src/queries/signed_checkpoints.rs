@@ -77,15 +77,6 @@ pub(crate) async fn keep(
     Ok(())
 }
 
-/// Whether nobody else is signing what is due. Whoever is holds this until its connection is closed.
-pub(crate) async fn lock(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let (locked,): (bool,) =
-        sqlx::query_as("select pg_try_advisory_lock(hashtextextended('signed_checkpoints', 0))")
-            .fetch_one(conn)
-            .await?;
-    Ok(locked)
-}
-
 /// Tenants whose ledger has moved since it was last signed for, or began, if that was before a time. That a checkpoint was
 /// signed is an entry itself, right behind it, and is no reason for the next.
 pub(crate) async fn due(

@@ -156,9 +156,9 @@ impl Line<'_> {
         if !may_describe {
             return Ok(()); // Nobody has taken our words.
         }
-        let found = ask.variants.into_iter().zip(offered.handles);
+        let found = ask.variants.iter().cloned().zip(offered.handles);
         let found = found.map(|(asked, handle)| VariantAsk { there: Some(handle), ..asked });
-        self.describe(results, target, ProductAsk { words: ask.words, variants: found.collect() }).await
+        self.describe(results, target, ProductAsk { variants: found.collect(), ..ask }).await
     }
 }
 

@@ -1,6 +1,14 @@
 //! The database goes away in the middle of the traffic: what was answered 2xx is there once, the rest comes again.
+//!
+//! With `ONHAND_TRAFFIC_SECONDS=300` it goes on for as long, at half of the rate that the first tenth of the time has shown.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use onhand_domain::connection::Platform;
@@ -16,6 +24,32 @@ const MIXED: [(Platform, &str); 4] = [
     (Platform::Kicksdb, "goat.price.updated.usd"),
 ];
 
+/// How long there is to be traffic, at least.
+fn lasting() -> Duration {
+    let seconds = std::env::var("ONHAND_TRAFFIC_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or_default())
+}
+
+/// How often a sender sends once it is known how much goes through; as often as it can until then.
+struct Pace {
+    begun: Instant,
+    measured: Duration,
+    each: OnceLock<Duration>,
+}
+
+impl Pace {
+    /// Comes back when the next one is to be sent.
+    async fn next(&self, answered: usize) {
+        if self.measured.is_zero() || self.begun.elapsed() < self.measured {
+            return;
+        }
+        let share = SENDERS as u32 * 2;
+        let each =
+            self.each.get_or_init(|| self.measured * share / u32::try_from(answered).unwrap_or(u32::MAX));
+        tokio::time::sleep(*each).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mixed_traffic_survives_an_outage_with_each_delivery_acted_on_once() {
     let world = World::new().await;
@@ -27,14 +61,17 @@ async fn mixed_traffic_survives_an_outage_with_each_delivery_acted_on_once() {
     }
     let (answered, away, over) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
     let orders = AtomicUsize::new(0);
+    let (begun, lasting) = (Instant::now(), lasting());
+    let pace = Pace { begun, measured: lasting / 10, each: OnceLock::new() };
     let senders = join_all((0..SENDERS).map(async |sender| {
         // Until the outage has come and gone, and one round of all platforms beyond it.
         let mut left = MIXED.len();
         for number in 0_u128.. {
-            left -= usize::from(over.load(Ordering::Relaxed));
+            left -= usize::from(over.load(Ordering::Relaxed) && begun.elapsed() >= lasting);
             if left == 0 {
                 break;
             }
+            pace.next(answered.load(Ordering::Relaxed)).await;
             let which = (sender + number) as usize % MIXED.len();
             let (platform, topic) = MIXED[which];
             let id = Uuid::from_u128(Uuid::now_v7().as_u128() ^ (sender << 32) ^ number);
@@ -56,8 +93,10 @@ async fn mixed_traffic_survives_an_outage_with_each_delivery_acted_on_once() {
         }
     }));
     let outage = async {
-        onhand_tests::process::until("a part is answered", async || answered.load(Ordering::Relaxed) > 100)
-            .await;
+        onhand_tests::process::until("a part is answered", async || {
+            answered.load(Ordering::Relaxed) > 100 && begun.elapsed() >= lasting / 6
+        })
+        .await;
         world.database.close().await;
         onhand_tests::process::until("somebody was turned away", async || away.load(Ordering::Relaxed)).await;
         world.database.open().await;
@@ -65,6 +104,10 @@ async fn mixed_traffic_survives_an_outage_with_each_delivery_acted_on_once() {
     };
     tokio::join!(senders, outage);
 
+    if let Some(each) = pace.each.get() {
+        let seconds = begun.elapsed().as_secs();
+        println!("{answered:?} deliveries in {seconds} s; each of {SENDERS} senders sent one every {each:?}");
+    }
     let (deliveries, placed, reserved): (i64, i64, i64) = sqlx::query_as(
         "select count(*) filter (where name = 'delivery.completed'), count(*) filter (where name = 'order.placed'),
                 count(*) filter (where name = 'stock.reserved') from events",

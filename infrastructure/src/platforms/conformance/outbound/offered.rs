@@ -71,7 +71,12 @@ pub(super) fn variant(stand: &Stand, sku: &str, size: Option<&str>, minor: i64) 
 /// A runner in some sizes, each at a price of its own.
 pub(super) fn runner(stand: &Stand, sizes: &[&str]) -> ProductAsk {
     let sized = |(size, minor): (&&str, i64)| variant(stand, &format!("RUN-{size}"), Some(size), minor);
-    ProductAsk { words: words("Runner"), variants: sizes.iter().zip(12_000..).map(sized).collect() }
+    ProductAsk {
+        words: words("Runner"),
+        told: None,
+        taken_off: false,
+        variants: sizes.iter().zip(12_000..).map(sized).collect(),
+    }
 }
 
 /// A product that is there, in these variants.
@@ -80,7 +85,12 @@ pub(super) fn of_handles(stand: &Stand, handles: &[Handle]) -> ProductAsk {
         there: Some(handle.clone()),
         ..variant(stand, &format!("RUN-{number}"), Some(&number.to_string()), 12_000)
     };
-    ProductAsk { words: words("Runner"), variants: handles.iter().zip(41..).map(there).collect() }
+    ProductAsk {
+        words: words("Runner"),
+        told: None,
+        taken_off: false,
+        variants: handles.iter().zip(41..).map(there).collect(),
+    }
 }
 
 /// The same with the ids that were answered.
@@ -89,10 +99,7 @@ fn known(ask: &ProductAsk, offered: &Offered) -> ProductAsk {
         there: Some(handle.clone()),
         ..variant.clone()
     };
-    ProductAsk {
-        words: ask.words.clone(),
-        variants: ask.variants.iter().zip(&offered.handles).map(there).collect(),
-    }
+    ProductAsk { variants: ask.variants.iter().zip(&offered.handles).map(there).collect(), ..ask.clone() }
 }
 
 async fn offered(stand: &Stand, ask: &ProductAsk, key: u128) -> Offered {
@@ -145,8 +152,12 @@ async fn what_is_offered_is_there_with_its_prices_and_nothing_for_sale() {
     for platform in able(|it| it.offers) {
         let stand = Stand::bare(platform).await;
         let runner = runner(&stand, &["41", "42"]);
-        let walker =
-            ProductAsk { words: words("WALKER"), variants: vec![variant(&stand, "WALKER", None, 8_950)] };
+        let walker = ProductAsk {
+            words: words("WALKER"),
+            told: None,
+            taken_off: false,
+            variants: vec![variant(&stand, "WALKER", None, 8_950)],
+        };
         let mut handles = vec![];
         for (key, ask) in (1..).zip([&runner, &walker]) {
             let offered = offered(&stand, ask, key).await;
@@ -212,7 +223,7 @@ async fn a_variant_more_joins_its_product() {
         // A merchant's own product, of which two sizes are found.
         stand.seed("Kelp", &[("KELP-1", 5_000, 5), ("KELP-2", 5_000, 5)]);
         let kelp = ["1", "2", "3"].map(|size| variant(&stand, &format!("KELP-{size}"), Some(size), 5_000));
-        let kelp = ProductAsk { words: words("Kelp"), variants: kelp.to_vec() };
+        let kelp = ProductAsk { words: words("Kelp"), told: None, taken_off: false, variants: kelp.to_vec() };
         let joined = offered(&stand, &kelp, 3).await;
         assert_there(&stand, &kelp, &joined);
         let shown = stand.all_shown();
@@ -226,7 +237,12 @@ async fn a_sku_is_taken_as_it_is() {
         let stand = Stand::bare(platform).await;
         stand.seed("Runner", &[("RUN-41", 12_000, 5)]);
         for (sku, key) in ODD_SKUS.iter().chain(&["RUN-4"]).zip((1..).step_by(2)) {
-            let ask = ProductAsk { words: words(sku), variants: vec![variant(&stand, sku, None, 5_000)] };
+            let ask = ProductAsk {
+                words: words(sku),
+                told: None,
+                taken_off: false,
+                variants: vec![variant(&stand, sku, None, 5_000)],
+            };
             let first = offered(&stand, &ask, key).await;
             assert_there(&stand, &ask, &first);
             let again = offered(&stand, &ask, key + 1).await;

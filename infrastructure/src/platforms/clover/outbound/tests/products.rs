@@ -14,7 +14,7 @@ fn runner(sizes: &[&str]) -> ProductAsk {
         there: None,
     };
     let words = Words { title: "Runner".into(), vendor: Some("Kite".into()), ..Words::default() };
-    ProductAsk { words, variants: sizes.iter().map(sized).collect() }
+    ProductAsk { words, told: None, taken_off: false, variants: sizes.iter().map(sized).collect() }
 }
 
 fn titled(title: &str) -> Words {

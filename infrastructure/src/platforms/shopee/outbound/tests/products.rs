@@ -21,7 +21,7 @@ impl Place {
             there: Some(self.handle(*index)),
         };
         let words = Words { title: title.into(), vendor: Some("Quay".into()), ..Words::default() };
-        ProductAsk { words, variants: goods.iter().map(variant).collect() }
+        ProductAsk { words, told: None, taken_off: false, variants: goods.iter().map(variant).collect() }
     }
 
     async fn describe(&self, goods: &[usize], title: &str) -> Result<Words, CallError> {

@@ -24,7 +24,12 @@ fn variant(sku: &str, attributes: &[(&str, &str)]) -> VariantAsk {
 
 fn ask(variants: Vec<VariantAsk>) -> ProductAsk {
     let tags = BTreeSet::from(["sand".to_owned(), "low, wide".to_owned()]);
-    ProductAsk { words: Words { title: "Mole".to_owned(), tags, ..Words::default() }, variants }
+    ProductAsk {
+        words: Words { title: "Mole".to_owned(), tags, ..Words::default() },
+        told: None,
+        taken_off: false,
+        variants,
+    }
 }
 
 /// A shop that answers each document by what is asked in it.

@@ -23,7 +23,7 @@ fn described(goods: &[Good], title: &str) -> ProductAsk {
         there: Some(handle(good)),
     };
     let words = Words { vendor: Some("Quay".into()), category: Some("Shoes".into()), ..titled(title) };
-    ProductAsk { words, variants: goods.iter().map(variant).collect() }
+    ProductAsk { words, told: None, taken_off: false, variants: goods.iter().map(variant).collect() }
 }
 
 impl Place {

@@ -16,7 +16,7 @@ fn variant(text: &str, attributes: &[(&str, &str)]) -> VariantAsk {
 
 fn product(variants: Vec<VariantAsk>) -> ProductAsk {
     let words = Words { title: "Harbour".into(), vendor: Some("Quay".into()), ..Words::default() };
-    ProductAsk { words, variants }
+    ProductAsk { words, told: None, taken_off: false, variants }
 }
 
 fn boots() -> ProductAsk {

@@ -16,7 +16,12 @@ fn variant(sku: &str, size: Option<&str>) -> VariantAsk {
 }
 
 fn ask(title: &str, variants: Vec<VariantAsk>) -> ProductAsk {
-    ProductAsk { words: Words { title: title.to_owned(), ..Words::default() }, variants }
+    ProductAsk {
+        words: Words { title: title.to_owned(), ..Words::default() },
+        told: None,
+        taken_off: false,
+        variants,
+    }
 }
 
 impl Place {

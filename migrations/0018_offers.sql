@@ -34,24 +34,26 @@ create index outbox_product_idx on outbox (tenant_id, product_id) where product_
 create view offer_targets as
     select c.tenant_id, c.id as connection_id, p.id as product_id, c.brand, c.market, p.archived, c.offers_products,
            c.describes_products, c.takes_off_products, o.taken_off, s.lacks, s.is_listed,
-           c.offers_products and not p.archived and s.lacks as is_lacking,
            case when p.archived then c.takes_off_products and s.is_listed
                 else (c.offers_products and s.lacks) or (c.describes_products and s.is_listed) end as may_be_told,
-           case when p.archived then c.takes_off_products and s.is_listed
-                else (c.offers_products and s.lacks)
-                     or (c.describes_products and s.is_listed
-                         and not coalesce(o.words = o.pushed, false) and not coalesce(o.words = o.shown, false))
-           end as is_owed
+           not p.archived and c.offers_products and s.lacks as is_lacking,
+           -- Our words were taken there, and are others now.
+           not p.archived and c.describes_products and o.is_told and not o.says_so and s.is_listed as is_outdated,
+           -- Nobody knows of any words of ours there, and others are seen, or none. A shop's words are not rewritten for that.
+           not p.archived and c.describes_products and not o.is_told and not o.says_so and s.is_listed as is_untold,
+           p.archived and c.takes_off_products and s.is_listed as is_left_over,
+           c.rules ? 'conditions' as conditional,
+           coalesce(c.rules -> 'conditions' ?| array['priceMin', 'priceMax'], false) as asks_price
     from connections c
     join products p on p.tenant_id = c.tenant_id
     cross join lateral (
         select coalesce((p.offers -> c.id::text ->> 'taken_off')::boolean, false) as taken_off,
-               p.offers -> c.id::text -> 'pushed' as pushed,
-               p.offers -> c.id::text -> 'shown' as shown,
+               coalesce(jsonb_typeof(p.offers -> c.id::text -> 'pushed') = 'object', false) as is_told,
                -- As they are written in `offers`: without what is not said, the tags in order and each once.
-               jsonb_strip_nulls(jsonb_build_object(
+               coalesce(jsonb_strip_nulls(jsonb_build_object(
                    'title', p.title, 'vendor', p.vendor, 'category', p.category,
-                   'tags', (select jsonb_agg(distinct tag collate "C") from unnest(p.tags) as tag))) as words
+                   'tags', (select jsonb_agg(distinct tag collate "C") from unnest(p.tags) as tag)))
+                   = any (array[p.offers -> c.id::text -> 'pushed', p.offers -> c.id::text -> 'shown']), false) as says_so
     ) o
     cross join lateral (
         select

@@ -1,6 +1,10 @@
 //! The routes, as one list, and what surrounds them all.
 
-use std::{net::SocketAddr, ops::Deref, sync::Arc};
+use std::{
+    net::SocketAddr,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     Extension, Router,
@@ -11,6 +15,7 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::AbortHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
@@ -45,12 +50,21 @@ pub struct AppParts {
     /// Whether people may try things out at `/test/webhook`.
     pub development: bool,
     pub(crate) keys: KeyCache,
+    /// What this process does beside answering, by name. None of it comes to an end while it serves.
+    pub(crate) at_work: OnceLock<Vec<(&'static str, AbortHandle)>>,
 }
 
 impl App {
     /// An application around these parts.
     pub fn new(onhand: Onhand, public_url: Option<String>, metrics: Option<PrometheusHandle>) -> Self {
-        Self(Arc::new(AppParts { onhand, public_url, metrics, development: false, keys: no_keys_known() }))
+        Self(Arc::new(AppParts {
+            onhand,
+            public_url,
+            metrics,
+            development: false,
+            keys: no_keys_known(),
+            at_work: OnceLock::new(),
+        }))
     }
 }
 
@@ -65,6 +79,7 @@ impl App {
             metrics: metrics.clone(),
             development: true,
             keys: no_keys_known(),
+            at_work: OnceLock::new(),
         }))
     }
 }
@@ -184,6 +199,7 @@ fn catalogue() -> Router<App> {
         .route("/api/products", get(products::list).post(products::create))
         .route("/api/products/{id}", product)
         .route("/api/products/{id}/variants", post(products::put_variants))
+        .route("/api/products/{id}/restore", post(products::restore))
         .route("/api/variants/{sku}/prices/{market}", put(products::set_price))
 }
 

@@ -244,6 +244,7 @@ impl From<ProjectorError> for Problem {
             ProjectorError::Busy(_) | ProjectorError::Replacing(_) => conflict("rebuild.running", error),
             ProjectorError::Held(_) => conflict("projection.held", error),
             ProjectorError::RowsLost(_)
+            | ProjectorError::Panicked
             | ProjectorError::Behind(_)
             | ProjectorError::Cancelled(_)
             | ProjectorError::Interrupted(_) => Self::internal("projection.failed", &error),

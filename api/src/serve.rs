@@ -45,7 +45,7 @@ pub struct Running {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     http: Option<JoinHandle<std::io::Result<()>>>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
     onhand: Onhand,
 }
 
@@ -57,22 +57,25 @@ impl Running {
         let onhand = app.onhand.clone();
         let mut tasks = Vec::new();
         if duties.contains(&Duty::Projector) {
-            tasks.push(tokio::spawn(onhand.projector.clone().run(stopped.clone())));
-            tasks.push(tokio::spawn(rebuild::run(onhand.operations.clone(), stopped.clone())));
-            tasks.push(tokio::spawn(expire(onhand.clone(), stopped.clone())));
+            tasks.push(("projector", tokio::spawn(onhand.projector.clone().run(stopped.clone()))));
+            tasks.push(("rebuilds", tokio::spawn(rebuild::run(onhand.operations.clone(), stopped.clone()))));
+            tasks.push(("expiry", tokio::spawn(expire(onhand.clone(), stopped.clone()))));
             let maintained = maintenance::run(onhand.operations.clone(), onhand.retention, stopped.clone());
-            tasks.push(tokio::spawn(maintained));
+            tasks.push(("maintenance", tokio::spawn(maintained)));
             let signed = signed_checkpoints::run(onhand.operations.clone(), stopped.clone());
-            tasks.push(tokio::spawn(signed));
+            tasks.push(("signed checkpoints", tokio::spawn(signed)));
         }
         if duties.contains(&Duty::Relay) {
-            tasks.push(tokio::spawn(onhand.relay.clone().run(stopped.clone())));
-            tasks.push(tokio::spawn(follow_ups::run(onhand.operations.clone(), stopped.clone())));
-            tasks.push(tokio::spawn(alerts::run(onhand.operations.clone(), stopped.clone())));
+            tasks.push(("relay", tokio::spawn(onhand.relay.clone().run(stopped.clone()))));
+            let followed = follow_ups::run(onhand.operations.clone(), stopped.clone());
+            tasks.push(("follow-ups", tokio::spawn(followed)));
+            tasks.push(("alerts", tokio::spawn(alerts::run(onhand.operations.clone(), stopped.clone()))));
             let how = (onhand.reconcile_every, app.public_url.clone());
             let reconciled = reconciliations::run(onhand.operations.clone(), how, stopped.clone());
-            tasks.push(tokio::spawn(reconciled));
+            tasks.push(("reconciliations", tokio::spawn(reconciled)));
         }
+        // An application is served once.
+        let _ = app.at_work.set(tasks.iter().map(|(name, task)| (*name, task.abort_handle())).collect());
         let http = duties.contains(&Duty::Api).then(|| {
             // Answers are small; waiting to fill a packet would cost tens of milliseconds.
             let listener = listener.tap_io(|stream| {
@@ -108,7 +111,7 @@ impl Running {
             // Connections that stay open without a request are not waited for.
             let _ = tokio::time::timeout(Duration::from_secs(10), http).await;
         }
-        for task in self.tasks {
+        for (_, task) in self.tasks {
             let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
         }
         let _ = tokio::time::timeout(Duration::from_secs(15), self.onhand.ledger().drain()).await;

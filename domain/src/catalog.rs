@@ -4,20 +4,22 @@
 //! variant, found by an earlier mapping or by SKU, or made new. Two shops with one SKU meet in one variant.
 //!
 //! A shop's words make a product that is new. One that is known they change only where the shop shows something else than it
-//! was known to show: neither another shop's way of putting things nor our own words coming back are a change.
+//! was known to show: neither another shop's way of putting things nor our own words coming back are a change. They are
+//! heard only of what is all of the product there: a shop may sell in two what is one product here, or in one what is two.
+
+mod variants;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::{
     Event, Refusal, StreamId,
     aggregate::verdict,
     connection::{Connection, ConnectionDetails},
-    listing::{Conflict, Figure, ListingCommand, ListingEvent, Mapping},
-    product::{Product, ProductCommand, ProductDetails, ProductEvent, VariantDetails, Words},
-    sku_claim::{SkuCommand, SkuEvent},
+    listing::{ListingCommand, ListingEvent, Mapping},
+    product::{Product, ProductCommand, ProductDetails, ProductEvent, Showing, Words},
+    sku_claim::SkuEvent,
     stream::Lookup,
     values::{ConnectionId, ExternalId, ListingId, Money, ProductId, Sku, VariantId},
 };
@@ -66,7 +68,8 @@ pub fn streams(id: ConnectionId, observed: &ObservedProduct) -> Vec<StreamId> {
 }
 
 /// What follows from a shop showing a product: nothing, if a later sight of it is known already. `fresh` is the id of
-/// the product, should it be new; `listed` are its listings as far as they are known.
+/// the product, should it be new; `listed` are the listings of the shop's product, and all that there are on the connection
+/// of ours that it is, as far as they are known.
 pub fn observe(
     id: ConnectionId,
     observed: &ObservedProduct,
@@ -86,12 +89,13 @@ pub fn observe(
         lookup,
         observed,
         fresh,
+        listed,
         products: HashMap::new(),
         claims: HashMap::new(),
         changes: vec![],
     };
     if sight.take_in()? {
-        sight.drop_missing(listed)?;
+        sight.drop_missing()?;
     }
     Ok(sight.changes)
 }
@@ -120,33 +124,37 @@ struct Sight<'a, 's> {
     lookup: &'a Lookup<'s>,
     observed: &'a ObservedProduct,
     fresh: ProductId,
+    listed: &'a [ListingId],
     products: HashMap<ProductId, Product>,
     claims: HashMap<Sku, (ProductId, VariantId)>,
     changes: Changes,
 }
 
-impl Sight<'_, '_> {
+/// Our product and variant for one of theirs, if it is known.
+type Known = Option<(ProductId, VariantId)>;
+
+impl<'s> Sight<'_, 's> {
     /// False, and nothing follows, if a later sight is known already.
     fn take_in(&mut self) -> Result<bool, Refusal> {
-        let known: Vec<_> = self.observed.variants.iter().map(|variant| self.known(variant)).collect();
+        let observed = self.observed;
+        let known: Vec<Known> = observed.variants.iter().map(|variant| self.known(variant)).collect();
         let home = known.iter().flatten().map(|(product, _)| *product).next();
-        let seen = home.and_then(|home| self.lookup.product(&home).observed.get(&self.id));
+        let seen = home.and_then(|home| self.lookup.product(&home).seen(self.id, &observed.external));
         // A part of a product says nothing about when the rest was seen.
-        if self.observed.complete && seen.is_some_and(|seen| *seen > self.observed.at) {
+        if observed.complete && seen.is_some_and(|seen| seen > observed.at) {
             return Ok(false);
         }
         let product = home.unwrap_or(self.fresh);
-        let shown = &self.observed.variants;
         // What is off already was described before.
-        let off = !shown.is_empty() && !shown.iter().any(|variant| self.stands(variant));
-        let shows = if off { None } else { self.describe(product, home.is_none())? };
-        for (variant, known) in self.observed.variants.iter().zip(known) {
+        let off = !observed.variants.is_empty() && !observed.variants.iter().any(|it| self.stands(it));
+        let shows = if off { None } else { self.describe(product, &known)? };
+        for (variant, known) in observed.variants.iter().zip(known) {
             if self.stands(variant) {
                 self.take_in_variant(variant, known, product)?;
             }
         }
-        let at = self.observed.complete.then_some(self.observed.at);
-        self.ask(product, ProductCommand::Observe { connection: self.id, at, shows })?;
+        let (external, at, complete) = (observed.external.clone(), observed.at, observed.complete);
+        self.ask(product, ProductCommand::Observe { connection: self.id, external, at, complete, shows })?;
         Ok(true)
     }
 
@@ -158,11 +166,11 @@ impl Sight<'_, '_> {
 
     /// Makes the product in the shop's words, or takes in what the shop has changed of them. Gives the words by which it is
     /// known there from now on, if they tell something.
-    fn describe(&mut self, product: ProductId, is_new: bool) -> Result<Option<Words>, Refusal> {
-        let (observed, platform) = (self.observed, self.details.platform);
+    fn describe(&mut self, product: ProductId, known: &[Known]) -> Result<Option<Words>, Refusal> {
+        let (id, observed) = (self.id, self.observed);
         let words = observed.details.words();
         let told = !words.title.trim().is_empty();
-        if is_new {
+        if known.iter().all(Option::is_none) {
             let mut details =
                 ProductDetails { brand: Some(self.details.brand.clone()), ..observed.details.clone() };
             if !told {
@@ -175,168 +183,58 @@ impl Sight<'_, '_> {
         if !told {
             return Ok(None);
         }
-        let id = self.id;
-        let known = self.product(product);
-        let shown = known.offers.get(&id).and_then(|offer| offer.shown.clone());
-        let (Some(shown), Some(ours)) = (shown, known.details.clone()) else {
-            return Ok(Some(words));
-        };
-        // One of several variants that stands by itself has the variant's title.
-        let part = observed.complete && observed.variants.len() == 1 && known.variants.len() > 1;
-        if part || platform.sells_variants_alone() {
-            return Ok(None);
+        if self.details.platform.sells_variants_alone() || !self.is_whole(product, known) {
+            let nothing_known = self.product(product).offers.get(&id).is_none_or(|it| it.shown.is_none());
+            return Ok(nothing_known.then_some(words));
         }
-        if !known.is_late(id, &words) {
-            let described = ours.changed(&shown, &observed.details);
-            self.ask(product, ProductCommand::Describe(described))?;
+        let showing = Showing { external: &observed.external, details: &observed.details, at: observed.at };
+        if self.is_familiar()
+            && let Some(changed) = self.product(product).change(id, showing)
+        {
+            self.ask(product, ProductCommand::Describe(changed))?;
         }
         Ok(Some(words))
     }
 
-    fn drop_missing(&mut self, listed: &[ListingId]) -> Result<(), Refusal> {
-        if !self.observed.complete {
-            return Ok(());
-        }
-        let shown: HashSet<ListingId> =
-            self.observed.variants.iter().map(|variant| ListingId::of(self.id, &variant.external)).collect();
-        for id in listed.iter().filter(|id| !shown.contains(id)) {
-            self.ask_listing(*id, ListingCommand::Remove { at: Some(self.observed.at) })?;
-        }
-        Ok(())
-    }
-
-    /// Our product and variant for one of theirs, by mapping or by SKU.
-    fn known(&self, variant: &ObservedVariant) -> Option<(ProductId, VariantId)> {
-        let listing = self.lookup.listing(&ListingId::of(self.id, &variant.external));
-        match &listing.mapping {
-            Some(mapping) => Some((mapping.product, mapping.variant)),
-            None => self.lookup.sku(&self.sku(variant)).names,
-        }
-    }
-
-    /// The SKU, or one made from the shop's id: where the shop has none, or where its SKU names a variant of
-    /// another brand, which this connection has no business with.
-    fn sku(&self, variant: &ObservedVariant) -> Sku {
-        let foreign = |sku: &Sku| {
-            let named = self.lookup.sku(sku).names;
-            named.is_some_and(|(product, _)| !of_brand(self.lookup, product, &self.details.brand))
+    /// Whether the shop's product is all there is of ours there, and nothing of another one of ours.
+    fn is_whole(&self, product: ProductId, known: &[Known]) -> bool {
+        let parted = |mapping: &Mapping| {
+            (mapping.product == product) != (mapping.external_product == self.observed.external)
         };
-        variant.sku.clone().filter(|sku| !foreign(sku)).unwrap_or_else(|| {
-            let made = format!("{}-{}", self.details.platform, variant.external);
-            Sku::new(&made.chars().take(128).collect::<String>())
-                .expect("a platform's name and an id without blanks make a SKU")
+        known.iter().flatten().all(|(ours, _)| *ours == product)
+            && !self.unseen().any(|(_, mapping)| parted(mapping))
+    }
+
+    /// Whether some of it was known to be there before; else what it is called is nothing new, but news to us.
+    fn is_familiar(&self) -> bool {
+        let mut listings = self
+            .observed
+            .variants
+            .iter()
+            .map(|it| self.lookup.listing(&ListingId::of(self.id, &it.external)));
+        listings.any(|it| it.mapping.as_ref().is_some_and(|it| it.external_product == self.observed.external))
+    }
+
+    /// What is listed, of the shop's product or of ours, and not shown now.
+    fn unseen(&self) -> impl Iterator<Item = (ListingId, &'s Mapping)> {
+        let variants = self.observed.variants.iter();
+        let shown: HashSet<ListingId> = variants.map(|it| ListingId::of(self.id, &it.external)).collect();
+        let listings = self.listed.iter().filter(move |id| !shown.contains(id));
+        listings.filter_map(move |id| {
+            let listing = self.lookup.listing(id);
+            listing.mapping.as_ref().filter(|_| !listing.removed).map(|mapping| (*id, mapping))
         })
     }
 
-    fn take_in_variant(
-        &mut self,
-        variant: &ObservedVariant,
-        known: Option<(ProductId, VariantId)>,
-        home: ProductId,
-    ) -> Result<(), Refusal> {
-        let sku = self.sku(variant);
-        let known = known.or_else(|| self.claims.get(&sku).copied());
-        let (product, ours) = known.unwrap_or_else(|| (home, self.fresh_variant(variant)));
-        let is_new = !self.product(product).variants.contains_key(&ours);
-        let listing = ListingId::of(self.id, &variant.external);
-        let mapped = self.lookup.listing(&listing).mapping.is_some();
-        if is_new || mapped {
-            self.name(sku.clone(), product, ours)?;
-            let named = self.claims.get(&sku).is_some_and(|(_, variant)| *variant == ours);
-            let sku = if named { sku } else { self.present_sku(product, ours).unwrap_or(sku) };
-            let attributes = self.attributes(variant, product, ours);
-            let details = VariantDetails { sku, attributes };
-            self.ask(product, ProductCommand::PutVariant { variant: ours, details })?;
-        }
-        self.list(listing, variant, product, ours)?;
-        self.take_price(listing, variant, product, ours, is_new)
-    }
-
-    /// What sets the variant apart: as the shop shows it, unless that is its way of showing what we have told it, or all
-    /// that it says is in a title.
-    fn attributes(
-        &mut self,
-        variant: &ObservedVariant,
-        product: ProductId,
-        ours: VariantId,
-    ) -> BTreeMap<String, String> {
-        let (id, alone) = (self.id, self.details.platform.sells_variants_alone());
-        let product = self.product(product);
-        let told = product.offers.get(&id).is_some_and(|offer| offer.pushed.is_some());
-        let known = product.variants.get(&ours).filter(|_| told || alone || variant.attributes.is_empty());
-        known.map_or_else(|| variant.attributes.clone(), |known| known.details.attributes.clone())
-    }
-
-    fn fresh_variant(&self, variant: &ObservedVariant) -> VariantId {
-        VariantId(Uuid::new_v5(&self.fresh.0, variant.external.as_str().as_bytes()))
-    }
-
-    fn present_sku(&mut self, product: ProductId, variant: VariantId) -> Option<Sku> {
-        self.product(product).variants.get(&variant).map(|known| known.details.sku.clone())
-    }
-
-    /// Lets the SKU name our variant, unless it names another one; then the variant keeps the SKU it has.
-    fn name(&mut self, sku: Sku, product: ProductId, variant: VariantId) -> Result<(), Refusal> {
-        if self.claims.contains_key(&sku) {
+    /// What the shop's product has no more.
+    fn drop_missing(&mut self) -> Result<(), Refusal> {
+        if !self.observed.complete {
             return Ok(());
         }
-        let claim = self.lookup.sku(&sku);
-        if let Some(named) = claim.names {
-            self.claims.insert(sku, named);
-            return Ok(());
-        }
-        if let Some(old) = self.present_sku(product, variant) {
-            self.changes.push((StreamId::Sku(old), SkuEvent::Released {}.into()));
-        }
-        for event in verdict(&sku, claim, SkuCommand::Assign { product, variant })? {
-            self.changes.push((StreamId::Sku(sku.clone()), event.into()));
-        }
-        self.claims.insert(sku, (product, variant));
-        Ok(())
-    }
-
-    fn list(
-        &mut self,
-        id: ListingId,
-        variant: &ObservedVariant,
-        product: ProductId,
-        ours: VariantId,
-    ) -> Result<(), Refusal> {
-        let mapping = Mapping {
-            connection: self.id,
-            product,
-            variant: ours,
-            external_product: self.observed.external.clone(),
-            external_variant: variant.external.clone(),
-            external_inventory: variant.inventory.clone(),
-        };
-        self.ask_listing(id, ListingCommand::Map(mapping))
-    }
-
-    fn take_price(
-        &mut self,
-        listing: ListingId,
-        variant: &ObservedVariant,
-        product: ProductId,
-        ours: VariantId,
-        is_new: bool,
-    ) -> Result<(), Refusal> {
-        let Some(price) = variant.price else {
-            return Ok(());
-        };
-        let before = self.changes.len();
-        self.ask_listing(listing, ListingCommand::ObservePrice { price, at: self.observed.at })?;
-        let news = self.changes.len() > before;
-        let market = self.details.market.clone();
-        let priced =
-            self.product(product).variants.get(&ours).is_some_and(|v| v.prices.contains_key(&market));
-        let owed = self.product(product).variants.get(&ours).and_then(|v| v.prices.get(&market).copied());
-        let rules = &self.connection.rules;
-        if is_new || !priced || (news && rules.accept_prices) {
-            self.ask(product, ProductCommand::Price { variant: ours, market, price, at: None })?;
-        } else if news && rules.hold_conflicts && owed != Some(price) {
-            let conflict = Conflict { shows: Figure::Price { price }, at: self.observed.at };
-            self.ask_listing(listing, ListingCommand::OpenConflict(conflict))?;
+        let gone = self.unseen().filter(|(_, it)| it.external_product == self.observed.external);
+        let gone: Vec<ListingId> = gone.map(|(id, _)| id).collect();
+        for id in gone {
+            self.ask_listing(id, ListingCommand::Remove { at: Some(self.observed.at) })?;
         }
         Ok(())
     }

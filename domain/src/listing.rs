@@ -1,6 +1,6 @@
 //! Listings: a variant as it stands on a connection, and what the platform is believed to show.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Refusal,
     aggregate::aggregate,
-    values::{ConnectionId, ExternalId, ListingId, Money, ProductId, VariantId},
+    values::{ConnectionId, ExternalId, ListingId, Money, ProductId, Sku, VariantId},
 };
 
 /// Pushes whose echo is still awaited; beyond it the oldest is forgotten.
@@ -32,6 +32,17 @@ pub struct Mapping {
     /// Their handle on its stock, where that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_inventory: Option<ExternalId>,
+}
+
+/// How a platform tells a variant from the others of its product.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownVariant {
+    /// The seller's SKU, as it stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<Sku>,
+    /// `size` and so on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Something a listing shows.
@@ -140,6 +151,9 @@ pub enum ListingEvent {
         /// When, by the platform's own clock where it gives one.
         at: DateTime<Utc>,
     },
+    /// The platform showed the SKU and what sets the variant apart there, for the first time or other than before.
+    #[serde(rename = "listing.variant_observed")]
+    VariantObserved(ShownVariant),
     /// We looked, and the platform showed something else than it was to show, though nobody over there had changed it.
     #[serde(rename = "listing.drifted")]
     Drifted {
@@ -200,6 +214,8 @@ pub enum ListingCommand {
         /// When, by the platform's own clock.
         at: DateTime<Utc>,
     },
+    /// The platform told us the SKU and what sets the variant apart there; nothing happens if that is known.
+    ObserveVariant(ShownVariant),
     /// Note that what it shows, which is what it was believed to show, is not what it is to show.
     NoteDrift {
         /// What it shows.
@@ -245,6 +261,9 @@ pub struct Listing {
     /// Since when, where the platform said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<DateTime<Utc>>,
+    /// How the variant is known to be told from others there; none if that was not seen yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_variant: Option<ShownVariant>,
     /// The quantity shown.
     pub quantity: Shown<i64>,
     /// The price shown.
@@ -277,6 +296,10 @@ impl Listing {
                 Ok(self.observe_quantity(quantity, owed, (at, told)))
             }
             ListingCommand::ObservePrice { price, at } => Ok(self.observe_price(price, at)),
+            ListingCommand::ObserveVariant(shown) => {
+                let known = self.shown_variant.as_ref() == Some(&shown);
+                Ok(if known { vec![] } else { vec![ListingEvent::VariantObserved(shown)] })
+            }
             ListingCommand::NoteDrift { shows, at } => {
                 // What was pushed since we looked has changed what is believed.
                 let believed = match shows {
@@ -406,6 +429,7 @@ impl Listing {
                 self.awaited_prices.clear();
                 self.price.observed_at = self.price.observed_at.max(Some(at));
             }
+            ListingEvent::VariantObserved(shown) => self.shown_variant = Some(shown),
             ListingEvent::ConflictOpened(conflict) => {
                 *self.conflict_mut(conflict.shows.kind()) = Some(conflict)
             }

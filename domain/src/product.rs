@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Refusal,
     aggregate::aggregate,
-    values::{ConnectionId, Market, Money, ProductId, Sku, VariantId},
+    values::{ConnectionId, ExternalId, Market, Money, ProductId, Sku, VariantId},
 };
 
+pub(crate) use self::offer::Showing;
 pub use self::offer::{Offer, Words};
 
 /// The most variants one product may have; the largest platform limit is 2,048.
@@ -95,7 +96,10 @@ pub enum ProductEvent {
     Observed {
         /// Which shop.
         connection: ConnectionId,
-        /// When the whole of it stood so, by the shop's clock; none where only a part of it was shown.
+        /// As which of its products; none on entries of older programs only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        external: Option<ExternalId>,
+        /// When the whole of that stood so, by the shop's clock; none where only a part of it was shown.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<DateTime<Utc>>,
         /// The words it shows, where they are others than it was known to show.
@@ -111,6 +115,9 @@ pub enum ProductEvent {
         words: Words,
         /// What it shows now: the same in the shop's own way, cut or put in order.
         shows: Words,
+        /// When we told it; the epoch on entries of older programs, where it is not known.
+        #[serde(default, skip_serializing_if = "is_epoch")]
+        at: DateTime<Utc>,
     },
     /// It left the catalogue, and was taken off a shop.
     #[serde(rename = "product.taken_off")]
@@ -127,10 +134,16 @@ pub enum ProductEvent {
         reason: String,
         /// How often it was tried.
         attempts: i32,
+        /// True if it was refused at once: what the shop shows is then as it was.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
     },
     /// The product left the catalogue; its history and its stock stay.
     #[serde(rename = "product.archived")]
     Archived {},
+    /// The product came back into the catalogue.
+    #[serde(rename = "product.restored")]
+    Restored {},
 }
 
 /// What one may ask of a product.
@@ -162,13 +175,19 @@ pub enum ProductCommand {
     Observe {
         /// Which shop.
         connection: ConnectionId,
-        /// When the whole of it stood so, by the shop's clock; none where only a part of it was shown.
-        at: Option<DateTime<Utc>>,
+        /// As which of its products.
+        external: ExternalId,
+        /// When it stood so, by the shop's clock.
+        at: DateTime<Utc>,
+        /// Whether the whole of that was shown.
+        complete: bool,
         /// The words it shows, if they are told.
         shows: Option<Words>,
     },
     /// Take it out of the catalogue.
     Archive,
+    /// Take it back into the catalogue.
+    Restore,
 }
 
 /// A variant as it stands.
@@ -191,9 +210,12 @@ pub struct Product {
     pub details: Option<ProductDetails>,
     /// Its variants.
     pub variants: BTreeMap<VariantId, Variant>,
-    /// When each shop was last seen to show it, by the shop's clock.
+    /// When each shop was last seen to show it, by the shop's clock, as whichever of its products: of older programs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub observed: BTreeMap<ConnectionId, DateTime<Utc>>,
+    /// When each shop was last seen to show it, by the shop's clock, as each of its products.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sights: BTreeMap<ConnectionId, BTreeMap<ExternalId, DateTime<Utc>>>,
     /// How it stands on each connection, as far as is known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub offers: BTreeMap<ConnectionId, Offer>,
@@ -208,10 +230,16 @@ impl Product {
             ProductCommand::Describe(details) => self.describe(details),
             ProductCommand::PutVariant { variant, details } => self.put_variant(variant, details),
             ProductCommand::Price { variant, market, price, at } => self.price(variant, market, price, at),
-            ProductCommand::Observe { connection, at, shows } => Ok(self.observe(connection, at, shows)),
+            ProductCommand::Observe { connection, external, at, complete, shows } => {
+                Ok(self.observe(connection, external, (at, complete), shows))
+            }
             ProductCommand::Archive => {
                 self.existing()?;
                 Ok(if self.archived { vec![] } else { vec![ProductEvent::Archived {}] })
+            }
+            ProductCommand::Restore => {
+                self.existing()?;
+                Ok(if self.archived { vec![ProductEvent::Restored {}] } else { vec![] })
             }
         }
     }
@@ -267,24 +295,31 @@ impl Product {
     fn observe(
         &self,
         connection: ConnectionId,
-        at: Option<DateTime<Utc>>,
+        external: ExternalId,
+        (at, complete): (DateTime<Utc>, bool),
         shows: Option<Words>,
     ) -> Vec<ProductEvent> {
-        if shows.as_ref().is_some_and(|shows| self.is_late(connection, shows)) {
+        let shows = match self.offers.get(&connection) {
+            Some(offer) => shows.and_then(|told| offer.news(&external, told, at)),
+            None => shows,
+        };
+        let known = self.seen(connection, &external).is_some_and(|known| known >= at);
+        if (known || !complete) && shows.is_none() {
             return vec![];
         }
-        let shown = self.offers.get(&connection).and_then(|offer| offer.shown.as_ref());
-        let shows = shows.filter(|shows| shown != Some(shows));
-        let known = |at: DateTime<Utc>| self.observed.get(&connection).is_some_and(|known| *known >= at);
-        if at.is_none_or(known) && shows.is_none() {
-            return vec![];
-        }
-        vec![ProductEvent::Observed { connection, at, shows }]
+        let (external, at) = (Some(external), complete.then_some(at));
+        vec![ProductEvent::Observed { connection, external, at, shows }]
     }
 
-    /// Whether a shop that shows these words tells how it stood there before our own words came.
-    pub(crate) fn is_late(&self, connection: ConnectionId, words: &Words) -> bool {
-        self.offers.get(&connection).is_some_and(|offer| offer.awaits(words))
+    /// When a shop was last seen to show it as this product of its own, by the shop's clock.
+    pub fn seen(&self, connection: ConnectionId, external: &ExternalId) -> Option<DateTime<Utc>> {
+        let seen = self.sights.get(&connection).and_then(|sights| sights.get(external));
+        seen.max(self.observed.get(&connection)).copied()
+    }
+
+    /// What describes it now that a shop shows it so; none if nothing was changed there.
+    pub(crate) fn change(&self, connection: ConnectionId, showing: Showing<'_>) -> Option<ProductDetails> {
+        self.offers.get(&connection)?.change(self.details.as_ref()?, showing)
     }
 
     fn existing(&self) -> Result<&ProductDetails, Refusal> {
@@ -313,25 +348,39 @@ impl Product {
                     known.prices.insert(market, price);
                 }
             }
-            ProductEvent::Observed { connection, at, shows } => {
-                self.observed.extend(at.map(|at| (connection, at)));
-                match self.offers.get_mut(&connection) {
-                    Some(offer) => offer.see(shows),
-                    None if shows.is_some() => self.offers.entry(connection).or_default().see(shows),
-                    None => {}
+            ProductEvent::Observed { connection, external, at, shows } => {
+                if let Some(at) = at {
+                    self.note_sight(connection, external.clone(), at);
+                }
+                if let Some(shows) = shows {
+                    self.offers.entry(connection).or_default().see(shows, external);
                 }
             }
-            ProductEvent::Pushed { connection, words, shows } => {
-                self.offers.entry(connection).or_default().push(words, shows);
+            ProductEvent::Pushed { connection, words, shows, at } => {
+                self.offers.entry(connection).or_default().push(words, shows, at);
             }
             ProductEvent::TakenOff { connection } => self.offers.entry(connection).or_default().take_off(),
+            ProductEvent::PushFailed { refused: true, .. } => {}
             ProductEvent::PushFailed { connection, .. } => {
                 self.offers.entry(connection).or_default().give_up();
             }
             ProductEvent::Archived {} => self.archived = true,
+            ProductEvent::Restored {} => self.archived = false,
         }
         self
     }
+
+    fn note_sight(&mut self, connection: ConnectionId, external: Option<ExternalId>, at: DateTime<Utc>) {
+        let seen = match external {
+            Some(external) => self.sights.entry(connection).or_default().entry(external).or_insert(at),
+            None => self.observed.entry(connection).or_insert(at),
+        };
+        *seen = at.max(*seen);
+    }
+}
+
+fn is_epoch(at: &DateTime<Utc>) -> bool {
+    *at == DateTime::UNIX_EPOCH
 }
 
 fn well_described(details: &ProductDetails) -> Result<(), Refusal> {

@@ -1,6 +1,6 @@
 //! Streams: the thing an entry of the ledger is about, and the state that follows from its entries.
 
-use std::{fmt, mem, str::FromStr};
+use std::{collections::BTreeMap, fmt, mem, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -251,8 +251,11 @@ impl State {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Stock(stock) => stock.bytes(),
-            Self::Product(product) => 800 + product.variants.len() * 800 + product.offers.len() * 1_000,
-            Self::Listing(_) => 1_000,
+            Self::Product(product) => {
+                let sights: usize = product.sights.values().map(BTreeMap::len).sum();
+                800 + product.variants.len() * 800 + product.offers.len() * 1_000 + sights * 100
+            }
+            Self::Listing(_) => 1_200,
             Self::Order(order) => 200 + order.lines.as_ref().map_or(0, Vec::len) * 100,
             Self::Connection(_) => 800,
             Self::Cart(cart) => 200 + cart.shelves.len() * 80,

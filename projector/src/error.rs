@@ -1,5 +1,8 @@
 //! What can stop a read model.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use onhand_infrastructure::ledger::{LedgerError, is_passing};
 
 /// Why a read model did not advance or could not be rebuilt.
@@ -32,16 +35,19 @@ pub enum ProjectorError {
     /// Another transaction does not let go of the checkpoint.
     #[error("another transaction holds the checkpoint of {0}; `onhand projections` says which")]
     Held(&'static str),
+    /// The program panicked over it, which is a defect of it, or was brought about by rows that no program of ours has written.
+    #[error("it made the program panic, and the log says where")]
+    Panicked,
     /// There is no read model of this name.
     #[error("there is no read model {0:?}; there are: {known}", known = crate::registry::names().join(", "))]
     Unknown(String),
 }
 
 impl ProjectorError {
-    /// True if trying again cannot help: an entry is unreadable, or its rows are refused.
+    /// True if trying again cannot help: an entry is unreadable or makes the program panic, or its rows are refused.
     pub fn is_poison(&self) -> bool {
         match self {
-            Self::Ledger(LedgerError::Unreadable { .. }) | Self::RowsLost(_) => true,
+            Self::Ledger(LedgerError::Unreadable { .. }) | Self::RowsLost(_) | Self::Panicked => true,
             Self::Database(sqlx::Error::Database(error)) => {
                 // Data exceptions and integrity violations come back each time; the rest may pass.
                 error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
@@ -77,7 +83,7 @@ impl ProjectorError {
                 error,
                 LedgerError::Busy | LedgerError::Stopped | LedgerError::Unknown | LedgerError::Unavailable(_)
             ),
-            Self::RowsLost(_) | Self::Unknown(_) => false,
+            Self::RowsLost(_) | Self::Panicked | Self::Unknown(_) => false,
         }
     }
 }
@@ -92,4 +98,11 @@ fn is_lost_race(error: &sqlx::Error) -> bool {
 /// Whether a lock was not to be had in the time that was allowed.
 pub(crate) fn is_held(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03")
+}
+
+/// What comes of some work. What makes the program panic ends that work alone, and not whatever goes on around it.
+pub(crate) async fn caught<T>(
+    work: impl Future<Output = Result<T, ProjectorError>>,
+) -> Result<T, ProjectorError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(ProjectorError::Panicked))
 }

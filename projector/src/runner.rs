@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     ProjectorError,
     checkpoint::Checkpoint,
+    error::caught,
     rebuild::stretch,
     registry::{self, Fact, Growth, ReadModel, Stretch},
 };
@@ -132,7 +133,8 @@ impl Projector {
         tenant: TenantId,
     ) -> Result<Progress, ProjectorError> {
         let mut claimed = None;
-        let error = match self.advance_together(conn, models, tenant, &mut claimed).await {
+        let advanced = caught(self.advance_together(conn, models, tenant, &mut claimed)).await;
+        let error = match advanced {
             Ok(progress) => return Ok(progress),
             Err(error) => error,
         };

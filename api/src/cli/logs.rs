@@ -10,7 +10,13 @@ pub(super) fn start(serving: bool) {
         if serving { "warn,onhand=info,onhand_infrastructure=info,onhand_projector=info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let to_person = stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(to_person);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(to_person)
+        // Where nobody reads it any more, that would be told by a macro that panics, and take with it whoever had something
+        // to log.
+        .log_internal_errors(false);
     if serving && !to_person {
         builder.json().flatten_event(true).init();
     } else {

@@ -92,7 +92,8 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     // On the heap: what `demo` holds across its awaits is large.
-    runtime.block_on(Box::pin(run(cli.command))).unwrap_or_else(|error| failed(&error))
+    let ended = runtime.block_on(Box::pin(run(cli.command)));
+    out::unsaid(&ended).unwrap_or_else(|| ended.unwrap_or_else(|error| failed(&error)))
 }
 
 /// One processor is left to Postgres, which usually runs on the same machine and is busy whenever we are.

@@ -10,6 +10,7 @@ use axum::{
 use onhand_infrastructure::queries::projections::{self, Lag};
 use onhand_projector::registry;
 use serde_json::{Value, json};
+use tokio::task::AbortHandle;
 
 use crate::{app::AppState, problem::Problem};
 
@@ -18,10 +19,24 @@ pub async fn live() -> Json<Value> {
     Json(json!({ "status": "pass" }))
 }
 
-/// `GET /readyz`: the database answers, too.
+/// When whoever asks in vain may ask again: a restart takes about as long.
+const RESTART_SECONDS: u32 = 5;
+
+/// `GET /readyz`: the database answers, too, and all that this process does beside answering goes on.
 pub async fn ready(app: AppState) -> Result<Json<Value>, Problem> {
+    let ended = ended(app.at_work.get().map(Vec::as_slice).unwrap_or_default());
+    if !ended.is_empty() {
+        let ended = ended.join(", ");
+        let detail = format!("{ended}: no longer at work in this process, which has to be started again");
+        return Err(Problem::unavailable("server.incomplete", detail, RESTART_SECONDS));
+    }
     sqlx::query("select 1").execute(app.onhand.pool()).await?;
     Ok(Json(json!({ "status": "pass" })))
+}
+
+/// What has come to its end of what never does.
+fn ended(at_work: &[(&'static str, AbortHandle)]) -> Vec<&'static str> {
+    at_work.iter().filter(|(_, task)| task.is_finished()).map(|(name, _)| *name).collect()
 }
 
 /// How long figures out of the database are waited for; the others are told without them.
@@ -45,5 +60,19 @@ async fn gauge_lags(app: &AppState) {
         metrics::gauge!("onhand_projection_lag_entries", "model" => model.clone()).set(entries as f64);
         metrics::gauge!("onhand_projection_lag_seconds", "model" => model.clone()).set(seconds);
         metrics::gauge!("onhand_projection_parked", "model" => model).set(parked as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_go_on_is_named() {
+        let goes_on = tokio::spawn(std::future::pending::<()>());
+        let broken = tokio::spawn(std::future::ready(()));
+        let at_work = [("relay", goes_on.abort_handle()), ("projector", broken.abort_handle())];
+        broken.await.expect("it comes to its end");
+        assert_eq!(ended(&at_work), ["projector"]);
     }
 }

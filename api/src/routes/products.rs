@@ -159,6 +159,11 @@ pub async fn archive(app: AppState, Path(id): Path<Uuid>, ask: Ask<Empty>) -> Re
     Ok(Written::done(app.onhand.operations.archive_product(ask.caller, ProductId(id)).await?))
 }
 
+/// `POST /api/products/{id}/restore`
+pub async fn restore(app: AppState, Path(id): Path<Uuid>, ask: Ask<Empty>) -> Result<Written, Problem> {
+    Ok(Written::done(app.onhand.operations.restore_product(ask.caller, ProductId(id)).await?))
+}
+
 /// `PUT /api/variants/{sku}/prices/{market}`
 pub async fn set_price(
     app: AppState,

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::ProductDetails;
+use crate::values::ExternalId;
 
-/// Words that were shown before ours took their place, and whose late news are no news; beyond it the oldest is forgotten.
+/// Words of ours that are waited for; beyond it the oldest is forgotten.
 const AWAITED_MAX: usize = 4;
 
 /// What describes a product in a shop window: all of it that platforms know, too.
@@ -25,6 +27,27 @@ pub struct Words {
     pub tags: BTreeSet<String>,
 }
 
+impl Words {
+    /// The same, with what is not told as it was known: a shop that does not say has changed nothing.
+    fn or(self, known: &Self) -> Self {
+        let Self { title, vendor, category, tags } = self;
+        Self {
+            title: if title.trim().is_empty() { known.title.clone() } else { title },
+            vendor: vendor.or_else(|| known.vendor.clone()),
+            category: category.or_else(|| known.category.clone()),
+            tags: if tags.is_empty() { known.tags.clone() } else { tags },
+        }
+    }
+
+    /// Whether these are what a shop shows now, each of them, or else is as it was.
+    fn explain(&self, before: &Self, now: &Self) -> bool {
+        (now.title == self.title || now.title == before.title)
+            && (now.vendor == self.vendor || now.vendor == before.vendor)
+            && (now.category == self.category || now.category == before.category)
+            && (now.tags == self.tags || now.tags == before.tags)
+    }
+}
+
 impl ProductDetails {
     /// What platforms are told of it.
     pub fn words(&self) -> Words {
@@ -37,10 +60,10 @@ impl ProductDetails {
     }
 
     /// The same with the words that a shop has changed, field by field: those in which what it shows is not what it was
-    /// known to show. What it has always shown in its own way is no change.
+    /// known to show. What it has always shown in its own way is no change, and neither is what it does not tell.
     #[must_use]
-    pub(crate) fn changed(mut self, known: &Words, shown: &Self) -> Self {
-        let Words { title, vendor, category, tags } = shown.words();
+    pub(super) fn changed(mut self, known: &Words, shown: &Self) -> Self {
+        let Words { title, vendor, category, tags } = shown.words().or(known);
         if title != known.title {
             self.title = title;
         }
@@ -58,6 +81,17 @@ impl ProductDetails {
     }
 }
 
+/// A shop's words, as it shows them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Showing<'a> {
+    /// As which of its products.
+    pub(crate) external: &'a ExternalId,
+    /// In these words.
+    pub(crate) details: &'a ProductDetails,
+    /// When it looked so, by the shop's clock.
+    pub(crate) at: DateTime<Utc>,
+}
+
 /// A product as it stands on a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
@@ -69,39 +103,85 @@ pub struct Offer {
     pub shown: Option<Words>,
     /// True if we took it off, and have not seen it there since.
     pub taken_off: bool,
-    /// Words that it showed before our pushes, the newest last.
+    /// Which of the shop's products shows them, where it was seen to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown_by: Option<ExternalId>,
+    /// When our words were last taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pushed_at: Option<DateTime<Utc>>,
+    /// Words of ours that were taken and are not to be seen yet, the newest last: somebody over there may look at them first.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     awaited: VecDeque<Words>,
 }
 
 impl Offer {
-    /// Whether these words were shown before ours took their place: whoever tells of them is late.
-    pub(super) fn awaits(&self, words: &Words) -> bool {
-        self.awaited.contains(words)
+    /// What describes the product now that a shop shows it so; none if nothing was changed there. That is: if we have not
+    /// seen before how this product of the shop's is described, or not since we told it; and if it is our own words that are
+    /// shown at last.
+    pub(super) fn change(&self, ours: &ProductDetails, showing: Showing<'_>) -> Option<ProductDetails> {
+        let known = self.shown.as_ref().filter(|_| self.is_shown_by(showing.external))?;
+        if self.is_late(showing.at) || self.place_of(&showing.details.words().or(known)).is_some() {
+            return None;
+        }
+        Some(ours.clone().changed(known, showing.details)).filter(|changed| changed != ours)
+    }
+
+    /// What is worth remembering of the words that a shop shows.
+    pub(super) fn news(&self, external: &ExternalId, told: Words, at: DateTime<Utc>) -> Option<Words> {
+        if self.is_late(at) {
+            return None;
+        }
+        match &self.shown {
+            Some(known) if self.is_shown_by(external) => Some(told.or(known)).filter(|told| told != known),
+            _ => Some(told),
+        }
+    }
+
+    /// Whether this is how it stood before our own words came.
+    fn is_late(&self, at: DateTime<Utc>) -> bool {
+        self.pushed_at.is_some_and(|pushed| at < pushed)
+    }
+
+    fn is_shown_by(&self, external: &ExternalId) -> bool {
+        self.shown_by.as_ref().is_none_or(|known| known == external)
+    }
+
+    /// Where among those that are awaited are the words that a shop shows at last.
+    fn place_of(&self, told: &Words) -> Option<usize> {
+        let before = self.shown.as_ref().filter(|before| *before != told)?;
+        self.awaited.iter().position(|ours| ours.explain(before, told))
     }
 
     /// Our words were taken, and it shows these.
-    pub(super) fn push(&mut self, words: Words, shows: Words) {
-        self.awaited.retain(|awaited| *awaited != shows);
-        self.awaited.extend(self.shown.take().filter(|before| *before != shows));
-        if self.awaited.len() > AWAITED_MAX {
-            self.awaited.pop_front();
+    pub(super) fn push(&mut self, words: Words, shows: Words, at: DateTime<Utc>) {
+        if self.shown.as_ref().is_some_and(|before| *before != shows) {
+            self.awaited.clear(); // Nobody over there looks at what is told first.
+        } else if shows != words {
+            self.awaited.retain(|awaited| *awaited != words);
+            self.awaited.push_back(words.clone());
+            if self.awaited.len() > AWAITED_MAX {
+                self.awaited.pop_front();
+            }
         }
         self.pushed = Some(words);
         self.shown = Some(shows);
+        self.shown_by = None;
+        self.pushed_at = Some(at);
         self.taken_off = false;
     }
 
-    /// It was seen, with these words where they are others than were known. What was shown before that is not late any
-    /// more: once told again, somebody has gone back to it.
-    pub(super) fn see(&mut self, shows: Option<Words>) {
-        self.awaited.clear();
-        if shows.is_some() {
-            self.shown = shows;
+    /// One of the shop's products was seen, with words that are others than were known, or another one's.
+    pub(super) fn see(&mut self, shows: Words, external: Option<ExternalId>) {
+        if let Some(place) = self.place_of(&shows) {
+            self.awaited.drain(..=place);
+        } else if self.shown.as_ref() != Some(&shows) {
             // Ours are there no more, and have to be told again if they are to be.
+            self.awaited.clear();
             self.pushed = None;
-            self.taken_off = false;
         }
+        self.shown = Some(shows);
+        self.shown_by = external;
+        self.taken_off = false;
     }
 
     /// It may have got through, or not: what it shows is not known any more. The next sight of it is remembered and changes

@@ -1,5 +1,6 @@
 //! Products: what may be asked of one, and how it stands on connections.
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::*;
@@ -88,24 +89,27 @@ fn words(title: &str) -> Words {
     details(title).words()
 }
 
-fn pushed(ours: &str, theirs: &str) -> ProductEvent {
-    ProductEvent::Pushed { connection: SHOP, words: words(ours), shows: words(theirs) }
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
+}
+
+fn pushed(ours: &str, theirs: &str, second: i64) -> ProductEvent {
+    ProductEvent::Pushed { connection: SHOP, words: words(ours), shows: words(theirs), at: at(second) }
 }
 
 fn seen(second: i64, shows: Option<&str>) -> ProductEvent {
-    ProductEvent::Observed {
-        connection: SHOP,
-        at: DateTime::from_timestamp(second, 0),
-        shows: shows.map(words),
-    }
+    let (external, at) = (Some(7.into()), Some(at(second)));
+    ProductEvent::Observed { connection: SHOP, external, at, shows: shows.map(words) }
 }
 
 fn sight(second: i64, shows: &str) -> ProductCommand {
-    ProductCommand::Observe {
-        connection: SHOP,
-        at: DateTime::from_timestamp(second, 0),
-        shows: Some(words(shows)),
-    }
+    let (external, at, shows) = (7.into(), at(second), Some(words(shows)));
+    ProductCommand::Observe { connection: SHOP, external, at, complete: true, shows }
+}
+
+/// What describes the product after a shop has shown these words.
+fn after(product: &Product, second: i64, shows: &ProductDetails) -> Option<ProductDetails> {
+    product.change(SHOP, Showing { external: &7.into(), details: shows, at: at(second) })
 }
 
 #[test]
@@ -123,50 +127,124 @@ fn words_are_remembered_of_a_shop_once_and_again_only_when_they_are_others() {
 
 #[test]
 fn a_part_of_a_product_tells_its_words_and_no_time() {
-    let part = ProductCommand::Observe { connection: SHOP, at: None, shows: Some(words("Dunk")) };
-    let told = ProductEvent::Observed { connection: SHOP, at: None, shows: Some(words("Dunk")) };
+    let part = ProductCommand::Observe {
+        connection: SHOP,
+        external: 7.into(),
+        at: at(1),
+        complete: false,
+        shows: Some(words("Dunk")),
+    };
+    let (external, shows) = (Some(7.into()), Some(words("Dunk")));
+    let told = ProductEvent::Observed { connection: SHOP, external, at: None, shows };
     given::<Product>(P, dunk())
         .when(part.clone())
         .then([told])
-        .then_state(|product| assert!(product.observed.is_empty()))
+        .then_state(|product| assert_eq!(product.seen(SHOP, &7.into()), None))
         .when(part)
         .then([]);
 }
 
 #[test]
-fn what_a_shop_showed_before_our_words_came_is_late_until_it_has_shown_those() {
-    given::<Product>(P, [dunk(), vec![seen(1, Some("Dunk")), pushed("Dunk Low", "Dunk L")]].concat())
-        .when(sight(2, "Dunk"))
-        .then([])
-        .when(sight(3, "Dunk L"))
-        .then([seen(3, None)])
-        .when(sight(4, "Dunk"))
-        .then([seen(4, Some("Dunk"))]);
+fn each_product_of_a_shop_was_seen_at_a_time_of_its_own() {
+    let old = ProductEvent::Observed { connection: SHOP, external: None, at: Some(at(3)), shows: None };
+    given::<Product>(P, [dunk(), vec![old, seen(5, None)]].concat()).when(sight(5, "Dunk")).then_state(
+        |product| {
+            assert_eq!(product.seen(SHOP, &7.into()), Some(at(5)));
+            assert_eq!(product.seen(SHOP, &8.into()), Some(at(3)), "as was noted without saying which");
+        },
+    );
 }
 
 #[test]
-fn the_same_words_told_again_are_not_taken_for_late_ones() {
-    given::<Product>(P, [dunk(), vec![pushed("A", "A"), pushed("B", "B"), pushed("A", "A")]].concat())
-        .when(sight(1, "A"))
-        .then([seen(1, None)]);
+fn what_a_shop_showed_before_our_words_came_is_late_whatever_it_was() {
+    given::<Product>(P, [dunk(), vec![seen(1, Some("Dunk")), pushed("Dunk Low", "Dunk L", 5)]].concat())
+        .when(sight(4, "Dunk, low"))
+        .then([seen(4, None)])
+        .then_state(|product| assert!(product.offers[&SHOP].pushed.is_some()))
+        .when(sight(6, "Dunk"))
+        .then([seen(6, Some("Dunk"))]);
+}
+
+#[test]
+fn words_of_ours_that_are_looked_at_over_there_first_are_no_change_when_they_are_shown_at_last() {
+    // Each answer tells what is still shown.
+    let told = vec![pushed("A", "A", 1), pushed("B", "A", 2), pushed("C", "A", 3)];
+    let product = [dunk(), told].concat().into_iter().fold(Product::default(), Product::evolve);
+    assert_eq!(after(&product, 4, &details("B")), None);
+    let product = product.evolve(seen(4, Some("B")));
+    assert_eq!(product.offers[&SHOP].pushed, Some(words("C")), "it is on its way");
+    // They were seen: whoever goes back to them wants it so.
+    let product = product.evolve(seen(5, Some("C")));
+    assert_eq!(after(&product, 6, &details("B")), Some(details("B")));
+    let product = product.evolve(seen(6, Some("B")));
+    assert_eq!(product.offers[&SHOP].pushed, None);
+}
+
+#[test]
+fn going_back_to_what_was_shown_before_our_words_counts_though_those_were_never_seen() {
+    let told = vec![seen(1, Some("A")), pushed("B", "B", 2)];
+    let product = [dunk(), told].concat().into_iter().fold(Product::default(), Product::evolve);
+    assert_eq!(after(&product, 3, &details("A")), Some(details("A")));
+}
+
+#[test]
+fn what_a_shop_does_not_tell_any_more_changes_nothing_and_is_no_change_when_it_is_told_again() {
+    let whole = ProductDetails {
+        vendor: Some("Kite".into()),
+        category: Some("Shoes".into()),
+        tags: vec!["low".into()],
+        ..details("Dunk")
+    };
+    let first = ProductEvent::Observed {
+        connection: SHOP,
+        external: Some(7.into()),
+        at: Some(at(1)),
+        shows: Some(whole.words()),
+    };
+    let ours = ProductDetails { category: Some("Sneakers".into()), ..whole.clone() };
+    let history = vec![ProductEvent::Created(ours.clone()), first];
+    let product = history.clone().into_iter().fold(Product::default(), Product::evolve);
+    assert_eq!(after(&product, 2, &details("Dunk")), None);
+    given::<Product>(P, history).when(sight(2, "Dunk")).then([seen(2, None)]).then_state(|product| {
+        assert_eq!(after(product, 3, &whole), None);
+        let renamed = ProductDetails { title: "Dunk II".into(), ..ours.clone() };
+        assert_eq!(after(product, 3, &details("Dunk II")), Some(renamed));
+    });
 }
 
 #[test]
 fn after_a_push_was_given_up_what_is_shown_is_not_known() {
-    let failed = ProductEvent::PushFailed { connection: SHOP, reason: "503".into(), attempts: 12 };
-    given::<Product>(P, [dunk(), vec![pushed("Dunk Low", "Dunk Low"), failed]].concat())
+    let failed =
+        |refused| ProductEvent::PushFailed { connection: SHOP, reason: "503".into(), attempts: 12, refused };
+    given::<Product>(P, [dunk(), vec![pushed("Dunk Low", "Dunk Low", 1), failed(false)]].concat())
         .when(sight(1, "Dunk Low"))
         .then([seen(1, Some("Dunk Low"))])
         .then_state(|product| {
             let offer = &product.offers[&SHOP];
             assert_eq!((offer.pushed.as_ref(), offer.shown.as_ref()), (None, Some(&words("Dunk Low"))));
         });
+    given::<Product>(P, [dunk(), vec![pushed("Dunk Low", "Dunk Low", 1), failed(true)]].concat())
+        .when(sight(1, "Dunk Low"))
+        .then([seen(1, None)])
+        .then_state(|product| assert!(product.offers[&SHOP].pushed.is_some(), "nothing was done"));
+}
+
+#[test]
+fn an_archived_product_can_be_restored_and_what_was_taken_off_is_known_to_be() {
+    let off = ProductEvent::TakenOff { connection: SHOP };
+    given::<Product>(P, [dunk(), vec![pushed("A", "A", 1), ProductEvent::Archived {}, off]].concat())
+        .when(ProductCommand::Restore)
+        .then([ProductEvent::Restored {}])
+        .then_state(|product| assert!(!product.archived && product.offers[&SHOP].taken_off))
+        .when(ProductCommand::Restore)
+        .then([]);
+    given::<Product>(P, []).when(ProductCommand::Restore).then_refused("product.unknown");
 }
 
 #[test]
 fn what_was_taken_off_is_so_until_it_is_seen_again() {
     let off = ProductEvent::TakenOff { connection: SHOP };
-    given::<Product>(P, [dunk(), vec![pushed("Dunk Low", "Dunk Low"), off]].concat())
+    given::<Product>(P, [dunk(), vec![pushed("Dunk Low", "Dunk Low", 1), off]].concat())
         .when(sight(1, "Dunk Low"))
         .then_state(|product| {
             let offer = &product.offers[&SHOP];

@@ -99,6 +99,8 @@ pub async fn pool(options: &PgConnectOptions, connections: u32) -> Result<PgPool
         // A client that vanished must not hold the head of a ledger.
         ("idle_in_transaction_session_timeout", "15s"),
         ("statement_timeout", "60s"),
+        // Statements are short and their estimates coarse: compiling one can take longer than it runs, with a ledger's head held.
+        ("jit", "off"),
         // Nor may one that vanished without a word keep its locks until the server's system notices, hours later. Over a
         // socket of the same machine these say nothing.
         ("tcp_keepalives_idle", "30"),

@@ -14,9 +14,14 @@ use super::DatabaseError;
 
 /// How long a change of the schema waits for a lock, and with it all who want the table later.
 const LOCK_TIMEOUT: &str = "250ms";
+/// Every so many attempts it waits for longer, see [`outwait_autovacuum`].
+const PATIENT_EVERY: u32 = 4;
 /// How long the table is then left to them, and up to how much longer, in milliseconds.
 const LOCK_PAUSE_MS: u64 = 3_000;
 const LOCK_PAUSE_MORE_MS: u64 = 2_000;
+
+/// Finds the name of the index and its table in a statement that makes one beside writers.
+const INDEX_MADE: &str = r"create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?(\w+)\s+on\s+(?:only\s+)?([\w.]+)";
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("../migrations");
@@ -36,8 +41,13 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), DatabaseError> {
 /// The same by these migrations.
 pub async fn migrate_by(options: &PgConnectOptions, migrations: &Migrator) -> Result<(), DatabaseError> {
     let options = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
+    let mut attempt = 0_u32;
     loop {
+        attempt = attempt.wrapping_add(1);
         let mut conn = PgConnection::connect_with(&options).await?;
+        if attempt.is_multiple_of(PATIENT_EVERY) {
+            outwait_autovacuum(&mut conn).await?;
+        }
         let done = run(&mut conn, migrations).await;
         match done {
             Ok(()) => return Ok(conn.close().await?),
@@ -52,6 +62,18 @@ pub async fn migrate_by(options: &PgConnectOptions, migrations: &Migrator) -> Re
             Err(error) => return Err(error),
         }
     }
+}
+
+/// An autovacuum that is at a table gives way only to those who have waited for as long as the server takes to suspect a
+/// deadlock; and it may be at it for hours.
+async fn outwait_autovacuum(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "select set_config('lock_timeout', (setting::int + 250)::text, false)
+         from pg_settings where name = 'deadlock_timeout' -- both in milliseconds",
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 async fn run(conn: &mut PgConnection, migrations: &Migrator) -> Result<(), DatabaseError> {
@@ -81,12 +103,15 @@ async fn run_beside_writers(
         return Ok(());
     }
     sqlx::raw_sql("set lock_timeout = 0").execute(&mut *conn).await?;
-    // Broken off, it leaves an index that is of no use and in the way.
+    // Broken off, it leaves an index that is in the way: half made and of no use, or whole and not on record.
     let left: Vec<(String,)> = sqlx::query_as(
-        "select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indexrelid
-         where not i.indisvalid and position(c.relname::text in $1) > 0",
+        "select i.indexrelid::regclass::text
+         from regexp_match($1, $2, 'i') as made
+         join pg_class c on c.relname = lower(made[1])
+         join pg_index i on i.indexrelid = c.oid and i.indrelid = to_regclass(made[2])",
     )
     .bind(migration.sql.as_str())
+    .bind(INDEX_MADE)
     .fetch_all(&mut *conn)
     .await?;
     for (index,) in left {

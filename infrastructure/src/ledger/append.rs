@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Attachments, Entry, Head, StateTable,
-    submission::{self, DeliveryBody, Outcome, SealedSecret},
+    submission::{self, DeliveryBody, Forgotten, Outcome, SealedSecret},
 };
 use crate::outbox::{self, Touched};
 
@@ -193,13 +193,21 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
 }
 
 /// Destroys the keys to what entries say of some persons, those of this very commit among them.
-async fn forget(conn: &mut PgConnection, tenant: TenantId, persons: &[PersonId]) -> Result<(), sqlx::Error> {
+async fn forget(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    forgotten: &[Forgotten],
+) -> Result<(), sqlx::Error> {
     // A key that is just being sealed anew is waited for, for as long as that one statement takes.
-    sqlx::query("delete from person_keys where tenant_id = $1 and person = any($2)")
-        .bind(tenant.0)
-        .bind(persons.iter().map(PersonId::as_str).collect::<Vec<_>>())
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "delete from person_keys k using unnest($2::text[], $3::timestamptz[]) as f (person, until)
+         where k.tenant_id = $1 and k.person = f.person and (f.until is null or k.created_at <= f.until)", // the primary key
+    )
+    .bind(tenant.0)
+    .bind(forgotten.iter().map(|it| it.person.as_str()).collect::<Vec<_>>())
+    .bind(forgotten.iter().map(|it| it.until).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

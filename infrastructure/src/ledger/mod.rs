@@ -42,8 +42,8 @@ pub use self::{
     past::{StateAt, position_at, positions_at, state_at, states_at, versions_at},
     snapshots::write_missing_snapshots,
     submission::{
-        Answer, Attachments, Decide, Decision, DeliveryBody, FollowUp, Followed, Idempotency, PersonKey,
-        Receipt, SealedSecret, Submission,
+        Answer, Attachments, Decide, Decision, DeliveryBody, FollowUp, Followed, Forgotten, Idempotency,
+        PersonKey, Receipt, SealedSecret, Submission,
     },
 };
 use crate::clock::Clock;

@@ -88,7 +88,7 @@ pub struct Attachments {
     /// Keys to what entries of this commit say of persons.
     pub person_keys: Vec<PersonKey>,
     /// Persons of whom nothing is to be read any more.
-    pub forgotten: Vec<PersonId>,
+    pub forgotten: Vec<Forgotten>,
     /// Sealed credentials of a connection.
     pub secrets: Vec<SealedSecret>,
     /// Outbox rows that are settled by this.
@@ -205,6 +205,15 @@ pub struct PersonKey {
     pub address: Option<PersonId>,
     /// The key.
     pub sealed: Sealed,
+}
+
+/// Somebody of whom nothing is to be read any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Who.
+    pub person: PersonId,
+    /// What was said later is kept; none for all there is, that of the same commit included.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// A credential, sealed.

@@ -26,7 +26,7 @@ use super::{
     privacy::{Whom, unopened},
 };
 use crate::{
-    ledger::{Attachments, Decision, FollowUp, Followed, LedgerError, Receipt, state_at},
+    ledger::{Attachments, Decision, FollowUp, Followed, Forgotten, LedgerError, Receipt, state_at},
     outbox::follow_ups::{self, ERASE, Leased},
     persons::{Asked, Waiting},
     queries::{
@@ -200,7 +200,7 @@ impl Operations {
                 changes.extend(cause.otherwise.clone().map(|event| (StreamId::Administration, event.into())));
             }
             let attachments = Attachments {
-                forgotten: persons.clone(),
+                forgotten: up_to(&persons, None),
                 followed: cause.followed.clone(),
                 follow_ups: vec![bodies],
                 ..Attachments::default()
@@ -271,7 +271,7 @@ impl Operations {
         let (Pace { page, patience, .. }, begun) = (self.pace, Instant::now());
         let others = sought.persons.get(erasure.forgotten..).unwrap_or_default();
         for persons in others.chunks(page) {
-            self.destroy_keys(self.caller_of(leased), persons.to_vec()).await?;
+            self.destroy_keys(self.caller_of(leased), persons.to_vec(), erasure.until).await?;
             erasure.forgotten += persons.len();
             if begun.elapsed() >= patience {
                 break;
@@ -286,7 +286,7 @@ impl Operations {
             let persons =
                 rows::buyers_on(pool, tenant, (connection, until), last.as_ref(), page as i64).await?;
             let Some(end) = persons.last().cloned() else { break };
-            self.destroy_keys(self.caller_of(leased), persons).await?;
+            self.destroy_keys(self.caller_of(leased), persons, until).await?;
             last = Some(end);
         }
         Ok(last.is_some())
@@ -326,10 +326,16 @@ impl Operations {
         Ok(())
     }
 
-    /// Forgets a page of persons.
-    async fn destroy_keys(&self, caller: Caller, persons: Vec<PersonId>) -> Result<(), LedgerError> {
+    /// Forgets a page of persons, but for what was said of them after the wish to be forgotten.
+    async fn destroy_keys(
+        &self,
+        caller: Caller,
+        persons: Vec<PersonId>,
+        until: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
         self.submit(caller, vec![StreamId::Administration], move |_, _| {
-            let attachments = Attachments { forgotten: persons.clone(), ..Attachments::default() };
+            let forgotten = up_to(&persons, Some(until));
+            let attachments = Attachments { forgotten, ..Attachments::default() };
             Ok(Decision { changes: noted(&persons), attachments, ..Decision::default() })
         })
         .await?;
@@ -369,6 +375,10 @@ pub(super) fn is_under_way(error: &LedgerError) -> bool {
 /// A key that is missing may be put back.
 fn not_now(error: &SecretError) -> Setback {
     Setback::Again(error.to_string(), None)
+}
+
+fn up_to(persons: &[PersonId], until: Option<DateTime<Utc>>) -> Vec<Forgotten> {
+    persons.iter().map(|person| Forgotten { person: person.clone(), until }).collect()
 }
 
 fn noted(persons: &[PersonId]) -> Changes {

@@ -226,11 +226,12 @@ impl Operations {
             follow_ups::wake(pool, leased.tenant, now).await?;
         }
         let replayed = self.replay_unmapped(leased.tenant, &caller, (after, until)).await?;
+        let next = replayed.next.filter(|next| *next < until);
         let mut follow_ups: Vec<_> =
-            replayed.next.into_iter().map(|after| again(leased, (after, until), now)).collect();
+            next.into_iter().map(|after| again(leased, (after, until), now)).collect();
         if replayed.left {
-            // The same page once more; nothing has failed, so that is no attempt.
-            follow_ups.push(again(leased, (after, until), now + ERASURE));
+            // This page once more, and none of those that follow; nothing has failed, so that is no attempt.
+            follow_ups.push(again(leased, (after, next.unwrap_or(until)), now + ERASURE));
         }
         let followed = vec![leased.followed.clone()];
         let attachments = Attachments { followed, follow_ups, ..Attachments::default() };

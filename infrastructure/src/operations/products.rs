@@ -1,4 +1,4 @@
-//! Create, describe and archive products, put their variants, set prices.
+//! Create, describe, archive and restore products, put their variants, set prices.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,7 +15,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Caller, Operations};
-use crate::ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt};
+use crate::{
+    ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt},
+    queries::products::is_listed_elsewhere,
+};
 
 /// A product to be.
 #[derive(Debug, Clone)]
@@ -71,10 +74,21 @@ impl Operations {
         if !caller.may_touch(details.brand.as_deref()) {
             return Err(other_brand().into());
         }
+        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
+        let elsewhere = match &details.brand {
+            Some(brand) => is_listed_elsewhere(pool, tenant, product, brand).await?,
+            None => false,
+        };
         let asker = caller.clone();
         let receipt = self
             .submit(caller, vec![StreamId::Product(product)], move |lookup, _| {
-                in_catalogue(&asker, product, lookup)?;
+                let known = in_catalogue(&asker, product, lookup)?;
+                if elsewhere && known.details.as_ref().is_some_and(|it| it.brand != details.brand) {
+                    return Err(Refusal::conflict(
+                        "product.listed_elsewhere",
+                        "this product is listed on connections of another brand; end that first",
+                    ));
+                }
                 let mut putting = Putting::new(product, lookup);
                 putting.ask(ProductCommand::Describe(details.clone()))?;
                 let answer = json!({ "id": product }).into();
@@ -112,12 +126,26 @@ impl Operations {
 
     /// Takes a product out of the catalogue; its stock and its SKUs stay. Answers with its id.
     pub async fn archive_product(&self, caller: Caller, product: ProductId) -> Result<Receipt, LedgerError> {
+        self.turn_product(caller, product, ProductCommand::Archive).await
+    }
+
+    /// Takes a product back into the catalogue. Answers with its id.
+    pub async fn restore_product(&self, caller: Caller, product: ProductId) -> Result<Receipt, LedgerError> {
+        self.turn_product(caller, product, ProductCommand::Restore).await
+    }
+
+    async fn turn_product(
+        &self,
+        caller: Caller,
+        product: ProductId,
+        command: ProductCommand,
+    ) -> Result<Receipt, LedgerError> {
         let asker = caller.clone();
         self.submit(caller, vec![StreamId::Product(product)], move |lookup, _| {
             visible(&asker, product, lookup)?;
             let mut putting = Putting::new(product, lookup);
-            putting.ask(ProductCommand::Archive)?;
-            let answer = json!({ "id": product, "archived": true }).into();
+            putting.ask(command.clone())?;
+            let answer = json!({ "id": product, "archived": putting.product.archived }).into();
             Ok(Decision { changes: putting.changes, answer, ..Decision::default() })
         })
         .await
@@ -160,11 +188,15 @@ fn visible<'s>(caller: &Caller, id: ProductId, lookup: &Lookup<'s>) -> Result<&'
 }
 
 /// The same, and it has not left the catalogue.
-fn in_catalogue(caller: &Caller, id: ProductId, lookup: &Lookup<'_>) -> Result<(), Refusal> {
-    if visible(caller, id, lookup)?.archived {
-        return Err(Refusal::conflict("product.archived", "this product has left the catalogue for good"));
+fn in_catalogue<'s>(caller: &Caller, id: ProductId, lookup: &Lookup<'s>) -> Result<&'s Product, Refusal> {
+    let product = visible(caller, id, lookup)?;
+    if product.archived {
+        return Err(Refusal::conflict(
+            "product.archived",
+            "this product has left the catalogue; it can be restored",
+        ));
     }
-    Ok(())
+    Ok(product)
 }
 
 fn other_brand() -> Refusal {

@@ -3,14 +3,14 @@
 //! Moved stock, the hot case, is part of the append statement itself; everything else is derived here,
 //! in a second statement of the same transaction, after the state tables were written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
-    Event, StreamId,
-    connection::ConnectionEvent,
+    Event, State, StreamId,
+    connection::{Connection, ConnectionEvent, SyncRules},
     listing::{FigureKind, ListingEvent},
-    product::ProductEvent,
+    product::{Product, ProductEvent},
     values::TenantId,
 };
 use sqlx::PgConnection;
@@ -20,6 +20,7 @@ use super::{
     CommandKind,
     offers::{self, Concerned},
 };
+use crate::platforms::outbound::Skills;
 
 /// How long a platform's own change is left alone before it is put right: the order that explains it is
 /// often a moment behind.
@@ -30,35 +31,42 @@ const SETTLING: TimeDelta = TimeDelta::seconds(2);
 pub(crate) struct Touched {
     /// Shelves whose available quantity may have moved.
     pub(crate) shelves: BTreeSet<(Uuid, String)>,
-    /// Variants and markets with a new price.
-    prices: BTreeSet<(Uuid, String)>,
+    /// Variants and markets with a new price, and whether it is the first one there in its currency.
+    prices: BTreeMap<(Uuid, String), bool>,
+    /// Products of these variants.
+    priced: BTreeSet<Uuid>,
     /// Products that are another than they were, as far as conditions ask about it.
     products: BTreeSet<Uuid>,
     /// Products that may be wanted where they are not yet: new ones, and those with another variant.
     added: BTreeSet<Uuid>,
-    /// Products that are described otherwise, or have left the catalogue.
-    described: BTreeSet<Uuid>,
+    /// Products that are described otherwise, have left the catalogue, or are back in it.
+    turned: BTreeSet<Uuid>,
+    /// Of these, the ones for which other words were chosen.
+    reworded: BTreeSet<Uuid>,
     /// Listings that are to show everything, having just been mapped.
     listings: BTreeSet<Uuid>,
     /// Listings whose platform shows something that is not from us.
     strayed: BTreeSet<(Uuid, &'static str)>,
     /// Listings whose figure is not in question any more, or was found not to be shown.
     settled: BTreeSet<(Uuid, &'static str)>,
-    /// Connections that are to show everything.
-    connections: BTreeSet<Uuid>,
+    /// Connections that are to show everything, and what has just been let out there of whole products.
+    connections: BTreeMap<Uuid, Skills>,
 }
 
 impl Touched {
-    /// Notes what one entry touches.
-    pub(crate) fn note(&mut self, stream: &StreamId, event: &Event) {
+    /// Notes what one entry touches. `before` is the state it meets.
+    pub(crate) fn note(&mut self, stream: &StreamId, event: &Event, before: Option<&State>) {
         match (stream, event) {
             (StreamId::Stock(id), Event::Stock(event)) if event.moves_available() => {
                 self.shelves.insert((id.variant.0, id.location.to_string()));
             }
-            (_, Event::Product(ProductEvent::Priced { variant, market, .. })) => {
-                self.prices.insert((variant.0, market.to_string()));
+            (StreamId::Product(id), Event::Product(event)) => {
+                let before = match before {
+                    Some(State::Product(product)) => Some(product),
+                    _ => None,
+                };
+                self.note_product(id.0, event, before);
             }
-            (StreamId::Product(id), Event::Product(event)) => self.note_product(id.0, event),
             (StreamId::Listing(id), Event::Listing(event)) => match event {
                 ListingEvent::Mapped(_) => {
                     self.listings.insert(id.0);
@@ -80,21 +88,23 @@ impl Touched {
                 }
                 ListingEvent::QuantityObserved { echo: true, .. }
                 | ListingEvent::Removed { .. }
+                | ListingEvent::VariantObserved(_)
                 | ListingEvent::QuantityPushed { .. }
                 | ListingEvent::PricePushed { .. }
                 | ListingEvent::PushFailed { .. } => {}
             },
-            (
-                StreamId::Connection(id),
-                Event::Connection(ConnectionEvent::Enabled {} | ConnectionEvent::RulesChanged { .. }),
-            ) => {
-                self.connections.insert(id.0);
+            (StreamId::Connection(id), Event::Connection(event)) => {
+                let before = match before {
+                    Some(State::Connection(connection)) => Some(connection),
+                    _ => None,
+                };
+                self.note_connection(id.0, event, before);
             }
             _ => {}
         }
     }
 
-    fn note_product(&mut self, id: Uuid, event: &ProductEvent) {
+    fn note_product(&mut self, id: Uuid, event: &ProductEvent, before: Option<&Product>) {
         match event {
             ProductEvent::Created(_) | ProductEvent::VariantAdded { .. } => {
                 self.added.insert(id);
@@ -103,19 +113,42 @@ impl Touched {
                 self.products.insert(id);
                 self.added.insert(id);
             }
-            ProductEvent::Described { .. } => {
+            ProductEvent::Described(details) => {
                 self.products.insert(id);
-                self.described.insert(id);
+                self.turned.insert(id);
+                let known = before.and_then(|product| product.details.as_ref());
+                if known.is_none_or(|known| known.words() != details.words()) {
+                    self.reworded.insert(id);
+                }
             }
-            ProductEvent::Archived {} => {
-                self.described.insert(id);
+            ProductEvent::Priced { variant, market, price, .. } => {
+                let known = before.and_then(|product| product.variants.get(variant)?.prices.get(market));
+                let is_first = known.is_none_or(|known| known.currency != price.currency);
+                *self.prices.entry((variant.0, market.to_string())).or_default() |= is_first;
+                self.priced.insert(id);
             }
-            ProductEvent::Priced { .. }
-            | ProductEvent::Observed { .. }
+            ProductEvent::Archived {} | ProductEvent::Restored {} => {
+                self.turned.insert(id);
+            }
+            ProductEvent::Observed { .. }
             | ProductEvent::Pushed { .. }
             | ProductEvent::TakenOff { .. }
             | ProductEvent::PushFailed { .. } => {}
         }
+    }
+
+    fn note_connection(&mut self, id: Uuid, event: &ConnectionEvent, before: Option<&Connection>) {
+        let let_out = match event {
+            ConnectionEvent::Enabled {} => Skills::ALL,
+            ConnectionEvent::RulesChanged { rules } => {
+                before.map_or(Skills::ALL, |connection| newly_let_out(&connection.rules, rules))
+            }
+            _ => return,
+        };
+        let known = self.connections.entry(id).or_default();
+        known.offers |= let_out.offers;
+        known.describes |= let_out.describes;
+        known.takes_off |= let_out.takes_off;
     }
 
     /// Whether there is anything the append statement does not see to itself.
@@ -123,7 +156,7 @@ impl Touched {
         !(self.prices.is_empty()
             && self.products.is_empty()
             && self.added.is_empty()
-            && self.described.is_empty()
+            && self.turned.is_empty()
             && self.listings.is_empty()
             && self.strayed.is_empty()
             && self.settled.is_empty()
@@ -135,6 +168,17 @@ fn kind(kind: FigureKind) -> &'static str {
     CommandKind::from(kind).name()
 }
 
+/// What rules let out of whole products that those before them did not: for all of them, or for some.
+fn newly_let_out(before: &SyncRules, rules: &SyncRules) -> Skills {
+    let (old, new) = (Skills::ALL.under(before), Skills::ALL.under(rules));
+    let others = before.conditions != rules.conditions;
+    Skills {
+        offers: new.offers && (others || !old.offers),
+        describes: new.describes && (others || !old.describes),
+        takes_off: new.takes_off && (others || !old.takes_off),
+    }
+}
+
 /// Writes the rows that are owed for everything but moved stock.
 pub(crate) async fn derive(
     conn: &mut PgConnection,
@@ -143,11 +187,11 @@ pub(crate) async fn derive(
     now: DateTime<Utc>,
     touched: &Touched,
 ) -> Result<(), sqlx::Error> {
-    let (price_variants, price_markets): (Vec<_>, Vec<_>) = touched.prices.iter().cloned().unzip();
+    let (price_variants, price_markets): (Vec<_>, Vec<_>) = touched.prices.keys().cloned().unzip();
     let (strayed, strayed_kinds): (Vec<_>, Vec<_>) = touched.strayed.iter().copied().unzip();
     let (settled, settled_kinds): (Vec<_>, Vec<_>) = touched.settled.iter().copied().unzip();
     let at = (position, now);
-    let (makes_offers,): (bool,) = sqlx::query_as(include_str!("derive.sql"))
+    let (makes_offers, has_conditions): (bool, bool) = sqlx::query_as(include_str!("derive.sql"))
         .bind(tenant.0)
         .bind(position)
         .bind(now)
@@ -155,7 +199,7 @@ pub(crate) async fn derive(
         .bind(&price_variants)
         .bind(&price_markets)
         .bind(touched.listings.iter().copied().collect::<Vec<_>>())
-        .bind(touched.connections.iter().copied().collect::<Vec<_>>())
+        .bind(touched.connections.keys().copied().collect::<Vec<_>>())
         .bind(strayed)
         .bind(strayed_kinds)
         .bind(settled)
@@ -164,13 +208,50 @@ pub(crate) async fn derive(
         .fetch_one(&mut *conn)
         .await?;
     let mut concerned = Concerned {
-        added: touched.added.iter().copied().collect(),
-        described: touched.described.iter().copied().collect(),
+        added: all(&touched.added),
+        turned: all(&touched.turned),
+        reworded: all(&touched.reworded),
+        mapped: all(&touched.listings),
         ..Concerned::default()
     };
+    if has_conditions {
+        concerned.judged = touched.products.union(&touched.priced).copied().collect();
+    }
     if makes_offers {
-        (concerned.priced, concerned.markets) = (price_variants, price_markets);
+        // Where nobody asks what a thing costs, another price makes it wanted nowhere.
+        let priced = touched.prices.iter().filter(|(_, is_first)| has_conditions || **is_first);
+        concerned.priced =
+            priced.map(|((variant, market), is_first)| (*variant, market.clone(), *is_first)).collect();
     }
     offers::derive(conn, tenant, at, &concerned).await?;
-    offers::derive_all(conn, tenant, at, &touched.connections).await
+    for (connection, let_out) in &touched.connections {
+        offers::derive_all(conn, tenant, at, *connection, *let_out).await?;
+    }
+    Ok(())
+}
+
+fn all(ids: &BTreeSet<Uuid>) -> Vec<Uuid> {
+    ids.iter().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use onhand_domain::{connection::Conditions, values::Quantity};
+
+    use super::*;
+
+    #[test]
+    fn of_other_rules_only_what_they_let_out_in_addition_is_looked_for() {
+        let rules = SyncRules::default();
+        let buffered = SyncRules { safety_buffer: Quantity::new(1).expect("a quantity"), ..rules.clone() };
+        assert_eq!(newly_let_out(&rules, &buffered), Skills::default());
+        let creates = SyncRules { propagate_creates: true, ..rules.clone() };
+        assert_eq!(newly_let_out(&rules, &creates), Skills { offers: true, ..Skills::default() });
+        assert_eq!(newly_let_out(&creates, &rules), Skills::default());
+        let off = SyncRules { realtime_sync_enabled: false, ..creates.clone() };
+        assert_eq!(newly_let_out(&off, &creates), Skills::ALL.under(&creates));
+        let conditions = Conditions { price_min: Some(1), ..Conditions::default() };
+        let asking = SyncRules { conditions, ..creates.clone() };
+        assert_eq!(newly_let_out(&creates, &asking), Skills::ALL.under(&creates));
+    }
 }

@@ -41,7 +41,14 @@ commands as (
                 next_attempt_at = case when outbox.last_error is null
                     then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end
 )
--- Whether products are made anywhere: as a rule not, and then a feed of prices has nothing more to look at.
+-- Whether products are made anywhere, and whether anywhere what is told of them hangs on conditions: as a rule not, and then a
+-- feed of prices has nothing more to look at.
 select exists (
-    select from connections c where c.tenant_id = $1 and c.enabled and c.offers_products -- connections_offering_idx
-)
+           select from connections c
+           where c.tenant_id = $1 and c.enabled and c.offers_products -- connections_offering_idx
+       ),
+       exists (
+           select from connections c
+           where c.tenant_id = $1 and c.enabled and (c.offers_products or c.describes_products)
+             and c.rules ? 'conditions'
+       )

@@ -70,9 +70,13 @@ pub(crate) async fn note(
               as f (connection_id, kind, external, payload, delivery_id, correlation_id, due)
          -- Once more: whoever is at it finds its lease gone, and leaves the row for another round.
          on conflict (tenant_id, connection_id, kind, external) do update
-             set payload = case -- of two prices that wait the newer stays, in whatever order they came
+             set payload = case
+                     -- Of two prices that wait the newer stays, in whatever order they came …
                      when excluded.kind = 'price'
                           and (follow_ups.payload->>'at')::timestamptz > (excluded.payload->>'at')::timestamptz
+                     -- … and of two pages with the same beginning the one that goes further.
+                          or excluded.kind = 'unmapped'
+                          and (follow_ups.payload->>'until')::bigint > (excluded.payload->>'until')::bigint
                      then follow_ups.payload else excluded.payload end,
                  status = 'pending', position = excluded.position,
                  delivery_id = excluded.delivery_id, correlation_id = excluded.correlation_id, attempts = 0,

@@ -17,4 +17,4 @@ pub(crate) use derive::{Touched, derive};
 pub(crate) use owe::owe;
 pub use owe::{Owed, Subject, open_up_to};
 pub(crate) use settle::settle;
-pub use settle::{Settlement, Verdict};
+pub use settle::{Settlement, Verdict, put_off_content};

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use onhand_domain::values::TenantId;
-use sqlx::PgConnection;
+use onhand_domain::values::{ConnectionId, TenantId};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// What became of one leased command.
@@ -98,6 +98,35 @@ async fn tell_again(
     .bind(now)
     .bind(rows)
     .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Puts off all that waits to be told of products on a connection: no use asking for each.
+///
+/// What others are at is left to them, and nothing is waited for: a commit may hold one of the rows and want another.
+pub async fn put_off_content(
+    pool: &PgPool,
+    (tenant, connection): (TenantId, ConnectionId),
+    until: DateTime<Utc>,
+    why: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "with waiting as (
+             select o.id from outbox o
+             where o.tenant_id = $1 and o.connection_id = $2 and o.status = 'pending' and o.kind = 'content'
+               and o.next_attempt_at < $3 -- outbox_due_idx
+             for update skip locked
+         )
+         update outbox o set next_attempt_at = $3, last_error = $4
+         from waiting
+         where o.tenant_id = $1 and o.id = waiting.id",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(until)
+    .bind(why)
+    .execute(pool)
     .await?;
     Ok(())
 }

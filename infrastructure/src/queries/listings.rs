@@ -78,6 +78,34 @@ pub async fn listings_of_products(
     Ok(gathered(rows))
 }
 
+/// The listings of some of a platform's products on one connection, and all the others there of those of ours that these are;
+/// by product.
+pub async fn listings_around(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+    products: &[&str],
+) -> Result<HashMap<String, Vec<ListingId>>, sqlx::Error> {
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(
+        "with shown as (
+             select distinct external_product, product_id from listings
+             where tenant_id = $1 and connection_id = $2 and external_product = any($3) and not removed -- listings_product_idx
+         )
+         select s.external_product, l.id
+         from shown s
+         join variants v on v.tenant_id = $1 and v.product_id = s.product_id -- variants_product_idx
+         join listings l on l.tenant_id = $1 and l.variant_id = v.id and l.connection_id = $2 -- listings_variant_idx
+         where not l.removed
+         order by l.id limit 20000",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(products)
+    .fetch_all(pool)
+    .await?;
+    Ok(gathered(rows))
+}
+
 /// The listings whose stock a platform keeps under these ids, on one connection, by id.
 pub async fn listings_of_inventories(
     pool: &PgPool,

@@ -14,6 +14,10 @@ use uuid::Uuid;
 use super::listings::ListingFilter;
 use crate::platforms::outbound::{Handle, ProductAsk, Skills, VariantAsk, outbound_of};
 
+/// Why a product stays where it is though it has left the catalogue.
+const SHARED: &str = "the platform's product holds others of yours as well, which would go with it: take the variants of this one \
+                      out of it by hand";
+
 /// What has to be done about an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
@@ -25,6 +29,8 @@ pub enum Due {
     Describe(ProductAsk),
     /// It is to be taken off: these are its listings.
     TakeOff(Vec<(ListingId, Handle)>),
+    /// It cannot be done without doing it to others: why.
+    Never(&'static str),
 }
 
 /// What is to be offered.
@@ -34,11 +40,11 @@ pub struct Offering {
     pub ask: ProductAsk,
     /// Which of ours each of its variants is, in order.
     pub variants: Vec<VariantId>,
-    /// Whether some of it is there already. What is there is not described by being offered.
+    /// Whether some of it is there already.
     pub is_there: bool,
-    /// Whether our words are owed to what is there.
-    pub owes_words: bool,
-    /// Whether it may be described.
+    /// What is there already, if it is to be described: being offered it is not.
+    pub described: Option<ProductAsk>,
+    /// Whether what is found, instead of being made, may be described.
     pub may_describe: bool,
 }
 
@@ -65,6 +71,10 @@ pub struct OfferTarget {
     rules: SyncRules,
     /// Whether its platform takes prices.
     prices: bool,
+    /// Whether each variant is a product by itself there.
+    alone: bool,
+    /// Whether others of ours are in the same product there.
+    shared: bool,
     variants: Vec<Variant>,
     /// Those that are there first.
     listings: Vec<Listed>,
@@ -106,41 +116,72 @@ impl OfferTarget {
         self.rules = rules.clone();
     }
 
-    /// What has to be done. If what is believed to be there is in doubt, it is described in any case.
-    pub fn due(&self, in_doubt: bool) -> Due {
+    /// What has to be done.
+    ///
+    /// Where no words of ours are known to have been taken, somebody else has chosen those that are there: they are changed only
+    /// if that was asked for (`forced`). Where ours were, and what became of the last ones was not heard, they are said again.
+    pub fn due(&self, forced: bool, unheard: bool) -> Due {
         if !self.open {
             return Due::Nothing;
         }
         if self.archived {
-            let there: Vec<_> = self.there().map(|listed| (listed.id, listed.handle())).collect();
-            return if self.may.takes_off && !there.is_empty() { Due::TakeOff(there) } else { Due::Nothing };
+            return if self.may.takes_off { self.leaving() } else { Due::Nothing };
         }
-        let owes_words = in_doubt || !self.says_so();
+        let owes_words = forced || (self.is_told() && (unheard || !self.says_so()));
+        let described = self.describing().filter(|_| owes_words);
         if self.may.offers
-            && let Some(offering) = self.offering(owes_words)
+            && let Some((ask, variants)) = self.offering()
         {
-            return Due::Offer(offering);
+            let (is_there, may_describe) = (self.there().next().is_some(), self.may.describes);
+            return Due::Offer(Offering { ask, variants, is_there, described, may_describe });
         }
-        if self.may.describes && owes_words { self.describing() } else { Due::Nothing }
+        described.map_or(Due::Nothing, Due::Describe)
+    }
+
+    /// Whether words of ours are known to have been taken there.
+    pub fn is_told(&self) -> bool {
+        self.known.pushed.is_some()
     }
 
     /// Whether our words are there, as the platform took them or as it shows them.
-    fn says_so(&self) -> bool {
+    pub fn says_so(&self) -> bool {
         [&self.known.pushed, &self.known.shown].into_iter().any(|words| words.as_ref() == Some(&self.words))
+    }
+
+    /// What is there of it goes, unless others of ours would go with it.
+    fn leaving(&self) -> Due {
+        let there: Vec<_> = self.there().map(|listed| (listed.id, listed.handle())).collect();
+        match (there.is_empty(), self.shared) {
+            (true, _) => Due::Nothing,
+            (false, true) => Due::Never(SHARED),
+            (false, false) => Due::TakeOff(there),
+        }
+    }
+
+    /// Whether it is one product there, and nothing else of ours is in that: only then are that product's words its own.
+    fn is_whole(&self) -> bool {
+        let mut homes = self.there().map(|listed| &listed.external_product);
+        let first = homes.next();
+        !self.shared && (self.alone || homes.all(|home| Some(home) == first))
     }
 
     fn there(&self) -> impl Iterator<Item = &Listed> {
         self.listings.iter().filter(|listed| !listed.removed)
     }
 
-    /// The product with what is there and what is to be made; none if nothing is to be made.
-    fn offering(&self, owes_words: bool) -> Option<Offering> {
+    /// The product with what is there and what is to be made, and which of ours each variant is; none if nothing is to be made.
+    fn offering(&self) -> Option<(ProductAsk, Vec<VariantId>)> {
+        // What the platform has taken off as a whole, or somebody there, is not brought back by a variant more.
+        let gone = !self.listings.is_empty() && self.there().next().is_none();
+        if gone && !self.known.taken_off {
+            return None;
+        }
         let mut listed: HashMap<VariantId, &Listed> = HashMap::new();
         for listing in &self.listings {
             listed.entry(listing.variant).or_insert(listing);
         }
         let (mut asks, mut variants) = (vec![], vec![]);
-        let (mut is_there, mut lacks) = (false, false);
+        let mut lacks = false;
         for variant in &self.variants {
             let there = match listed.get(&variant.id) {
                 Some(listing) if !listing.removed => Some(listing.handle()),
@@ -149,13 +190,11 @@ impl OfferTarget {
                 _ if !self.is_ready(variant) => continue,
                 _ => None,
             };
-            is_there |= there.is_some();
             lacks |= there.is_none();
             asks.push(self.ask_for(variant, there));
             variants.push(variant.id);
         }
-        let ask = self.asking(asks);
-        lacks.then_some(Offering { ask, variants, is_there, owes_words, may_describe: self.may.describes })
+        lacks.then(|| (self.asking(asks), variants))
     }
 
     /// Nothing is offered that the conditions keep back, and nothing for no price.
@@ -173,15 +212,19 @@ impl OfferTarget {
         })
     }
 
-    fn describing(&self) -> Due {
+    /// What is there of it, in our words; none if they are not to be said.
+    fn describing(&self) -> Option<ProductAsk> {
+        if !self.may.describes || !self.is_whole() {
+            return None;
+        }
         let variants: HashMap<VariantId, &Variant> = self.variants.iter().map(|it| (it.id, it)).collect();
         let there = self.there().filter_map(|listed| Some((listed, *variants.get(&listed.variant)?)));
         let there: Vec<_> = there.collect();
         if !there.iter().any(|(_, variant)| self.fits(variant)) {
-            return Due::Nothing;
+            return None;
         }
         let asks = there.iter().map(|(listed, variant)| self.ask_for(variant, Some(listed.handle())));
-        Due::Describe(self.asking(asks.collect()))
+        Some(self.asking(asks.collect()))
     }
 
     fn asking(&self, variants: Vec<VariantAsk>) -> ProductAsk {
@@ -215,6 +258,7 @@ struct TargetRow {
     known: Option<Json<Offer>>,
     variants: Json<Vec<Variant>>,
     listings: Json<Vec<Listed>>,
+    shared: bool,
 }
 
 /// The present truth for some offers, all as of one moment: one statement, one snapshot.
@@ -237,7 +281,8 @@ pub async fn targets(
 }
 
 fn target(row: TargetRow) -> OfferTarget {
-    let outbound = row.platform.parse::<Platform>().ok().and_then(outbound_of);
+    let platform = row.platform.parse::<Platform>().ok();
+    let outbound = platform.and_then(outbound_of);
     let skills = outbound.map(|outbound| outbound.skills()).unwrap_or_default();
     let tags = row.tags.clone();
     let details = ProductDetails {
@@ -260,6 +305,8 @@ fn target(row: TargetRow) -> OfferTarget {
         may: skills.under(&row.rules),
         rules: row.rules.0,
         prices: outbound.is_some_and(|outbound| outbound.sets_prices()),
+        alone: platform.is_some_and(Platform::sells_variants_alone),
+        shared: row.shared,
         variants: row.variants.0,
         listings: row.listings.0,
     }

@@ -19,7 +19,20 @@ select c.id as connection_id, p.id as product_id, c.platform, c.rules,
            from variants v
            join listings l on l.tenant_id = v.tenant_id and l.variant_id = v.id -- listings_variant_idx
            where v.tenant_id = p.tenant_id and v.product_id = p.id and l.connection_id = c.id
-       ), '[]') as listings
+       ), '[]') as listings,
+       -- Others of ours are in the same product there. Those that have left the catalogue are no matter to one that has, too.
+       exists (
+           select from (
+               select distinct l.external_product
+               from variants v
+               join listings l on l.tenant_id = v.tenant_id and l.variant_id = v.id
+               where v.tenant_id = p.tenant_id and v.product_id = p.id and l.connection_id = c.id and not l.removed
+           ) h
+           join listings l on l.tenant_id = p.tenant_id and l.connection_id = c.id
+                          and l.external_product = h.external_product -- listings_product_idx
+           join products q on q.tenant_id = l.tenant_id and q.id = l.product_id
+           where l.product_id <> p.id and not l.removed and not (p.archived and q.archived)
+       ) as shared
 from unnest($2::uuid[], $3::uuid[]) as o (connection_id, product_id)
 join connections c on c.tenant_id = $1 and c.id = o.connection_id
 join products p on p.tenant_id = $1 and p.id = o.product_id

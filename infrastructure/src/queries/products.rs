@@ -24,7 +24,7 @@ pub struct ProductView {
     pub archived: bool,
     /// `[{ id, sku, attributes, prices: { market: { minor, currency } } }]`, by SKU.
     pub variants: Value,
-    /// `[{ connection_id, shown: { title, vendor, category, tags }, taken_off }]`, by connection.
+    /// `[{ connection_id, shown: { title, vendor, category, tags }, taken_off }]`, by connection; of the reader's brand.
     pub offers: Value,
 }
 
@@ -52,7 +52,9 @@ pub async fn list(
                           from variants v where v.tenant_id = p.tenant_id and v.product_id = p.id), '[]') as variants,
                 coalesce((select jsonb_agg(jsonb_build_object('connection_id', o.key, 'shown', o.value->'shown',
                               'taken_off', o.value->'taken_off') order by o.key collate \"C\")
-                          from jsonb_each(p.offers) o), '[]') as offers
+                          from jsonb_each(p.offers) o
+                          join connections c on c.tenant_id = p.tenant_id and c.id = o.key::uuid
+                          where $2::text is null or c.brand = $2), '[]') as offers
          from products p
          where p.tenant_id = $1 and ($2::text is null or p.brand = $2) and ($3::uuid is null or p.id > $3)
            and ($4::uuid is null or p.id = $4)
@@ -90,6 +92,28 @@ pub async fn all_of_brand(
     .fetch_one(pool)
     .await?;
     Ok(!foreign)
+}
+
+/// Whether a product is listed on connections of other brands than this one.
+pub async fn is_listed_elsewhere(
+    pool: &PgPool,
+    tenant: TenantId,
+    product: ProductId,
+    brand: &str,
+) -> Result<bool, sqlx::Error> {
+    let (elsewhere,): (bool,) = sqlx::query_as(
+        "select exists (
+             select from variants v
+             join listings l on l.tenant_id = v.tenant_id and l.variant_id = v.id and not l.removed
+             join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
+             where v.tenant_id = $1 and v.product_id = $2 and c.brand <> $3)",
+    )
+    .bind(tenant.0)
+    .bind(product.0)
+    .bind(brand)
+    .fetch_one(pool)
+    .await?;
+    Ok(elsewhere)
 }
 
 /// What a SKU names.

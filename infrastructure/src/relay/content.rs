@@ -1,31 +1,35 @@
 //! Products of one account: offered, described or taken off, one after the other.
 //!
-//! Last of a group, and not for long: stock does not wait behind what describes it.
+//! Last of a group, and not for long: stock does not wait behind what describes it, but for one that has waited for minutes.
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     catalog::Changes,
     listing::{ListingCommand, ListingEvent, Mapping, Shown},
-    product::ProductEvent,
+    product::{ProductEvent, Words},
     stream::Lookup,
     values::ListingId,
 };
 use uuid::Uuid;
 
 use super::{
+    policy,
     push::{Attempt, Results, call_key},
     sighted::listed,
 };
 use crate::{
     outbox::{Command, Verdict},
-    platforms::outbound::{Api, CallError, Outbound, Outcome, ProductAsk, VariantAsk},
+    platforms::outbound::{Api, CallError, Outbound, Outcome, ProductAsk},
     queries::offers::{Due, OfferTarget, Offering},
 };
 
 /// No product is begun with later than this after the claim.
 const BEGIN_WITHIN: Duration = Duration::from_secs(3);
+/// One that has been due for longer goes before figures.
+const STARVED: TimeDelta = TimeDelta::minutes(3);
 /// A position that is older than all there are: nothing that is known of a listing gives way to what was true then.
 const BEFORE_ALL: i64 = -1;
 
@@ -38,6 +42,18 @@ struct Line<'a> {
     key: Uuid,
 }
 
+/// The product that has waited so long that figures wait for it once, and the others, those first that are due longest. Where a
+/// group of figures always takes all the time there is, products would not come to their turn otherwise.
+pub(super) fn starved<'c>(
+    mut group: Vec<&'c Command>,
+    attempt: &Attempt,
+) -> (Vec<&'c Command>, Vec<&'c Command>) {
+    group.sort_by_key(|command| command.due);
+    let starves = group.first().is_some_and(|oldest| oldest.due < attempt.now - STARVED);
+    let others = group.split_off(usize::from(starves));
+    (group, others)
+}
+
 /// Makes products what they are to be there. What there is no time for goes back, as no failure.
 pub(super) async fn push(
     results: &mut Results,
@@ -45,33 +61,69 @@ pub(super) async fn push(
     api: &Api,
     (group, attempt): (Vec<&Command>, &Attempt),
 ) {
-    let mut put_off: Option<CallError> = None;
     for command in group {
-        let owed = attempt.offer(command).map(|target| (target, target.due(command.is_in_doubt())));
-        let Some((target, due)) = owed.filter(|(_, due)| *due != Due::Nothing) else {
-            results.settle(command, Verdict::Done); // Nothing is owed, or nothing that the rules let out.
-            continue;
+        let owed = attempt.offer(command);
+        let owed = owed.map(|target| (target, target.due(command.forced, command.unheard)));
+        let (target, due) = match owed {
+            // Nothing is owed, or nothing that the rules let out.
+            None | Some((_, Due::Nothing)) => {
+                results.settle(command, Verdict::Done);
+                continue;
+            }
+            Some((_, Due::Never(why))) => {
+                results.failed(command, &CallError::never(why), attempt);
+                continue;
+            }
+            Some(owed) => owed,
         };
         if attempt.begun.elapsed() > BEGIN_WITHIN {
-            put_off.get_or_insert_with(CallError::later);
+            results.put_off.get_or_insert_with(CallError::later);
         }
-        if let Some(error) = &put_off {
-            results.failed(command, error, attempt);
-            continue;
+        match results.put_off.clone() {
+            None => {}
+            Some(CallError::NeedsPerson { why: error }) => {
+                let at = next_look(attempt.now);
+                results.settle(command, Verdict::Again { at, error, counts: false });
+                continue;
+            }
+            Some(error) => {
+                results.failed(command, &error, attempt);
+                continue;
+            }
         }
         let line = Line { outbound, api, key: call_key(std::iter::once(command)) };
-        match line.carry_out(results, target, due).await {
-            Ok(()) => {
+        let before = results.changes.len();
+        let told = line.carry_out(results, target, due).await;
+        match told {
+            Ok(Told::All) => {
                 results.report.of(&Outcome::Shown(()));
                 results.told(command, Verdict::Done);
             }
+            // What is found that was made before is found again; so it counts, and comes to an end.
+            Ok(Told::Found) => {
+                results.report.of(&Outcome::Shown(()));
+                let why = "it was there already, in other words than ours".to_owned();
+                let next = CallError::Again { after: Some(Duration::ZERO), why, counts: true };
+                results.failed_knowing(command, &next, (attempt, true));
+            }
             Err(error) => {
                 report(results, command, &error);
-                results.failed(command, &error, attempt);
-                put_off = rest(error);
+                // What was done all the same is true after it was given up: that makes forget what is shown.
+                let done = results.changes.split_off(before);
+                // Words that may have got through are said again; what nobody has said is not.
+                let in_doubt = error.is_failure() && target.is_told();
+                results.failed_knowing(command, &error, (attempt, in_doubt));
+                results.changes.extend(done);
+                results.put_off = rest(error);
             }
         }
     }
+}
+
+/// When the others are looked at again, where a product needs a person: before that one, which keeps nobody waiting if it is the
+/// only one that does.
+pub(super) fn next_look(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + policy::PERSON_DELAY - TimeDelta::seconds(1)
 }
 
 /// Where products need a person, as without leave to change them, figures may still be taken: only they hold an account.
@@ -91,11 +143,32 @@ fn rest(error: CallError) -> Option<CallError> {
     }
 }
 
+/// How far a product was told of.
+enum Told {
+    /// It is there as it is to be.
+    All,
+    /// It was found in other words, which are changed once it is known what else stands in the product that has them.
+    Found,
+}
+
 impl Line<'_> {
-    async fn carry_out(self, results: &mut Results, target: &OfferTarget, due: Due) -> Result<(), CallError> {
+    async fn carry_out(
+        self,
+        results: &mut Results,
+        target: &OfferTarget,
+        due: Due,
+    ) -> Result<Told, CallError> {
         match due {
-            Due::Nothing => Ok(()),
-            Due::Offer(offering) => self.offer(results, target, offering).await,
+            Due::Nothing => Ok(Told::All),
+            Due::Never(why) => Err(CallError::never(why)),
+            Due::Offer(offering) => {
+                let offered = self.offer(results, target, &offering).await;
+                // What cannot be made keeps back no words from what is there.
+                if let (Ok(_) | Err(CallError::Never { .. }), Some(ask)) = (&offered, offering.described) {
+                    self.describe(results, target, ask).await?;
+                }
+                offered
+            }
             Due::Describe(ask) => self.describe(results, target, ask).await,
             Due::TakeOff(listings) => {
                 let handles: Vec<_> = listings.iter().map(|(_, handle)| handle.clone()).collect();
@@ -105,7 +178,7 @@ impl Line<'_> {
                 results.moved.extend(listings.into_iter().map(|(id, _)| (id, gone.clone())));
                 let event = ProductEvent::TakenOff { connection: target.connection };
                 results.note_product(target.product, event);
-                Ok(())
+                Ok(Told::All)
             }
         }
     }
@@ -115,22 +188,23 @@ impl Line<'_> {
         results: &mut Results,
         target: &OfferTarget,
         ask: ProductAsk,
-    ) -> Result<(), CallError> {
+    ) -> Result<Told, CallError> {
+        let at = self.api.access().now;
         let shows = self.outbound.describe(self.api, &ask, self.key).await?;
-        let event = ProductEvent::Pushed { connection: target.connection, words: ask.words, shows };
+        let event = ProductEvent::Pushed { connection: target.connection, at, words: ask.words, shows };
         results.note_product(target.product, event);
-        Ok(())
+        Ok(Told::All)
     }
 
-    /// What was found there instead of being made has the words that somebody gave it: it is described, if it may be.
+    /// What was found there instead of being made has the words that somebody gave it.
     async fn offer(
         self,
         results: &mut Results,
         target: &OfferTarget,
-        Offering { ask, variants, is_there, owes_words, may_describe }: Offering,
-    ) -> Result<(), CallError> {
-        let connection = target.connection;
-        let offered = self.outbound.offer(self.api, &ask, self.key).await?;
+        Offering { ask, variants, is_there, may_describe, .. }: &Offering,
+    ) -> Result<Told, CallError> {
+        let (connection, at) = (target.connection, self.api.access().now);
+        let offered = self.outbound.offer(self.api, ask, self.key).await?;
         let there = variants.iter().zip(&ask.variants).zip(&offered.handles);
         for ((variant, _), handle) in there.filter(|((_, asked), _)| asked.there.is_none()) {
             let mapping = Mapping {
@@ -144,22 +218,34 @@ impl Line<'_> {
             let listing = ListingId::of(connection, &handle.variant);
             results.moved.push((listing, ListingCommand::Map(mapping)));
         }
+        if *is_there {
+            return Ok(Told::All); // What was there has the words it had.
+        }
         // Where each variant is an item of its own, its title says more than ours.
         let alone = self.api.details().platform.sells_variants_alone();
-        let theirs = !alone && !offered.words.title.is_empty() && offered.words.title != ask.words.title;
-        let lacks_words = if is_there { owes_words } else { theirs };
-        if !lacks_words {
-            let event = ProductEvent::Pushed { connection, words: ask.words, shows: offered.words };
+        let shows = offered.words;
+        if alone || agree(&ask.words, &shows) {
+            let event = ProductEvent::Pushed { connection, at, words: ask.words.clone(), shows };
             results.note_product(target.product, event);
-            return Ok(());
+            return Ok(Told::All);
         }
-        if !may_describe {
-            return Ok(()); // Nobody has taken our words.
-        }
-        let found = ask.variants.iter().cloned().zip(offered.handles);
-        let found = found.map(|(asked, handle)| VariantAsk { there: Some(handle), ..asked });
-        self.describe(results, target, ProductAsk { variants: found.collect(), ..ask }).await
+        let external = offered.handles.into_iter().next().map(|handle| handle.product);
+        let event = ProductEvent::Observed { connection, external, at: None, shows: Some(shows) };
+        results.note_product(target.product, event);
+        Ok(if *may_describe { Told::Found } else { Told::All })
     }
+}
+
+/// Whether what is shown is what we say, as far as both say something: a platform does not tell all, and what we leave open is
+/// its own affair.
+fn agree(ours: &Words, shown: &Words) -> bool {
+    let same = |ours: &Option<String>, shown: &Option<String>| {
+        ours.as_ref().zip(shown.as_ref()).is_none_or(|(ours, shown)| ours == shown)
+    };
+    (shown.title.is_empty() || shown.title == ours.title)
+        && same(&ours.vendor, &shown.vendor)
+        && same(&ours.category, &shown.category)
+        && (ours.tags.is_empty() || shown.tags.is_empty() || ours.tags == shown.tags)
 }
 
 /// What has come or gone, on the newest states.
@@ -188,4 +274,30 @@ pub(super) fn moved(
         }
     }
     Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_is_compared_with_ours_in_all_that_both_tell() {
+        let words = |title: &str, category: Option<&str>, tags: &[&str]| Words {
+            title: title.to_owned(),
+            category: category.map(str::to_owned),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..Words::default()
+        };
+        let ours = words("Runner", Some("Shoes"), &["low"]);
+        assert!(agree(&ours, &ours));
+        assert!(agree(&ours, &words("", None, &[])), "it tells nothing");
+        assert!(agree(&words("Runner", None, &[]), &ours), "we leave it open");
+        for shown in [
+            words("Walker", Some("Shoes"), &["low"]),
+            words("Runner", Some("Boots"), &["low"]),
+            words("Runner", Some("Shoes"), &["high"]),
+        ] {
+            assert!(!agree(&ours, &shown), "{shown:?}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ pub const ATTEMPTS_MAX: i32 = 12;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const DELAY_MAX: Duration = Duration::from_secs(300);
 /// When what a person has to see to is looked at again.
-const PERSON_DELAY: TimeDelta = TimeDelta::minutes(5);
+pub(super) const PERSON_DELAY: TimeDelta = TimeDelta::minutes(5);
 
 /// What follows from a failed attempt, the `attempt`th that counts.
 pub fn next(attempt: i32, error: &CallError, now: DateTime<Utc>) -> Verdict {

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     ledger::{Attachments, Context, Decision, FollowUp, Head, LedgerError},
     operations::Caller,
-    outbox::{Command, CommandKind, Settlement, Verdict, breakers},
+    outbox::{self, Command, CommandKind, Settlement, Verdict, breakers},
     platforms::outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
     queries::{
         checkpoints,
@@ -46,7 +46,7 @@ const CALLS: Uuid = Uuid::from_u128(0x6f6e_6861_6e64_2f70_7573_6865_732f_6361);
 
 /// What is true for all commands of a group.
 pub(super) struct Attempt {
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
     /// When the lease began.
     pub(super) begun: Instant,
     /// Everything up to here was owed when the commands were leased.
@@ -58,11 +58,13 @@ pub(super) struct Attempt {
 /// Results of one group: entries for the ledger, what becomes of the rows, and how the platform fares.
 #[derive(Default)]
 pub(super) struct Results {
-    changes: Changes,
+    pub(super) changes: Changes,
     settlements: Vec<Settlement>,
     strays: Vec<Stray>,
     /// Listings that have come or gone with their products.
     pub(super) moved: Vec<(ListingId, ListingCommand)>,
+    /// Why no more products are told of for now.
+    pub(super) put_off: Option<CallError>,
     pub(super) report: Report,
 }
 
@@ -97,6 +99,14 @@ impl Relay {
                     }
                     (_, Err(error)) => give_up(&mut results, &group, &attempt, &error),
                 }
+            }
+        }
+        if let Some(CallError::NeedsPerson { why }) = &results.put_off {
+            // Before the next ones are taken: each of them would be refused as well.
+            let until = content::next_look(attempt.now);
+            let done = outbox::put_off_content(pool, (tenant, connection), until, why).await;
+            if let Err(error) = done {
+                tracing::warn!(%error, "products stay due although none would be taken");
             }
         }
         let report = Report { probe, ..std::mem::take(&mut results.report) };
@@ -170,7 +180,8 @@ impl Relay {
     }
 }
 
-/// Quantities first: what is sold twice costs more than what is sold too cheaply. Content last: it takes longest.
+/// Quantities first: what is sold twice costs more than what is sold too cheaply. Content last: it takes longest; but one
+/// product goes first if it has waited for minutes.
 async fn push(
     results: &mut Results,
     outbound: &dyn Outbound,
@@ -178,9 +189,11 @@ async fn push(
     (group, attempt): (&Group, &Attempt),
 ) {
     let of_kind = |kind| group.iter().filter(move |command| command.kind == kind);
+    let (starved, content) = content::starved(of_kind(CommandKind::Content).collect(), attempt);
+    content::push(results, outbound, api, (starved, attempt)).await;
     push_quantities(results, outbound, api, (of_kind(CommandKind::Quantity).collect(), attempt)).await;
     push_prices(results, outbound, api, (of_kind(CommandKind::Price).collect(), attempt)).await;
-    content::push(results, outbound, api, (of_kind(CommandKind::Content).collect(), attempt)).await;
+    content::push(results, outbound, api, (content, attempt)).await;
 }
 
 async fn push_quantities(
@@ -330,6 +343,17 @@ impl Results {
     }
 
     pub(super) fn failed(&mut self, command: &Command, error: &CallError, attempt: &Attempt) {
+        // What was put off or refused has changed nothing there; what failed may have.
+        self.failed_knowing(command, error, (attempt, error.is_failure()));
+    }
+
+    /// The same where it is known whether what the platform is believed to show is in doubt by that.
+    pub(super) fn failed_knowing(
+        &mut self,
+        command: &Command,
+        error: &CallError,
+        (attempt, in_doubt): (&Attempt, bool),
+    ) {
         let verdict = match error {
             // How the platform fares says nothing against the one command that was to show it.
             CallError::Again { after, why, counts: true } if command.probe => {
@@ -346,19 +370,20 @@ impl Results {
             }
             error => policy::next(command.attempt, error, attempt.now),
         };
+        // At once: nothing of it can have got through.
+        let refused = matches!(error, CallError::Never { .. }) && command.attempt <= 1 && !command.unheard;
         if let Verdict::Dead { error } = &verdict {
             let (kind, reason, attempts) = (command.kind.name().to_owned(), error.clone(), command.attempt);
             match command.product {
                 None => self.note(command, ListingEvent::PushFailed { kind, reason, attempts }),
                 Some(product) => {
                     let connection = command.connection;
-                    self.note_product(product, ProductEvent::PushFailed { connection, reason, attempts });
+                    let event = ProductEvent::PushFailed { connection, reason, attempts, refused };
+                    self.note_product(product, event);
                 }
             }
         }
-        // What was put off or refused has changed nothing there; what failed may have.
-        let said = error.is_failure();
-        self.settle_knowing(command, verdict, (said.then_some(true), said));
+        self.settle_knowing(command, verdict, (in_doubt.then_some(true), error.is_failure()));
     }
 
     /// Somebody changed it there, or our own last call was applied and its answer lost. What it shows is looked at by the rules;

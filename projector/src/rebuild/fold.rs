@@ -101,7 +101,7 @@ pub(super) async fn all(
     if run.row.cursor.as_deref() == Some(end.as_str()) {
         return Ok(());
     }
-    let mut reader = run.ledger().pool().acquire().await?;
+    let mut reader = super::reader(run.ledger()).await?;
     let (tenant, position, stretch) = (run.tenant, run.row.position, run.stretch);
     let after = run.row.cursor.clone().unwrap_or_default();
     let mut folded = next(&mut reader, tenant, (kind, after.as_str()), stretch, position).await?;

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use onhand_domain::values::TenantId;
 use onhand_infrastructure::ledger::Entry;
-use sqlx::{Connection, PgConnection, Postgres, Row, pool::PoolConnection, postgres::PgRow};
+use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
 use super::run::{Run, beside_unhurried};
 use crate::{ProjectorError, runner::apply};
@@ -21,7 +21,7 @@ pub(crate) struct Read {
 
 /// Reads stretch after stretch, over a connection of its own.
 struct Reader {
-    conn: PoolConnection<Postgres>,
+    conn: PgConnection,
     tenant: TenantId,
     kinds: &'static [&'static str],
     /// Positions asked for at once: no more than a stretch may have, and fewer where entries are large.
@@ -52,7 +52,7 @@ pub(super) async fn catch_up(
     to: i64,
 ) -> Result<(), ProjectorError> {
     let mut reader = Reader {
-        conn: run.ledger().pool().acquire().await?,
+        conn: super::reader(run.ledger()).await?,
         tenant: run.tenant,
         kinds,
         positions: run.stretch,

@@ -300,6 +300,12 @@ async fn lock(ledger: &Ledger, model: &ReadModel, tenant: TenantId) -> Result<Pg
     Ok(conn)
 }
 
+/// A connection to read over while another one writes. It is none of the pool's, which may be small: a rebuild holds it for
+/// hours.
+async fn reader(ledger: &Ledger) -> Result<PgConnection, sqlx::Error> {
+    Ok(ledger.pool().acquire().await?.detach())
+}
+
 /// Lets go of the lock and of its connection. The lock first: the server sees that a connection is closed only a moment later.
 async fn unlock(mut conn: PgConnection) {
     if let Err(error) = sqlx::raw_sql("select pg_advisory_unlock_all()").execute(&mut conn).await {

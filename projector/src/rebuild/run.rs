@@ -23,6 +23,7 @@ use super::{
 use crate::{
     ProjectorError,
     checkpoint::Checkpoint,
+    error::caught,
     registry::{Growth, ReadModel},
 };
 
@@ -89,7 +90,7 @@ impl<'r> Run<'r> {
     /// Works over a connection that holds the lock on this model, until the run has ended.
     pub(super) async fn finish(mut self, mut conn: PgConnection) -> Result<Rebuilt, ProjectorError> {
         let begun = Instant::now();
-        let found = self.work(&mut conn).await;
+        let found = caught(self.work(&mut conn)).await;
         if let Err(error) = &found
             && !error.is_passing()
             && let Err(also) = self.fail(&mut conn, error).await

@@ -112,7 +112,7 @@ async fn variants_are_added_changed_and_given_other_skus() {
 }
 
 #[tokio::test]
-async fn an_archived_product_is_out_of_the_catalogue_for_good_and_its_stock_stays() {
+async fn an_archived_product_is_out_of_the_catalogue_until_it_is_restored_and_its_stock_stays() {
     let world = World::new().await;
     let path = dunk(&world).await;
     world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 3 })).await.expect(200);
@@ -131,6 +131,96 @@ async fn an_archived_product_is_out_of_the_catalogue_for_good_and_its_stock_stay
     assert_eq!(variants.problem(409), "product.archived");
     world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 1 })).await.expect(200);
     assert_eq!(world.levels().await["DUNK-42"], (4, 0, 4));
+
+    let once = [("idempotency-key", "back")];
+    let restore = async || world.admin.send("POST", &format!("{path}/restore"), &once, Body::empty()).await;
+    let restored = restore().await.expect(200);
+    assert_eq!(restored["archived"], false);
+    let again = restore().await;
+    assert_eq!((again.headers["idempotency-replayed"].to_str().ok(), &again.body), (Some("true"), &restored));
+    assert_eq!(show(&world, &path).await["archived"], false);
+    world.admin.put(&path, json!({ "title": "Dunk", "brand": "kite" })).await.expect(200);
+    let audit = world.admin.get("/api/audit?action=product.restored&changes=true").await.expect(200);
+    let row = &audit["data"][0];
+    assert!(row["actor"].as_str().is_some_and(|actor| actor.starts_with("key:")), "{audit}");
+    assert_eq!(row["changes"], json!([{ "path": "/archived", "before": true, "after": false }]));
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_product_gets_another_brand_only_once_nothing_of_it_is_listed_under_the_one_it_has() {
+    let world = World::new().await;
+    let path = dunk(&world).await;
+    let connection = world.connect(None, json!({})).await;
+    let product = shop::product("DUNK", &[("42", "110.00")]);
+    Webhook::new("products/update", "p", &product).send(&world.admin, &connection).await.expect(200);
+    let before = show(&world, &path).await;
+    assert_eq!(before["offers"][0]["connection_id"], connection.as_str());
+
+    let heron = json!({ "title": "Dunk Low", "brand": "heron" });
+    assert_eq!(world.admin.put(&path, heron.clone()).await.problem(409), "product.listed_elsewhere");
+    world.admin.put(&path, json!({ "title": "Dunk", "brand": "kite" })).await.expect(200);
+    let gone = json!({ "id": product["id"] });
+    Webhook::new("products/delete", "d", &gone).send(&world.admin, &connection).await.expect(200);
+    world.admin.put(&path, heron).await.expect(200);
+
+    // How it stood in the shop of the other brand is none of this one's business.
+    let then = world.history().await.len();
+    let theirs = world.client("viewer", Some("heron")).await;
+    for asked in [path.clone(), format!("{path}?at={then}")] {
+        assert_eq!(theirs.get(&asked).await.expect(200)["offers"], json!([]), "{asked}");
+        assert_eq!(show(&world, &asked).await["offers"].as_array().map(Vec::len), Some(1), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_sku_that_was_changed_here_is_not_brought_back_by_a_shop_that_goes_on_showing_the_old_one() {
+    let world = World::new().await;
+    let path = dunk(&world).await;
+    let connection = world.connect(None, json!({})).await;
+    let mut product = shop::product("DUNK", &[("42", "110.00")]);
+    let send = async |id: &str, product: &Value| {
+        Webhook::new("products/update", id, product).send(&world.admin, &connection).await.expect(200)
+    };
+    send("p-1", &product).await;
+    let shown = show(&world, &path).await;
+    let renamed = json!({ "variants": [{ "id": skus(&shown)[0].1, "sku": "DUNK-SAND-42" }] });
+    world.admin.post(&format!("{path}/variants"), renamed).await.expect(200);
+    product["updated_at"] = "2026-11-01T13:00:00Z".into();
+    send("p-2", &product).await;
+    assert_eq!(skus(&show(&world, &path).await)[0].0, "DUNK-SAND-42");
+
+    product["updated_at"] = "2026-11-01T14:00:00Z".into();
+    product["variants"][0]["sku"] = "DUNK-LOW-42".into();
+    send("p-3", &product).await;
+    assert_eq!(skus(&show(&world, &path).await)[0].0, "DUNK-LOW-42");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn two_products_of_a_shop_that_are_one_here_do_not_take_turns_in_naming_it() {
+    let world = World::new().await;
+    let body = json!({
+        "title": "Runner", "brand": "kite",
+        "variants": [{ "sku": "SAND-42" }, { "sku": "SAND-43" }, { "sku": "BLUE-42" }, { "sku": "BLUE-43" }],
+    });
+    let made = world.admin.post("/api/products", body).await.expect(201);
+    let path = format!("/api/products/{}", made["id"].as_str().expect("an id"));
+    let connection = world.connect(None, json!({})).await;
+    for round in 0..3 {
+        for style in ["SAND", "BLUE"] {
+            let mut product = shop::product(style, &[("42", "110.00"), ("43", "110.00")]);
+            product["title"] = format!("Runner {style}, {round}").into();
+            // The second is older each time, and is taken in all the same.
+            let hour = 12 + round * 2 - i32::from(style == "BLUE");
+            product["updated_at"] = format!("2026-11-01T{hour}:30:00Z").into();
+            let id = format!("{style}-{round}");
+            Webhook::new("products/update", &id, &product).send(&world.admin, &connection).await.expect(200);
+        }
+    }
+    assert_eq!(show(&world, &path).await["title"], "Runner");
+    assert_eq!(world.history().await.iter().filter(|name| *name == "listing.mapped").count(), 4);
+    world.expect_rebuilt_equals_live().await;
 }
 
 #[tokio::test]

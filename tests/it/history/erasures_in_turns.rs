@@ -172,12 +172,15 @@ async fn everybody_is_forgotten_page_by_page_and_where_nobody_was_named_history_
     assert_eq!(endless.send(&world.admin, &leaves).await.problem(500), "delivery.failed");
     world.follow_up().await;
     forget_everybody().await;
-    // What has come later is kept.
+    // What has come later is kept, of those as well who had ordered before.
     world.clock.advance(TimeDelta::seconds(1));
-    send(&world, &leaves, "orders/create", "c-7", &bought(7, &product, Some(99), OTHER)).await;
+    for (order, buyer) in [(7, 99), (8, 72)] {
+        let body = bought(order, &product, Some(buyer), OTHER);
+        send(&world, &leaves, "orders/create", &format!("c-{order}"), &body).await;
+    }
     while erasing.follow_up().await.expect("a turn") > 0 {}
     assert_eq!(times(&world, "administration.person_forgotten").await, 5);
-    assert_eq!((count(&world, READABLE).await, count(&world, BODIES).await), (2, bodies));
+    assert_eq!((count(&world, READABLE).await, count(&world, BODIES).await), (3, bodies + 1));
     assert!(!told_of(&world, &format!("\"{EMAIL}")).await);
     world.expect_intact().await;
     world.expect_rebuilt_equals_live().await;

@@ -18,3 +18,4 @@ mod signed_checkpoints;
 mod snapshots;
 mod streams;
 mod travel;
+mod unmapped;

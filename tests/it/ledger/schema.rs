@@ -75,17 +75,25 @@ async fn a_change_of_the_schema_that_finds_a_table_in_use_steps_aside_and_comes_
 }
 
 #[tokio::test]
-async fn an_index_that_is_made_beside_writers_waits_for_them_and_one_that_was_left_half_made_goes_first() {
+async fn an_index_that_is_made_beside_writers_waits_for_them_and_what_was_left_of_it_goes_first() {
     let world = World::new().await;
     let migrations = later("create index concurrently made_up_idx on listings (removed)", true);
-    for is_left in [false, true] {
+    // Half made as well, and not its own, though its name stands in there.
+    sqlx::raw_sql(
+        "create index up_idx on listings (removed);
+         update pg_index set indisvalid = false where indexrelid = 'up_idx'::regclass",
+    )
+    .execute(&mut world.database.owner().await)
+    .await
+    .expect("a superuser may do anything");
+    for left in ["nothing", "half made", "whole"] {
         let mut owner = world.database.owner().await;
         sqlx::query("delete from _sqlx_migrations where version = $1")
             .bind(LATER)
             .execute(&mut owner)
             .await
             .expect("the owner may");
-        if is_left {
+        if left == "half made" {
             // It is there, and looks as if its making had been broken off.
             sqlx::query("update pg_index set indisvalid = false where indexrelid = 'made_up_idx'::regclass")
                 .execute(&mut owner)
@@ -119,8 +127,13 @@ async fn an_index_that_is_made_beside_writers_waits_for_them_and_one_that_was_le
                 .fetch_one(&mut owner)
                 .await
                 .expect("the index is there");
-        assert!(is_valid, "left half made before: {is_left}");
+        assert!(is_valid, "left before: {left}");
     }
+    let (others,): (i64,) = sqlx::query_as("select count(*) from pg_class where relname = 'up_idx'")
+        .fetch_one(&mut world.database.owner().await)
+        .await
+        .expect("indexes are counted");
+    assert_eq!(others, 1);
 }
 
 #[tokio::test]

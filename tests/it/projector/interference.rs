@@ -348,3 +348,24 @@ async fn a_race_that_one_read_model_has_lost_keeps_the_command_line_from_none_of
     assert!(line("api_keys").contains("FAILED: database: "), "{said}{wrong}");
     assert!(line("deliveries").contains("equal to the live ones"), "{said}{wrong}");
 }
+
+#[tokio::test]
+async fn a_rebuild_leaves_the_pool_all_its_connections() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5), ("B", 7), ("C", 9)]).await;
+    world.project().await;
+    let pool = world.onhand.pool();
+    for name in ["stock_levels", "products"] {
+        let model = find_model(name).expect("a model");
+        let (on, how) = (&world.onhand.operations, (OnDifference::Keep, 1));
+        let mut in_use = Vec::new();
+        rebuild::rebuild_in_stretches(on, caller(&world), model, how, |_| {
+            in_use.push((pool.size() as usize).saturating_sub(pool.num_idle()));
+            ControlFlow::Continue(())
+        })
+        .await
+        .expect("a rebuild");
+        // What was let go of in that very moment may not be back yet.
+        assert_eq!(in_use.iter().min(), Some(&0), "{name}: {in_use:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod interference;
+mod panics;
 mod pause;
 mod readers;
 mod rebuild;

@@ -1,5 +1,7 @@
 //! Products on platforms: what the ledger sells is offered, described and taken off where the rules say so, and nowhere twice.
 
+mod cases;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
@@ -208,13 +210,16 @@ async fn our_own_words_coming_back_change_nothing() {
     let other = woo(&world).await;
     let mut details = runner("Runner");
     for (name, value) in
-        [("vendor", json!("Quay")), ("category", json!("Shoes")), ("tags", json!(["low", "sand"]))]
+        [("vendor", json!("Quay")), ("category", json!("Shoes")), ("tags", json!(["sand", "low"]))]
     {
         details[name] = value;
     }
     let id = make(&world, details.clone(), &[("RUN-42", Some("120.00"))]).await;
     world.converge().await;
-    details["title"] = json!("Runner II");
+    // Longer than the shop lets a title be: it shows the beginning.
+    let title = "Runner ".repeat(40) + "II";
+    let cut: String = title.chars().take(255).collect();
+    details["title"] = json!(title);
     describe(&world, &id, details).await;
     world.converge().await;
 
@@ -225,7 +230,7 @@ async fn our_own_words_coming_back_change_nothing() {
         "inventory_item_id": shown.inventory_item_id,
     });
     let told = json!({
-        "id": shown.product_id, "title": "Runner II", "vendor": "Quay", "product_type": "Shoes", "tags": "low, sand",
+        "id": shown.product_id, "title": cut, "vendor": "Quay", "product_type": "Shoes", "tags": "low, sand",
         "options": [{ "name": "Size", "position": 1 }], "updated_at": world.clock.now(), "variants": [variant],
     });
     shop::Webhook::new("products/update", "u", &told).send(&world.admin, &connection).await.expect(200);

@@ -165,8 +165,8 @@ impl Sequencer {
             Ok(tx) => tx,
             Err(error) => return Err((open, error.into())),
         };
-        let head = match self.lock(&mut tx).await {
-            Ok(head) => head,
+        let (head, others_wrote) = match self.lock(&mut tx).await {
+            Ok(locked) => locked,
             Err(error) => {
                 let setback = error.into();
                 if matches!(setback, Setback::Failed(_)) {
@@ -206,6 +206,11 @@ impl Sequencer {
             self.conn = Some(conn);
         }
         self.publish(plan);
+        if others_wrote {
+            // Reading a large state may have taken longer than others are expected to be quiet. Without the lock it would be
+            // forgotten at the next turn, and read again, and so on.
+            self.others_wrote = Some(Instant::now());
+        }
         Ok(())
     }
 
@@ -225,13 +230,12 @@ impl Sequencer {
         }
     }
 
-    async fn lock(&mut self, conn: &mut PgConnection) -> Result<Head, LedgerError> {
+    /// Takes the head's lock and catches up. Says whether others have written.
+    async fn lock(&mut self, conn: &mut PgConnection) -> Result<(Head, bool), LedgerError> {
         let head = Head::lock(conn, self.tenant).await?;
-        if self.catch_up(conn, &head).await? {
-            self.others_wrote = Some(Instant::now());
-        }
+        let others_wrote = self.catch_up(conn, &head).await?;
         self.head = Some(head.clone());
-        Ok(head)
+        Ok((head, others_wrote))
     }
 
     /// Folds what others have written since into the states. True if there was anything.

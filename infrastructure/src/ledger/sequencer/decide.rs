@@ -190,7 +190,7 @@ impl Sequencer {
             if self.states.get(&stream).is_none() {
                 self.load(conn.as_deref_mut(), base, vec![stream.clone()]).await?;
             }
-            batch.touched.note(&stream, &event);
+            batch.touched.note(&stream, &event, self.states.get(&stream));
             batch.streams.insert(stream.clone(), ());
             let version = self.states.evolve(&stream, event).unwrap_or(Err(LedgerError::Stopped))?;
             let metadata = match self.states.get(&stream) {

@@ -253,9 +253,10 @@ impl Effects {
     /// A listing that is gone, unless it was seen later than that.
     fn remove(&self, id: ListingId, lookup: &Lookup<'_>, tally: &mut Tally) -> Result<(), Refusal> {
         let listing = lookup.listing(&id);
-        let product = listing.mapping.as_ref().map(|mapping| lookup.product(&mapping.product));
-        let seen = product.and_then(|product| product.observed.get(&self.connection));
-        if seen.is_some_and(|seen| *seen > self.at) {
+        let seen = listing.mapping.as_ref().and_then(|mapping| {
+            lookup.product(&mapping.product).seen(self.connection, &mapping.external_product)
+        });
+        if seen.is_some_and(|seen| seen > self.at) {
             tally.notes.push("it was seen later than that".to_owned());
             return Ok(());
         }

@@ -15,7 +15,7 @@ use crate::{
     platforms::{Fact, Hint, SoldLine},
     queries::{
         connections::Connected,
-        listings::{listings_of_inventories, listings_of_products},
+        listings::{listings_around, listings_of_inventories, listings_of_products},
         products::{StyledVariant, variants_of_style},
     },
 };
@@ -80,9 +80,11 @@ pub(super) enum Step {
 }
 
 /// What was looked up for all facts together.
+#[derive(Default)]
 struct Found {
     priced: HashMap<String, Vec<StyledVariant>>,
     of_product: HashMap<String, Vec<ListingId>>,
+    around_product: HashMap<String, Vec<ListingId>>,
     of_inventory: HashMap<String, Vec<ListingId>>,
 }
 
@@ -101,13 +103,12 @@ pub(super) async fn prepare(
 
 async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Result<Found, sqlx::Error> {
     let mut styles: Vec<String> = vec![];
-    let (mut products, mut inventories): (Vec<&str>, Vec<&str>) = (vec![], vec![]);
+    let (mut shown, mut removed, mut inventories): (Vec<&str>, Vec<&str>, Vec<&str>) = Default::default();
     for fact in facts {
         match fact {
             Fact::PriceObserved { style_code, .. } => styles.push(style_code.clone()),
-            Fact::Product(ObservedProduct { external, .. }) | Fact::ProductRemoved { external } => {
-                products.push(external.as_str());
-            }
+            Fact::Product(ObservedProduct { external, .. }) => shown.push(external.as_str()),
+            Fact::ProductRemoved { external } => removed.push(external.as_str()),
             Fact::StockObserved { inventory, .. } | Fact::StockAdjusted { inventory, .. } => {
                 inventories.push(inventory.as_str());
             }
@@ -122,13 +123,15 @@ async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Resul
         }
     }
     let (tenant, id) = (connection.tenant, connection.id);
-    let mut found =
-        Found { priced: HashMap::new(), of_product: HashMap::new(), of_inventory: HashMap::new() };
+    let mut found = Found::default();
     if !styles.is_empty() {
         found.priced = variants_of_style(pool, tenant, &connection.details.brand, &styles).await?;
     }
-    if !products.is_empty() {
-        found.of_product = listings_of_products(pool, tenant, id, &products).await?;
+    if !shown.is_empty() {
+        found.around_product = listings_around(pool, tenant, id, &shown).await?;
+    }
+    if !removed.is_empty() {
+        found.of_product = listings_of_products(pool, tenant, id, &removed).await?;
     }
     if !inventories.is_empty() {
         found.of_inventory = listings_of_inventories(pool, tenant, id, &inventories).await?;
@@ -159,13 +162,16 @@ fn step(
     (at, now): (DateTime<Utc>, DateTime<Utc>),
     found: &Found,
 ) -> Step {
-    let listed = |external: &ExternalId| found.of_product.get(external.as_str()).cloned().unwrap_or_default();
+    let of = |listings: &HashMap<String, Vec<ListingId>>, external: &ExternalId| {
+        listings.get(external.as_str()).cloned().unwrap_or_default()
+    };
     match fact {
         Fact::Product(mut observed) => {
             observed.at = observed.at.min(latest(now));
-            Step::Product { listed: listed(&observed.external), observed, fresh: ProductId(Uuid::now_v7()) }
+            let listed = of(&found.around_product, &observed.external);
+            Step::Product { listed, observed, fresh: ProductId(Uuid::now_v7()) }
         }
-        Fact::ProductRemoved { external } => Step::Removed { listings: listed(&external) },
+        Fact::ProductRemoved { external } => Step::Removed { listings: of(&found.of_product, &external) },
         Fact::StockObserved { inventory, platform_location, available, at: said } => {
             if let Some(nothing) = elsewhere(connection, platform_location.as_ref()) {
                 return nothing;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{KEY, Rehearsed, problem};
 use crate::{
-    platforms::outbound::{Api, Outbound, Outcome},
+    platforms::outbound::{Api, CallError, Outbound, Outcome},
     queries::offers::{Due, OfferTarget},
 };
 
@@ -33,13 +33,15 @@ pub(super) async fn rehearse(
     products: &[OfferTarget],
 ) {
     for target in products {
-        let (what, skus, error) = match target.due(false) {
+        // Whoever asks for it has words said that are not there, whoever has chosen those.
+        let (what, skus, error) = match target.due(!target.says_so(), false) {
             Due::Nothing => continue,
             Due::Offer(offering) => {
                 let outcome = outbound.offer(api, &offering.ask, KEY).await;
                 let new = offering.ask.variants.into_iter().filter(|variant| variant.there.is_none());
                 ("offer", new.map(|variant| variant.sku).collect(), outcome.err())
             }
+            Due::Never(why) => ("take_off", vec![], Some(CallError::never(why))),
             Due::Describe(ask) => ("describe", vec![], outbound.describe(api, &ask, KEY).await.err()),
             Due::TakeOff(listings) => {
                 let handles: Vec<_> = listings.into_iter().map(|(_, handle)| handle).collect();

@@ -109,9 +109,11 @@ fn merchants(shop: &mut Shop, request: &Request, method: &str, below: &[&str]) -
     match (method, below) {
         ("GET", ["items"]) => items(shop, request),
         ("POST", ["items"]) => create(shop, &request.json()),
-        ("GET", ["items", id]) => one_item(shop, id, |good| item(good, expands(request, "itemStock"))),
+        ("GET", ["items", id]) => {
+            one_item(shop, id, |shop, good| item(shop, good, expands(request, "itemStock")))
+        }
         ("POST", ["items", id]) => change(shop, id, &request.json()),
-        ("GET", ["item_stocks", id]) => one_item(shop, id, stock),
+        ("GET", ["item_stocks", id]) => one_item(shop, id, |_, good| stock(good)),
         ("POST", ["item_stocks", id]) => set_quantity(shop, id, &request.json()),
         ("GET", ["orders", id]) => match shop.orders.iter().find(|order| order.id == *id) {
             Some(found) => Reply::ok(order(shop, found, request)),
@@ -143,9 +145,9 @@ fn is_there(good: &Good) -> bool {
     good.hidden || !good.removed
 }
 
-fn one_item(shop: &Shop, id: &str, shown: impl FnOnce(&Good) -> Value) -> Reply {
+fn one_item(shop: &Shop, id: &str, shown: impl FnOnce(&Shop, &Good) -> Value) -> Reply {
     match place(shop, id) {
-        Some(place) => Reply::ok(shown(&shop.goods[place])),
+        Some(place) => Reply::ok(shown(shop, &shop.goods[place])),
         None => not_found("there is no such item"),
     }
 }
@@ -174,7 +176,7 @@ fn items(shop: &Shop, request: &Request) -> Reply {
     };
     let page = shop.goods.iter().filter(wanted).skip(offset).take(limit.min(PAGE_MAX));
     let with_stock = expands(request, "itemStock");
-    let elements: Vec<_> = page.map(|good| item(good, with_stock)).collect();
+    let elements: Vec<_> = page.map(|good| item(shop, good, with_stock)).collect();
     Reply::ok(json!({ "elements": elements, "href": request.path }))
         .header("X-Clover-Allowed-Filter-Fields", "[id, name, sku, modifiedTime, deleted, hidden, price]")
 }
@@ -200,6 +202,7 @@ struct Sent {
     name: Option<String>,
     price: Option<i64>,
     hidden: Option<bool>,
+    available: Option<bool>,
 }
 
 fn sent(body: &Value) -> Result<Sent, Reply> {
@@ -211,18 +214,23 @@ fn sent(body: &Value) -> Result<Sent, Reply> {
         name.filter(|name| name.chars().count() <= NAME_MAX).map(str::to_owned)
     });
     let price = body.get("price").map(|price| price.as_i64().filter(|price| *price >= 0));
-    let hidden = body.get("hidden").map(Value::as_bool);
-    match (name, price, hidden) {
+    let flag = |name: &str| body.get(name).map(Value::as_bool);
+    match (name, price, flag("hidden"), flag("available")) {
         (Some(None), ..) => Err(problem(400, "a name has 1 to 127 characters")),
-        (_, Some(None), _) => Err(problem(400, "a price is a whole number of cents, and not below zero")),
-        (.., Some(None)) => Err(problem(400, "an item is hidden, or it is not")),
-        (name, price, hidden) => {
-            Ok(Sent { name: name.flatten(), price: price.flatten(), hidden: hidden.flatten() })
-        }
+        (_, Some(None), ..) => Err(problem(400, "a price is a whole number of cents, and not below zero")),
+        (.., Some(None), _) => Err(problem(400, "an item is hidden, or it is not")),
+        (.., Some(None)) => Err(problem(400, "an item is available, or it is not")),
+        (name, price, hidden, available) => Ok(Sent {
+            name: name.flatten(),
+            price: price.flatten(),
+            hidden: hidden.flatten(),
+            available: available.flatten(),
+        }),
     }
 }
 
-/// A new item, which takes a name and a price; two may have the same SKU.
+/// A new item, which takes a name and a price; two may have the same SKU. Nobody has counted it, so that there is no end of
+/// it.
 fn create(shop: &mut Shop, body: &Value) -> Reply {
     let Sent { name, price, .. } = match sent(body) {
         Ok(sent) => sent,
@@ -234,14 +242,15 @@ fn create(shop: &mut Shop, body: &Value) -> Reply {
     let (product, sku) = (shop.number(), body["sku"].as_str().unwrap_or_default().to_owned());
     let described = Described { title, ..Described::default() };
     let places = shop.make(&product, &described, &[(sku, String::new(), price)]);
-    let made = places.first().map(|place| item(&shop.goods[*place], false));
-    made.map_or_else(|| problem(500, "nothing was made"), Reply::ok)
+    let Some(place) = places.first() else { return problem(500, "nothing was made") };
+    shop.kept.insert(uncounted(&shop.goods[*place]), json!(true));
+    Reply::ok(item(shop, &shop.goods[*place], false))
 }
 
 /// A post changes what it names.
 fn change(shop: &mut Shop, id: &str, body: &Value) -> Reply {
     let Some(place) = place(shop, id) else { return not_found("there is no such item") };
-    let Sent { name, price, hidden } = match sent(body) {
+    let Sent { name, price, hidden, available } = match sent(body) {
         Ok(sent) => sent,
         Err(refusal) => return refusal,
     };
@@ -265,7 +274,10 @@ fn change(shop: &mut Shop, id: &str, body: &Value) -> Reply {
         }
         _ => {}
     }
-    Reply::ok(item(&shop.goods[place], false))
+    if let Some(available) = available {
+        shop.kept.insert(available_as(&shop.goods[place]), json!(available));
+    }
+    Reply::ok(item(shop, &shop.goods[place], false))
 }
 
 /// From then on the whole name is the title.
@@ -288,6 +300,7 @@ fn set_quantity(shop: &mut Shop, id: &str, body: &Value) -> Reply {
         return problem(400, "a quantity is a number");
     };
     shop.set_quantity(place, quantity);
+    shop.kept.remove(&uncounted(&shop.goods[place]));
     Reply::ok(stock(&shop.goods[place]))
 }
 
@@ -296,11 +309,21 @@ fn called(good: &Good) -> String {
     if good.size.is_empty() { good.title.clone() } else { format!("{} {}", good.title, good.size) }
 }
 
-fn item(good: &Good, with_stock: bool) -> Value {
+/// The name under which is kept that nobody has counted an item.
+fn uncounted(good: &Good) -> String {
+    format!("uncounted: {}", good.variant)
+}
+
+/// The name under which is kept whether an item is sold at all, once somebody has said so.
+fn available_as(good: &Good) -> String {
+    format!("available: {}", good.variant)
+}
+
+fn item(shop: &Shop, good: &Good, with_stock: bool) -> Value {
     let mut item = json!({
         "id": good.variant,
         "hidden": good.hidden,
-        "available": true,
+        "available": shop.kept.get(&available_as(good)).unwrap_or(&Value::Bool(true)),
         "name": called(good),
         "sku": good.sku,
         "price": good.price,
@@ -310,7 +333,7 @@ fn item(good: &Good, with_stock: bool) -> Value {
         "modifiedTime": good.changed_at.timestamp_millis(),
         "deleted": false,
     });
-    if with_stock {
+    if with_stock && !shop.kept.contains_key(&uncounted(good)) {
         item["itemStock"] = stock(good);
     }
     item

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::VariantAsk;
+use super::{CallError, VariantAsk};
 
 /// The option by which variants are told apart that nothing else does.
 const LAST: &str = "SKU";
@@ -24,8 +24,33 @@ pub(in super::super) fn names(variants: &[VariantAsk], most: usize) -> Vec<Strin
 
 /// A variant's value of an option. Where it has none that is its SKU, which is no other variant's.
 pub(in super::super) fn value<'v>(variant: &'v VariantAsk, name: &str) -> &'v str {
-    let named = variant.attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.trim()));
-    named.map_or(variant.sku.as_str(), |(_, value)| value.as_str())
+    known(variant, name).unwrap_or(variant.sku.as_str())
+}
+
+/// Refuses variants without a value of one of the options that somebody else has given a product: customers read what stands
+/// there, and a SKU is not meant for them.
+pub(in super::super) fn check<'v>(
+    variants: impl IntoIterator<Item = &'v VariantAsk>,
+    names: &[String],
+) -> Result<(), CallError> {
+    for variant in variants {
+        if let Some(name) = names.iter().find(|name| known(variant, name).is_none()) {
+            let why = format!(
+                "the product there has the option {name}, of which {} has no value; \
+                 give it one, or add the variant in the shop",
+                variant.sku
+            );
+            return Err(CallError::never(why));
+        }
+    }
+    Ok(())
+}
+
+fn known<'v>(variant: &'v VariantAsk, name: &str) -> Option<&'v str> {
+    let name = name.trim();
+    let named = variant.attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    let named = named.map(|(_, value)| value.as_str());
+    named.or_else(|| name.eq_ignore_ascii_case(LAST).then(|| variant.sku.as_str()))
 }
 
 /// As shops write the names of options; told back, they are written small.
@@ -62,5 +87,19 @@ mod tests {
             [variant("A", &[("a", "1"), ("b", "1"), ("c", "1")]), variant("B", &[("a", "1"), ("c", "2")])];
         assert_eq!(names(&many, 2), ["A", "B"], "where one is missing, the SKU stands");
         assert_eq!(names(&many, 1), ["SKU"]);
+    }
+
+    #[test]
+    fn a_sku_is_no_value_of_an_option_that_is_somebody_elses() {
+        let sized = [variant("A", &[("size", "41")]), variant("B", &[("size", "42"), ("colour", "Sand")])];
+        let check = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            check(&sized, &names)
+        };
+        assert_eq!(check(&["Size"]), Ok(()));
+        assert_eq!(check(&[" size", "SKU"]), Ok(()), "what is called so has SKUs");
+        let refused = check(&["Size", "Colour"]);
+        let told = |why: &str| why.contains("Colour") && why.contains('A');
+        assert!(matches!(&refused, Err(CallError::Never { why }) if told(why)), "{refused:?}");
     }
 }

@@ -61,13 +61,21 @@ impl ProductAsk {
     /// A name for its page that is the same each time it is asked for and nobody else's, for platforms where only a page's
     /// name tells a product apart that was made and whose answer was lost. Letters without accents, digits and dashes.
     pub fn page_name(&self) -> String {
-        let sku = self.variants.first().map_or("", |variant| variant.sku.as_str());
-        let words = sku.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-        let named = words.collect::<Vec<_>>().join("-").to_lowercase();
-        let named: String = named.chars().take(NAMED_MAX).collect();
-        let mark: String = signature::content_id(&[sku.as_bytes()]).chars().skip(MARK_AT).take(8).collect();
-        [named, mark].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+        page_name(self.variants.first().map_or("", |variant| variant.sku.as_str()))
     }
+
+    /// Whether a page has the name it was given here, whichever of the variants was the first one then.
+    pub fn is_page(&self, name: &str) -> bool {
+        self.variants.iter().any(|variant| page_name(variant.sku.as_str()) == name)
+    }
+}
+
+fn page_name(sku: &str) -> String {
+    let words = sku.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let named = words.collect::<Vec<_>>().join("-").to_lowercase();
+    let named: String = named.chars().take(NAMED_MAX).collect();
+    let mark: String = signature::content_id(&[sku.as_bytes()]).chars().skip(MARK_AT).take(8).collect();
+    [named, mark].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 /// A variant as it is to be there.

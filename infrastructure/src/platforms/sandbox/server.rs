@@ -69,7 +69,6 @@ async fn answer(
         body: body.to_vec(),
     };
     let silent = faults.takes_silence();
-    let drops = faults.strikes(|faults| faults.drop_after_applying_rate);
     let work = {
         let core = Arc::clone(&core);
         let delay = Duration::from_millis(settings.delay_ms).min(SILENCE_MAX);
@@ -88,7 +87,7 @@ async fn answer(
     if silent {
         tokio::time::sleep(SILENCE_MAX).await;
     }
-    if silent || drops {
+    if silent || faults.strikes(|faults| faults.drop_after_applying_rate) {
         return hang_up(&line);
     }
     said(reply, Duration::from_millis(settings.slow_body_ms).min(SILENCE_MAX))

@@ -119,7 +119,7 @@ impl Outbound for Trackstar {
         Skills { offers: true, describes: false, takes_off: false }
     }
 
-    /// The key is made from what is offered, and not from the attempt.
+    /// Keys are made from SKUs, and not from the attempt.
     fn offer<'a>(
         &'a self,
         api: &'a Api,

@@ -3,6 +3,7 @@
 //! A product that has variations names no more than their ids, so the shop is asked for them. What is to be shown goes
 //! out in batches, and the shop is asked for the webhooks itself.
 
+mod entities;
 mod inbound;
 mod look;
 mod outbound;

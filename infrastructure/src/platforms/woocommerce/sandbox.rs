@@ -7,6 +7,7 @@
 mod batch;
 mod changes;
 mod products;
+mod settings;
 mod terms;
 mod webhooks;
 
@@ -39,10 +40,14 @@ impl Wire for Woocommerce {
         }
         // WordPress takes POST for PUT, since not every host lets PUT through.
         match (request.method.as_str(), route) {
+            ("POST" | "PUT", ["settings", "products", setting]) => settings::update(shop, setting, request),
             ("GET", ["products"]) => products::list(shop, None, request),
             ("POST", ["products"]) => changes::create(shop, request),
             ("POST", ["products", kind @ (terms::TAGS | terms::CATEGORIES), "batch"]) => {
                 terms::create(shop, kind, request)
+            }
+            ("GET", ["products", kind @ (terms::TAGS | terms::CATEGORIES)]) => {
+                terms::list(shop, kind, request)
             }
             ("GET", ["products", product, "variations"]) => products::list(shop, Some(product), request),
             ("POST" | "PUT", ["products", "batch"]) => batch::update(shop, None, request),
@@ -142,6 +147,11 @@ fn with_fields(mut object: Value, fields: &[&str]) -> Value {
         known.retain(|name, _| fields.contains(&name.as_str()));
     }
     object
+}
+
+/// A name as the platform keeps and shows it: what are signs of HTML are marks.
+fn encoded(name: &str) -> String {
+    name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// An id as the platform writes it.

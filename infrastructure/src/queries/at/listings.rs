@@ -1,15 +1,13 @@
 //! Listings as they were.
 
-use std::collections::{HashMap, HashSet};
-
 use onhand_domain::{
     State, StreamId,
     listing::{Listing, Mapping},
-    values::{ConnectionId, ListingId, TenantId},
+    values::{ConnectionId, ListingId},
 };
 use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{VariantAt, variants_at};
+use super::{VariantAt, brands_at, variants_at};
 use crate::{
     ledger::{read, states_at},
     queries::{Page, QueryError, Window, gathering::Gathering, listings::ListingView},
@@ -85,20 +83,4 @@ fn view(id: ListingId, mapping: Mapping, listing: &Listing, variant: &VariantAt)
         shown_price: listing.price.value.map(Json),
         price_as_of: listing.price.as_of,
     }
-}
-
-/// Which brand each connection belonged to.
-async fn brands_at(
-    conn: &mut PgConnection,
-    tenant: TenantId,
-    position: i64,
-    connections: HashSet<ConnectionId>,
-) -> Result<HashMap<ConnectionId, String>, QueryError> {
-    let streams = connections.into_iter().map(StreamId::Connection).collect();
-    let states = states_at(conn, tenant, position, streams).await?;
-    let brands = states.into_iter().filter_map(|(stream, at)| match (stream, at.state) {
-        (StreamId::Connection(id), State::Connection(connection)) => Some((id, connection.details?.brand)),
-        _ => None,
-    });
-    Ok(brands.collect())
 }

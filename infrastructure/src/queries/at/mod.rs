@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use onhand_domain::{
     State, StreamId,
-    values::{ProductId, Sku, TenantId, VariantId},
+    values::{ConnectionId, ProductId, Sku, TenantId, VariantId},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -63,6 +63,22 @@ async fn variants_at(
         }
     }
     Ok(found)
+}
+
+/// Which brand each connection belonged to.
+async fn brands_at(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    position: i64,
+    connections: HashSet<ConnectionId>,
+) -> Result<HashMap<ConnectionId, String>, QueryError> {
+    let streams = connections.into_iter().map(StreamId::Connection).collect();
+    let states = states_at(conn, tenant, position, streams).await?;
+    let brands = states.into_iter().filter_map(|(stream, at)| match (stream, at.state) {
+        (StreamId::Connection(id), State::Connection(connection)) => Some((id, connection.details?.brand)),
+        _ => None,
+    });
+    Ok(brands.collect())
 }
 
 /// What a SKU named then.

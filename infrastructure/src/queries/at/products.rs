@@ -8,7 +8,7 @@ use onhand_domain::{
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use super::named_at;
+use super::{brands_at, named_at};
 use crate::{
     ledger::{read, states_at},
     queries::{
@@ -73,9 +73,17 @@ async fn products(
 ) -> Result<Vec<ProductView>, QueryError> {
     let mut states = states_at(conn, window.tenant, position, ids.clone()).await?;
     let product = |id: StreamId| match (&id, states.remove(&id)?.state) {
-        (StreamId::Product(id), State::Product(product)) => view(*id, product),
+        (StreamId::Product(id), State::Product(product)) => Some((*id, product)),
         _ => None,
     };
+    let mut products: Vec<(ProductId, Product)> = ids.into_iter().filter_map(product).collect();
+    if let Some(brand) = &window.brand {
+        let connections = products.iter().flat_map(|(_, product)| product.offers.keys().copied()).collect();
+        let brands = brands_at(conn, window.tenant, position, connections).await?;
+        for (_, product) in &mut products {
+            product.offers.retain(|connection, _| brands.get(connection) == Some(brand));
+        }
+    }
     let fits = |product: &ProductView| {
         let brand = product.brand.as_deref();
         let has = |sku: &str| product.variants.as_array().into_iter().flatten().any(|it| it["sku"] == *sku);
@@ -83,7 +91,7 @@ async fn products(
             && filter.style_code.as_ref().is_none_or(|code| product.style_code.as_ref() == Some(code))
             && filter.sku.as_deref().is_none_or(has)
     };
-    Ok(ids.into_iter().filter_map(product).filter(fits).collect())
+    Ok(products.into_iter().filter_map(|(id, product)| view(id, product)).filter(fits).collect())
 }
 
 /// None for one that was not described yet.

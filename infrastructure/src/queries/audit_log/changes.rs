@@ -178,9 +178,13 @@ fn part(product: &Product, event: &ProductEvent) -> Value {
         | ProductEvent::TakenOff { .. }
         | ProductEvent::PushFailed { .. } => json!({
             "observed": (!product.observed.is_empty()).then_some(&product.observed),
+            "sights": (!product.sights.is_empty()).then_some(&product.sights),
             "offers": (!product.offers.is_empty()).then_some(&product.offers),
         }),
-        ProductEvent::Created(_) | ProductEvent::Described(_) | ProductEvent::Archived {} => {
+        ProductEvent::Created(_)
+        | ProductEvent::Described(_)
+        | ProductEvent::Archived {}
+        | ProductEvent::Restored {} => {
             json!({ "details": product.details, "archived": product.archived })
         }
     }

@@ -1,7 +1,7 @@
 //! Whole products: an item for each variant, called by the product's title and what sets the variant apart.
 //!
-//! Clover takes no keys, so an item is looked for by its SKU before it is made. What is taken off is hidden, which a merchant
-//! can undo, and what is offered again is shown again.
+//! Clover takes no keys, so an item is looked for by its SKU before it is made. What is taken off is hidden and for sale
+//! nowhere, which a merchant can undo, and what is offered again is shown again, unless somebody else has hidden it.
 
 use axum::http::Method;
 use onhand_domain::{
@@ -24,18 +24,26 @@ use super::{
 /// The longest name of an item, in characters: what Clover's own devices take (unsure).
 const NAME_MAX: usize = 127;
 
-/// Makes those items of a product that are not there, and shows those that are hidden.
+/// Makes those items of a product that are not there, and shows those that we have hidden.
 ///
 /// Nothing is made unless all of it can be, as far as that is known beforehand.
 pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk) -> Result<Offered, CallError> {
-    for variant in &ask.variants {
-        if let Some(there) = &variant.there {
-            item(there)?;
-        } else {
-            price(api, variant)?;
+    let calls: Vec<_> = ask.variants.iter().map(|variant| found(api, variant)).collect();
+    let found = in_order(calls).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    for (variant, found) in ask.variants.iter().zip(&found).filter(|(variant, _)| variant.there.is_none()) {
+        match found {
+            None => {
+                price(api, variant)?;
+            }
+            Some(item) if item.is_gone() && !ask.taken_off => {
+                let why = format!("{} is hidden at Clover, and not by us; show it there", variant.sku);
+                return Err(CallError::never(why));
+            }
+            Some(_) => {}
         }
     }
-    let calls: Vec<_> = ask.variants.iter().map(|variant| place(api, &ask.words, variant)).collect();
+    let asked = ask.variants.iter().zip(found);
+    let calls: Vec<_> = asked.map(|(variant, found)| place(api, &ask.words, variant, found)).collect();
     let placed = in_order(calls).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     let (handles, names): (Vec<_>, Vec<_>) = placed.into_iter().unzip();
     let told = match names.into_iter().flatten().next() {
@@ -46,24 +54,45 @@ pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk) -> Result<Offer
     Ok(Offered { handles, words })
 }
 
+/// The item of a variant that is not known to be there.
+async fn found(api: &Api, variant: &VariantAsk) -> Result<Option<Item>, CallError> {
+    match &variant.there {
+        None => of_sku(api, &variant.sku).await,
+        Some(there) => item(there).map(|_| None),
+    }
+}
+
 /// Where a variant is from now on, and what describes it there, if that was told.
 async fn place(
     api: &Api,
     product: &Words,
     variant: &VariantAsk,
+    found: Option<Item>,
 ) -> Result<(Handle, Option<Words>), CallError> {
     if let Some(there) = &variant.there {
         return Ok((there.clone(), None));
     }
-    let shown = match of_sku(api, &variant.sku).await? {
+    let shown = match found {
         None => make(api, product, variant).await?,
-        Some(found) if found.is_gone() => change(api, &found, &json!({ "hidden": false })).await?,
-        Some(found) => found,
+        Some(found) => {
+            let counted = found.available().map_err(|wrong| CallError::failed(wrong.to_string()))?;
+            // An attempt that failed may have made it and not counted it.
+            if counted.is_none() && found.title() == name(product, variant) {
+                count(api, item(&handle(&found))?, 0).await?;
+            }
+            if found.is_gone() { change(api, &found, &for_sale(true)).await? } else { found }
+        }
     };
     if shown.is_gone() {
         return Err(CallError::failed("Clover's answer shows the item hidden still"));
     }
     Ok((handle(&shown), Some(words(&shown))))
+}
+
+/// What shows an item and has it sold, or the contrary: `hidden` is about registers, and `available` about all ways in which
+/// it is sold (docs.clover.com/changelog/clover-platform-api-updates-august-2021).
+fn for_sale(it_is: bool) -> Value {
+    json!({ "hidden": !it_is, "available": it_is })
 }
 
 /// The item that has a SKU, also if it is hidden; of several one that is not, and else the one with the first id.
@@ -72,7 +101,7 @@ async fn place(
 /// (docs.clover.com/docs/applying-filters).
 async fn of_sku(api: &Api, sku: &Sku) -> Result<Option<Item>, CallError> {
     let filter = read::escaped(&format!("sku={sku}"));
-    let below = format!("items?filter={filter}&limit={ITEMS_MAX}");
+    let below = format!("items?filter={filter}&expand=itemStock&limit={ITEMS_MAX}");
     let answer = api.read(call(api, Method::GET, &below, None)?).await?;
     if !answer.is_success() {
         return Err(refusal(&answer));
@@ -103,6 +132,7 @@ async fn make(api: &Api, product: &Words, variant: &VariantAsk) -> Result<Item, 
         "price": price.minor,
         "priceType": "FIXED",
         "hidden": false,
+        "available": true,
     });
     let made: Item = post(api, "items", &body).await?;
     let id = item(&handle(&made))?.to_owned();
@@ -155,7 +185,7 @@ pub(in super::super) async fn take_off(api: &Api, handles: &[Handle]) -> Result<
 }
 
 async fn hide(api: &Api, shown: &Item) -> Result<(), CallError> {
-    if change(api, shown, &json!({ "hidden": true })).await?.is_gone() {
+    if change(api, shown, &for_sale(false)).await?.is_gone() {
         return Ok(());
     }
     Err(CallError::failed("Clover's answer does not show the item hidden"))

@@ -3,6 +3,7 @@
 //! What is offered is there once, however often it is asked for; what is described tells the words that were answered,
 //! or our own words would come back as somebody else's; what is taken off is not told as if it were there.
 
+mod kept;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -336,6 +337,7 @@ async fn what_was_taken_off_can_be_offered_again() {
         let stand = Stand::bare(platform).await;
         let ask = runner(&stand, &["41", "42"]);
         let first = offered(&stand, &ask, 1).await;
+        let ask = ProductAsk { taken_off: true, ..ask };
         for key in [2, 4] {
             assert_eq!(stand.take_off(&first.handles, key).await, Ok(()), "{platform}");
             assert!(stand.goods().is_empty(), "{platform}");

@@ -2,18 +2,20 @@
 //!
 //! A product is found by its SKUs, which the shop looks up in an index that lags behind. So a new one is given a page name
 //! that is always the same: where the index does not know it yet, the shop refuses to make a second one of that name.
-//! What is made is on no sales channel at first, and is put on all of them, as a product is that is made by hand.
+//! What is made is on no sales channel at first, and is put on all of them, as a product is that is made by hand. What is
+//! found stays as its merchant keeps it, held back or put away, unless it was taken off from here.
 
 mod documents;
+mod words;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use onhand_domain::product::Words;
 use serde_json::{Value, json};
 
 use self::documents::{
-    ADD, Added, AddedVariants, CHANGE, Changed, FIND, FIND_NAMED, Found, FoundNamed, MAKE, Made, Named,
-    PUBLISH, Product, Published, Variant,
+    ADD, Added, AddedVariants, CHANGE, Changed, FIND, FIND_FAMILY, Found, FoundFamily, MAKE, Made, Named,
+    PUBLISH, Product, Published, READ_TAGS, ReadTags, Variant,
 };
 use super::{
     super::super::outbound::{CallError, Handle, Offered, ProductAsk, VariantAsk, options},
@@ -22,47 +24,74 @@ use super::{
 
 /// The options the platform has room for.
 const OPTIONS_MAX: usize = 3;
-/// The longest title the platform takes, in characters.
-const TITLE_MAX: usize = 255;
 /// SKUs that are looked for in one call.
 const SKUS_MAX: usize = 50;
+/// Variants that one call shows, which is what it may cost, and pages of what a search finds.
+const SHOWN_MAX: usize = 100;
+const PAGES_MAX: usize = 4;
+/// Pages of all variants that a product can have.
+const FAMILY_PAGES_MAX: usize = 21;
 /// Variants that are made in one call.
 const VARIANTS_MAX: usize = 100;
+/// How long to leave another attempt alone that is at work there still.
+const PAUSE: Duration = Duration::from_secs(5);
 /// What the platform has where nothing sets variants apart.
 const ALONE: (&str, &str) = ("Title", "Default Title");
 
 /// The variants of an ask, as far as they are there.
 type Places = Vec<Option<Variant>>;
 
+/// A variant that is to be made.
+struct New<'a> {
+    /// Its place in the ask.
+    at: usize,
+    variant: &'a VariantAsk,
+    /// As the shop writes it.
+    price: String,
+}
+
 impl Shop<'_> {
-    /// Has a product there. What is found is left as it is, but for being archived, which is what was taken off.
+    /// Has a product there.
     pub(in super::super) async fn offer(&self, ask: &ProductAsk) -> Result<Offered, CallError> {
-        let prices = self.prices(&ask.variants)?;
-        let (mut places, publications) = self.find(&ask.variants).await?;
-        if places.iter().all(Option::is_none) {
-            self.make(ask, &prices, &mut places).await?;
+        let (mut places, channels) = self.find(&ask.variants).await?;
+        let new = self.new_ones(&ask.variants, &places)?;
+        let is_new = new.len() == ask.variants.len();
+        if is_new {
+            self.make(ask, &new, &mut places).await?;
         }
-        let home = places.iter().flatten().next().map(|variant| variant.product.clone());
-        let home = home.ok_or_else(|| lacking("the product"))?;
-        self.join(ask, &prices, &home, &mut places).await?;
-        let archived = places.iter().flatten().filter(|variant| variant.product.is("ARCHIVED"));
-        for product in archived.map(|variant| variant.product.id.clone()).collect::<BTreeSet<_>>() {
-            self.change(json!({ "id": product, "status": "ACTIVE" })).await?;
+        let home = places.iter().flatten().map(|variant| &variant.product).min_by_key(|it| it.rank());
+        let home = home.cloned().ok_or_else(absent)?;
+        self.join(ask, &home, &new, &mut places).await?;
+        if ask.taken_off {
+            self.put_back(&places).await?;
         }
-        let nowhere = home.resource_publications_count.as_ref().is_some_and(|known| known.count == 0);
-        if nowhere && !home.is("DRAFT") && !publications.is_empty() {
-            self.publish(&home.id, &publications).await?;
+        // It is put on sale once: by whoever made it, or if its answer was lost by the next attempt.
+        let is_unheard_of = !ask.taken_off && ask.variants.iter().all(|variant| variant.there.is_none());
+        let is_ours = is_new || (is_unheard_of && ask.is_page(&home.handle));
+        if is_ours && home.is("ACTIVE") && home.is_nowhere() && !channels.is_empty() {
+            self.publish(&home.id, &channels).await?;
         }
-        let handles = places.iter().flatten().map(Variant::handle).collect::<Result<Vec<_>, _>>()?;
-        Ok(Offered { handles, words: home.words() })
+        let handles =
+            ask.variants.iter().zip(&places).map(|(variant, place)| match (place, &variant.there) {
+                (Some(place), _) => place.handle(),
+                // It was deleted there, which the shop tells by itself.
+                (None, Some(there)) => Ok(there.clone()),
+                (None, None) => Err(lacking("each variant")),
+            });
+        Ok(Offered { handles: handles.collect::<Result<_, _>>()?, words: home.words() })
     }
 
-    /// Has a product described.
+    /// Has a product described. What the shop says of it and nobody has told it stays.
     pub(in super::super) async fn describe(&self, ask: &ProductAsk) -> Result<Words, CallError> {
         let there = ask.variants.iter().filter_map(|variant| variant.there.as_ref());
+        let told = ask.told.clone().unwrap_or_default();
         let mut said = None;
         for product in products(there)? {
-            let mut fields = described(&ask.words);
+            let mut fields = words::changed(&ask.words, &told);
+            if ask.words.tags != told.tags {
+                let theirs = self.tags(&product).await?.ok_or_else(absent)?;
+                fields["tags"] = json!(words::merged(&theirs, &told.tags, &ask.words.tags));
+            }
             fields["id"] = json!(product);
             let described = self.change(fields).await?.ok_or_else(absent)?;
             said = said.or(Some(described.words()));
@@ -83,42 +112,71 @@ impl Shop<'_> {
         Ok(())
     }
 
-    /// What each variant is to cost, as the shop writes it.
-    fn prices(&self, variants: &[VariantAsk]) -> Result<Vec<String>, CallError> {
+    /// What is to be made. What was believed to be there and is not has been deleted there, and stays so.
+    fn new_ones<'a>(
+        &self,
+        variants: &'a [VariantAsk],
+        places: &[Option<Variant>],
+    ) -> Result<Vec<New<'a>>, CallError> {
+        let all = variants.iter().zip(places).enumerate();
+        let new = all.filter(|(_, (variant, place))| place.is_none() && variant.there.is_none());
+        new.map(|(at, (variant, _))| Ok(New { at, variant, price: self.price(variant)? })).collect()
+    }
+
+    /// What a variant is to cost, as the shop writes it.
+    fn price(&self, variant: &VariantAsk) -> Result<String, CallError> {
         let shops = self.0.details().currency;
-        let price = |variant: &VariantAsk| match variant.price {
+        match variant.price {
             Some(price) if price.currency == shops => Ok(price.to_decimal()),
             Some(price) => {
                 let given = price.currency;
                 Err(CallError::never(format!("the price is in {given}, and the shop's are in {shops}")))
             }
             None => Err(CallError::never(format!("{} has no price to be offered at", variant.sku))),
-        };
-        variants.iter().map(price).collect()
+        }
     }
 
-    /// Where each variant is: by its SKU, or else by the id it is known by. And the shop's sales channels.
+    /// Where each variant is: by the id it is known by, or else by its SKU. And the shop's sales channels.
     async fn find(&self, variants: &[VariantAsk]) -> Result<(Places, Vec<Named>), CallError> {
-        let (mut places, mut publications) = (Places::with_capacity(variants.len()), vec![]);
+        let (mut places, mut channels) = (Places::with_capacity(variants.len()), vec![]);
         for variants in variants.chunks(SKUS_MAX) {
             let known = |variant: &VariantAsk| gid("ProductVariant", &variant.there.as_ref()?.variant);
             let ids: Vec<Option<String>> = variants.iter().map(known).collect();
-            let asked: BTreeSet<&String> = ids.iter().flatten().collect();
-            let first = 2 * variants.len();
-            let variables = json!({ "query": query(variants), "first": first, "ids": asked });
-            let cost = 4 * (first + asked.len()) + 20;
-            let found: Found = self.call(FIND, variables, cost).await?;
+            let (of_sku, found) = self.search(variants, &ids.iter().flatten().collect()).await?;
             let by_id: Vec<Variant> = found.nodes.into_iter().flatten().collect();
             places.extend(variants.iter().zip(&ids).map(|(variant, id)| {
-                let named = found.product_variants.nodes.iter().filter(|it| it.is(variant));
+                let by_id = by_id.iter().find(|it| Some(&it.id) == id.as_ref());
                 // The same SKU may stand in several products: one that is for sale counts more than one that is not.
-                let named = named.min_by_key(|it| !it.product.is("ACTIVE"));
-                let by_id = || by_id.iter().find(|it| Some(&it.id) == id.as_ref());
-                named.or_else(by_id).cloned()
+                let of_sku = || of_sku.iter().filter(|it| it.is(variant)).min_by_key(|it| it.product.rank());
+                by_id.or_else(of_sku).cloned()
             }));
-            publications = found.publications.nodes;
+            channels = found.publications.nodes;
         }
-        Ok((places, publications))
+        Ok((places, channels))
+    }
+
+    /// All that the shop finds by some SKUs, of which each may stand within many others; and what else it was asked for.
+    async fn search(
+        &self,
+        variants: &[VariantAsk],
+        ids: &BTreeSet<&String>,
+    ) -> Result<(Vec<Variant>, Found), CallError> {
+        let (mut all, mut after) = (vec![], None);
+        for _ in 0..PAGES_MAX {
+            let variables =
+                json!({ "query": query(variants), "first": SHOWN_MAX, "after": after, "ids": ids });
+            let cost = 4 * (SHOWN_MAX + ids.len()) + 20;
+            let mut found: Found = self.call(FIND, variables, cost).await?;
+            all.append(&mut found.product_variants.nodes);
+            after = found.product_variants.more();
+            if after.is_none() {
+                return Ok((all, found));
+            }
+        }
+        let sku = variants.first().map(|variant| variant.sku.as_str()).unwrap_or_default();
+        let why =
+            format!("the shop finds too many variants by {sku} and others to tell which of them are there");
+        Err(CallError::never(why))
     }
 
     /// Makes the product, with as many of its variants as go into one call. There is nothing of them at our location, which
@@ -126,67 +184,83 @@ impl Shop<'_> {
     async fn make(
         &self,
         ask: &ProductAsk,
-        prices: &[String],
+        new: &[New<'_>],
         places: &mut [Option<Variant>],
     ) -> Result<(), CallError> {
         let (location, names) = (self.location()?, options::names(&ask.variants, OPTIONS_MAX));
-        let variants = &ask.variants[..ask.variants.len().min(VARIANTS_MAX)];
-        let variant = |(variant, price): (&VariantAsk, &String)| {
+        let first = &new[..new.len().min(VARIANTS_MAX)];
+        let variant = |New { variant, price, .. }: &New<'_>| {
             json!({
                 "sku": variant.sku.as_str(), "price": price, "optionValues": values(variant, &names),
                 "inventoryItem": { "tracked": true },
                 "inventoryQuantities": [{ "locationId": location, "name": "available", "quantity": 0 }],
             })
         };
-        let mut product = described(&ask.words);
+        let mut product = words::introduced(&ask.words);
         product["handle"] = json!(ask.page_name());
         product["status"] = json!("ACTIVE");
-        product["productOptions"] = declared(variants, &names);
-        product["variants"] = variants.iter().zip(prices).map(variant).collect();
-        let variables = json!({ "product": product, "first": variants.len() });
-        let made = self.call::<Made>(MAKE, variables, 10 + 5 * variants.len()).await?.product_set;
+        product["productOptions"] = declared(first, &names);
+        product["variants"] = first.iter().map(variant).collect();
+        let variables = json!({ "product": product, "first": first.len() });
+        let made = self.call::<Made>(MAKE, variables, 10 + 5 * first.len()).await?.product_set;
         let family = match made.user_errors.first() {
             // It was made before, and the answer was lost.
             Some(error) if error.is_about("handle") || error.is_code("HANDLE_NOT_UNIQUE") => {
-                let named = self.named(&ask.page_name()).await?;
-                let ours = |it: &Variant| ask.variants.iter().any(|variant| it.is(variant));
-                named.filter(|family| family.iter().any(ours)).ok_or_else(|| error.meaning())?
+                let named = self.family(&json!({ "handle": ask.page_name() })).await?;
+                let ours = |it: &Variant| new.iter().any(|new| it.is(new.variant));
+                if named.iter().any(ours) { named } else { return Err(error.meaning()) }
             }
             Some(error) => return Err(error.meaning()),
             None => made.product.ok_or_else(|| lacking("the product"))?.variants.nodes,
         };
-        for (variant, place) in ask.variants.iter().zip(places) {
-            *place = family.iter().find(|it| it.is(variant)).cloned();
+        settle(new, &family, places);
+        if places.iter().all(Option::is_none) {
+            return Err(lacking("the variants"));
         }
         Ok(())
     }
 
-    /// The variants of the product whose page has this name.
-    async fn named(&self, handle: &str) -> Result<Option<Vec<Variant>>, CallError> {
-        let found: FoundNamed = self.call(FIND_NAMED, json!({ "handle": handle }), 400).await?;
-        Ok(found.product_by_identifier.map(|family| family.variants.nodes))
+    /// All variants of a product, which the shop knows at once, other than what it searches; none if it is not there.
+    async fn family(&self, identifier: &Value) -> Result<Vec<Variant>, CallError> {
+        let (mut family, mut after) = (vec![], None);
+        for _ in 0..FAMILY_PAGES_MAX {
+            let variables = json!({ "identifier": identifier, "first": SHOWN_MAX, "after": after });
+            let found: FoundFamily = self.call(FIND_FAMILY, variables, 4 * SHOWN_MAX).await?;
+            let Some(found) = found.product_by_identifier else { break };
+            let mut page = found.variants;
+            family.append(&mut page.nodes);
+            after = page.more();
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(family)
     }
 
     /// Has those variants join the product that are not there.
     async fn join(
         &self,
         ask: &ProductAsk,
-        prices: &[String],
         home: &Product,
+        new: &[New<'_>],
         places: &mut [Option<Variant>],
     ) -> Result<(), CallError> {
-        let missing: Vec<usize> = (0..places.len()).filter(|at| places[*at].is_none()).collect();
-        if missing.is_empty() {
+        if new.iter().all(|new| places[new.at].is_some()) {
             return Ok(());
         }
-        let location = self.location()?;
+        let identifier = json!({ "id": home.id });
+        settle(new, &self.family(&identifier).await?, places);
+        let missing: Vec<&New<'_>> = new.iter().filter(|new| places[new.at].is_none()).collect();
         let names: Vec<String> = home.options.iter().map(|it| it.name.clone()).collect();
+        if !ask.is_page(&home.handle) {
+            options::check(missing.iter().map(|new| new.variant), &names)?;
+        }
+        let location = self.location()?;
         for missing in missing.chunks(VARIANTS_MAX) {
-            let variant = |at: &usize| {
-                let variant = &ask.variants[*at];
+            let variant = |new: &&New<'_>| {
                 json!({
-                    "price": prices[*at], "optionValues": values(variant, &names),
-                    "inventoryItem": { "sku": variant.sku.as_str(), "tracked": true },
+                    "price": new.price, "optionValues": values(new.variant, &names),
+                    "inventoryItem": { "sku": new.variant.sku.as_str(), "tracked": true },
                     "inventoryQuantities": [{ "locationId": location, "availableQuantity": 0 }],
                 })
             };
@@ -195,15 +269,34 @@ impl Shop<'_> {
             let added = self.call::<Added>(ADD, variables, 10 + 5 * missing.len()).await?;
             let AddedVariants { product_variants, user_errors } = added.product_variants_bulk_create;
             if let Some(error) = user_errors.first() {
-                return Err(error.meaning());
+                let family = self.family(&identifier).await?;
+                let is_there = missing.iter().any(|new| family.iter().any(|it| it.is(new.variant)));
+                let meaning = error.meaning();
+                // All are added or none: whatever is there is another attempt's, whose answer was lost.
+                return Err(if is_there { CallError::wait(PAUSE, meaning.to_string()) } else { meaning });
             }
             let added = product_variants.unwrap_or_default();
-            for at in missing {
-                let made = added.iter().find(|it| it.is(&ask.variants[*at]));
-                places[*at] = Some(made.cloned().ok_or_else(|| lacking("each variant"))?);
+            for new in missing {
+                let made = added.iter().find(|it| it.is(new.variant));
+                places[new.at] = Some(made.cloned().ok_or_else(|| lacking("each variant"))?);
             }
         }
         Ok(())
+    }
+
+    /// Has products on sale again that were taken off.
+    async fn put_back(&self, places: &[Option<Variant>]) -> Result<(), CallError> {
+        let archived = places.iter().flatten().filter(|variant| variant.product.is("ARCHIVED"));
+        for product in archived.map(|variant| variant.product.id.as_str()).collect::<BTreeSet<_>>() {
+            self.change(json!({ "id": product, "status": "ACTIVE" })).await?;
+        }
+        Ok(())
+    }
+
+    /// The tags of a product as the shop has them; none if it is not there.
+    async fn tags(&self, product: &str) -> Result<Option<Vec<String>>, CallError> {
+        let read: ReadTags = self.call(READ_TAGS, json!({ "id": product }), 1).await?;
+        Ok(read.product_by_identifier.map(|product| product.tags))
     }
 
     /// A product with something else about it; none if it is not there.
@@ -242,15 +335,12 @@ fn products<'h>(handles: impl Iterator<Item = &'h Handle>) -> Result<BTreeSet<St
     handles.map(product).collect()
 }
 
-/// What describes a product. Where nobody is said to have made it, the shop names itself.
-fn described(words: &Words) -> Value {
-    let title: String = words.title.chars().take(TITLE_MAX).collect();
-    let category = words.category.as_deref().unwrap_or_default();
-    let mut fields = json!({ "title": title, "productType": category, "tags": words.tags });
-    if let Some(vendor) = &words.vendor {
-        fields["vendor"] = json!(vendor);
+/// Notes where new variants are, as far as they are among these.
+fn settle(new: &[New<'_>], family: &[Variant], places: &mut [Option<Variant>]) {
+    for new in new {
+        let place = &mut places[new.at];
+        *place = place.take().or_else(|| family.iter().find(|it| it.is(new.variant)).cloned());
     }
-    fields
 }
 
 /// A search for SKUs as they are.
@@ -275,14 +365,14 @@ fn values(variant: &VariantAsk, names: &[String]) -> Vec<Value> {
 }
 
 /// The options of a new product, each with its values.
-fn declared(variants: &[VariantAsk], names: &[String]) -> Value {
+fn declared(new: &[New<'_>], names: &[String]) -> Value {
     if names.is_empty() {
         return json!([{ "name": ALONE.0, "position": 1, "values": [{ "name": ALONE.1 }] }]);
     }
     let option = |(position, name): (usize, &String)| {
         let mut values: Vec<&str> = vec![];
-        for variant in variants {
-            let value = options::value(variant, name);
+        for new in new {
+            let value = options::value(new.variant, name);
             if !values.contains(&value) {
                 values.push(value);
             }

@@ -1,8 +1,11 @@
 //! Products and variants that are new, put in by hand or over the API.
 
+use std::collections::BTreeSet;
+
 use chrono::Utc;
 
 use super::money::Money;
+use super::queries::PUBLICATION;
 use super::state::{
     Product, ProductIds, QUANTITY_BOUND, SeedProduct, SeedVariant, State, Variant, VariantIds,
 };
@@ -39,7 +42,8 @@ impl State {
             product_type: seed.product_type,
             tags: seed.tags,
             status: "ACTIVE".to_owned(),
-            published: true,
+            publications: BTreeSet::from([PUBLICATION]),
+            scheduled: false,
             options: vec!["Size".to_owned()],
             variants: Vec::new(),
             created_at: now,

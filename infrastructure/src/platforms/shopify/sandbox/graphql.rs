@@ -181,7 +181,7 @@ impl Document {
         Value::Object(picked)
     }
 
-    /// Applies the arguments of the two fields below the root that have any.
+    /// Applies the arguments of the fields below the root where they count.
     fn narrow(&self, value: &Value, field: &Field<'static, String>) -> Option<Value> {
         let arguments = || self.arguments(&field.arguments);
         match field.name.as_str() {
@@ -190,6 +190,9 @@ impl Document {
                 let names = arguments.get("names").and_then(Value::as_array)?;
                 let wanted = |row: &&Value| names.contains(&row["name"]);
                 Some(value.as_array()?.iter().filter(wanted).cloned().collect())
+            }
+            "resourcePublicationsCount" if arguments().get("onlyPublished") == Some(&json!(false)) => {
+                Some(json!({"count": value["with_future_ones"], "precision": value["precision"]}))
             }
             "inventoryLevel" if arguments().get("locationId") != Some(&value["location"]["id"]) => {
                 Some(Value::Null)

@@ -1,12 +1,14 @@
 //! Products made and changed over the API, with the refusals of the real one.
 //! What is made is on no sales channel until it is put there.
 
+use std::collections::BTreeSet;
+
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
 use super::entering::NewVariant;
 use super::mutations::{check_prices, rows, user_error};
-use super::queries::{self, PUBLICATION, id_of};
+use super::queries::{self, PUBLICATIONS, id_of};
 use super::schema::as_money;
 use super::state::{Product, State};
 
@@ -54,7 +56,8 @@ pub(super) fn set(state: &mut State, input: &Value) -> Value {
         tags: Vec::new(),
         handle: handle.to_owned(),
         status: "ACTIVE".to_owned(),
-        published: false,
+        publications: BTreeSet::new(),
+        scheduled: false,
         options,
         variants: Vec::new(),
         created_at: now,
@@ -133,21 +136,24 @@ pub(super) fn add_variants(state: &mut State, arguments: &Map<String, Value>) ->
     })
 }
 
-/// Puts a product on sales channels, of which there is one.
+/// Publishes a product: on sales channels, of which there is one, and elsewhere.
 pub(super) fn publish(state: &mut State, arguments: &Map<String, Value>) -> Value {
     let refused = |field: &str, message: &str| json!({"publishable": null, "shop": null, "userErrors": [{"field": [field], "message": message}]});
     let input = rows(arguments.get("input").unwrap_or(&Value::Null));
-    let known = |entry: &Value| id_of("Publication", entry.get("publicationId")) == Some(PUBLICATION);
-    if !input.iter().all(known) {
+    let known = |entry: &Value| {
+        let id = id_of("Publication", entry.get("publicationId"));
+        id.filter(|id| PUBLICATIONS.iter().any(|(known, _, _)| known == id))
+    };
+    let Some(wanted) = input.iter().map(known).collect::<Option<Vec<u64>>>() else {
         return refused("input", "There is no such publication");
-    }
+    };
     let id = id_of("Product", arguments.get("id"));
     let Some(product) = id.and_then(|id| state.products.get_mut(&id)) else {
         return refused("id", "There is no such product");
     };
-    let (id, before) = (product.id, product.published);
-    product.published |= !input.is_empty();
-    if product.published != before {
+    let (id, before) = (product.id, product.is_published());
+    product.publications.extend(wanted);
+    if product.is_published() != before {
         state.product_changed(id);
     }
     json!({"publishable": state.products.get(&id).map(queries::product), "userErrors": []})

@@ -17,6 +17,10 @@ const PAGE_MAX: usize = 250;
 /// The number of the shop's only sales channel.
 pub(super) const PUBLICATION: u64 = 1;
 
+/// Where products can be published: number, name, and what sort of catalogue it is.
+pub(super) const PUBLICATIONS: [(u64, &str, &str); 2] =
+    [(PUBLICATION, "Online Store", "APP"), (2, "Some countries", "MARKET")];
+
 /// Answers a field of the query root.
 pub(super) fn answer(state: &State, field: &str, arguments: &Map<String, Value>) -> Result<Value, Refusal> {
     match field {
@@ -32,7 +36,11 @@ pub(super) fn answer(state: &State, field: &str, arguments: &Map<String, Value>)
             "currencyCode": "USD",
         })),
         "locations" => page(vec![state.location_id], arguments, location),
-        "publications" => page(vec![PUBLICATION], arguments, publication),
+        "publications" => {
+            let sort = arguments.get("catalogType").and_then(Value::as_str);
+            let wanted = PUBLICATIONS.iter().filter(|(_, _, known)| sort.is_none_or(|sort| sort == *known));
+            page(wanted.map(|(id, _, _)| *id).collect(), arguments, publication)
+        }
         "productByIdentifier" => {
             let identifier = arguments.get("identifier").unwrap_or(&Value::Null);
             let id = id_of("Product", identifier.get("id"));
@@ -46,7 +54,9 @@ pub(super) fn answer(state: &State, field: &str, arguments: &Map<String, Value>)
         }),
         _ => {
             let query = arguments.get("query").and_then(Value::as_str).unwrap_or("");
-            let found = state.variants().filter(|known| matches(known, query)).map(|known| known.id);
+            let is_found =
+                |known: &&Variant| matches(known, query) && !state.unsearchable.contains(&known.sku);
+            let found = state.variants().filter(is_found).map(|known| known.id);
             page(found.collect(), arguments, |id| {
                 state.variant(id).map_or(Value::Null, |known| variant(state, known))
             })
@@ -54,11 +64,12 @@ pub(super) fn answer(state: &State, field: &str, arguments: &Map<String, Value>)
     }
 }
 
-/// Understands `sku:…` and `product_id:…`, joined by `OR`; other text is looked for in the codes.
+/// Understands `sku:…` and `product_id:…`, joined by `OR`; other text is looked for in the codes. A code is found by a part of
+/// it, too.
 fn matches(variant: &Variant, query: &str) -> bool {
     query.trim().is_empty()
         || terms(query).iter().any(|term| match term.trim().split_once(':') {
-            Some(("sku", sku)) => variant.sku == sku,
+            Some(("sku", sku)) => variant.sku.contains(sku),
             Some(("product_id", id)) => variant.product_id.to_string() == id,
             _ => variant.sku.contains(term.trim()),
         })
@@ -210,7 +221,11 @@ pub(super) fn product(product: &Product) -> Value {
         "tags": product.tags,
         "status": product.status,
         "options": product.options.iter().zip(1..).map(option).collect::<Vec<_>>(),
-        "resourcePublicationsCount": {"count": i32::from(product.published), "precision": "EXACT"},
+        "resourcePublicationsCount": {
+            "count": product.publications.len(),
+            "with_future_ones": product.publications.len() + usize::from(product.scheduled),
+            "precision": "EXACT",
+        },
         "totalInventory": product.variants.iter().map(|variant| variant.available).sum::<i64>(),
         "tracksInventory": product.variants.iter().any(|variant| variant.tracked),
         "createdAt": time(product.created_at),
@@ -231,7 +246,8 @@ pub(super) fn whole_product(state: &State, product: &Product) -> Value {
 }
 
 fn publication(id: u64) -> Value {
-    json!({"__typename": "Publication", "id": gid("Publication", id), "name": "Online Store"})
+    let name = PUBLICATIONS.iter().find(|(known, _, _)| *known == id).map(|(_, name, _)| *name);
+    json!({"__typename": "Publication", "id": gid("Publication", id), "name": name})
 }
 
 pub(super) fn location(id: u64) -> Value {

@@ -103,7 +103,8 @@ const INPUTS: &[(&str, &str)] = &[
     ("QueryRoot.nodes", "ids:[ID!]!"),
     ("QueryRoot.productVariants", "first:Int after:String query:String"),
     ("QueryRoot.locations", "first:Int after:String"),
-    ("QueryRoot.publications", "first:Int after:String"),
+    ("QueryRoot.publications", "first:Int after:String catalogType:CatalogType"),
+    ("Product.resourcePublicationsCount", "onlyPublished:Boolean"),
     ("QueryRoot.productByIdentifier", "identifier:ProductIdentifierInput!"),
     ("Product.variants", "first:Int after:String"),
     ("QueryRoot.webhookSubscriptions", "first:Int after:String"),
@@ -276,6 +277,7 @@ fn is_scalar(value: &Value, kind: &str) -> bool {
             value.as_str().is_some_and(|name| name.contains('_') && topic(name).is_some())
         }
         "WebhookSubscriptionFormat" => value == "JSON",
+        "CatalogType" => ["APP", "COMPANY_LOCATION", "MARKET", "NONE"].iter().any(|known| value == known),
         "ProductStatus" => ["ACTIVE", "DRAFT", "ARCHIVED"].iter().any(|known| value == known),
         "ProductVariantsBulkCreateStrategy" => {
             let known = ["DEFAULT", "PRESERVE_STANDALONE_VARIANT", "REMOVE_STANDALONE_VARIANT"];

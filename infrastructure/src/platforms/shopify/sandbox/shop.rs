@@ -289,6 +289,23 @@ impl SandboxShop {
         })
     }
 
+    /// A merchant takes a product off the sales channel, for good or until a day to come; `false` when it is not there.
+    pub fn hold_back_by_hand(&self, product_id: u64, until_later: bool) -> bool {
+        self.core.with(|state| {
+            let Some(product) = state.products.get_mut(&product_id) else { return false };
+            product.publications.clear();
+            product.scheduled = until_later;
+            state.product_changed(product_id);
+            true
+        })
+    }
+
+    /// The search does not know these codes yet.
+    pub fn lag_search(&self, skus: &[&str]) {
+        let skus: Vec<String> = skus.iter().map(|sku| (*sku).to_owned()).collect();
+        self.core.with(|state| state.unsearchable.extend(skus));
+    }
+
     /// From now on what is stale is told without saying which item it is, or is told with it again.
     pub fn blur_staleness(&self, on: bool) {
         self.core.with(|state| state.blurs_staleness = on);

@@ -1,13 +1,14 @@
 //! What the shop knows: products, stock, orders, subscriptions, and the answers it has given.
 //! Plain data behind one lock; every change notes the events that the shop then tells its subscribers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::idempotency::Answers;
 use super::money::Money;
+use super::queries::PUBLICATION;
 use super::webhooks;
 
 /// No quantity goes beyond this on either side of nothing.
@@ -30,8 +31,10 @@ pub struct Product {
     pub handle: String,
     /// `ACTIVE`, `DRAFT` or `ARCHIVED`.
     pub status: String,
-    /// Whether it is on a sales channel.
-    pub published: bool,
+    /// Where it is published: on the sales channel, in the catalogue of a market.
+    pub publications: BTreeSet<u64>,
+    /// Whether it is to be published later.
+    pub scheduled: bool,
     /// The names of what sets its sizes apart.
     pub options: Vec<String>,
     /// Its sizes, in the order shown.
@@ -114,7 +117,12 @@ pub struct OrderLine {
 impl Product {
     /// Whether customers see it.
     pub(super) fn on_sale(&self) -> bool {
-        self.status == "ACTIVE" && self.published
+        self.status == "ACTIVE" && self.is_published()
+    }
+
+    /// Whether it is on the sales channel.
+    pub(super) fn is_published(&self) -> bool {
+        self.publications.contains(&PUBLICATION)
     }
 }
 
@@ -207,6 +215,8 @@ pub(super) struct State {
     pub(super) answers: Answers,
     /// Whether what is stale is told without saying which item it is.
     pub(super) blurs_staleness: bool,
+    /// Codes that the search does not know yet.
+    pub(super) unsearchable: BTreeSet<String>,
     pub(super) events: Vec<Event>,
     last_id: u64,
 }
@@ -227,6 +237,7 @@ impl State {
             subscriptions: BTreeMap::new(),
             answers: Answers::default(),
             blurs_staleness: false,
+            unsearchable: BTreeSet::new(),
             events: Vec::new(),
             last_id: 10_000_000_000_000_001 + (hash % 800_000_000) * 1_000_000_000,
         }

@@ -88,7 +88,7 @@ pub fn product_body(product: &Product) -> Value {
         "template_suffix": null,
         "created_at": seconds(product.created_at),
         "updated_at": seconds(product.updated_at),
-        "published_at": product.published.then(|| seconds(product.created_at)),
+        "published_at": product.is_published().then(|| seconds(product.created_at)),
         "variants": product.variants.iter().enumerate().map(variant_body).collect::<Vec<_>>(),
         "options": options,
         "images": [],

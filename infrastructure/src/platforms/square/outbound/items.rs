@@ -101,6 +101,11 @@ fn place(variation: &Value) -> Option<(String, Place)> {
     Some((data["sku"].as_str()?.trim().to_owned(), place))
 }
 
+/// The variations that an item shows, each with its SKU.
+pub(super) fn shown(item: &Value) -> impl Iterator<Item = (String, Place)> {
+    item["item_data"]["variations"].as_array().into_iter().flatten().filter_map(place)
+}
+
 /// The items there are of these, by id.
 pub(super) async fn items(api: &Api, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, Value>, CallError> {
     let (ids, mut items): (Vec<&str>, _) = (ids.iter().copied().collect(), BTreeMap::new());
@@ -129,13 +134,17 @@ pub(super) async fn must_be_gone(api: &Api, id: &str) -> Result<(), CallError> {
     Err(CallError::failed("Square does not tell what has become of an item"))
 }
 
-/// Has objects made or replaced, all of them or none.
+/// A key for sending just these objects, out of an attempt's, which may send several things.
+pub(super) fn key(attempt: Uuid, objects: &[Value]) -> Uuid {
+    Uuid::new_v5(&attempt, json!(objects).to_string().as_bytes())
+}
+
+/// Has objects made or replaced, all of them or none, once for a key.
 ///
 /// `POST /v2/catalog/batch-upsert` with one batch, which is taken as a whole.
 /// [src: square/square-ruby-sdk doc/models/batch-upsert-catalog-objects-request.md]
 pub(super) async fn upsert(api: &Api, objects: &[Value], key: Uuid) -> Result<Upserted, CallError> {
     let batches = json!([{ "objects": objects }]);
-    let key = Uuid::new_v5(&key, batches.to_string().as_bytes());
     let body = json!({ "idempotency_key": key, "batches": batches });
     let answer = api.write(call(api, Method::POST, "/v2/catalog/batch-upsert", Some(&body))?).await?;
     errors::told(&answer)

@@ -2,6 +2,7 @@
 //!
 //! A product is an item, its variants are the item's variations. It is present at all of the merchant's locations, as what
 //! is entered in Square is, so that each connection to one of them finds the same item; where it is sold, its stock says.
+//! What becomes of an item becomes of it for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     super::super::{
-        outbound::{Api, CallError, Handle, Offered, ProductAsk, VariantAsk},
+        outbound::{Account, Api, CallError, Handle, Offered, ProductAsk, VariantAsk},
         read,
     },
     checked,
@@ -24,18 +25,24 @@ use super::{
 /// What a new item is called until Square has given it an id.
 const NEW_ITEM: &str = "#item";
 
+/// The namespace of keys that stand for making an item.
+const MADE: Uuid = Uuid::from_u128(0x2e6d_91c7_4b08_4f5a_9d13_c8a2_70f4_5be1);
+
 /// Makes an item, or those of its variations that are not there.
 ///
 /// A SKU may be that of several variations. One that is offered is taken before one that is archived, and one of the item
-/// that the others are of before any other. What is archived is put back.
+/// that the others are of before any other. What we have archived is put back; what somebody else has, is for them to put
+/// back.
 pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk, key: Uuid) -> Result<Offered, CallError> {
     let mut places = ask.variants.iter().map(place).collect::<Result<Vec<_>, _>>()?;
     let missing = ask.variants.iter().filter(|variant| variant.there.is_none());
     let skus: Vec<&str> = missing.map(|variant| variant.sku.as_str()).collect();
-    let found = items::of_skus(api, &skus).await?;
+    let mut found = items::of_skus(api, &skus).await?;
     let known = places.iter().flatten().chain(found.iter().map(|(_, place)| place));
     let ids: BTreeSet<&str> = known.map(|place| place.item.as_str()).collect();
     let items = items::items(api, &ids).await?;
+    // An item that is known tells all it has, also what a search may not show yet.
+    found.extend(items.values().flat_map(items::shown));
     let mut home = places.iter().flatten().map(|place| place.item.clone()).next();
     for (variant, place) in ask.variants.iter().zip(&mut places).filter(|(_, place)| place.is_none()) {
         let of_it = found.iter().filter(|(sku, _)| sku == variant.sku.as_str()).map(|(_, place)| place);
@@ -43,6 +50,10 @@ pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk, key: Uuid) -> R
         let best = there.min_by_key(|(item, place)| {
             (items::is_archived(item), home.as_ref() != Some(&place.item), &place.variation)
         });
+        if !ask.taken_off && best.is_some_and(|(item, _)| items::is_archived(item)) {
+            let why = format!("{} is archived in Square, and not by us; put it back there", variant.sku);
+            return Err(CallError::never(why));
+        }
         *place = best.map(|(_, place)| place.clone());
         home = home.or_else(|| place.as_ref().map(|place| place.item.clone()));
     }
@@ -71,6 +82,7 @@ struct Draft<'a> {
 impl Draft<'_> {
     async fn sent(&self, key: Uuid) -> Result<Offered, CallError> {
         let objects = self.objects()?;
+        let key = if self.home.is_none() { self.key() } else { items::key(key, &objects) };
         let made =
             if objects.is_empty() { None } else { Some(items::upsert(self.api, &objects, key).await?) };
         let shown = made.as_ref().map(items::Upserted::by_id).unwrap_or_default();
@@ -95,6 +107,21 @@ impl Draft<'_> {
         }
         let item = shown.get(home).copied().or_else(|| self.items.get(home)).ok_or_else(items::untold)?;
         Ok(Offered { handles, words: items::words(item)? })
+    }
+
+    /// The key under which an item is made. It is the same for each attempt, and for each of the seller's connections: a search
+    /// may not show yet what another attempt has made. The price is not in it: a key that came with another price is
+    /// refused for now, and the item found later.
+    ///
+    /// After our words were taken, or the item archived, it is another key, for the answer to the first would tell of an item
+    /// that may have been deleted since.
+    fn key(&self) -> Uuid {
+        let Account { connection, details, .. } = self.api.account();
+        let seller = details.account.clone().unwrap_or_else(|| connection.0.to_string());
+        let ProductAsk { words, told, taken_off, variants } = self.ask;
+        let variants: Vec<_> = variants.iter().map(|variant| (&variant.sku, self.name(variant))).collect();
+        let made = json!([seller, words.title, variants, told.is_some(), taken_off]);
+        Uuid::new_v5(&MADE, made.to_string().as_bytes())
     }
 
     /// What is to be sent: items that come back from the archive, the new item, or its new variations. Those go with
@@ -236,7 +263,7 @@ pub(in super::super) async fn describe(api: &Api, ask: &ProductAsk, key: Uuid) -
     if changed.is_empty() {
         return items::words(&items[*first]);
     }
-    let told = items::upsert(api, &changed, key).await?;
+    let told = items::upsert(api, &changed, items::key(key, &changed)).await?;
     let shown = told.by_id();
     for item in &changed {
         let shown = item["id"].as_str().and_then(|id| shown.get(id)).ok_or_else(items::untold)?;
@@ -273,7 +300,7 @@ pub(in super::super) async fn take_off(api: &Api, handles: &[Handle], key: Uuid)
     if archived.is_empty() {
         return Ok(());
     }
-    let told = items::upsert(api, &archived, key).await?;
+    let told = items::upsert(api, &archived, items::key(key, &archived)).await?;
     let shown = told.by_id();
     for item in &archived {
         let shown = item["id"].as_str().and_then(|id| shown.get(id)).ok_or_else(items::untold)?;

@@ -3,13 +3,17 @@
 //!
 //! What else a product there may have, each system behind Trackstar wants in its own way; one that wants more refuses it and
 //! says so. Source: the vendor's guide to writing data.
+//!
+//! What is looked for is looked for in Trackstar's copy, which lacks what was made a moment ago. Until the copy has it, a key
+//! that stands for its SKU keeps it from being made again; but a call that has failed keeps no key.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     iter,
+    time::Duration,
 };
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use futures_util::{StreamExt, stream};
 use onhand_domain::{product::Words, values::Sku};
 use serde::Deserialize;
@@ -25,7 +29,7 @@ use super::{
         },
         inbound::bodies::Kind,
     },
-    IDS_MAX, call, is_replayed,
+    IDS_MAX, call,
     records::Page,
     refusal, send,
 };
@@ -34,6 +38,13 @@ const PATH: &str = "/wms/products";
 
 /// The namespace of keys that stand for making what has a SKU.
 const MADE: Uuid = Uuid::from_u128(0x7c40_9a2b_51ed_4f36_b8a7_03d9_6e15_c2f4);
+
+/// How long to wait for the copy, which is made anew each hour if nobody has ordered otherwise. Source: the vendor's guide to
+/// syncing data.
+const COPIED: Duration = Duration::from_mins(75);
+
+/// Words with which the systems behind Trackstar may say that a SKU is taken; each has its own.
+const TAKEN: [&str; 4] = ["already", "exists", "duplicate", "unique"];
 
 /// The answer to a write.
 #[derive(Deserialize)]
@@ -71,7 +82,7 @@ pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk) -> Result<Offer
 /// What the warehouse has of SKUs.
 ///
 /// (Assumed: that its products are filtered by SKU, like other records by other fields. Where they are not, that is refused,
-/// and nothing is made, for it could be there.)
+/// and nothing is made, for it could be there: somebody has to decide.)
 async fn found(api: &Api, skus: &[&Sku]) -> Result<HashMap<Sku, There>, CallError> {
     // A comma sets values apart, and cannot stand in one.
     let (alone, listed): (Vec<&Sku>, Vec<&Sku>) =
@@ -84,6 +95,12 @@ async fn found(api: &Api, skus: &[&Sku]) -> Result<HashMap<Sku, There>, CallErro
     let mut there = HashMap::new();
     for filter in filters {
         let answer = api.read(call(api, Method::GET, format!("{PATH}?{filter}"))?).await?;
+        if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+            let why = refusal(&answer);
+            return Err(CallError::person(format!(
+                "{why}; what cannot be looked for by its SKU is not made, so leave propagateCreates off"
+            )));
+        }
         if !answer.is_success() {
             return Err(refusal(&answer));
         }
@@ -99,20 +116,31 @@ fn escaped(sku: &Sku) -> String {
     read::escaped(sku.as_str())
 }
 
-/// Makes what has a SKU, under a key that stands for it: the attempt after one whose answer was lost makes nothing more.
-///
-/// What is answered to a key that is known already says nothing about now, so then it is looked for.
+/// Makes what has a SKU, under a key that stands for it, whatever it is called: the attempt after one whose answer was lost
+/// makes nothing more, and is given the ids that the first was given.
 async fn make(api: &Api, title: &str, variant: &VariantAsk) -> Result<There, CallError> {
     let body = json!({ "name": name(title, &variant.attributes), "sku": variant.sku }).to_string();
-    let key = Uuid::new_v5(&MADE, body.as_bytes());
-    let answer = send(api, Method::POST, PATH.to_owned(), body, key).await?;
-    let told = if is_replayed(&answer) {
-        found(api, &[&variant.sku]).await?.remove(&variant.sku)
-    } else {
-        let made: Made = answer.json()?;
-        known(api, &made.data).filter(|(sku, _)| *sku == variant.sku).map(|(_, there)| there)
-    };
-    told.ok_or_else(untold)
+    let key = Uuid::new_v5(&MADE, variant.sku.as_str().as_bytes());
+    let answer = send(api, Method::POST, PATH.to_owned(), body, key).await.map_err(patient)?;
+    let made: Made = answer.json().map_err(patient)?;
+    let told = known(api, &made.data).filter(|(sku, _)| *sku == variant.sku);
+    told.map(|(_, there)| there).ok_or_else(|| patient(untold()))
+}
+
+/// Nobody knows whether it was made, or it is there and the copy lacks it: it is looked for again once the copy has it.
+fn patient(error: CallError) -> CallError {
+    let later = |why| CallError::Again { after: Some(COPIED), why, counts: true };
+    match error {
+        CallError::Again { why, counts: true, .. } => later(why),
+        CallError::Never { why } if is_taken(&why) => later(why),
+        other => other,
+    }
+}
+
+/// Whether a refusal says that there is such a product.
+fn is_taken(why: &str) -> bool {
+    let why = why.to_lowercase();
+    TAKEN.iter().any(|word| why.contains(word))
 }
 
 /// What a variant is called: a warehouse has no product over it.

@@ -25,7 +25,7 @@ fn made(shop: &mut Shop, fields: &Map<String, Value>) -> Result<Reply, Reply> {
         return Err(refused_behind(400, "The name is too long"));
     }
     if shop.sku(&sku).is_some() {
-        return Err(refused_behind(400, "There is a product with this SKU"));
+        return Err(refused_behind(400, "A product with this SKU already exists"));
     }
     let described = Described { title: name, ..Described::default() };
     let number = shop.number();

@@ -18,6 +18,7 @@ use super::super::{
         fact::{Fact, Person, SoldLine, Undecodable},
         read,
     },
+    entities::decoded,
     look,
 };
 
@@ -133,7 +134,7 @@ impl Product {
 
     /// As a buyer reads it.
     pub(in super::super) fn title(&self) -> Option<String> {
-        read::filled(self.name.clone()).map(|name| read::title(&name))
+        read::filled(self.name.clone()).map(|name| read::title(&decoded(&name)))
     }
 
     /// What is sold: a variation, or a product that has none. Its stock goes by its own id.
@@ -175,7 +176,7 @@ impl Attribute {
     fn pair(&self) -> Option<(String, String)> {
         let name = read::filled(self.name.clone())?;
         let option = read::filled(self.option.clone())?;
-        Some((read::word(&name.to_lowercase()), read::word(&option)))
+        Some((read::word(&decoded(&name).to_lowercase()), read::word(&decoded(&option))))
     }
 }
 
@@ -258,7 +259,7 @@ fn sold(given: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
             external_variant: line.variation_id.filter(some).or(line.product_id.filter(some)),
             sku: read::sku(line.sku.as_deref()),
             quantity,
-            title: read::title(&line.name.unwrap_or_default()),
+            title: read::title(&decoded(&line.name.unwrap_or_default())),
         });
     }
     Ok(lines)
@@ -271,7 +272,7 @@ fn some(id: &ExternalId) -> bool {
 
 fn names(terms: Option<&[Term]>) -> impl Iterator<Item = String> {
     let names = terms.unwrap_or_default().iter().filter_map(|term| read::filled(term.name.clone()));
-    names.map(|name| read::word(&name))
+    names.map(|name| read::word(&decoded(&name)))
 }
 
 /// A time in a field that is named after Greenwich, and hence has no offset.

@@ -1,9 +1,10 @@
 //! Whole products of a shop: offered, described, taken off.
 //!
 //! A product that is sold as it is has a SKU, and so has each variation. A product with variations has none, so its page is
-//! given a name by which it is found if the answer to its making was lost.
+//! given a name by which it is found if the answer to its making was lost. What is found stays as its merchant keeps it, be it
+//! a draft, unless it was taken off from here.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::http::Method;
 use onhand_domain::product::Words;
@@ -16,7 +17,7 @@ use super::{
     },
     batch::{Place, READS_MAX, UPDATES_MAX},
     call,
-    record::{FIELDS, Made, Record, Whole},
+    record::{FIELDS, Made, Record, Term, Whole},
     refusal,
     terms::{self, Terms},
     understood,
@@ -27,41 +28,80 @@ const ATTRIBUTES_MAX: usize = 10;
 /// SKUs that are looked for in one call, and bytes of them.
 const SKUS_MAX: usize = 50;
 const SKUS_BYTES_MAX: usize = 2_000;
+/// How long to leave another attempt alone that is at work there still.
+const PAUSE: Duration = Duration::from_secs(5);
 
-/// Has a product there. What is found is left as it is, but for being a draft, which is what was taken off.
+/// A variant that is to be made.
+struct New<'a> {
+    /// Its place in the ask.
+    at: usize,
+    variant: &'a VariantAsk,
+    /// As the shop writes it.
+    price: String,
+}
+
+/// Has a product there.
 pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk) -> Result<Offered, CallError> {
-    let prices = prices(api, &ask.variants)?;
-    let mut places = find(api, &ask.variants).await?;
-    let home = match home(api, &mut places).await? {
+    let found = find(api, &ask.variants).await?;
+    let mut places = found.clone();
+    let home = home(api, &mut places).await?;
+    let new = new_ones(api, &ask.variants, &places)?;
+    let offered = have(api, ask, home, &new, places).await;
+    if let Err(CallError::Never { why }) = &offered {
+        // A SKU may be refused because another attempt, whose answer was lost, has come before: it is found by now.
+        let now = find(api, &ask.variants).await?;
+        if found.iter().zip(&now).any(|(before, now)| before.is_none() && now.is_some()) {
+            return Err(CallError::wait(PAUSE, why));
+        }
+    }
+    offered
+}
+
+/// Makes what is new, in the product that the others are in, if there is one.
+async fn have(
+    api: &Api,
+    ask: &ProductAsk,
+    home: Option<Whole>,
+    new: &[New<'_>],
+    mut places: Vec<Option<Place>>,
+) -> Result<Offered, CallError> {
+    let home = match home {
         Some(home) => home,
+        None if new.len() < ask.variants.len() => return Err(absent()),
         None => match options::names(&ask.variants, ATTRIBUTES_MAX) {
-            names if names.is_empty() => return simple(api, ask, &prices).await,
+            names if names.is_empty() => return simple(api, ask, new).await,
             names => match half_made(api, ask).await? {
                 Some(home) => home,
                 None => variable(api, ask, &names).await?,
             },
         },
     };
-    let missing: Vec<usize> = (0..places.len()).filter(|at| places[*at].is_none()).collect();
-    let made = join(api, ask, &prices, &home, &missing).await?;
-    for (at, place) in missing.into_iter().zip(made) {
-        places[at] = Some(place);
+    let made = join(api, ask, &home, new).await?;
+    for (new, place) in new.iter().zip(made) {
+        places[new.at] = Some(place);
     }
-    if home.is_draft() {
+    if ask.taken_off && home.is_draft() {
         change(api, home.id, &json!({ "status": "publish" })).await?;
     }
-    let handles = places.into_iter().flatten().map(Place::handle).collect();
-    Ok(Offered { handles, words: home.words })
+    let handles = ask.variants.iter().zip(places).filter_map(|(variant, place)| {
+        // What was deleted there keeps its ids: the shop tells of it by itself.
+        place.map(Place::handle).or_else(|| variant.there.clone())
+    });
+    Ok(Offered { handles: handles.collect(), words: home.words })
 }
 
-/// Has a product described. A shop's product is always in a category: where none is said, it stays where it is.
+fn absent() -> CallError {
+    CallError::never("the shop has no such product")
+}
+
+/// Has a product described. What the shop says of it and nobody has told it stays, and it is always in a category: where none
+/// is said, it stays where it is.
 pub(in super::super) async fn describe(api: &Api, ask: &ProductAsk) -> Result<Words, CallError> {
     let there = ask.variants.iter().filter_map(|variant| variant.there.as_ref());
-    let absent = || CallError::never("the shop has no such product");
     let mut said = None;
     for id in products(there)? {
         let known = product(api, id).await?.ok_or_else(absent)?;
-        let described = match described(api, &ask.words, &known).await? {
+        let described = match described(api, ask, &known).await? {
             Some(fields) => change(api, id, &fields).await?,
             None => known,
         };
@@ -90,18 +130,28 @@ fn products<'h>(handles: impl Iterator<Item = &'h Handle>) -> Result<BTreeSet<i6
     handles.map(|handle| Place::of(handle).map(|place| place.product())).collect()
 }
 
-/// What each variant is to cost, as the shop writes it.
-fn prices(api: &Api, variants: &[VariantAsk]) -> Result<Vec<String>, CallError> {
+/// What is to be made. What was believed to be there and is not has been deleted there, and stays so.
+fn new_ones<'a>(
+    api: &Api,
+    variants: &'a [VariantAsk],
+    places: &[Option<Place>],
+) -> Result<Vec<New<'a>>, CallError> {
+    let all = variants.iter().zip(places).enumerate();
+    let new = all.filter(|(_, (variant, place))| place.is_none() && variant.there.is_none());
+    new.map(|(at, (variant, _))| Ok(New { at, variant, price: price(api, variant)? })).collect()
+}
+
+/// What a variant is to cost, as the shop writes it.
+fn price(api: &Api, variant: &VariantAsk) -> Result<String, CallError> {
     let shops = api.details().currency;
-    let price = |variant: &VariantAsk| match variant.price {
+    match variant.price {
         Some(price) if price.currency == shops => Ok(price.to_decimal()),
         Some(price) => {
             let given = price.currency;
             Err(CallError::never(format!("the price is in {given}, and the shop's are in {shops}")))
         }
         None => Err(CallError::never(format!("{} has no price to be offered at", variant.sku))),
-    };
-    variants.iter().map(price).collect()
+    }
 }
 
 /// Where each variant is: by its SKU, or else by the ids it is known by.
@@ -140,7 +190,7 @@ fn asked(variants: &[VariantAsk]) -> Vec<String> {
     all
 }
 
-/// The product that has the first of the variants found; what is of a product that is gone is not there.
+/// The product that has the first of the variants found, unless it is gone, and then the next one.
 async fn home(api: &Api, places: &mut [Option<Place>]) -> Result<Option<Whole>, CallError> {
     loop {
         let Some(first) = places.iter().flatten().next() else { return Ok(None) };
@@ -178,21 +228,37 @@ async fn make(api: &Api, fields: &Value) -> Result<Whole, CallError> {
 }
 
 /// What is to be changed for a product to be described; none if nothing is.
-async fn described(api: &Api, words: &Words, known: &Whole) -> Result<Option<Value>, CallError> {
+async fn described(api: &Api, ask: &ProductAsk, known: &Whole) -> Result<Option<Value>, CallError> {
+    let (words, told) = (&ask.words, ask.told.clone().unwrap_or_default());
     let mut fields = json!({});
     if words.title != known.title() {
         fields["name"] = json!(words.title);
     }
-    if words.tags.iter().map(String::as_str).ne(known.tags()) {
-        fields["tags"] = terms::ids(&terms::named(api, Terms::Tags, words.tags.iter()).await?);
+    let stays = |tag: &&Term| has(&words.tags, &tag.name) || !has(&told.tags, &tag.name);
+    let mut tags: Vec<i64> = known.tags().iter().filter(stays).map(|tag| tag.id).collect();
+    let theirs: BTreeSet<String> = known.tags().iter().map(|tag| tag.name.clone()).collect();
+    let is_new = |tag: &&str| !has(&told.tags, tag) && !has(&theirs, tag);
+    let new: Vec<&str> = words.tags.iter().map(String::as_str).filter(is_new).collect();
+    if !new.is_empty() || tags.len() < known.tags().len() {
+        tags.extend(terms::named(api, Terms::Tags, new.into_iter()).await?);
+        fields["tags"] = terms::ids(&tags);
     }
-    if let Some(category) = words.category.as_ref().filter(|it| !known.is_in(it)) {
-        let mut ids = terms::named(api, Terms::Categories, std::iter::once(category)).await?;
-        // It was known by the first of them; others are the merchant's own affair.
-        ids.extend(known.categories().skip(1));
+    let category = words.category.as_deref().filter(|_| words.category != told.category);
+    let lacks = |category: &&str| known.categories().iter().all(|it| it.name != *category);
+    if let Some(category) = category.filter(lacks) {
+        // It takes the place of the one that was told, or of none; the others are the merchant's.
+        let others = known.categories().iter();
+        let others = others.filter(|it| Some(&it.name) != told.category.as_ref() && !it.is_no_category());
+        let ids: Vec<i64> =
+            [terms::category(api, category).await?].into_iter().chain(others.map(|it| it.id)).collect();
         fields["categories"] = terms::ids(&ids);
     }
     Ok(Some(fields).filter(|fields| *fields != json!({})))
+}
+
+/// Whether a tag is among some. The shop has it once, in whatever letters.
+fn has(tags: &BTreeSet<String>, tag: &str) -> bool {
+    tags.iter().any(|known| known.to_lowercase() == tag.to_lowercase())
 }
 
 /// What a new product is called and described by.
@@ -200,32 +266,35 @@ async fn introduced(api: &Api, ask: &ProductAsk, kind: &str) -> Result<Value, Ca
     let words = &ask.words;
     let mut fields = json!({ "name": words.title, "type": kind, "status": "publish" });
     if !words.tags.is_empty() {
-        fields["tags"] = terms::ids(&terms::named(api, Terms::Tags, words.tags.iter()).await?);
+        let tags = words.tags.iter().map(String::as_str);
+        fields["tags"] = terms::ids(&terms::named(api, Terms::Tags, tags).await?);
     }
     if let Some(category) = &words.category {
-        fields["categories"] =
-            terms::ids(&terms::named(api, Terms::Categories, std::iter::once(category)).await?);
+        fields["categories"] = terms::ids(&[terms::category(api, category).await?]);
     }
     Ok(fields)
 }
 
 /// Makes a product that is sold as it is.
-async fn simple(api: &Api, ask: &ProductAsk, prices: &[String]) -> Result<Offered, CallError> {
-    let mut fields = introduced(api, ask, "simple").await?;
-    let (Some(variant), Some(price)) = (ask.variants.first(), prices.first()) else {
+async fn simple(api: &Api, ask: &ProductAsk, new: &[New<'_>]) -> Result<Offered, CallError> {
+    let Some(new) = new.first() else {
         return Err(CallError::never("a product without variants cannot be offered"));
     };
-    sold(&mut fields, variant, price);
+    let mut fields = introduced(api, ask, "simple").await?;
+    sold(&mut fields, new);
     let made = make(api, &fields).await?;
+    made.listing.counts(0)?;
     Ok(Offered { handles: vec![Place { parent: None, id: made.id }.handle()], words: made.words })
 }
 
-/// How something new is sold: at a price, counted, and with none there yet.
-fn sold(fields: &mut Value, variant: &VariantAsk, price: &str) {
+/// How something new is sold: at a price, counted, and with none there yet. That it is out of stock is said for a shop that
+/// counts nothing, which would sell it without end.
+fn sold(fields: &mut Value, New { variant, price, .. }: &New<'_>) {
     fields["sku"] = json!(variant.sku.as_str());
     fields["regular_price"] = json!(price);
     fields["manage_stock"] = json!(true);
     fields["stock_quantity"] = json!(0);
+    fields["stock_status"] = json!("outofstock");
 }
 
 /// Makes a product that is sold in variations, of which it has none yet.
@@ -255,34 +324,28 @@ async fn half_made(api: &Api, ask: &ProductAsk) -> Result<Option<Whole>, CallErr
 }
 
 /// Has variants join a product as its variations. Gives their places.
-async fn join(
-    api: &Api,
-    ask: &ProductAsk,
-    prices: &[String],
-    home: &Whole,
-    missing: &[usize],
-) -> Result<Vec<Place>, CallError> {
-    if missing.is_empty() {
-        return Ok(vec![]);
-    }
-    let variants = missing.iter().map(|at| &ask.variants[*at]);
-    let Some((attributes, changed)) = home.attributes_for(variants) else {
+async fn join(api: &Api, ask: &ProductAsk, home: &Whole, new: &[New<'_>]) -> Result<Vec<Place>, CallError> {
+    let Some(first) = new.first() else { return Ok(vec![]) };
+    let variants = || new.iter().map(|new| new.variant);
+    let Some((attributes, changed)) = home.attributes_for(variants()) else {
         let why = format!(
             "product {} has no attribute for variations, so that {} cannot join it; give it one in the shop",
-            home.id, ask.variants[missing[0]].sku
+            home.id, first.variant.sku
         );
         return Err(CallError::never(why));
     };
+    if !ask.is_page(home.slug()) {
+        options::check(variants(), &home.options())?;
+    }
     if changed {
         change(api, home.id, &json!({ "attributes": attributes })).await?;
     }
-    let object = |at: &usize| {
-        let variant = &ask.variants[*at];
-        let mut object = json!({ "status": "publish", "attributes": home.values_of(variant) });
-        sold(&mut object, variant, &prices[*at]);
+    let object = |new: &New<'_>| {
+        let mut object = json!({ "status": "publish", "attributes": home.values_of(new.variant) });
+        sold(&mut object, new);
         object
     };
-    let objects: Vec<Value> = missing.iter().map(object).collect();
+    let objects: Vec<Value> = new.iter().map(object).collect();
     let mut places = Vec::with_capacity(objects.len());
     for objects in objects.chunks(UPDATES_MAX) {
         let path = format!("products/{}/variations/batch", home.id);

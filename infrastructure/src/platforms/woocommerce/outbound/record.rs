@@ -11,15 +11,19 @@ use super::{
             outbound::{CallError, VariantAsk, options},
             read,
         },
+        entities::decoded,
         inbound::bodies::Product,
     },
     batch::Place,
-    refusal::Refusal,
+    listing::Listing,
 };
 
 /// What is read of a product. There is far more to one, and its description may be as long as a book.
 pub(super) const FIELDS: &str =
-    "id,parent_id,type,status,name,sku,attributes,categories,tags,variations,date_modified_gmt";
+    "id,parent_id,type,status,name,slug,sku,attributes,categories,tags,variations,date_modified_gmt";
+
+/// The page of the category in which is what is in no other.
+const NO_CATEGORY: &str = "uncategorized";
 
 /// A product or a variation.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,12 +36,12 @@ pub(super) struct Record {
     kind: Option<String>,
     status: Option<String>,
     name: Option<String>,
+    slug: Option<String>,
     sku: Option<String>,
     attributes: Option<Vec<Attribute>>,
     categories: Option<Vec<Term>>,
     tags: Option<Vec<Term>>,
     variations: Option<Vec<Value>>,
-    error: Option<Refusal>,
 }
 
 /// What sets variations apart. A product has several options under each name, and a variation has the one that it is.
@@ -59,11 +63,20 @@ struct Attribute {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Term {
+pub(super) struct Term {
     #[serde(default)]
-    id: i64,
+    pub(super) id: i64,
     #[serde(default)]
-    name: String,
+    pub(super) name: String,
+    #[serde(default)]
+    slug: String,
+}
+
+impl Term {
+    /// Whether it is the category of what is in no other.
+    pub(super) fn is_no_category(&self) -> bool {
+        self.slug == NO_CATEGORY
+    }
 }
 
 impl Record {
@@ -91,19 +104,20 @@ impl Record {
 /// Variations that were made, in the order they were asked for.
 #[derive(Deserialize)]
 pub(super) struct Made {
-    create: Vec<Record>,
+    create: Vec<Listing>,
 }
 
 impl Made {
-    /// The id of each, or why one of them was not made.
+    /// The id of each, or why one of them was not made or is not counted.
     pub(super) fn ids(self, asked: usize) -> Result<Vec<i64>, CallError> {
         let lacking = || CallError::failed("the shop's answer does not mention all that was to be made");
         if self.create.len() != asked {
             return Err(lacking());
         }
-        let id = |record: Record| match &record.error {
-            Some(refusal) => Err(refusal.meaning()),
-            None => record.id().ok_or_else(lacking),
+        let id = |listing: Listing| {
+            let listing = listing.granted()?;
+            let id = listing.id().filter(|id| *id > 0).ok_or_else(lacking)?;
+            listing.counts(0).map(|_| id)
         };
         self.create.into_iter().map(id).collect()
     }
@@ -115,6 +129,8 @@ pub(super) struct Whole {
     pub(super) id: i64,
     /// By which webhooks and looks make it known.
     pub(super) words: Words,
+    /// How it is sold.
+    pub(super) listing: Listing,
     record: Record,
 }
 
@@ -128,8 +144,13 @@ impl Whole {
     /// Whatever product it is.
     pub(super) fn made(object: Value) -> Result<Self, CallError> {
         let known: Product = serde_json::from_value(object.clone()).map_err(|_| strange())?;
-        let record: Record = serde_json::from_value(object).map_err(|_| strange())?;
-        Ok(Self { id: record.id().ok_or_else(strange)?, words: known.words(), record })
+        let listing: Listing = serde_json::from_value(object.clone()).map_err(|_| strange())?;
+        let mut record: Record = serde_json::from_value(object).map_err(|_| strange())?;
+        record.name = record.name.map(|name| decoded(&name));
+        for term in record.categories.iter_mut().chain(&mut record.tags).flatten() {
+            term.name = decoded(&term.name);
+        }
+        Ok(Self { id: record.id().ok_or_else(strange)?, words: known.words(), listing, record })
     }
 
     pub(super) fn is_draft(&self) -> bool {
@@ -151,21 +172,23 @@ impl Whole {
         self.record.name.as_deref().unwrap_or_default()
     }
 
-    /// In order, as those of ours are.
-    pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
-        let mut tags: Vec<&str> = self.record.tags.iter().flatten().map(|tag| tag.name.as_str()).collect();
-        tags.sort_unstable();
-        tags.into_iter()
+    /// The name of its page.
+    pub(super) fn slug(&self) -> &str {
+        self.record.slug.as_deref().unwrap_or_default()
     }
 
-    /// Whether a category is among its own.
-    pub(super) fn is_in(&self, category: &str) -> bool {
-        self.record.categories.iter().flatten().any(|known| known.name == category)
+    pub(super) fn tags(&self) -> &[Term] {
+        self.record.tags.as_deref().unwrap_or_default()
     }
 
-    /// The ids of its categories.
-    pub(super) fn categories(&self) -> impl Iterator<Item = i64> {
-        self.record.categories.iter().flatten().map(|known| known.id)
+    pub(super) fn categories(&self) -> &[Term] {
+        self.record.categories.as_deref().unwrap_or_default()
+    }
+
+    /// What sets its variations apart.
+    pub(super) fn options(&self) -> Vec<String> {
+        let attributes = self.record.attributes.iter().flatten().filter(|attribute| attribute.variation);
+        attributes.map(|attribute| decoded(&attribute.name)).collect()
     }
 
     /// Its attributes, the values of variants among their options, and whether this changes them; none if it has no
@@ -180,8 +203,8 @@ impl Whole {
         }
         for variant in variants {
             for attribute in attributes.iter_mut().filter(|attribute| attribute.variation) {
-                let value = options::value(variant, &attribute.name);
-                if !attribute.options.iter().any(|known| known == value) {
+                let value = options::value(variant, &decoded(&attribute.name));
+                if !attribute.options.iter().any(|known| decoded(known) == value) {
                     attribute.options.push(value.to_owned());
                     changed = true;
                 }
@@ -194,7 +217,7 @@ impl Whole {
     pub(super) fn values_of(&self, variant: &VariantAsk) -> Value {
         let attributes = self.record.attributes.iter().flatten().filter(|attribute| attribute.variation);
         let value = |attribute: &Attribute| {
-            let option = options::value(variant, &attribute.name);
+            let option = options::value(variant, &decoded(&attribute.name));
             json!({ "id": attribute.id, "name": attribute.name, "option": option })
         };
         attributes.map(value).collect()

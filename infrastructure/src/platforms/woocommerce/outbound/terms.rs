@@ -5,12 +5,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::super::{
-        outbound::{Api, CallError},
-        read,
+    super::{
+        super::{
+            outbound::{Api, CallError},
+            read,
+        },
+        entities::decoded,
     },
-    batch::UPDATES_MAX,
-    call,
+    batch::{READS_MAX, UPDATES_MAX},
+    call, record,
     refusal::Refusal,
     understood,
 };
@@ -50,16 +53,20 @@ impl Term {
         match (known.filter(|id| *id > 0), &self.error) {
             (Some(id), _) => Ok(id),
             (None, Some(refusal)) => Err(refusal.meaning()),
-            (None, None) => Err(CallError::failed("the shop's answer does not say what a name has become")),
+            (None, None) => Err(unsaid()),
         }
     }
+}
+
+fn unsaid() -> CallError {
+    CallError::failed("the shop's answer does not say what a name has become")
 }
 
 /// The ids of names, in order; what is not there is made.
 pub(super) async fn named<'n>(
     api: &Api,
     terms: Terms,
-    names: impl Iterator<Item = &'n String>,
+    names: impl Iterator<Item = &'n str>,
 ) -> Result<Vec<i64>, CallError> {
     let objects: Vec<Value> = names.map(|name| json!({ "name": name })).collect();
     let mut ids = Vec::with_capacity(objects.len());
@@ -75,6 +82,24 @@ pub(super) async fn named<'n>(
         }
     }
     Ok(ids)
+}
+
+/// The id of a category: of the only one of this name, wherever it stands below others; or else of a new one. The shop would
+/// make a second one beside it, for to it names are the same only below the same category.
+pub(super) async fn category(api: &Api, name: &str) -> Result<i64, CallError> {
+    // The shop searches what it keeps, in which these signs are marks.
+    let part = name.split(['&', '<', '>', '"', '\'']).max_by_key(|part| part.len()).unwrap_or_default();
+    let path = format!(
+        "products/categories?search={}&per_page={READS_MAX}&_fields=id,name",
+        read::escaped(part.trim())
+    );
+    let found: Vec<record::Term> = understood(&api.read(call(api, Method::GET, &path, None)?).await?)?;
+    let mut same = found.iter().filter(|term| term.id > 0 && decoded(&term.name) == name);
+    if let (Some(only), None) = (same.next(), same.next()) {
+        return Ok(only.id);
+    }
+    let made = named(api, Terms::Categories, std::iter::once(name)).await?;
+    made.first().copied().ok_or_else(unsaid)
 }
 
 /// Ids as a product has them.

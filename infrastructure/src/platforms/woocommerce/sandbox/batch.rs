@@ -6,6 +6,7 @@ use super::{
     super::super::sandbox::{Reply, Request, Shop},
     NO_SUCH_ID, changes, digits, error, fault, is_simple, minor,
     products::Listed,
+    settings,
 };
 
 /// The most objects of a batch.
@@ -61,7 +62,7 @@ fn one(shop: &mut Shop, product: Option<&str>, object: &Value) -> Result<Value, 
     if let Some(price) = change.price {
         shop.set_price(place, price);
     }
-    if let Some(quantity) = change.quantity {
+    if let Some(quantity) = change.quantity.filter(|_| settings::counts(shop)) {
         shop.set_quantity(place, quantity);
     }
     Ok(Listed::of(&shop.goods[place]).object(shop))

@@ -6,7 +6,7 @@ use super::{
     super::super::sandbox::{Described, Reply, Request, Shop},
     NO_SUCH_ID, digits, error, fault, is_simple, minor,
     products::{self, Listed},
-    terms,
+    settings, terms,
 };
 
 /// Between the options of a variation that has several.
@@ -33,6 +33,10 @@ pub(super) fn create(shop: &mut Shop, request: &Request) -> Reply {
     let product = shop.number();
     let size = sku.clone();
     let places = shop.make(&product, &described, &[(sku, size, price)]);
+    for place in &places {
+        let variant = shop.goods[*place].variant.clone();
+        settings::say(shop, &variant, &asked["stock_status"]);
+    }
     let made = places.first().map(|place| Listed::of(&shop.goods[*place]).object(shop));
     Reply::with_status(201, made.unwrap_or_default())
 }
@@ -55,6 +59,11 @@ pub(super) fn update(shop: &mut Shop, id: &str, request: &Request) -> Reply {
         let record = shop.kept.entry(key(&product)).or_insert_with(|| json!({}));
         record["attributes"] = asked["attributes"].clone();
     }
+    if let Some(given) = asked["categories"].as_array() {
+        let others: Vec<String> = names(shop, terms::CATEGORIES, given).into_iter().skip(1).collect();
+        let record = shop.kept.entry(key(&product)).or_insert_with(|| json!({}));
+        record["others"] = json!(others);
+    }
     shop.describe(&places, &described);
     match asked["status"].as_str() {
         Some("draft") => shop.hide(&product),
@@ -68,7 +77,7 @@ pub(super) fn update(shop: &mut Shop, id: &str, request: &Request) -> Reply {
 pub(super) fn add(shop: &mut Shop, product: &str, objects: &[Value]) -> Vec<Value> {
     let existing = places(shop, product);
     let draft = existing.first().is_some_and(|place| shop.goods[*place].hidden);
-    if existing.is_empty() && !shop.kept.contains_key(&key(product)) {
+    if existing.is_empty() && !products::is_parent(shop, product) {
         let none = fault(404, "woocommerce_rest_product_variation_invalid_parent", NO_SUCH_ID);
         return objects.iter().map(|_| json!({ "id": 0, "error": none })).collect();
     }
@@ -93,6 +102,11 @@ pub(super) fn add(shop: &mut Shop, product: &str, objects: &[Value]) -> Vec<Valu
         }
     }
     let made = shop.make(product, &described, &wanted);
+    let taken = answers.iter().zip(objects).filter(|(refused, _)| refused.is_none());
+    for (place, (_, object)) in made.iter().zip(taken) {
+        let variant = shop.goods[*place].variant.clone();
+        settings::say(shop, &variant, &object["stock_status"]);
+    }
     for place in made.iter().filter(|_| draft) {
         (shop.goods[*place].removed, shop.goods[*place].hidden) = (true, true);
     }
@@ -141,7 +155,7 @@ fn product(shop: &Shop, id: &str) -> Option<String> {
     let mut goods = shop.goods.iter().filter(|good| !good.removed || good.hidden);
     let of_it = goods.find(|good| if is_simple(good) { good.variant == id } else { good.product == id });
     let known = of_it.map(|good| good.product.clone());
-    known.or_else(|| shop.kept.contains_key(&key(id)).then(|| id.to_owned()))
+    known.or_else(|| products::is_parent(shop, id).then(|| id.to_owned()))
 }
 
 /// The places of a product's variants, drafts among them.
@@ -175,16 +189,17 @@ fn described(shop: &Shop, known: &Described, asked: &Value) -> Described {
     if let Some(name) = asked["name"].as_str() {
         name.clone_into(&mut described.title);
     }
-    let names = |kind: &str, given: &[Value]| -> Vec<String> {
-        given.iter().filter_map(|it| terms::name(shop, kind, &digits(&it["id"]))).collect()
-    };
     if let Some(given) = asked["categories"].as_array() {
-        described.category = names(terms::CATEGORIES, given).into_iter().next().unwrap_or_default();
+        described.category = names(shop, terms::CATEGORIES, given).into_iter().next().unwrap_or_default();
     }
     if let Some(given) = asked["tags"].as_array() {
-        described.tags = names(terms::TAGS, given);
+        described.tags = names(shop, terms::TAGS, given);
     }
     described
+}
+
+fn names(shop: &Shop, kind: &str, given: &[Value]) -> Vec<String> {
+    given.iter().filter_map(|it| terms::name(shop, kind, &digits(&it["id"]))).collect()
 }
 
 /// A name for a page that no other has.

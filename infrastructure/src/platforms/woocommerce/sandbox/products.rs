@@ -8,7 +8,9 @@ use super::{
     super::super::sandbox::{Good, Reply, Request, Shop},
     NO_SUCH_ID,
     changes::{self, BETWEEN},
-    decimal, error, gmt, id, is_simple, paged, terms,
+    decimal, encoded, error, gmt, id, is_simple, paged,
+    settings::{counts, quantity, stock_status},
+    terms,
 };
 
 /// Something that has an id of its own in the shop.
@@ -90,6 +92,11 @@ fn kept(shop: &Shop, product: &str) -> Value {
     shop.kept.get(&changes::key(product)).cloned().unwrap_or_default()
 }
 
+/// Whether it is a product that is to be sold in variations and never had one.
+pub(super) fn is_parent(shop: &Shop, product: &str) -> bool {
+    shop.kept.contains_key(&changes::key(product)) && !shop.goods.iter().any(|good| good.product == product)
+}
+
 /// The names of what sets a product's variations apart.
 pub(super) fn names(shop: &Shop, product: &str) -> Vec<String> {
     let kept = kept(shop, product);
@@ -104,7 +111,7 @@ pub(super) fn show(shop: &Shop, id: &str) -> Reply {
     let listed = match there().find(|good| good.variant == id) {
         Some(good) => Listed::of(good),
         None if !sized.is_empty() => Listed::Variable(sized),
-        None if shop.kept.contains_key(&changes::key(id)) => Listed::Parent(id),
+        None if is_parent(shop, id) => Listed::Parent(id),
         None => return error(404, "woocommerce_rest_product_invalid_id", NO_SUCH_ID),
     };
     Reply::ok(listed.object(shop))
@@ -123,8 +130,7 @@ pub(super) fn list(shop: &Shop, product: Option<&str>, request: &Request) -> Rep
         (None, None) => {
             let mut products = Listed::products(there);
             let parents = shop.kept.keys().filter_map(|key| key.strip_prefix("product/"));
-            let empty = parents.filter(|id| !shop.goods.iter().any(|good| good.product == **id));
-            products.extend(empty.map(Listed::Parent));
+            products.extend(parents.filter(|id| is_parent(shop, id)).map(Listed::Parent));
             products
         }
         (Some(product), _) => variations(there, product),
@@ -146,12 +152,12 @@ fn variations<'a>(goods: impl Iterator<Item = &'a Good>, product: &str) -> Vec<L
 fn simple(shop: &Shop, good: &Good) -> Value {
     let price = decimal(shop, good.price);
     json!({
-        "id": id(&good.variant), "name": good.title, "slug": slug(&good.title), "type": "simple",
+        "id": id(&good.variant), "name": encoded(&good.title), "slug": slug(&good.title), "type": "simple",
         "status": status(good), "featured": false, "catalog_visibility": "visible", "sku": good.sku,
         "price": price, "regular_price": price, "sale_price": "", "on_sale": false, "purchasable": true,
-        "manage_stock": true, "stock_quantity": good.quantity, "stock_status": stock_status(good),
-        "backorders": "no", "backorders_allowed": false, "parent_id": 0,
-        "categories": terms::category(shop, &good.category), "tags": terms::tags(shop, &good.tags),
+        "manage_stock": counts(shop), "stock_quantity": quantity(shop, good),
+        "stock_status": stock_status(shop, good), "backorders": "no", "backorders_allowed": false, "parent_id": 0,
+        "categories": categories(shop, &good.product, &good.category), "tags": terms::tags(shop, &good.tags),
         "images": [], "attributes": [], "variations": [], "meta_data": [],
         "date_modified": gmt(good.changed_at), "date_modified_gmt": gmt(good.changed_at),
     })
@@ -164,13 +170,13 @@ fn variable(shop: &Shop, goods: &[&Good]) -> Value {
     let lowest = goods.iter().map(|good| good.price).min().unwrap_or_default();
     let ids: Vec<Value> = goods.iter().map(|good| id(&good.variant)).collect();
     let changed = goods.iter().map(|good| good.changed_at).max().map(gmt);
-    let category = first.map(|good| terms::category(shop, &good.category));
+    let categories = first.map(|good| categories(shop, &good.product, &good.category));
     json!({
-        "id": first.map(|good| id(&good.product)), "name": title, "slug": page_name(shop, goods), "type": "variable",
+        "id": first.map(|good| id(&good.product)), "name": encoded(title), "slug": page_name(shop, goods), "type": "variable",
         "status": first.map(|good| status(good)), "featured": false, "catalog_visibility": "visible", "sku": "",
         "price": decimal(shop, lowest), "regular_price": "", "sale_price": "", "on_sale": false,
         "purchasable": true, "manage_stock": false, "stock_quantity": null, "stock_status": "instock",
-        "backorders": "no", "backorders_allowed": false, "parent_id": 0, "categories": category,
+        "backorders": "no", "backorders_allowed": false, "parent_id": 0, "categories": categories,
         "tags": first.map(|good| terms::tags(shop, &good.tags)), "images": [], "variations": ids,
         "meta_data": [], "attributes": attributes(shop, goods),
         "date_modified": changed, "date_modified_gmt": changed,
@@ -186,13 +192,21 @@ fn parent(shop: &Shop, product: &str) -> Value {
         .flatten()
         .filter_map(|it| it.as_str().map(str::to_owned))
         .collect();
+    let category = kept["category"].as_str().unwrap_or_default();
     json!({
-        "id": id(product), "name": kept["name"], "slug": kept["slug"], "type": "variable", "status": "publish",
+        "id": id(product), "name": encoded(kept["name"].as_str().unwrap_or_default()), "slug": kept["slug"], "type": "variable", "status": "publish",
         "sku": "", "price": "", "regular_price": "", "purchasable": false, "manage_stock": false,
         "stock_quantity": null, "stock_status": "outofstock", "parent_id": 0, "variations": [],
-        "categories": terms::category(shop, kept["category"].as_str().unwrap_or_default()),
+        "categories": categories(shop, product, category),
         "tags": terms::tags(shop, &tags), "attributes": with_ids(&kept["attributes"]),
     })
+}
+
+/// A product's categories: the first of them, and what others it was put into.
+fn categories(shop: &Shop, product: &str, first: &str) -> Value {
+    let kept = kept(shop, product);
+    let others = kept["others"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    terms::categories(shop, std::iter::once(first).chain(others))
 }
 
 /// What sets the sizes of a product apart, and all the options there are.
@@ -232,17 +246,13 @@ fn variation(shop: &Shop, good: &Good) -> Value {
         .collect();
     json!({
         "id": id(&good.variant), "type": "variation", "parent_id": id(&good.product),
-        "name": format!("{} - {}", good.title, good.size), "description": "", "sku": good.sku,
+        "name": encoded(&format!("{} - {}", good.title, good.size)), "description": "", "sku": good.sku,
         "price": price, "regular_price": price, "sale_price": "", "on_sale": false, "status": "publish",
-        "purchasable": true, "manage_stock": true, "stock_quantity": good.quantity,
-        "stock_status": stock_status(good), "backorders": "no", "backorders_allowed": false, "image": null,
+        "purchasable": true, "manage_stock": counts(shop), "stock_quantity": quantity(shop, good),
+        "stock_status": stock_status(shop, good), "backorders": "no", "backorders_allowed": false, "image": null,
         "attributes": attributes, "meta_data": [],
         "date_modified": gmt(good.changed_at), "date_modified_gmt": gmt(good.changed_at),
     })
-}
-
-fn stock_status(good: &Good) -> &'static str {
-    if good.quantity > 0 { "instock" } else { "outofstock" }
 }
 
 pub(super) fn slug(title: &str) -> String {

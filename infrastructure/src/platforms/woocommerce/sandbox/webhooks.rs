@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     super::super::sandbox::{Good, Happened, Parcel, Reply, Request, Shop, Subscription},
-    NO_SUCH_ID, decimal, error, gmt, id, is_simple, paged,
+    NO_SUCH_ID, decimal, encoded, error, gmt, id, is_simple, paged,
     products::Listed,
 };
 
@@ -182,7 +182,7 @@ fn line(shop: &Shop, at: u32, good: &Good, units: i64) -> Value {
     let (product, variation) =
         if is_simple(good) { (id(&good.variant), json!(0)) } else { (id(&good.product), id(&good.variant)) };
     json!({
-        "id": at, "name": good.title, "product_id": product, "variation_id": variation, "quantity": units,
+        "id": at, "name": encoded(&good.title), "product_id": product, "variation_id": variation, "quantity": units,
         "sku": good.sku, "subtotal": total, "total": total,
     })
 }

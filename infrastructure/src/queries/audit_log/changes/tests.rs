@@ -87,12 +87,14 @@ fn what_an_entry_changes_in_a_product_is_all_that_differs_by_it() {
     let shop = |number| ConnectionId(Uuid::from_u128(number));
     let seen = |connection, seconds| ProductEvent::Observed {
         connection: shop(connection),
+        external: Some(1.into()),
         at: at(seconds),
         shows: None,
     };
     let words = |title: &str| titled(title).words();
     let shown = |connection, title: &str| ProductEvent::Observed {
         connection: shop(connection),
+        external: Some(1.into()),
         at: None,
         shows: Some(words(title)),
     };
@@ -100,6 +102,7 @@ fn what_an_entry_changes_in_a_product_is_all_that_differs_by_it() {
         connection: shop(connection),
         words: words(title),
         shows: words(title),
+        at: DateTime::UNIX_EPOCH,
     };
     let events = [
         ProductEvent::Created(titled("Runner")),
@@ -117,7 +120,8 @@ fn what_an_entry_changes_in_a_product_is_all_that_differs_by_it() {
         pushed(2, "Runner II"),
         ProductEvent::Archived {},
         ProductEvent::TakenOff { connection: shop(1) },
-        ProductEvent::PushFailed { connection: shop(2), reason: "503".into(), attempts: 12 },
+        ProductEvent::PushFailed { connection: shop(2), reason: "503".into(), attempts: 12, refused: false },
+        ProductEvent::Restored {},
     ];
     let told = told(&StreamId::Product(ProductId(Uuid::from_u128(9))), events.map(Event::from));
     assert!(told.iter().all(|changes| !changes.is_empty()), "{told:?}");

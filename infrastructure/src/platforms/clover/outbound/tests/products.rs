@@ -47,16 +47,67 @@ async fn a_new_item_has_a_name_of_its_own_and_a_stock_of_none() {
 #[tokio::test]
 async fn of_several_items_with_a_sku_the_one_that_is_shown_is_taken() {
     let place = open().await;
-    let (api, ask) = (place.api(), runner(&["42"]));
+    let (api, mut ask) = (place.api(), runner(&["42"]));
     assert_eq!(Clover.take_off(&api, &[place.at(0)], KEY).await, Ok(()));
     let shown = place.stand.seed("Corsa", &[("RUN-42", 9_900, 5)]);
     let offered = Clover.offer(&api, &ask, KEY).await.expect("it is found");
     assert_eq!(offered.handles, [handle(&shown[0].variant)]);
     assert_eq!(place.stand.goods().len(), 3, "the other one stays hidden");
     assert_eq!(Clover.take_off(&api, &offered.handles, KEY).await, Ok(()));
+    ask.taken_off = true;
     let offered = Clover.offer(&api, &ask, KEY).await.expect("it is found");
     assert_eq!(offered.handles, [place.at(0)], "it has the first id");
     assert_eq!((place.stand.goods().len(), place.shows()[0]), (3, (5, 12_000)), "it is as it was");
+}
+
+/// Whether an item is hidden on registers, and available at all.
+async fn hidden_and_available(place: &Place, handle: &Handle) -> (Value, Value) {
+    let items = find(&place.api(), vec![handle]).await.expect("a list");
+    let item = &items[handle.variant.as_str()];
+    (item["hidden"].clone(), item["available"].clone())
+}
+
+#[tokio::test]
+async fn what_is_taken_off_is_for_sale_nowhere_until_it_is_offered_again() {
+    let place = open().await;
+    let (api, mut ask) = (place.api(), runner(&["45"]));
+    let offered = Clover.offer(&api, &ask, KEY).await.expect("it is taken");
+    let (on, off) = ((json!(false), json!(true)), (json!(true), json!(false)));
+    assert_eq!(hidden_and_available(&place, &offered.handles[0]).await, on);
+    assert_eq!(Clover.take_off(&api, &offered.handles, KEY).await, Ok(()));
+    assert_eq!(hidden_and_available(&place, &offered.handles[0]).await, off);
+    ask.taken_off = true;
+    assert_eq!(Clover.offer(&api, &ask, KEY).await, Ok(offered.clone()));
+    assert_eq!(hidden_and_available(&place, &offered.handles[0]).await, on);
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_hidden_stays_hidden() {
+    let place = open().await;
+    let api = place.api();
+    assert_eq!(Clover.take_off(&api, &[place.at(0)], KEY).await, Ok(()));
+    let before = (place.stand.goods(), place.stand.calls().writes);
+    let refused = Clover.offer(&api, &runner(&["45", "42"]), KEY).await;
+    assert!(matches!(refused, Err(CallError::Never { .. })), "{refused:?}");
+    assert_eq!((place.stand.goods(), place.stand.calls().writes), before, "nor is anything made");
+}
+
+#[tokio::test]
+async fn what_was_made_and_not_counted_is_counted_by_the_next_attempt() {
+    let place = open().await;
+    let (api, ask) = (place.api(), runner(&["45", "46"]));
+    for (name, sku) in [("Runner 45", "RUN-45"), ("Corsa", "RUN-46")] {
+        let body = json!({ "name": name, "sku": sku, "price": 12_000, "priceType": "FIXED" });
+        let made: Result<Value, _> = post(&api, "items", &body).await;
+        assert!(made.is_ok(), "{made:?}");
+    }
+    for _ in 0..2 {
+        let offered = Clover.offer(&api, &ask, KEY).await.expect("it is found");
+        let read = Clover.read(&api, &offered.handles).await;
+        let quantities: Vec<_> = read.into_iter().map(|shown| shown.map(|it| it.quantity)).collect();
+        assert_eq!(quantities, [Ok(Some(0)), Ok(None)], "what somebody else has made is as it was");
+    }
+    assert_eq!((place.stand.goods().len(), place.stand.calls().writes), (5, 3));
 }
 
 #[tokio::test]

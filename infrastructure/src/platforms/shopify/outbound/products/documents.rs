@@ -1,7 +1,8 @@
 //! What a shop is asked about whole products, and what it answers.
 //!
 //! Shapes are those of recordings of versions 2025-01 and 2026-04 (`fixtures/conformance` of `airhorns/shopify-draft-proxy`).
-//! Unsure, because seen in clients only: the code `HANDLE_NOT_UNIQUE` of a page's name that is taken.
+//! Unsure, because seen in clients only: the code `HANDLE_NOT_UNIQUE` of a page's name that is taken, and that `APP` are the
+//! publications of sales channels, where those of markets and of companies have other catalogues.
 
 use onhand_domain::{product::Words, values::ExternalId};
 use serde::Deserialize;
@@ -15,33 +16,43 @@ use super::{
     lacking,
 };
 
-/// What is read of a product.
+/// What is read of a product. Of sales channels also those count on which it is to be later.
 macro_rules! product {
     () => {
-        "{ id title vendor productType tags status options { name } resourcePublicationsCount { count } }"
+        "{ id title handle vendor productType tags status options { name }
+        resourcePublicationsCount(onlyPublished: false) { count } }"
     };
 }
 
 pub(super) const FIND: &str = concat!(
-    "query OnhandFindVariants($query: String!, $first: Int!, $ids: [ID!]!) {
-    productVariants(first: $first, query: $query) { nodes { ...variant } }
+    "query OnhandFindVariants($query: String!, $first: Int!, $after: String, $ids: [ID!]!) {
+    productVariants(first: $first, after: $after, query: $query) {
+        nodes { ...variant } pageInfo { hasNextPage endCursor }
+    }
     nodes(ids: $ids) { ... on ProductVariant { ...variant } }
-    publications(first: 20) { nodes { id } }
+    publications(first: 20, catalogType: APP) { nodes { id } }
 }
 fragment variant on ProductVariant { id sku inventoryItem { id } product ",
     product!(),
     " }"
 );
 
-pub(super) const FIND_NAMED: &str = concat!(
-    "query OnhandFindProduct($handle: String!) {
-    productByIdentifier(identifier: {handle: $handle}) {
-        variants(first: 100) { nodes { id sku inventoryItem { id } product ",
+pub(super) const FIND_FAMILY: &str = concat!(
+    "query OnhandFindProduct($identifier: ProductIdentifierInput!, $first: Int!, $after: String) {
+    productByIdentifier(identifier: $identifier) {
+        variants(first: $first, after: $after) {
+            nodes { id sku inventoryItem { id } product ",
     product!(),
-    " } }
+    " }
+            pageInfo { hasNextPage endCursor }
+        }
     }
 }"
 );
+
+pub(super) const READ_TAGS: &str = "query OnhandReadTags($id: ID!) {
+    productByIdentifier(identifier: {id: $id}) { tags }
+}";
 
 pub(super) const MAKE: &str = concat!(
     "mutation OnhandMakeProduct($product: ProductSetInput!, $first: Int!) {
@@ -83,10 +94,33 @@ pub(super) struct Nodes<T> {
     pub(super) nodes: Vec<T>,
 }
 
+/// Some of a list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    pub(super) nodes: Vec<Variant>,
+    page_info: PageInfo,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    end_cursor: Option<String>,
+}
+
+impl Page {
+    /// After what there is more of it.
+    pub(super) fn more(&mut self) -> Option<String> {
+        let PageInfo { has_next_page, end_cursor } = &mut self.page_info;
+        end_cursor.take().filter(|_| *has_next_page)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Found {
-    pub(super) product_variants: Nodes<Variant>,
+    pub(super) product_variants: Page,
     pub(super) nodes: Vec<Option<Variant>>,
     pub(super) publications: Nodes<Named>,
 }
@@ -110,6 +144,8 @@ pub(super) struct Variant {
 pub(super) struct Product {
     pub(super) id: String,
     pub(super) title: String,
+    /// The name of its page.
+    pub(super) handle: String,
     pub(super) vendor: Option<String>,
     pub(super) product_type: Option<String>,
     pub(super) tags: Vec<String>,
@@ -130,13 +166,24 @@ pub(super) struct Count {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FoundNamed {
+pub(super) struct FoundFamily {
     pub(super) product_by_identifier: Option<Family>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Family {
-    pub(super) variants: Nodes<Variant>,
+    pub(super) variants: Page,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReadTags {
+    pub(super) product_by_identifier: Option<Tagged>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Tagged {
+    pub(super) tags: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -148,8 +195,13 @@ pub(super) struct Made {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MadeProduct {
-    pub(super) product: Option<Family>,
+    pub(super) product: Option<NewFamily>,
     pub(super) user_errors: Vec<UserError>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewFamily {
+    pub(super) variants: Nodes<Variant>,
 }
 
 #[derive(Deserialize)]
@@ -193,6 +245,20 @@ pub(super) struct PublishedProduct {
 impl Product {
     pub(super) fn is(&self, status: &str) -> bool {
         self.status == status
+    }
+
+    /// What is for sale comes before what is being prepared, and that before what is put away.
+    pub(super) fn rank(&self) -> u8 {
+        match self.status.as_str() {
+            "ACTIVE" => 0,
+            "DRAFT" => 1,
+            _ => 2,
+        }
+    }
+
+    /// Whether it is on no sales channel, and is not to be on one later.
+    pub(super) fn is_nowhere(&self) -> bool {
+        self.resource_publications_count.as_ref().is_some_and(|known| known.count == 0)
     }
 
     /// As webhooks make it known.

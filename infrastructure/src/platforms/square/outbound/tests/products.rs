@@ -55,7 +55,8 @@ async fn what_is_archived_comes_back_as_it_was_with_what_is_new() {
     assert_eq!(take_off(&api, &first.handles, KEY).await, Ok(()));
     assert!(stand.goods().is_empty());
     let made = stand.calls().made;
-    let again = offered(&api, &runner(&["42", "43", "41"])).await;
+    let ask = ProductAsk { taken_off: true, ..runner(&["42", "43", "41"]) };
+    let again = offered(&api, &ask).await;
     assert_eq!(stand.calls().made, made + 3, "looked for, looked at, and sent at once");
     assert_eq!(
         (&again.handles[0], &again.handles[2]),
@@ -65,6 +66,74 @@ async fn what_is_archived_comes_back_as_it_was_with_what_is_new() {
     let goods = stand.goods();
     let one = goods.iter().all(|good| good.product == first.handles[0].product.as_str());
     assert!(goods.len() == 3 && one, "{goods:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_archived_stays_archived() {
+    let (stand, _, api) = stand().await;
+    assert_eq!(take_off(&api, &read_handles(&stand), KEY).await, Ok(()));
+    let made = stand.calls().made;
+    for sizes in [&["41"][..], &["43", "42"]] {
+        let refused = offer(&api, &runner(sizes), KEY).await;
+        assert!(is_never(&refused), "{refused:?}");
+    }
+    assert!(stand.goods().is_empty());
+    assert_eq!(stand.calls().made, made + 4, "looked for and looked at, twice");
+}
+
+/// The key that an attempt would make an item under.
+async fn key_of(api: &Api, ask: &ProductAsk, attempt: u128) -> Value {
+    let rehearsal = api.for_rehearsal();
+    assert!(offer(&rehearsal, ask, Uuid::from_u128(attempt)).await.is_err(), "nothing is made");
+    let body = rehearsal.rehearsed().pop().and_then(|call| call.body).expect("a call that would make it");
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    body["idempotency_key"].clone()
+}
+
+#[tokio::test]
+async fn what_is_made_has_one_key_whichever_attempt_or_connection_makes_it() {
+    let (stand, ours) = bare().await;
+    let ask = runner(&["41", "42"]);
+    let key = key_of(&ours, &ask, 1).await;
+    let other = Account { connection: ConnectionId(Uuid::from_u128(2)), ..account(&stand) };
+    let mut dearer = ask.clone();
+    dearer.variants[0].price = Some(money(13_000));
+    for same in [
+        key_of(&ours, &ask, 2).await,
+        key_of(&api(other, &Clock::default()), &ask, 1).await,
+        key_of(&ours, &dearer, 1).await,
+    ] {
+        assert_eq!(same, key);
+    }
+    let mut named = ask.clone();
+    named.words.title = "Runner II".into();
+    let seller = stand_with(Settings { account: "700200".into(), ..Settings::new(Clock::default()) }).await;
+    for other in [
+        key_of(&ours, &named, 1).await,
+        key_of(&ours, &runner(&["41"]), 1).await,
+        key_of(&ours, &ProductAsk { told: Some(ask.words.clone()), ..ask.clone() }, 1).await,
+        key_of(&ours, &ProductAsk { taken_off: true, ..ask.clone() }, 1).await,
+        key_of(&api(account(&seller), &Clock::default()), &ask, 1).await,
+    ] {
+        assert_ne!(other, key);
+    }
+}
+
+#[tokio::test]
+async fn a_variation_that_its_item_shows_is_there_though_no_search_shows_it() {
+    let variation = |id: &str, sku: &str| {
+        let data = json!({ "item_id": "I1", "sku": sku });
+        json!({ "type": "ITEM_VARIATION", "id": id, "item_variation_data": data })
+    };
+    let variations = [variation("V1", "RUN-41"), variation("V2", "RUN-42")];
+    let data = json!({ "name": "Runner", "variations": variations });
+    let item = json!({ "type": "ITEM", "id": "I1", "version": 7, "item_data": data });
+    let (_stand, api) = answered(json!({ "objects": [item] })).await;
+    let mut ask = runner(&["41", "42"]);
+    ask.variants[0].there = Some(handle("V1"));
+    let found = offered(&api, &ask).await;
+    let ids: Vec<_> = found.handles.iter().map(|it| (it.product.as_str(), it.variant.as_str())).collect();
+    assert_eq!(ids, [("I1", "V1"), ("I1", "V2")]);
 }
 
 #[tokio::test]

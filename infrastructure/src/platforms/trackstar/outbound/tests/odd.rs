@@ -2,8 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+use onhand_domain::{product::Words, values::Sku};
+
 use super::*;
-use crate::platforms::sandbox::{Happened, Parcel, Reply, Request, Shop};
+use crate::platforms::{
+    outbound::{Offered, ProductAsk, VariantAsk},
+    sandbox::{Happened, Parcel, Reply, Request, Shop},
+};
 
 /// The stand-in's words, apart from what is odd about them.
 #[derive(Default)]
@@ -16,6 +21,8 @@ struct Oddities {
     read: BTreeMap<String, Reply>,
     /// The calls whose answers do not tell warehouses apart.
     vague: Vec<Method>,
+    /// Whether writes are applied and said to have failed.
+    broken: bool,
 }
 
 impl Odd {
@@ -34,7 +41,7 @@ impl Wire for Odd {
             record.remove("inventory_by_warehouse_id");
         }
         if request.method != Method::GET {
-            return reply;
+            return if odd.broken { Reply::with_status(500, json!({ "error": "It broke" })) } else { reply };
         }
         if odd.behind > 0
             && let Some(before) = odd.read.get(&request.path).cloned()
@@ -102,6 +109,63 @@ async fn what_an_answer_does_not_say_is_looked_at() {
     let outcome = place.set_one(place.in_warehouse(1), 3, KEY).await;
     assert!(is_never(&outcome), "{outcome:?}");
     assert_eq!(place.stand.calls().writes, 3);
+}
+
+/// A boot of some name.
+fn boot(title: &str) -> ProductAsk {
+    let sku = Sku::new("BOOT-41").expect("a SKU");
+    let variant = VariantAsk { sku, attributes: BTreeMap::new(), price: None, there: None };
+    let words = Words { title: title.to_owned(), ..Words::default() };
+    ProductAsk { words, told: None, taken_off: false, variants: vec![variant] }
+}
+
+/// Whether it is tried again, and not before the lists are up to date.
+fn is_patient(offered: &Result<Offered, CallError>) -> bool {
+    let hour = Duration::from_mins(60);
+    matches!(offered, Err(CallError::Again { after: Some(after), counts: true, .. }) if *after > hour)
+}
+
+#[tokio::test]
+async fn what_no_list_shows_yet_is_made_once_whatever_it_is_called() {
+    let (place, odd) = open().await;
+    let offer = async |title| Trackstar.offer(&place.api, &boot(title), KEY).await;
+    let made = offer("Harbour").await;
+    assert!(made.is_ok(), "{made:?}");
+    odd.lock().behind = 2;
+    assert_eq!(offer("Harbour").await, made, "the same ids");
+    odd.lock().behind = 1;
+    let renamed = offer("Harbour low").await;
+    assert!(is_patient(&renamed), "{renamed:?}");
+    assert_eq!(offer("Harbour low").await, made, "the list has come after");
+    assert_eq!(place.stand.goods().len(), 3 + 1);
+}
+
+#[tokio::test]
+async fn what_may_have_been_made_is_looked_for_when_the_lists_are_up_to_date() {
+    let (place, odd) = open().await;
+    let offer = async || Trackstar.offer(&place.api, &boot("Harbour"), KEY).await;
+    odd.lock().broken = true;
+    let failed = offer().await;
+    assert!(is_patient(&failed), "{failed:?}");
+    odd.lock().broken = false;
+    assert!(offer().await.is_ok());
+    assert_eq!(place.stand.goods().len(), 3 + 1);
+}
+
+#[tokio::test]
+async fn a_product_that_somebody_else_has_made_is_looked_for_when_the_lists_are_up_to_date() {
+    let (place, odd) = open().await;
+    let ask = boot("Harbour");
+    let rehearsal = place.api.for_rehearsal();
+    assert!(Trackstar.offer(&rehearsal, &ask, KEY).await.is_err(), "so far no list shows it");
+    let body = json!({ "name": "Harbour", "sku": "BOOT-41" }).to_string();
+    let theirs = send(&place.api, Method::POST, "/wms/products".to_owned(), body, KEY).await;
+    assert!(theirs.is_ok(), "{theirs:?}");
+    odd.lock().behind = 1;
+    let refused = Trackstar.offer(&place.api, &ask, KEY).await;
+    assert!(is_patient(&refused), "{refused:?}");
+    assert!(Trackstar.offer(&place.api, &ask, KEY).await.is_ok());
+    assert_eq!(place.stand.goods().len(), 3 + 1);
 }
 
 #[test]

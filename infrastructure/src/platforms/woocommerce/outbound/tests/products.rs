@@ -1,9 +1,21 @@
-//! Whole products: what is half made, what cannot be joined, names that are there, categories that are the merchant's.
+//! Whole products: what is half made, what cannot be joined, what a shop refuses because it has it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod theirs;
 
-use axum::http::Method;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    http::{Method, StatusCode, Uri},
+};
 use onhand_domain::{product::Words, values::Sku};
+use tokio::net::TcpListener;
 
 use super::{super::call, *};
 use crate::platforms::outbound::{Offered, ProductAsk, VariantAsk};
@@ -80,24 +92,38 @@ async fn variants_that_nothing_else_sets_apart_have_their_skus() {
     assert_eq!(place.offer(&ask).await, Ok(offered));
 }
 
-#[tokio::test]
-async fn names_that_are_there_are_used_and_the_merchants_categories_stay() {
+/// A shop that says of a SKU that it has it, and shows it to searches after so many.
+async fn refusing(after: usize) -> Api {
+    let searched = Arc::new(AtomicUsize::new(0));
+    let answer = move |method: Method, uri: Uri| async move {
+        let found = json!([{ "id": 7, "type": "simple", "sku": "MOLE" }]);
+        match (method, uri.query()) {
+            (Method::GET, Some(query)) if query.contains("sku=MOLE") => {
+                let shows = searched.fetch_add(1, Ordering::AcqRel) >= after;
+                (StatusCode::OK, Json(if shows { found } else { json!([]) }))
+            }
+            _ => {
+                let refused =
+                    json!({ "code": "product_invalid_sku", "message": "Taken", "data": { "status": 400 } });
+                (StatusCode::BAD_REQUEST, Json(refused))
+            }
+        }
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("what listens has an address");
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
     let place = open().await;
-    let made = place.post("products/tags/batch", json!({ "create": [{ "name": "Low" }] })).await;
-    let tag = &made["create"][0]["id"];
-    let mut ask = ask("Mole", vec![variant("MOLE", None)]);
-    ask.words.category = Some("Shoes".to_owned());
-    ask.words.tags = BTreeSet::from(["low".to_owned(), "sand".to_owned()]);
-    let offered = place.offer(&ask).await.expect("it is offered");
-    assert_eq!(offered.words.category.as_deref(), Some("Shoes"));
-    let path = format!("products/{}", offered.handles[0].product);
-    let product = place.get(&path).await;
-    assert!(
-        product["tags"].as_array().is_some_and(|tags| tags.iter().any(|it| it["id"] == *tag)),
-        "{product}"
-    );
-    ask.variants[0].there = offered.handles.first().cloned();
-    (ask.words.category, ask.words.title) = (None, "Mole II".to_owned());
-    let said = Woocommerce.describe(&place.api, &ask, KEY).await.expect("it is described");
-    assert_eq!((said.title.as_str(), said.category.as_deref()), ("Mole II", Some("Shoes")));
+    let mut account = place.api.account().clone();
+    account.endpoint = format!("http://{address}");
+    account.details.endpoint = Some(account.endpoint.clone());
+    Api::new(http_client().expect("a client"), Clock::default(), account, None)
+}
+
+#[tokio::test]
+async fn a_sku_that_another_attempt_has_just_taken_is_waited_for() {
+    let asked = ask("Mole", vec![variant("MOLE", None)]);
+    let offered = Woocommerce.offer(&refusing(1).await, &asked, KEY).await;
+    assert!(matches!(offered, Err(CallError::Again { counts: false, .. })), "{offered:?}");
+    let offered = Woocommerce.offer(&refusing(99).await, &asked, KEY).await;
+    assert!(matches!(&offered, Err(CallError::Never { why }) if why.contains("Taken")), "{offered:?}");
 }

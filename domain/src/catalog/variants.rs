@@ -1,0 +1,183 @@
+//! The variants of a product that a shop shows: found or made, listed, and changed where the shop has changed them.
+//!
+//! As with words, what counts of a variant that is known is what differs from how the shop was known to show it. Its first
+//! sight there is remembered and changes nothing, so neither a SKU that was changed here nor another shop's way of saying
+//! what sets it apart is undone.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::{Known, ObservedVariant, Sight, of_brand};
+use crate::{
+    Refusal, StreamId,
+    aggregate::verdict,
+    listing::{Conflict, Figure, ListingCommand, Mapping, ShownVariant},
+    product::{ProductCommand, VariantDetails},
+    sku_claim::{SkuCommand, SkuEvent},
+    values::{ListingId, ProductId, Sku, VariantId},
+};
+
+impl Sight<'_, '_> {
+    /// Our product and variant for one of theirs, by mapping or by SKU.
+    pub(super) fn known(&self, variant: &ObservedVariant) -> Known {
+        let listing = self.lookup.listing(&ListingId::of(self.id, &variant.external));
+        match &listing.mapping {
+            Some(mapping) => Some((mapping.product, mapping.variant)),
+            None => self.lookup.sku(&self.sku(variant)).names,
+        }
+    }
+
+    /// The SKU, or one made from the shop's id: where the shop has none, or where its SKU names a variant of
+    /// another brand, which this connection has no business with.
+    fn sku(&self, variant: &ObservedVariant) -> Sku {
+        let foreign = |sku: &Sku| {
+            let named = self.lookup.sku(sku).names;
+            named.is_some_and(|(product, _)| !of_brand(self.lookup, product, &self.details.brand))
+        };
+        variant.sku.clone().filter(|sku| !foreign(sku)).unwrap_or_else(|| {
+            let made = format!("{}-{}", self.details.platform, variant.external);
+            Sku::new(&made.chars().take(128).collect::<String>())
+                .expect("a platform's name and an id without blanks make a SKU")
+        })
+    }
+
+    pub(super) fn take_in_variant(
+        &mut self,
+        variant: &ObservedVariant,
+        known: Known,
+        home: ProductId,
+    ) -> Result<(), Refusal> {
+        let sku = self.sku(variant);
+        let known = known.or_else(|| self.claims.get(&sku).copied());
+        let (product, ours) = known.unwrap_or_else(|| (home, self.fresh_variant(variant)));
+        let is_new = !self.product(product).variants.contains_key(&ours);
+        let listing = ListingId::of(self.id, &variant.external);
+        let shown = if is_new {
+            self.name(&sku, product, ours)?;
+            let details = VariantDetails { sku, attributes: variant.attributes.clone() };
+            self.ask(product, ProductCommand::PutVariant { variant: ours, details })?;
+            ShownVariant { sku: variant.sku.clone(), attributes: variant.attributes.clone() }
+        } else {
+            self.change(variant, listing, product, ours)?
+        };
+        self.list(listing, variant, product, ours)?;
+        self.ask_listing(listing, ListingCommand::ObserveVariant(shown))?;
+        self.take_price(listing, variant, product, ours, is_new)
+    }
+
+    /// Takes in what the shop has changed of a variant that is known. Gives how it is known to be shown from now on: what is
+    /// not told, as it was, and the SKU only once it is settled whose it is.
+    fn change(
+        &mut self,
+        variant: &ObservedVariant,
+        listing: ListingId,
+        product: ProductId,
+        ours: VariantId,
+    ) -> Result<ShownVariant, Refusal> {
+        let mut shown = ShownVariant { sku: variant.sku.clone(), attributes: variant.attributes.clone() };
+        let before = self.lookup.listing(&listing).shown_variant.as_ref();
+        let known = self.product(product).variants.get(&ours).map(|known| known.details.clone());
+        let (Some(before), Some(mut details)) = (before, known) else { return Ok(shown) };
+        if shown.attributes.is_empty() {
+            shown.attributes.clone_from(&before.attributes);
+        }
+        match shown.sku.take_if(|sku| before.sku.as_ref() != Some(&*sku)) {
+            Some(changed) if self.name(&changed, product, ours)? => {
+                details.sku = changed.clone();
+                shown.sku = Some(changed);
+            }
+            // It names another variant: it is asked for again when it is next shown.
+            _ => shown.sku.clone_from(&before.sku),
+        }
+        set_apart(&mut details.attributes, &before.attributes, &shown.attributes);
+        self.ask(product, ProductCommand::PutVariant { variant: ours, details })?;
+        Ok(shown)
+    }
+
+    fn fresh_variant(&self, variant: &ObservedVariant) -> VariantId {
+        VariantId(Uuid::new_v5(&self.fresh.0, variant.external.as_str().as_bytes()))
+    }
+
+    /// Lets the SKU name our variant, unless it names another one; then the variant keeps the SKU it has. Says whether it
+    /// names ours now.
+    fn name(&mut self, sku: &Sku, product: ProductId, variant: VariantId) -> Result<bool, Refusal> {
+        let claim = self.lookup.sku(sku);
+        if let Some((_, named)) = self.claims.get(sku).copied().or(claim.names) {
+            return Ok(named == variant);
+        }
+        let known = self.product(product).variants.get(&variant);
+        if let Some(old) = known.map(|known| known.details.sku.clone()) {
+            self.changes.push((StreamId::Sku(old), SkuEvent::Released {}.into()));
+        }
+        for event in verdict(sku, claim, SkuCommand::Assign { product, variant })? {
+            self.changes.push((StreamId::Sku(sku.clone()), event.into()));
+        }
+        self.claims.insert(sku.clone(), (product, variant));
+        Ok(true)
+    }
+
+    fn list(
+        &mut self,
+        id: ListingId,
+        variant: &ObservedVariant,
+        product: ProductId,
+        ours: VariantId,
+    ) -> Result<(), Refusal> {
+        let mapping = Mapping {
+            connection: self.id,
+            product,
+            variant: ours,
+            external_product: self.observed.external.clone(),
+            external_variant: variant.external.clone(),
+            external_inventory: variant.inventory.clone(),
+        };
+        self.ask_listing(id, ListingCommand::Map(mapping))
+    }
+
+    fn take_price(
+        &mut self,
+        listing: ListingId,
+        variant: &ObservedVariant,
+        product: ProductId,
+        ours: VariantId,
+        is_new: bool,
+    ) -> Result<(), Refusal> {
+        let Some(price) = variant.price else {
+            return Ok(());
+        };
+        let before = self.changes.len();
+        self.ask_listing(listing, ListingCommand::ObservePrice { price, at: self.observed.at })?;
+        let news = self.changes.len() > before;
+        let market = self.details.market.clone();
+        let priced =
+            self.product(product).variants.get(&ours).is_some_and(|v| v.prices.contains_key(&market));
+        let owed = self.product(product).variants.get(&ours).and_then(|v| v.prices.get(&market).copied());
+        let rules = &self.connection.rules;
+        if is_new || !priced || (news && rules.accept_prices) {
+            self.ask(product, ProductCommand::Price { variant: ours, market, price, at: None })?;
+        } else if news && rules.hold_conflicts && owed != Some(price) {
+            let conflict = Conflict { shows: Figure::Price { price }, at: self.observed.at };
+            self.ask_listing(listing, ListingCommand::OpenConflict(conflict))?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets in ours what differs between how a shop showed a variant before and how it shows it now.
+fn set_apart(
+    ours: &mut BTreeMap<String, String>,
+    before: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) {
+    for (name, value) in now.iter().filter(|(name, value)| before.get(*name) != Some(*value)) {
+        ours.insert(name.clone(), value.clone());
+    }
+    let gone = before.iter().filter(|(name, _)| !now.contains_key(*name));
+    for (name, value) in gone {
+        // What we say in our own way was not the shop's to take away.
+        if ours.get(name) == Some(value) {
+            ours.remove(name);
+        }
+    }
+}

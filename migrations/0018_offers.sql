@@ -49,11 +49,22 @@ create view offer_targets as
     cross join lateral (
         select coalesce((p.offers -> c.id::text ->> 'taken_off')::boolean, false) as taken_off,
                coalesce(jsonb_typeof(p.offers -> c.id::text -> 'pushed') = 'object', false) as is_told,
-               -- As they are written in `offers`: without what is not said, the tags in order and each once.
-               coalesce(jsonb_strip_nulls(jsonb_build_object(
-                   'title', p.title, 'vendor', p.vendor, 'category', p.category,
-                   'tags', (select jsonb_agg(distinct tag collate "C") from unnest(p.tags) as tag)))
-                   = any (array[p.offers -> c.id::text -> 'pushed', p.offers -> c.id::text -> 'shown']), false) as says_so
+               coalesce(w.words = p.offers -> c.id::text -> 'pushed', false)
+                   -- What is shown while ours are waited for is what was there before them.
+                   or coalesce(not p.offers -> c.id::text ? 'awaited'
+                       and w.words - w.kept = (p.offers -> c.id::text -> 'shown') - w.kept, false) as says_so
+        from (
+            select
+                -- As they are written in `offers`: without what is not said, the tags in order and each once.
+                jsonb_strip_nulls(jsonb_build_object(
+                    'title', p.title, 'vendor', p.vendor, 'category', p.category,
+                    'tags', (select jsonb_agg(distinct tag collate "C") from unnest(p.tags) as tag))) as words,
+                -- What the platform does not tell or cannot be told, so that it differs for good, and a title not told now.
+                case when c.platform in ('square', 'clover', 'shopee', 'tiktokshop') then array['vendor', 'category', 'tags']
+                     when c.platform = 'woocommerce' then array['vendor']
+                     else '{}'::text[] end
+                || case when p.offers -> c.id::text -> 'shown' ->> 'title' = '' then array['title'] else '{}'::text[] end as kept
+        ) w
     ) o
     cross join lateral (
         select

@@ -67,8 +67,9 @@ pub fn streams(id: ConnectionId, observed: &ObservedProduct) -> Vec<StreamId> {
     streams
 }
 
-/// What follows from a shop showing a product: nothing, if a later sight of it is known already. `fresh` is the id of
-/// the product, should it be new; `listed` are the listings of the shop's product, and all that there are on the connection
+/// What follows from a shop showing a product: nothing, if a later sight of it is known already.
+///
+/// `fresh` is the id of the product, should it be new; `listed` are the listings of the shop's product, and all that there are on the connection
 /// of ours that it is, as far as they are known.
 pub fn observe(
     id: ConnectionId,

@@ -148,9 +148,11 @@ impl Checkpoint {
         now: DateTime<Utc>,
     ) -> Result<bool, sqlx::Error> {
         let parked = sqlx::query(
-            "update checkpoints set parked = $3, parked_at = $4
-             where tenant_id = $1 and model = $2 and parked is null
-               and position = $5 and advanced_at is not distinct from $6",
+            // What made it stand still may be the first thing it met: then there is no row yet.
+            "insert into checkpoints (tenant_id, model, position, parked, parked_at) values ($1, $2, $5, $3, $4)
+             on conflict (tenant_id, model) do update set parked = excluded.parked, parked_at = excluded.parked_at
+             where checkpoints.parked is null and checkpoints.position = $5
+               and checkpoints.advanced_at is not distinct from $6",
         )
         .bind(tenant.0)
         .bind(&claimed.model)

@@ -126,6 +126,11 @@ impl Offer {
         Some(ours.clone().changed(known, showing.details)).filter(|changed| changed != ours)
     }
 
+    /// Whether words of ours were taken that are not to be seen yet: what is shown was there before them.
+    pub fn is_awaited(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
     /// What is worth remembering of the words that a shop shows.
     pub(super) fn news(&self, external: &ExternalId, told: Words, at: DateTime<Utc>) -> Option<Words> {
         if self.is_late(at) {

@@ -138,13 +138,13 @@ pub(super) async fn derive_all(
     let walk = match (offers, describes || takes_off) {
         (false, false) => return Ok(()),
         (true, _) => {
-            "select t.product_id from offer_targets t
+            "select t.product_id, $4 and t.is_outdated from offer_targets t
              where t.tenant_id = $1 and t.connection_id = $2 and t.product_id > $3
                and (t.is_lacking or ($4 and t.is_outdated) or ($5 and t.is_left_over))
              order by t.product_id limit $6"
         }
         (false, true) => {
-            "select t.product_id
+            "select t.product_id, $4 and t.is_outdated
              from (
                  select distinct l.product_id from listings l
                  where l.tenant_id = $1 and l.connection_id = $2 and l.product_id > $3 and not l.removed
@@ -156,7 +156,7 @@ pub(super) async fn derive_all(
     };
     let mut last = Uuid::nil();
     loop {
-        let products: Vec<(Uuid,)> = sqlx::query_as(walk)
+        let products: Vec<(Uuid, bool)> = sqlx::query_as(walk)
             .bind(tenant.0)
             .bind(connection)
             .bind(last)
@@ -165,10 +165,11 @@ pub(super) async fn derive_all(
             .bind(PAGE)
             .fetch_all(&mut *conn)
             .await?;
-        let owing: Vec<Owing> = products.iter().map(|(product,)| (connection, *product, false)).collect();
+        let owing: Vec<Owing> =
+            products.iter().map(|(product, forced)| (connection, *product, *forced)).collect();
         write(conn, tenant, at, &owing).await?;
         match products.last() {
-            Some((product,)) if products.len() as i64 == PAGE => last = *product,
+            Some((product, _)) if products.len() as i64 == PAGE => last = *product,
             _ => return Ok(()),
         }
     }

@@ -6,7 +6,8 @@ from (
     from offer_targets t
     where t.tenant_id = $1 and t.product_id = any($2) and t.is_lacking
     union all
-    select t.connection_id, t.product_id, false
+    -- Words that have changed here are said, even if others are seen there before.
+    select t.connection_id, t.product_id, t.is_outdated
     from offer_targets t
     where t.tenant_id = $1 and t.product_id = any($3)
       and (t.is_lacking or t.is_outdated or t.is_left_over
@@ -24,7 +25,7 @@ from (
     where t.tenant_id = $1 and t.product_id = any($4) and t.is_untold
     union all
     -- Whether a thing is described at all may hang on its price, its name and the like.
-    select t.connection_id, t.product_id, false
+    select t.connection_id, t.product_id, true
     from offer_targets t
     where t.tenant_id = $1 and t.product_id = any($5) and t.conditional and t.is_outdated
     union all

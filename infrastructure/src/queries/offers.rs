@@ -24,7 +24,7 @@ pub enum Due {
     /// Nothing.
     Nothing,
     /// Some of its variants are to be made.
-    Offer(Offering),
+    Offer(Box<Offering>),
     /// It is to be described.
     Describe(ProductAsk),
     /// It is to be taken off: these are its listings.
@@ -65,6 +65,8 @@ pub struct OfferTarget {
     archived: bool,
     /// Whether the connection is switched on, and of the product's brand where that counts.
     open: bool,
+    /// None if it is one that this version does not know.
+    platform: Option<Platform>,
     /// What can be done there at all, and what the rules let out of it.
     skills: Skills,
     may: Skills,
@@ -133,7 +135,7 @@ impl OfferTarget {
             && let Some((ask, variants)) = self.offering()
         {
             let (is_there, may_describe) = (self.there().next().is_some(), self.may.describes);
-            return Due::Offer(Offering { ask, variants, is_there, described, may_describe });
+            return Due::Offer(Box::new(Offering { ask, variants, is_there, described, may_describe }));
         }
         described.map_or(Due::Nothing, Due::Describe)
     }
@@ -145,7 +147,28 @@ impl OfferTarget {
 
     /// Whether our words are there, as the platform took them or as it shows them.
     pub fn says_so(&self) -> bool {
-        [&self.known.pushed, &self.known.shown].into_iter().any(|words| words.as_ref() == Some(&self.words))
+        let Offer { pushed, shown, .. } = &self.known;
+        // What is shown while ours are waited for is what was there before them.
+        pushed.as_ref() == Some(&self.words)
+            || (!self.known.is_awaited() && shown.as_ref().is_some_and(|shown| self.is_shown_by(shown)))
+    }
+
+    /// Whether our words are these, as far as the platform tells them and can be told them; as in the view `offer_targets`.
+    fn is_shown_by(&self, shown: &Words) -> bool {
+        let (mut ours, mut shown) = (self.words.clone(), shown.clone());
+        if shown.title.is_empty() {
+            ours.title.clear();
+        }
+        for words in [&mut ours, &mut shown] {
+            match self.platform {
+                Some(Platform::Square | Platform::Clover | Platform::Shopee | Platform::TiktokShop) => {
+                    *words = Words { title: std::mem::take(&mut words.title), ..Words::default() };
+                }
+                Some(Platform::Woocommerce) => words.vendor = None,
+                _ => {}
+            }
+        }
+        ours == shown
     }
 
     /// What is there of it goes, unless others of ours would go with it.
@@ -301,6 +324,7 @@ fn target(row: TargetRow) -> OfferTarget {
         tags,
         archived: row.archived,
         open: row.open,
+        platform,
         skills,
         may: skills.under(&row.rules),
         rules: row.rules.0,

@@ -61,9 +61,16 @@ pub(super) async fn push(
     api: &Api,
     (group, attempt): (Vec<&Command>, &Attempt),
 ) {
-    for command in group {
-        let owed = attempt.offer(command);
-        let owed = owed.map(|target| (target, target.due(command.forced, command.unheard)));
+    let owed = group.into_iter().map(|command| {
+        let target = attempt.offer(command);
+        (command, target.map(|target| (target, target.due(command.forced, command.unheard))))
+    });
+    // What is there is put right before more is made.
+    let (making, others): (Vec<_>, Vec<_>) =
+        owed.partition(|(_, owed)| matches!(owed, Some((_, Due::Offer(_)))));
+    // Why nothing more is made for now: there may be leave to change things and none to make any.
+    let mut makes_none: Option<CallError> = None;
+    for (command, owed) in others.into_iter().chain(making) {
         let (target, due) = match owed {
             // Nothing is owed, or nothing that the rules let out.
             None | Some((_, Due::Nothing)) => {
@@ -79,7 +86,8 @@ pub(super) async fn push(
         if attempt.begun.elapsed() > BEGIN_WITHIN {
             results.put_off.get_or_insert_with(CallError::later);
         }
-        match results.put_off.clone() {
+        let makes = matches!(due, Due::Offer(_));
+        match makes_none.clone().filter(|_| makes).or_else(|| results.put_off.clone()) {
             None => {}
             Some(CallError::NeedsPerson { why: error }) => {
                 let at = next_look(attempt.now);
@@ -114,7 +122,10 @@ pub(super) async fn push(
                 let in_doubt = error.is_failure() && target.is_told();
                 results.failed_knowing(command, &error, (attempt, in_doubt));
                 results.changes.extend(done);
-                results.put_off = rest(error);
+                match rest(error) {
+                    Some(error @ CallError::NeedsPerson { .. }) if makes => makes_none = Some(error),
+                    others => results.put_off = others,
+                }
             }
         }
     }

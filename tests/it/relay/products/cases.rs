@@ -3,7 +3,7 @@
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::connection::Platform;
-use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;
+use onhand_infrastructure::{platforms::shopify::sandbox::SandboxShop, queries::offers};
 use onhand_tests::{
     World,
     channels::{self, Channel, Setup},
@@ -245,12 +245,106 @@ async fn what_is_let_in_no_more_is_tried_once_and_not_for_each_product() {
         make(&world, runner("Runner"), &[(sku.as_str(), Some("120.00"))]).await;
     }
     let before = channel.calls().made;
-    channel.faults().fail_next(1, 401);
-    assert_eq!((step(&world).await, step(&world).await), (50, 0));
-    assert_eq!(channel.calls().made, before + 1);
+    channel.faults().fail_next(2, 401);
+    assert_eq!((step(&world).await, step(&world).await, step(&world).await), (50, 10, 0));
+    assert_eq!(channel.calls().made, before + 2, "once in each group");
     world.clock.advance(TimeDelta::minutes(5));
     step(&world).await;
     assert!(!skus(&channel).is_empty(), "kept, and made once it may be");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_may_be_made_what_is_there_is_taken_off_all_the_same() {
+    let world = World::new().await;
+    let channel = woo(&world).await;
+    let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
+    world.converge().await;
+    for number in 0..50 {
+        let sku = format!("WALK-{number}");
+        make(&world, runner("Walker"), &[(sku.as_str(), Some("80.00"))]).await;
+    }
+    world.clock.advance(TimeDelta::seconds(1));
+    archive(&world, &id).await;
+    channel.faults().fail_next(1, 403);
+    assert_eq!(step(&world).await, 50);
+    assert_eq!(skus(&channel), ["RUN-42"], "it waits behind those that were first");
+    step(&world).await;
+    assert!(skus(&channel).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_are_owed_are_told_although_others_are_seen_before() {
+    let world = World::new().await;
+    let sandbox = shop::empty().await;
+    let connection = world.connect(Some(&sandbox.base_url()), everything()).await;
+    let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
+    world.converge().await;
+    let shop = (&sandbox, connection.as_str());
+    speak(&world, shop, &json!({ "title": "Runner" }), world.clock.now()).await;
+    world.clock.advance(TimeDelta::minutes(1));
+    let mut details = runner("Runner II");
+    details["category"] = json!("Shoes");
+    describe(&world, &id, details).await;
+    // Somebody there has chosen the same category, so that nothing changes here.
+    speak(&world, shop, &json!({ "title": "Runner", "product_type": "Shoes" }), world.clock.now()).await;
+    assert_eq!(times(&world, "product.described").await, 1);
+    world.converge().await;
+    assert_eq!(times(&world, "product.pushed").await, 2);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+/// Whether our words are believed to be there, by what is known of an offer: in the database and outside it.
+async fn says_so(world: &World, channel: &Channel, product: &str, known: Value) -> (bool, bool) {
+    let (pool, id) = (world.onhand.pool(), product.parse().expect("an id is a UUID"));
+    sqlx::query("update products set offers = jsonb_build_object($1::text, $2::jsonb) where id = $3::uuid")
+        .bind(&channel.connection)
+        .bind(known)
+        .bind(product)
+        .execute(pool)
+        .await
+        .expect("products can be written");
+    let (owed,): (bool,) = sqlx::query_as(
+        "select is_outdated or is_untold from offer_targets
+         where connection_id = $1::uuid and product_id = $2::uuid",
+    )
+    .bind(&channel.connection)
+    .bind(product)
+    .fetch_one(pool)
+    .await
+    .expect("it may be described there");
+    let targets = offers::targets(pool, world.tenant, &[(channel.id(), id)]).await.expect("it can be read");
+    (!owed, targets.into_values().next().expect("it is there").says_so())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_words_are_there_if_all_that_a_shop_can_be_told_is_as_we_say_and_nothing_is_waited_for() {
+    let world = World::new().await;
+    let mut details = runner("Runner");
+    for (name, value) in [("vendor", json!("Quay")), ("category", json!("Shoes")), ("tags", json!(["low"]))] {
+        details[name] = value;
+    }
+    let id = make(&world, details, &[("RUN-42", None)]).await;
+    let square = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    let other = Channel::open(&world, Platform::Woocommerce, &["RUN-42"]).await;
+    let [title, others, all_but_vendor] = [
+        json!({ "title": "Runner" }),
+        json!({ "title": "Walker" }),
+        json!({ "title": "Runner", "category": "Shoes", "tags": ["low"] }),
+    ];
+    let shown = |words: &Value| json!({ "shown": words, "taken_off": false });
+    let awaiting = json!({ "pushed": others, "shown": title, "taken_off": false, "awaited": [others] });
+    for (channel, known, is_there) in [
+        (&square, shown(&title), true),
+        (&square, shown(&others), false),
+        // It was to be called otherwise, and that is yet to come.
+        (&square, awaiting, false),
+        (&other, shown(&all_but_vendor), true),
+        // It would take a category and tags, and has none.
+        (&other, shown(&title), false),
+    ] {
+        let case = format!("{:?}: {known}", channel.platform);
+        assert_eq!(says_so(&world, channel, &id, known).await, (is_there, is_there), "{case}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -107,12 +107,8 @@ async fn a_product_made_here_appears_in_two_shops_and_is_sold_there() {
     world.expect_rebuilt_equals_live().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_product_whose_making_nobody_heard_of_is_there_once() {
-    let world = World::new().await;
-    let channel = woo(&world).await;
-    make(&world, runner("Runner"), &[("RUN-42", Some("120.00")), ("RUN-43", Some("120.00"))]).await;
-    world.project().await;
+/// A step of the relay in which something is made, and nobody hears of it.
+async fn make_unheard(world: &World, channel: &Channel) {
     // Each call takes a while, so that none is answered any more from the first one on that makes something.
     channel.faults().delay(50);
     let relay = world.onhand.relay.clone();
@@ -121,6 +117,15 @@ async fn a_product_whose_making_nobody_heard_of_is_there_once() {
     channel.faults().drop_after_applying_rate(1.0);
     tried.await.expect("it is not killed").expect("it is on record that it failed");
     channel.faults().clear();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_whose_making_nobody_heard_of_is_there_once() {
+    let world = World::new().await;
+    let channel = woo(&world).await;
+    make(&world, runner("Runner"), &[("RUN-42", Some("120.00")), ("RUN-43", Some("120.00"))]).await;
+    world.project().await;
+    make_unheard(&world, &channel).await;
     assert_eq!(times(&world, "listing.mapped").await, 0);
 
     world.converge().await;

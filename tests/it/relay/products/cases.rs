@@ -11,7 +11,7 @@ use onhand_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{content, describe, everything, goods, make, open, runner, skus, woo};
+use super::{content, describe, everything, goods, make, make_unheard, open, runner, skus, woo};
 use crate::relay::{all_is_done, restock, statuses, step, times};
 
 fn titles(channel: &Channel) -> Vec<String> {
@@ -183,13 +183,7 @@ async fn what_was_made_unheard_and_then_archived_is_taken_off_once_it_turns_up()
     let product = json!({ "title": "Runner", "variants": [{ "sku": "RUN", "prices": prices }] });
     let made = world.admin.post("/api/products", product).await.expect(201);
     world.project().await;
-    channel.faults().delay(50);
-    let relay = world.onhand.relay.clone();
-    let tried = tokio::spawn(async move { relay.step().await });
-    world.until(|| channel.calls().writes == 1).await;
-    channel.faults().drop_after_applying_rate(1.0);
-    tried.await.expect("it is not killed").expect("it is on record that it failed");
-    channel.faults().clear();
+    make_unheard(&world, &channel).await;
     archive(&world, made["id"].as_str().expect("an id")).await;
     world.converge().await;
     assert_eq!((skus(&channel), times(&world, "listing.mapped").await), (vec!["RUN".to_owned()], 0));

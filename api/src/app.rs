@@ -15,6 +15,7 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use onhand_infrastructure::database::Reach;
 use tokio::task::AbortHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
@@ -50,6 +51,8 @@ pub struct AppParts {
     /// Whether people may try things out at `/test/webhook`.
     pub development: bool,
     pub(crate) keys: KeyCache,
+    /// Whether the database answers.
+    pub(crate) reach: Reach,
     /// What this process does beside answering, by name. None of it comes to an end while it serves.
     pub(crate) at_work: OnceLock<Vec<(&'static str, AbortHandle)>>,
 }
@@ -63,6 +66,7 @@ impl App {
             metrics,
             development: false,
             keys: no_keys_known(),
+            reach: Reach::default(),
             at_work: OnceLock::new(),
         }))
     }
@@ -79,6 +83,7 @@ impl App {
             metrics: metrics.clone(),
             development: true,
             keys: no_keys_known(),
+            reach: Reach::default(),
             at_work: OnceLock::new(),
         }))
     }
@@ -164,7 +169,7 @@ pub fn router(app: App) -> Router {
         .route("/api/flags/{name}", put(flags::set))
         .route("/api/signals", get(signals::list))
         .route("/api/outbox", get(outbox::list))
-        .route("/api/keys", post(keys::create))
+        .route("/api/keys", get(keys::list).post(keys::create))
         .route("/api/keys/{id}", delete(keys::revoke))
         .route("/api/kicks/monitor", post(webhooks::kicksdb))
         .route("/api/kicks/monitor/status", get(monitors::status))

@@ -194,10 +194,19 @@ impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if is_passing(&error) {
             Self { cause: Some(error.to_string()), ..Self::no_database() }
+        } else if is_no_value(&error) {
+            let detail = "a filter or the cursor holds something that cannot be looked for";
+            Self { cause: Some(error.to_string()), ..Self::bad_request("filter.invalid", detail) }
         } else {
             Self::internal("database.failed", &error)
         }
     }
+}
+
+/// 22: the database was given what can be no value, such as a text with U+0000.
+fn is_no_value(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("22"))
 }
 
 impl From<QueryError> for Problem {
@@ -206,16 +215,6 @@ impl From<QueryError> for Problem {
             QueryError::Cursor => Self::bad_request("cursor.invalid", error.to_string()),
             QueryError::Filter(error) => Self::bad_request("filter.invalid", error.to_string()),
             QueryError::Choice(choice) => Self::bad_request("filter.invalid", choice),
-            // 22: a value that cannot be, such as a text with U+0000.
-            QueryError::Database(sqlx::Error::Database(db))
-            | QueryError::Ledger(LedgerError::Database(sqlx::Error::Database(db)))
-                if db.code().is_some_and(|c| c.starts_with("22")) =>
-            {
-                Self::bad_request(
-                    "filter.invalid",
-                    "a filter or the cursor holds something that cannot be looked for",
-                )
-            }
             QueryError::Ledger(error) => error.into(),
             QueryError::Database(error) => error.into(),
         }

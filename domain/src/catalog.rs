@@ -18,7 +18,7 @@ use crate::{
     aggregate::verdict,
     connection::{Connection, ConnectionDetails},
     listing::{ListingCommand, ListingEvent, Mapping},
-    product::{Product, ProductCommand, ProductDetails, ProductEvent, Showing, Words},
+    product::{Product, ProductCommand, ProductDetails, ProductEvent, Showing, Word, Words},
     sku_claim::SkuEvent,
     stream::Lookup,
     values::{ConnectionId, ExternalId, ListingId, Money, ProductId, Sku, VariantId},
@@ -49,6 +49,8 @@ pub struct ObservedProduct {
     pub external: ExternalId,
     /// What describes it; without a title, nothing that could change what is known.
     pub details: ProductDetails,
+    /// Which of its words are told even if they are none; else one that is left out is as it was.
+    pub told: Vec<Word>,
     /// Its variants.
     pub variants: Vec<ObservedVariant>,
     /// True if those are all there are; what is listed and not among them is then gone.
@@ -154,8 +156,15 @@ impl<'s> Sight<'_, 's> {
                 self.take_in_variant(variant, known, product)?;
             }
         }
-        let (external, at, complete) = (observed.external.clone(), observed.at, observed.complete);
-        self.ask(product, ProductCommand::Observe { connection: self.id, external, at, complete, shows })?;
+        let observe = ProductCommand::Observe {
+            connection: self.id,
+            external: observed.external.clone(),
+            at: observed.at,
+            complete: observed.complete,
+            shows,
+            told: observed.told.clone(),
+        };
+        self.ask(product, observe)?;
         Ok(true)
     }
 
@@ -188,7 +197,12 @@ impl<'s> Sight<'_, 's> {
             let nothing_known = self.product(product).offers.get(&id).is_none_or(|it| it.shown.is_none());
             return Ok(nothing_known.then_some(words));
         }
-        let showing = Showing { external: &observed.external, details: &observed.details, at: observed.at };
+        let showing = Showing {
+            external: &observed.external,
+            details: &observed.details,
+            told: &observed.told,
+            at: observed.at,
+        };
         if self.is_familiar()
             && let Some(changed) = self.product(product).change(id, showing)
         {

@@ -11,7 +11,7 @@ pub use conditions::{Conditions, Subject};
 use crate::{
     Refusal,
     aggregate::aggregate,
-    values::{ConnectionId, Currency, ExternalId, InvalidValue, LocationCode, Market, Quantity},
+    values::{ConnectionId, Currency, ExternalId, InvalidValue, LocationCode, Market, Object, Quantity},
 };
 
 /// Whose wire format a connection speaks.
@@ -117,10 +117,13 @@ pub struct SyncRules {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hold_conflicts: bool,
     /// What is pushed at all; everything, where nothing is said.
-    #[serde(skip_serializing_if = "Conditions::is_empty")]
+    #[serde(deserialize_with = "Object::read", skip_serializing_if = "Conditions::is_empty")]
     pub conditions: Conditions,
     /// Units kept back from what is published here.
     pub safety_buffer: Quantity,
+    /// Of accounts that have something due at the same time, those with more are told first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i64,
 }
 
 impl Default for SyncRules {
@@ -137,6 +140,7 @@ impl Default for SyncRules {
             hold_conflicts: false,
             conditions: Conditions::default(),
             safety_buffer: Quantity::ZERO,
+            priority: 0,
         }
     }
 }
@@ -383,7 +387,7 @@ impl Connection {
             }
             ConnectionCommand::RotateSecrets { names } if names.is_empty() => Err(Refusal::invalid(
                 "connection.invalid",
-                "send a webhook_secret, an access_token or an app_secret",
+                "send a webhook_secret, an access_token, a refresh_token or an app_secret",
             )),
             ConnectionCommand::RotateSecrets { names } => {
                 self.existing()?;

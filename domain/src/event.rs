@@ -230,6 +230,7 @@ mod tests {
             quantity: Quantity::new(2).expect("in range"),
             reference: None,
             occurred_at: None,
+            origin: None,
         });
         let stored = event.stored();
         assert_eq!((stored.name.as_str(), stored.version), ("stock.committed", 1));

@@ -102,6 +102,14 @@ impl Key {
             KeyCommand::Create(holder) if holder.name.trim().is_empty() || holder.name.len() > 200 => {
                 Err(Refusal::invalid("key.name", "a key has a name of 1 to 200 characters"))
             }
+            KeyCommand::Create(Holder { brand: Some(brand), .. })
+                if brand.trim().is_empty() || brand.len() > 200 =>
+            {
+                Err(Refusal::invalid(
+                    "key.brand",
+                    "the brand of a key has 1 to 200 characters; leave it out for all brands",
+                ))
+            }
             KeyCommand::Create(holder) => Ok(vec![KeyEvent::Created(holder)]),
             KeyCommand::Revoke if self.holder.is_none() => {
                 Err(Refusal::missing("key.unknown", "there is no such key"))
@@ -143,6 +151,21 @@ mod tests {
         given::<Key>(id, []).when(KeyCommand::Revoke).then_refused("key.unknown");
         given::<Key>(id, [created.clone()]).when(KeyCommand::Revoke).then([KeyEvent::Revoked {}]);
         given::<Key>(id, [created, KeyEvent::Revoked {}]).when(KeyCommand::Revoke).then([]);
+    }
+
+    #[test]
+    fn a_key_is_bound_to_a_brand_that_has_a_name() {
+        let bound = |brand: &str| Holder {
+            name: "till".into(),
+            role: Role::Viewer,
+            brand: Some(brand.into()),
+            sha256: "00".into(),
+        };
+        let id = KeyId(Uuid::from_u128(1));
+        for nothing in [String::new(), "  ".to_owned(), "b".repeat(201)] {
+            given::<Key>(id, []).when(KeyCommand::Create(bound(&nothing))).then_refused("key.brand");
+        }
+        given::<Key>(id, []).when(KeyCommand::Create(bound("kite"))).then([KeyEvent::Created(bound("kite"))]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,6 +15,10 @@ use crate::{
 const AWAITED_MAX: usize = 32;
 /// Earlier prices of ours whose late news are taken for echoes; beyond it the oldest is forgotten.
 const AWAITED_PRICES_MAX: usize = 4;
+/// Figures that were sent and not answered; beyond it the oldest is forgotten.
+const UNANSWERED_MAX: usize = 16;
+/// For so long a figure that was sent and not answered may still come to be shown. Then it is anybody's.
+const UNANSWERED_FOR: TimeDelta = TimeDelta::hours(1);
 
 /// Which of our variants is which of theirs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +94,18 @@ pub struct Conflict {
     pub at: DateTime<Utc>,
 }
 
+/// A figure that was sent, and that the platform may have taken without our hearing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// What it was to show.
+    pub figure: Figure,
+    /// When, by our clock.
+    pub at: DateTime<Utc>,
+    /// There was no answer at all, so that the call may still be under way over there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
+}
+
 /// How a conflict ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,6 +149,9 @@ pub enum ListingEvent {
         /// The ledger position that price is true as of.
         as_of: i64,
     },
+    /// We sent the platform a quantity or a price, and do not know whether it took it.
+    #[serde(rename = "listing.figure_sent")]
+    FigureSent(Sent),
     /// The platform told or showed us its quantity.
     #[serde(rename = "listing.quantity_observed")]
     QuantityObserved {
@@ -154,12 +173,12 @@ pub enum ListingEvent {
     /// The platform showed the SKU and what sets the variant apart there, for the first time or other than before.
     #[serde(rename = "listing.variant_observed")]
     VariantObserved(ShownVariant),
-    /// We looked, and the platform showed something else than it was to show, though nobody over there had changed it.
+    /// The platform showed something else than it was to show, though nobody over there had changed it.
     #[serde(rename = "listing.drifted")]
     Drifted {
         /// What it showed.
         shows: Figure,
-        /// When we looked.
+        /// When we looked, or were told.
         at: DateTime<Utc>,
     },
     /// The platform showed a figure of its own, and somebody has to say which one counts.
@@ -195,6 +214,9 @@ pub enum ListingCommand {
         /// When, by the platform's clock where it gives a time.
         at: Option<DateTime<Utc>>,
     },
+    /// Note that a figure was sent and not taken, as far as is known; nothing happens if there was an answer, and that was
+    /// noted a short while ago.
+    NoteSent(Sent),
     /// The platform told us its quantity. Older news than what is known leads to nothing.
     ObserveQuantity {
         /// What it shows.
@@ -279,6 +301,9 @@ pub struct Listing {
     /// Prices we pushed before the one that is believed to be shown, the newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     awaited_prices: VecDeque<Money>,
+    /// Figures that were sent and not answered, each once, the newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    unanswered: VecDeque<Sent>,
 }
 
 impl Listing {
@@ -292,6 +317,12 @@ impl Listing {
                 Ok(vec![ListingEvent::Removed { at }])
             }
             ListingCommand::Remove { .. } => Ok(vec![]),
+            ListingCommand::NoteSent(sent) => {
+                // One entry for each attempt at a platform that is down would be many.
+                let mut known = self.unanswered.iter().filter(|known| known.figure == sent.figure);
+                let noted = !sent.lost && known.any(|known| sent.at < known.at + UNANSWERED_FOR / 2);
+                Ok(if noted { vec![] } else { vec![ListingEvent::FigureSent(sent)] })
+            }
             ListingCommand::ObserveQuantity { quantity, owed, at, told } => {
                 Ok(self.observe_quantity(quantity, owed, (at, told)))
             }
@@ -333,6 +364,25 @@ impl Listing {
         })
     }
 
+    /// Whether a figure that is shown is one of ours whose answer never came, and that nothing else explains.
+    pub fn was_sent(&self, figure: Figure, at: DateTime<Utc>) -> bool {
+        let explained = match figure {
+            Figure::Quantity { quantity } => self.awaited.contains(&quantity),
+            Figure::Price { price } => self.awaited_prices.contains(&price),
+        };
+        let mut sent = self.unanswered.iter().filter(|sent| sent.figure == figure);
+        !explained && sent.any(|sent| at < sent.at + UNANSWERED_FOR)
+    }
+
+    /// When a figure of this kind was last sent without any answer.
+    pub fn lost_at(&self, kind: FigureKind) -> Option<DateTime<Utc>> {
+        self.unanswered
+            .iter()
+            .filter(|sent| sent.lost && sent.figure.kind() == kind)
+            .map(|sent| sent.at)
+            .max()
+    }
+
     fn observe_quantity(
         &self,
         quantity: i64,
@@ -344,8 +394,16 @@ impl Listing {
         if stale && !ours {
             return vec![];
         }
-        let echo = ours || (told && self.quantity.value == Some(quantity)) || owed == Some(quantity);
-        vec![ListingEvent::QuantityObserved { quantity, at, echo }]
+        let believed = self.quantity.value == Some(quantity);
+        // Also what we see ourselves: nobody over there has made it so.
+        let sent = self.was_sent(Figure::Quantity { quantity }, at);
+        let echo = ours || sent || (told && believed) || owed == Some(quantity);
+        let mut events = vec![ListingEvent::QuantityObserved { quantity, at, echo }];
+        // It may have been applied behind what was taken since, and then nothing else would put it right.
+        if sent && !believed && owed.is_some_and(|owed| owed != quantity) {
+            events.push(ListingEvent::Drifted { shows: Figure::Quantity { quantity }, at });
+        }
+        events
     }
 
     fn observe_price(&self, price: Money, at: DateTime<Utc>) -> Vec<ListingEvent> {
@@ -391,11 +449,27 @@ impl Listing {
                     self.quantity.value = Some(quantity);
                     self.quantity.as_of = as_of;
                 }
+                // What went before it unanswered may be heard of behind it: then it is not what is shown.
+                for sent in &self.unanswered {
+                    if let Figure::Quantity { quantity: before } = sent.figure
+                        && before != quantity
+                        && !self.awaited.contains(&before)
+                    {
+                        self.awaited.push_back(before);
+                    }
+                }
                 if !heard {
                     self.awaited.push_back(quantity);
                 }
-                if self.awaited.len() > AWAITED_MAX {
-                    self.awaited.pop_front();
+                let beyond = self.awaited.len().saturating_sub(AWAITED_MAX);
+                self.awaited.drain(..beyond);
+            }
+            ListingEvent::FigureSent(sent) => {
+                let is_over = |known: &Sent| known.at + UNANSWERED_FOR <= sent.at;
+                self.unanswered.retain(|known| known.figure != sent.figure && !is_over(known));
+                self.unanswered.push_back(sent);
+                if self.unanswered.len() > UNANSWERED_MAX {
+                    self.unanswered.pop_front();
                 }
             }
             ListingEvent::PricePushed { price, as_of } => {
@@ -446,132 +520,4 @@ impl Listing {
 aggregate!(Listing, ListingId, ListingEvent, ListingCommand, Refusal);
 
 #[cfg(test)]
-mod tests {
-    use chrono::TimeDelta;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::scenario::given;
-
-    const L: ListingId = ListingId(Uuid::from_u128(1));
-
-    fn at(second: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
-    }
-
-    fn pushed(quantity: i64, as_of: i64) -> ListingEvent {
-        ListingEvent::QuantityPushed { quantity, as_of }
-    }
-
-    fn observe(quantity: i64, second: i64) -> ListingCommand {
-        ListingCommand::ObserveQuantity { quantity, owed: None, at: at(second), told: true }
-    }
-
-    fn observed(quantity: i64, second: i64, echo: bool) -> ListingEvent {
-        ListingEvent::QuantityObserved { quantity, at: at(second), echo }
-    }
-
-    #[test]
-    fn our_own_push_coming_back_is_an_echo_even_behind_a_newer_push() {
-        given::<Listing>(L, [pushed(5, 10), pushed(4, 11)])
-            .when(observe(5, 1))
-            .then([observed(5, 1, true)])
-            .then_state(|listing| assert_eq!(listing.quantity.value, Some(4)));
-    }
-
-    #[test]
-    fn a_number_we_never_sent_is_foreign() {
-        given::<Listing>(L, [pushed(5, 10)])
-            .when(observe(3, 1))
-            .then([observed(3, 1, false)])
-            .then_state(|listing| assert_eq!(listing.quantity.value, Some(3)));
-    }
-
-    #[test]
-    fn an_echo_that_is_quicker_than_the_answer_is_no_stray_and_is_not_awaited_again() {
-        let early = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(5), at: at(1), told: true };
-        given::<Listing>(L, [pushed(6, 9)]).when(early).then([observed(5, 1, true)]);
-        given::<Listing>(L, [pushed(6, 9), observed(5, 1, true), pushed(5, 10), pushed(4, 11)])
-            .when(observe(5, 2))
-            .then([observed(5, 2, false)]);
-    }
-
-    #[test]
-    fn an_echo_is_heard_once() {
-        given::<Listing>(L, [pushed(5, 10), pushed(4, 11), observed(5, 1, true)])
-            .when(observe(5, 2))
-            .then([observed(5, 2, false)]);
-    }
-
-    #[test]
-    fn a_figure_in_question_is_noted_once_and_ends_with_a_resolution() {
-        let mapping = Mapping {
-            connection: ConnectionId(Uuid::from_u128(2)),
-            product: ProductId(Uuid::from_u128(3)),
-            variant: VariantId(Uuid::from_u128(4)),
-            external_product: ExternalId::from(1),
-            external_variant: ExternalId::from(2),
-            external_inventory: None,
-        };
-        let mapped = || ListingEvent::Mapped(mapping.clone());
-        let conflict = |quantity| Conflict { shows: Figure::Quantity { quantity }, at: at(1) };
-        let opened = |quantity| ListingEvent::ConflictOpened(conflict(quantity));
-        let open = |quantity| ListingCommand::OpenConflict(conflict(quantity));
-        let resolve = |kind| ListingCommand::ResolveConflict { kind, resolution: Resolution::UseMaster };
-        given::<Listing>(L, []).when(open(3)).then([]);
-        given::<Listing>(L, [mapped()]).when(open(3)).then([opened(3)]);
-        given::<Listing>(L, [mapped(), opened(3)]).when(open(3)).then([]);
-        given::<Listing>(L, [mapped(), opened(3)]).when(open(2)).then([opened(2)]);
-        given::<Listing>(L, [mapped(), opened(3)])
-            .when(resolve(FigureKind::Price))
-            .then_refused("conflict.unknown");
-        let (kind, resolution) = (FigureKind::Quantity, Resolution::UseMaster);
-        given::<Listing>(L, [mapped(), opened(3)])
-            .when(resolve(kind))
-            .then([ListingEvent::ConflictResolved { kind, resolution }])
-            .then_state(|listing| assert!(listing.quantity_conflict.is_none()));
-    }
-
-    #[test]
-    fn what_we_have_looked_at_ourselves_is_no_echo_though_we_once_pushed_it() {
-        let looked = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(4), at: at(1), told: false };
-        given::<Listing>(L, [pushed(5, 10), pushed(4, 11)])
-            .when(looked)
-            .then([observed(5, 1, false)])
-            .then_state(|listing| assert_eq!(listing.quantity.value, Some(5)));
-    }
-
-    #[test]
-    fn after_a_push_was_given_up_what_is_shown_is_not_known() {
-        let failed = ListingEvent::PushFailed { kind: "quantity".into(), reason: "503".into(), attempts: 12 };
-        given::<Listing>(L, [pushed(5, 10), failed])
-            .when(ListingCommand::Remove { at: None })
-            .then([])
-            .then_state(|listing| assert_eq!(listing.quantity.value, None));
-    }
-
-    #[test]
-    fn late_news_of_an_earlier_price_of_ours_are_no_news() {
-        let usd = crate::values::Currency::new("USD").expect("a currency");
-        let price = |minor| Money::new(minor, usd).expect("an amount");
-        let pushed = |minor, as_of| ListingEvent::PricePushed { price: price(minor), as_of };
-        let told = |minor| ListingCommand::ObservePrice { price: price(minor), at: at(9) };
-        given::<Listing>(L, [pushed(10, 1), pushed(12, 2)]).when(told(10)).then([]);
-        given::<Listing>(L, [pushed(10, 1), pushed(12, 2)])
-            .when(told(11))
-            .then([ListingEvent::PriceObserved { price: price(11), at: at(9) }]);
-    }
-
-    #[test]
-    fn older_news_does_not_overwrite_newer() {
-        given::<Listing>(L, [observed(3, 9, false)]).when(observe(7, 8)).then([]);
-    }
-
-    #[test]
-    fn an_answer_for_an_older_position_does_not_overwrite_a_newer_one() {
-        given::<Listing>(L, [pushed(4, 11), pushed(5, 10)])
-            .when(ListingCommand::Remove { at: None })
-            .then([])
-            .then_state(|listing| assert_eq!(listing.quantity.value, Some(4)));
-    }
-}
+mod tests;

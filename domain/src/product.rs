@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(crate) use self::offer::Showing;
-pub use self::offer::{Offer, Words};
+pub use self::offer::{Offer, Word, Words};
 
 /// The most variants one product may have; the largest platform limit is 2,048.
 pub const VARIANTS_MAX: usize = 2_048;
@@ -134,7 +134,7 @@ pub enum ProductEvent {
         reason: String,
         /// How often it was tried.
         attempts: i32,
-        /// True if it was refused at once: what the shop shows is then as it was.
+        /// True if it was refused before any words of it may have got through: how it is described there is then as it was.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         refused: bool,
     },
@@ -183,6 +183,8 @@ pub enum ProductCommand {
         complete: bool,
         /// The words it shows, if they are told.
         shows: Option<Words>,
+        /// Which of these are told even if they are none.
+        told: Vec<Word>,
     },
     /// Take it out of the catalogue.
     Archive,
@@ -230,8 +232,8 @@ impl Product {
             ProductCommand::Describe(details) => self.describe(details),
             ProductCommand::PutVariant { variant, details } => self.put_variant(variant, details),
             ProductCommand::Price { variant, market, price, at } => self.price(variant, market, price, at),
-            ProductCommand::Observe { connection, external, at, complete, shows } => {
-                Ok(self.observe(connection, external, (at, complete), shows))
+            ProductCommand::Observe { connection, external, at, complete, shows, told } => {
+                Ok(self.observe(connection, external, (at, complete), (shows, &told)))
             }
             ProductCommand::Archive => {
                 self.existing()?;
@@ -297,10 +299,10 @@ impl Product {
         connection: ConnectionId,
         external: ExternalId,
         (at, complete): (DateTime<Utc>, bool),
-        shows: Option<Words>,
+        (shows, told): (Option<Words>, &[Word]),
     ) -> Vec<ProductEvent> {
         let shows = match self.offers.get(&connection) {
-            Some(offer) => shows.and_then(|told| offer.news(&external, told, at)),
+            Some(offer) => shows.and_then(|shows| offer.news(&external, (shows, told), at)),
             None => shows,
         };
         let known = self.seen(connection, &external).is_some_and(|known| known >= at);
@@ -353,7 +355,8 @@ impl Product {
                     self.note_sight(connection, external.clone(), at);
                 }
                 if let Some(shows) = shows {
-                    self.offers.entry(connection).or_default().see(shows, external);
+                    let ours = self.details.as_ref().map(ProductDetails::words);
+                    self.offers.entry(connection).or_default().see(shows, external, ours);
                 }
             }
             ProductEvent::Pushed { connection, words, shows, at } => {

@@ -231,7 +231,8 @@ mod tests {
 
     fn on_hand(quantity: i64) -> Stock {
         let quantity = units(quantity);
-        Stock::default().evolve(StockEvent::Restocked { quantity, reference: None, occurred_at: None })
+        let (reference, occurred_at, origin) = (None, None, None);
+        Stock::default().evolve(StockEvent::Restocked { quantity, reference, occurred_at, origin })
     }
 
     fn ask(lines: &[Line], stock: &Stock) -> Result<usize, Refusal> {
@@ -296,9 +297,15 @@ mod tests {
     #[test]
     fn a_commit_that_is_too_late_says_whose_money_goes_back() {
         let stock = [
-            StockEvent::Reserved { reservation: R, quantity: units(1), expires_at: None },
+            StockEvent::Reserved { reservation: R, quantity: units(1), expires_at: None, origin: None },
             StockEvent::Expired { reservation: R, quantity: units(1) },
-            StockEvent::Counted { counted: units(0), reference: None, occurred_at: None, on_hand: None },
+            StockEvent::Counted {
+                counted: units(0),
+                reference: None,
+                occurred_at: None,
+                on_hand: None,
+                figure: None,
+            },
         ]
         .into_iter()
         .fold(on_hand(1), Stock::evolve);

@@ -13,7 +13,7 @@ use crate::{
     product::ProductCommand,
     stock::{Stock, StockCommand},
     stream::Lookup,
-    values::{ListingId, Money, Quantity, StockId},
+    values::{ListingId, Money, StockId},
 };
 
 /// What a sighting came to.
@@ -76,14 +76,10 @@ pub fn of_quantity(
         let holds = rules.hold_conflicts && owed.is_some();
         return held(changes, id, (listing, holds), Figure::Quantity { quantity }, at);
     }
-    let published = quantity.saturating_add(rules.safety_buffer.units());
-    let counted = Quantity::new(published.max(0))?.plus(stock.reserved())?;
-    if counted != stock.on_hand() {
-        let reference = Some(format!("connection:{}", mapping.connection));
-        let command = StockCommand::Count { counted, reference, occurred_at: at.min(now) };
-        let events = verdict(&shelf, stock, command)?;
-        changes.extend(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())));
-    }
+    let shown = quantity.saturating_add(rules.safety_buffer.units());
+    let command = StockCommand::Accept { shown, connection: mapping.connection, at, now };
+    let events = verdict(&shelf, stock, command)?;
+    changes.extend(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())));
     Ok((changes, Meaning::Accepted))
 }
 
@@ -108,6 +104,9 @@ pub fn of_price(
     if owed == Some(price) {
         changes.extend(agreed(id, listing, FigureKind::Price));
         return Ok((changes, Meaning::Echo));
+    }
+    if listing.was_sent(Figure::Price { price }, at) {
+        return Ok((changes, Meaning::PutRight));
     }
     if !connection.rules.accept_prices {
         return held(changes, id, (listing, connection.rules.hold_conflicts), Figure::Price { price }, at);

@@ -55,8 +55,9 @@ impl SkuClaim {
                 Ok(vec![SkuEvent::Assigned { product, variant }])
             }
             (SkuCommand::Assign { variant, .. }, Some((_, named))) if variant == named => Ok(vec![]),
-            (SkuCommand::Assign { .. }, Some((_, named))) => {
-                Err(Refusal::conflict("sku.taken", format!("this SKU already names variant {named}")))
+            // Which one is not told: it may be of a brand that the caller is not to see.
+            (SkuCommand::Assign { .. }, Some(_)) => {
+                Err(Refusal::conflict("sku.taken", "this SKU names another variant already"))
             }
             (SkuCommand::Release, Some(_)) => Ok(vec![SkuEvent::Released {}]),
             (SkuCommand::Release, None) => Ok(vec![]),

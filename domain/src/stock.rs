@@ -6,6 +6,7 @@
 mod command;
 mod decide;
 mod event;
+mod serve;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,15 +14,16 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 use uuid::Uuid;
 
+use self::serve::OrderMove;
 pub use self::{
-    command::StockCommand,
+    command::{Serving, StockCommand},
     decide::occurred,
-    event::{Policy, Report, StockEvent},
+    event::{Figure, Origin, Policy, Report, StockEvent},
 };
 use crate::{
     Refusal,
     aggregate::aggregate,
-    values::{Quantity, ReservationId, StockId},
+    values::{ConnectionId, Quantity, ReservationId, StockId},
 };
 
 /// Instants with moves that are remembered, so that a count can be told from what moved after it.
@@ -78,10 +80,16 @@ pub struct Stock {
 /// What has to be remembered for news that come late.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Past {
-    /// Changes of on hand since the last count, in the order in which they were recorded.
+    /// Changes of on hand since the last count, in the order in which they were recorded, but those by platforms' orders.
     recent: VecDeque<Move>,
     /// The newest change that is not remembered any more.
     forgotten: Option<DateTime<Utc>>,
+    /// Those that platforms' orders have made, in the same order.
+    #[serde(default)]
+    orders: VecDeque<OrderMove>,
+    /// The newest figure that has counted, of each connection.
+    #[serde(default)]
+    figures: BTreeMap<ConnectionId, Figure>,
     /// When the shelf was counted last.
     counted_at: Option<DateTime<Utc>>,
     /// Holds that ran out, the newest last.
@@ -181,6 +189,8 @@ impl Stock {
         // A node of each tree, at their usual filling, per hold; measured, not computed.
         460 + self.holds.len() * 200
             + self.past.recent.len() * 24
+            + self.past.orders.len() * 56
+            + self.past.figures.len() * 64
             + self.past.lapsed.len() * 32
             + self.past.references.len() * 16
     }
@@ -194,20 +204,25 @@ impl Stock {
     pub fn evolve(mut self, event: StockEvent) -> Self {
         let (delta, held) = event.moves(self.on_hand.units());
         match event {
-            StockEvent::Counted { occurred_at, .. } => {
+            StockEvent::Counted { occurred_at, figure, .. } => {
                 self.past.counted_at = occurred_at.max(self.past.counted_at);
-                if let Some(at) = occurred_at {
-                    self.past.recent.retain(|moved| moved.at > at);
-                }
+                self.forget_counted(occurred_at, figure);
                 self.set_on_hand(self.on_hand.units() + delta);
             }
-            StockEvent::Restocked { occurred_at, .. }
+            StockEvent::Restocked { occurred_at, origin: Some(origin), .. } => {
+                self.set_on_hand(self.on_hand.units() + delta);
+                self.remember(origin, delta, (delta, occurred_at));
+            }
+            StockEvent::Restocked { occurred_at, origin: None, .. }
             | StockEvent::Adjusted { occurred_at, .. }
             | StockEvent::TransferredOut { occurred_at, .. }
             | StockEvent::TransferredIn { occurred_at, .. } => self.move_on_hand(delta, occurred_at),
-            StockEvent::Reserved { reservation, quantity, expires_at } => {
+            StockEvent::Reserved { reservation, quantity, expires_at, origin } => {
                 // Who has new units does not come back for old ones.
                 self.past.lapsed.retain(|lapsed| lapsed.reservation != reservation);
+                if let Some(origin) = origin {
+                    self.remember(origin, -held, (0, None));
+                }
                 self.hold(reservation, quantity, expires_at);
             }
             StockEvent::Regained { reservation, quantity } => {
@@ -220,7 +235,7 @@ impl Stock {
             StockEvent::Extended { reservation, expires_at, payment } => {
                 self.extend(reservation, expires_at, payment);
             }
-            StockEvent::Committed { reservation, reference, occurred_at, .. } => {
+            StockEvent::Committed { reservation, reference, occurred_at, origin, .. } => {
                 if let Some(reference) = reference {
                     if self.past.references.len() >= REFERENCES_MAX {
                         self.past.references.pop_front();
@@ -228,9 +243,21 @@ impl Stock {
                     self.past.references.push_back(reference_id(&reservation, &reference));
                 }
                 self.unhold(reservation, -held);
-                self.move_on_hand(delta, occurred_at);
+                match origin {
+                    // What is for sale there went down when it was held.
+                    Some(origin) => {
+                        self.set_on_hand(self.on_hand.units() + delta);
+                        self.remember(origin, 0, (delta, occurred_at));
+                    }
+                    None => self.move_on_hand(delta, occurred_at),
+                }
             }
-            StockEvent::Released { reservation, .. } => self.unhold(reservation, -held),
+            StockEvent::Released { reservation, origin, .. } => {
+                self.unhold(reservation, -held);
+                if let Some(origin) = origin {
+                    self.remember(origin, -held, (0, None));
+                }
+            }
             StockEvent::Expired { reservation, quantity } => {
                 self.unhold(reservation, -held);
                 if self.past.lapsed.len() >= LAPSED_MAX {

@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sqlx::PgPool;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
-use crate::ledger::LedgerError;
+use crate::{database::Reach, ledger::LedgerError};
 
 /// Questions of one kind that are asked at the same time.
 const AT_ONCE: usize = 4;
@@ -22,29 +23,41 @@ const AT_ONCE: usize = 4;
 const WAIT: Duration = Duration::from_secs(5);
 
 /// Turns at asking the database.
-pub(crate) struct Turns(Semaphore);
+pub(crate) struct Turns {
+    turns: Semaphore,
+    reach: Reach,
+}
 
 impl Default for Turns {
     fn default() -> Self {
-        Self(Semaphore::new(AT_ONCE))
+        Self { turns: Semaphore::new(AT_ONCE), reach: Reach::default() }
     }
 }
 
 impl Turns {
     /// Waits for a turn. Whoever has got one should look again first: the answer may have come meanwhile.
-    pub(crate) async fn take(&self) -> Result<SemaphorePermit<'_>, LedgerError> {
-        match timeout(WAIT, self.0.acquire()).await {
+    pub(crate) async fn take(&self, pool: &PgPool) -> Result<SemaphorePermit<'_>, LedgerError> {
+        match timeout(WAIT, self.turns.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
-            _ => Err(LedgerError::Busy),
+            _ => Err(self.unheard(pool).await),
         }
     }
-}
 
-/// A question for which no connection came free in time is one too many; it says nothing about the database.
-pub(crate) fn busy(error: LedgerError) -> LedgerError {
-    match error {
-        LedgerError::Database(sqlx::Error::PoolTimedOut) => LedgerError::Busy,
-        other => other,
+    /// What a failure comes to. That no connection came free in time says nothing yet about the database.
+    pub(crate) async fn told(&self, pool: &PgPool, error: LedgerError) -> LedgerError {
+        match error {
+            LedgerError::Database(sqlx::Error::PoolTimedOut) => self.unheard(pool).await,
+            other => other,
+        }
+    }
+
+    /// Why a question was not answered in time: it is one too many, or nobody is there to answer it.
+    async fn unheard(&self, pool: &PgPool) -> LedgerError {
+        if self.reach.answers(pool).await {
+            LedgerError::Busy
+        } else {
+            LedgerError::Unavailable("no connection could be opened in time".to_owned())
+        }
     }
 }
 
@@ -71,17 +84,21 @@ impl<K: Eq + Hash, V: Clone> Believed<K, V> {
     /// What is believed, or else what `ask` finds. That there is nothing is not believed, but asked each time.
     pub async fn find_or_ask(
         &self,
+        pool: &PgPool,
         key: K,
         ask: impl AsyncFnOnce(&K) -> Result<Option<V>, LedgerError>,
     ) -> Result<Option<V>, LedgerError> {
         if let Some(value) = self.find(&key) {
             return Ok(Some(value));
         }
-        let _turn = self.turns.take().await?;
+        let _turn = self.turns.take(pool).await?;
         if let Some(value) = self.find(&key) {
             return Ok(Some(value));
         }
-        let found = ask(&key).await.map_err(busy)?;
+        let found = match ask(&key).await {
+            Ok(found) => found,
+            Err(error) => return Err(self.turns.told(pool, error).await),
+        };
         if let Some(value) = &found {
             let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             if entries.len() >= self.entries_max {

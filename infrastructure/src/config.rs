@@ -1,23 +1,30 @@
 //! Every variable: its name, what it means, its default. All mistakes are reported at once.
 
-use std::{env, net::SocketAddr, time::Duration};
+use std::{env, fmt::Display, net::SocketAddr, time::Duration};
 
 use chrono::TimeDelta;
+use reqwest::Url;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::secrets::KeyRing;
 
 /// How long a reservation holds if the caller does not say.
 pub const RESERVATION_TTL: &str = "STOCK_RESERVATION_TTL_MINUTES";
+const PUBLIC_URL: &str = "ONHAND_PUBLIC_URL";
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `DATABASE_URL`: the database to use. Unset: a Postgres of our own (`ONHAND_DATA_DIR` says where).
     pub database_url: Option<String>,
+    /// `ONHAND_PUBLIC_URL`: where platforms reach this server. Unset: no webhooks are subscribed to.
+    pub public_url: Option<String>,
     /// `ONHAND_LISTEN`: where HTTP is answered. Default `127.0.0.1:7070`.
     pub listen: SocketAddr,
     /// `ONHAND_DATABASE_CONNECTIONS`: the size of the pool. Default 16.
     pub database_connections: u32,
     /// `ONHAND_MASTER_KEYS`: `id:base64[,id:base64…]`, the first seals. Unset: a key file in the data folder.
-    pub master_keys: Option<String>,
+    pub master_keys: Option<KeyRing>,
     /// `STOCK_RESERVATION_TTL_MINUTES`: default 15, from 1 to 1,440.
     pub reservation_ttl: Duration,
     /// `ONHAND_STATES_MB`: what the states of streams may take in memory, all tenants together. Default 512.
@@ -90,6 +97,10 @@ impl Config {
                 "FEATURE_MONITOR_UPDATES_STOCK is locked to false: a market feed never writes stock; unset it".into(),
             );
         }
+        let database_url = parsed(&find, "DATABASE_URL", database_url, &mut mistakes);
+        let public_url = parsed(&find, PUBLIC_URL, public_url, &mut mistakes);
+        let master_keys = parsed(&find, "ONHAND_MASTER_KEYS", KeyRing::parse, &mut mistakes);
+        let shopify = parsed(&find, "ONHAND_SHOPIFY_API_VERSION", shopify_version, &mut mistakes);
         let minutes = number(&find, RESERVATION_TTL, 15, 1..=1_440, &mut mistakes);
         let connections = number(&find, "ONHAND_DATABASE_CONNECTIONS", 16, 4..=500, &mut mistakes);
         let states = number(&find, "ONHAND_STATES_MB", 512, 16..=1_000_000, &mut mistakes);
@@ -112,13 +123,14 @@ impl Config {
         });
         match listen {
             Ok(listen) if mistakes.is_empty() => Ok(Self {
-                database_url: find("DATABASE_URL"),
+                database_url,
+                public_url,
                 listen,
                 database_connections: connections as u32,
-                master_keys: find("ONHAND_MASTER_KEYS"),
+                master_keys,
                 reservation_ttl: Duration::from_secs(minutes * 60),
                 states_bytes: states as usize * 1_000_000,
-                shopify_api_version: find("ONHAND_SHOPIFY_API_VERSION").unwrap_or_else(|| "2026-04".into()),
+                shopify_api_version: shopify.unwrap_or_else(|| "2026-04".into()),
                 webhook_rate: rate as u32,
                 webhook_traces: traces,
                 reconcile_every: Duration::from_hours(reconcile),
@@ -129,6 +141,44 @@ impl Config {
             _ => Err(ConfigError(mistakes)),
         }
     }
+}
+
+/// An address that platforms can be given: what they call lies below it.
+pub fn public_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    let is_served = ["http", "https"].contains(&url.scheme()) && url.has_host();
+    if is_served && url.query().is_none() && url.fragment().is_none() {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    Err("it must begin with http:// or https://, name a host, and have neither ? nor #".to_owned())
+}
+
+/// A URL may hold a password: no message quotes it.
+fn database_url(text: &str) -> Result<String, String> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err("it must begin with postgres:// or postgresql://".to_owned());
+    }
+    let options = text.parse::<PgConnectOptions>();
+    options.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Shopify names its versions by the month they come with, and the one to come `unstable`.
+fn shopify_version(text: &str) -> Result<String, String> {
+    let is_number = |part: &str, digits| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+    let is_month =
+        text.split_once('-').is_some_and(|(year, month)| is_number(year, 4) && is_number(month, 2));
+    let wrong = || format!("{text:?} is no version; it must be a month, 2026-04, or unstable");
+    (is_month || text == "unstable").then(|| text.to_owned()).ok_or_else(wrong)
+}
+
+fn parsed<T, E: Display>(
+    find: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+    mistakes: &mut Vec<String>,
+) -> Option<T> {
+    let text = find(name)?;
+    parse(text.trim()).map_err(|why| mistakes.push(format!("{name} cannot be used: {why}"))).ok()
 }
 
 /// True for the first of two values, which is the default.
@@ -196,6 +246,35 @@ mod tests {
     fn all_mistakes_are_reported_at_once() {
         let wrong = |name: &str| Some(if name == "ONHAND_LISTEN" { "here" } else { "true" }.to_owned());
         let ConfigError(mistakes) = Config::read(wrong).expect_err("all of it is wrong");
-        assert_eq!(mistakes.len(), 15, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 19, "{mistakes:?}");
+    }
+
+    #[test]
+    fn a_public_url_is_one_that_a_platform_can_be_given() {
+        for wrong in ["notaurl", "ftp://shop.example", "https://", "https://shop.example/?a=b", "mailto:a@b"]
+        {
+            let find = |name: &str| (name == PUBLIC_URL).then(|| wrong.to_owned());
+            let ConfigError(mistakes) = Config::read(find).expect_err(wrong);
+            assert!(mistakes[0].starts_with(PUBLIC_URL), "{mistakes:?}");
+        }
+        let find = |name: &str| (name == PUBLIC_URL).then(|| "https://shop.example:8443/onhand/".to_owned());
+        let config = Config::read(find).expect("it can be reached");
+        assert_eq!(config.public_url.as_deref(), Some("https://shop.example:8443/onhand"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_database_s_url_is_told_without_its_password() {
+        for wrong in ["mysql://me:hush@db/onhand", "postgres://me:hush@db:port/onhand"] {
+            let find = |name: &str| (name == "DATABASE_URL").then(|| wrong.to_owned());
+            let ConfigError(mistakes) = Config::read(find).expect_err(wrong);
+            assert!(mistakes[0].starts_with("DATABASE_URL") && !mistakes[0].contains("hush"), "{mistakes:?}");
+        }
+    }
+
+    #[test]
+    fn versions_of_shopify_s_api_are_months() {
+        for (text, is_one) in [("2026-04", true), ("unstable", true), ("zzz", false), ("2026-4", false)] {
+            assert_eq!(shopify_version(text).is_ok(), is_one, "{text}");
+        }
     }
 }

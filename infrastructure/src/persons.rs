@@ -253,7 +253,8 @@ mod tests {
     }
 
     fn placed(order: u64, person: &Person) -> Fact {
-        Fact::OrderPlaced { external: order.into(), lines: vec![], buyer: Some(person.clone()) }
+        let buyer = Some(person.clone());
+        Fact::OrderPlaced { external: order.into(), lines: vec![], buyer, times: Default::default() }
     }
 
     fn told(naming: &Naming, facts: &[Fact]) -> Persons {

@@ -65,8 +65,8 @@ pub struct Sealed {
     pub sealed: Vec<u8>,
 }
 
-/// Keys by id; the first seals, all open.
-#[derive(Clone)]
+/// Keys by id; the first seals, all open. The default has none: it seals and opens nothing.
+#[derive(Clone, Default)]
 pub struct KeyRing {
     sealing: String,
     ciphers: BTreeMap<String, Aes256Gcm>,
@@ -79,19 +79,26 @@ impl fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
-    /// Parses `id:base64[,id:base64…]`; the first key seals.
+    /// Parses `id:base64[,id:base64…]`; the first key seals. An id names one key: what is sealed bears the id only.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let mut sealing = None;
         let mut ciphers = BTreeMap::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (id, key) =
                 part.split_once(':').ok_or_else(|| SecretError::Malformed("the colon is missing".into()))?;
+            if id.trim().is_empty() {
+                return Err(SecretError::Malformed("one has no id".into()));
+            }
             let key =
                 STANDARD.decode(key).map_err(|_| SecretError::Malformed(format!("{id} is not base64")))?;
             let cipher = Aes256Gcm::new_from_slice(&key)
                 .map_err(|_| SecretError::Malformed(format!("{id} has {} bytes", key.len())))?;
             sealing.get_or_insert_with(|| id.to_owned());
-            ciphers.insert(id.to_owned(), cipher);
+            if ciphers.insert(id.to_owned(), cipher).is_some() {
+                return Err(SecretError::Malformed(format!(
+                    "two are called {id}; give each an id of its own"
+                )));
+            }
         }
         let sealing = sealing.ok_or_else(|| SecretError::Malformed("there is none".into()))?;
         Ok(Self { sealing, ciphers })
@@ -100,9 +107,14 @@ impl KeyRing {
     /// Reads the key file, or makes one that only its owner can read.
     pub fn at(path: &Path) -> Result<Self, SecretError> {
         match fs::read_to_string(path) {
-            Ok(text) => Self::parse(text.trim()),
+            Ok(text) => {
+                warn_if_open(path);
+                Self::parse(text.trim())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text = format!("k1:{}", STANDARD.encode(random_bytes()));
+                // An id that no other file has: what was sealed elsewhere then names the key that is missing.
+                let (id, key) = (hex::encode(&random_bytes()[..4]), STANDARD.encode(random_bytes()));
+                let text = format!("k{id}:{key}");
                 write_private(path, &text)?;
                 // Another process may have been quicker; what is in the file counts.
                 Self::parse(fs::read_to_string(path)?.trim())
@@ -182,6 +194,17 @@ pub fn random_bytes() -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// Keys that others can read are used all the same; whoever runs the program is told.
+fn warn_if_open(path: &Path) {
+    #[cfg(unix)]
+    if fs::metadata(path).is_ok_and(|file| std::os::unix::fs::MetadataExt::mode(&file) & 0o077 != 0) {
+        let file = path.display();
+        tracing::warn!(%file, "others than its owner may use the key file; close it with chmod 600");
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
     let mut options = fs::OpenOptions::new();
@@ -234,6 +257,35 @@ mod tests {
         let rotated = KeyRing::parse(&format!("b:{new},a:{old}")).expect("a key ring");
         assert!(rotated.open(T, &sealed).is_ok());
         assert!(matches!(ring("b", 2).open(T, &sealed), Err(SecretError::UnknownKey(_))));
+    }
+
+    #[test]
+    fn no_two_keys_have_one_id_and_none_has_no_id() {
+        let key = |byte| STANDARD.encode([byte; 32]);
+        for wrong in [format!("k1:{},k1:{}", key(1), key(2)), format!(":{}", key(1)), "k1".to_owned()] {
+            assert!(matches!(KeyRing::parse(&wrong), Err(SecretError::Malformed(_))), "{wrong}");
+        }
+        assert_eq!(KeyRing::parse(&format!("b:{},a:{}", key(1), key(2))).expect("a key ring").sealing(), "b");
+    }
+
+    #[test]
+    fn keys_of_two_files_have_two_ids_and_each_keeps_its_own() {
+        let file = |number| std::env::temp_dir().join(format!("onhand-key-{}-{number}", std::process::id()));
+        let sealing = |number| KeyRing::at(&file(number)).expect("it is made, or read").sealing().to_owned();
+        let (one, other) = (sealing(1), sealing(2));
+        assert_ne!(one, other);
+        assert_eq!(sealing(1), one);
+        for number in [1, 2] {
+            fs::remove_file(file(number)).expect("a file of ours can be removed");
+        }
+    }
+
+    #[test]
+    fn a_ring_without_keys_neither_seals_nor_opens() {
+        let sealed = ring("k1", 7).seal(T, C, "access_token", &Secret::new("x")).expect("sealed");
+        let none = KeyRing::default();
+        assert!(matches!(none.open(T, &sealed), Err(SecretError::UnknownKey(id)) if id == "k1"));
+        assert!(none.seal(T, C, "access_token", &Secret::new("x")).is_err());
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         against: Vec<PathBuf>,
         /// A public key that checkpoints must be signed with, noted elsewhere; with several, one of them.
-        #[arg(long, value_name = "HEX", requires = "against")]
+        #[arg(long, value_name = "HEX", requires = "against", value_parser = document::public_key)]
         key: Vec<String>,
     },
     /// Lists the files that were written.
@@ -90,7 +90,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(verify::check(&files, &against, !key.is_empty()));
         }
         Command::List { tenant } => {
-            Session::with(async |session| list(session, tenant.as_deref()).await).await?
+            Session::reading(async |session| list(session, tenant.as_deref()).await).await?
         }
         Command::Restore { files, dry_run } => {
             Session::with(async |session| restore(session, &files, dry_run).await).await?;

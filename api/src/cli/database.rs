@@ -88,8 +88,11 @@ async fn reset(yes: bool) -> anyhow::Result<()> {
     if !yes {
         bail!("this removes every ledger in {}; say --yes if that is meant", settings.root.display());
     }
-    local::reset(&settings).await?;
-    println!("The cluster in {} is gone; the next start makes a new one.", settings.root.display());
+    let root = settings.root.display();
+    match local::reset(&settings).await? {
+        true => println!("The cluster in {root} is gone; the next start makes a new one."),
+        false => println!("There is no cluster in {root}, so there was nothing to remove."),
+    }
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use onhand_infrastructure::{config::Config, platforms::outbound::http_client};
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -24,7 +25,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let response = http_client()?.get(&ready).timeout(PATIENCE).send().await;
     let response = response.with_context(|| format!("{url} does not answer"))?;
     let status = response.status();
-    ensure!(status.is_success(), "{url} answers, but is not ready: {status}");
+    if !status.is_success() {
+        let problem = response.json::<Value>().await.unwrap_or_default();
+        let why = problem["detail"].as_str().map(|detail| format!(": {detail}")).unwrap_or_default();
+        bail!("{url} answers, but is not ready: {status}{why}");
+    }
     println!("{url} is ready");
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,9 @@
 //! Logs: to stderr, as text for people and as JSON lines for machines, so that stdout stays for answers.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    env,
+    io::{IsTerminal, stderr},
+};
 
 use tracing_subscriber::EnvFilter;
 
@@ -8,7 +11,13 @@ use tracing_subscriber::EnvFilter;
 pub(super) fn start(serving: bool) {
     let default =
         if serving { "warn,onhand=info,onhand_infrastructure=info,onhand_projector=info" } else { "error" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let wanted = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|wanted| !wanted.is_empty());
+    let filter = wanted.map(|wanted| EnvFilter::builder().parse(wanted)).transpose();
+    let filter = filter.unwrap_or_else(|error| {
+        eprintln!("RUST_LOG cannot be understood, and is passed over: {error}");
+        None
+    });
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
     let to_person = stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

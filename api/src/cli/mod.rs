@@ -13,6 +13,7 @@ mod health;
 mod keys;
 mod logs;
 mod maintenance;
+mod metrics;
 mod privacy;
 mod projections;
 mod rebuild;

@@ -112,8 +112,13 @@ async fn forget(session: &Session, who: &Who) -> anyhow::Result<()> {
     let caller = caller(session, who).await?;
     let receipt = session.onhand.operations.forget(caller, &who.whom()?).await?;
     let answer = receipt.answer.value();
-    for person in answer["persons"].as_array().into_iter().flatten() {
-        println!("person {} is forgotten", person.as_str().unwrap_or_default());
+    let known = answer["orders"] != 0;
+    for person in answer["persons"].as_array().into_iter().flatten().filter_map(|person| person.as_str()) {
+        if known {
+            println!("person {person} is forgotten");
+        } else {
+            println!("person {person}: no order of theirs can be read; look whether that is who was meant");
+        }
     }
     println!(
         "The buyer of {} orders cannot be read any more; entry {} says so. Webhooks that tell of them are looked for and \

@@ -10,7 +10,7 @@ use onhand_infrastructure::{
 };
 use onhand_projector::{find_model, pause, registry, resume};
 
-use super::session::Session;
+use super::session::{Aim, Session};
 
 /// What `projections` can be told.
 #[derive(clap::Args)]
@@ -40,7 +40,8 @@ enum Command {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let amiss = Session::with(async |session| {
+    let aim = if matches!(args.command, None | Some(Command::List)) { Aim::Read } else { Aim::Write };
+    let amiss = Session::to(aim, async |session| {
         let tenants = session.tenants(args.tenant.as_deref()).await?;
         if tenants.is_empty() {
             println!("There is no tenant yet, so there is nothing to follow.");

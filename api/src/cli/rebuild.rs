@@ -13,6 +13,7 @@ use super::{bars, session::Session};
 
 /// What `rebuild` can be told.
 #[derive(clap::Args)]
+#[command(override_usage = "onhand rebuild <MODEL> [OPTIONS]\n       onhand rebuild --all [OPTIONS]")]
 pub(super) struct Args {
     /// The read model to grow again.
     #[arg(required_unless_present = "all", conflicts_with = "all")]

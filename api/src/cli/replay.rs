@@ -47,7 +47,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    Session::with(async |session| {
+    Session::reading(async |session| {
         let tenants = session.tenants(args.tenant.as_deref()).await?;
         let [(tenant, _)] = tenants.as_slice() else {
             bail!("there are {} tenants; say which with --tenant", tenants.len());

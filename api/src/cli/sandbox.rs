@@ -105,7 +105,7 @@ The API answers as the platform does:
 
 To connect it, with a server at http://127.0.0.1:7070 and an admin key in $KEY:
   curl -s http://127.0.0.1:7070/api/connections -H \"Authorization: Bearer $KEY\" -d '{{
-    \"platform\":\"shopify\",\"name\":\"sandbox\",\"brand\":\"Velora\",\"account\":\"{domain}\",\"endpoint\":\"{url}\",
+    \"platform\":\"shopify\",\"name\":\"sandbox\",\"brand\":\"velora\",\"account\":\"{domain}\",\"endpoint\":\"{url}\",
     \"platform_location\":\"{LOCATION}\",\"currency\":\"USD\",\"access_token\":\"{token}\",\"webhook_secret\":\"{secret}\"}}'
   curl -s -X POST http://127.0.0.1:7070/api/connections/<id>/enable -H \"Authorization: Bearer $KEY\"",
         domain = args.domain,

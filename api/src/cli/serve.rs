@@ -5,22 +5,22 @@ use std::{
     io::{Write, stdout},
     net::SocketAddr,
     process::ExitCode,
-    time::Duration,
 };
 
-use anyhow::Context;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use onhand_infrastructure::queries::tenants;
+use anyhow::{Context, ensure};
+use onhand_infrastructure::{config, queries::tenants};
 use tokio::net::TcpListener;
 
-use super::{program, session::Session, signals::told_to_stop};
+use super::{
+    metrics::record_metrics,
+    program,
+    session::{Aim, Session},
+    signals::told_to_stop,
+};
 use crate::{
     App,
     serve::{Duty, Running, all_duties},
 };
-
-/// How often the samples of histograms are folded, so that they do not pile up unread.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// What `serve` can be told.
 #[derive(clap::Args)]
@@ -31,17 +31,19 @@ pub(super) struct Args {
     /// Where HTTP is answered, instead of where `ONHAND_LISTEN` says; port 0 takes any free one.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Where platforms reach this server; a connection that is enabled subscribes to its webhooks below it.
-    #[arg(long, value_name = "URL", env = "ONHAND_PUBLIC_URL")]
+    /// Where platforms reach this server, instead of where `ONHAND_PUBLIC_URL` says; a connection that is enabled subscribes to
+    /// its webhooks below it.
+    #[arg(long, value_name = "URL", value_parser = config::public_url)]
     public_url: Option<String>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let duties = if args.roles.is_empty() { all_duties() } else { BTreeSet::from_iter(args.roles) };
-    let session = Session::open().await?;
-    let served = serve(&session, &duties, args.listen, args.public_url).await;
-    session.close().await?;
-    served.map(|()| ExitCode::SUCCESS)
+    let session = Session::open(Aim::Write).await?;
+    let public_url = args.public_url.or_else(|| session.config.public_url.clone());
+    let served = serve(&session, &duties, args.listen, public_url).await;
+    let closed = session.close().await;
+    served.and(closed).map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(
@@ -72,10 +74,33 @@ async fn serve(
         writeln!(stdout(), "working without HTTP")
     };
     tell_newcomers(session).await?;
-    stop.await;
-    tracing::info!("stopping; a second signal ends the process at once");
+    tell_of_missing_keys(session).await?;
+    let goes_on = tokio::select! {
+        () = stop => true,
+        () = session.server.gone() => false,
+    };
+    if goes_on {
+        tracing::info!("stopping; a second signal ends the process at once");
+    } else {
+        tracing::error!("the local Postgres has ended, and so does this process; its next start starts both");
+    }
     running.stop().await;
     tracing::info!("stopped");
+    ensure!(goes_on, "the local Postgres has ended; the end of postgres.log in the data folder says why");
+    Ok(())
+}
+
+/// With another key file, or without a key of the ring, nothing goes that takes a credential; all else does, and new
+/// credentials can be given.
+async fn tell_of_missing_keys(session: &Session) -> anyhow::Result<()> {
+    for (key, error) in session.onhand.operations.unusable_keys().await? {
+        tracing::error!(
+            key,
+            %error,
+            "credentials cannot be opened: bring back the master key they were sealed with, or give them again; until then \
+             their accounts are not told, and their webhooks are answered 503"
+        );
+    }
     Ok(())
 }
 
@@ -88,22 +113,4 @@ async fn tell_newcomers(session: &Session) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// Installs the recorder that `/metrics` shows, and keeps it tidy.
-pub(super) fn record_metrics() -> anyhow::Result<PrometheusHandle> {
-    let commands = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
-    let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-    let handle = PrometheusBuilder::new()
-        .set_buckets(&seconds)?
-        .set_buckets_for_metric(Matcher::Suffix("_commands".into()), &commands)?
-        .install_recorder()?;
-    let folded = handle.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(UPKEEP_EVERY).await;
-            folded.run_upkeep();
-        }
-    });
-    Ok(handle)
 }

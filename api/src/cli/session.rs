@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use onhand_domain::values::TenantId;
 use onhand_infrastructure::{
     clock::Clock,
@@ -18,6 +18,15 @@ use crate::{Onhand, compose::Parts};
 /// The database that is used unless `DATABASE_URL` names another.
 pub(super) const DATABASE: &str = "onhand";
 
+/// What a command is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// To look at what is there: the schema stays as it is, and a key file that is not there is not made.
+    Read,
+    /// To change something.
+    Write,
+}
+
 /// Everything a command works with.
 pub(super) struct Session {
     pub(super) config: Config,
@@ -27,12 +36,12 @@ pub(super) struct Session {
 
 impl Session {
     /// Reads the settings and opens the database they lead to.
-    pub(super) async fn open() -> anyhow::Result<Self> {
+    pub(super) async fn open(aim: Aim) -> anyhow::Result<Self> {
         let config = Config::from_env()?;
         let local = LocalSettings::from_env();
         let root = local.root.clone();
         let server = Server::start(config.database_url.as_deref(), local, DATABASE).await?;
-        match parts(&config, &server, &root).await {
+        match parts(&config, &server, &root, aim).await {
             Ok(onhand) => Ok(Self { config, onhand, server }),
             Err(error) => {
                 server.stop().await?;
@@ -43,7 +52,20 @@ impl Session {
 
     /// Does something with it and closes it, whatever came of that.
     pub(super) async fn with<T>(work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        let session = Self::open().await?;
+        Self::to(Aim::Write, work).await
+    }
+
+    /// The same for what only looks.
+    pub(super) async fn reading<T>(work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        Self::to(Aim::Read, work).await
+    }
+
+    /// The same for what is one or the other.
+    pub(super) async fn to<T>(
+        aim: Aim,
+        work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let session = Self::open(aim).await?;
         let result = work(&session).await;
         session.close().await?;
         result
@@ -66,26 +88,55 @@ impl Session {
         Ok(vec![found.with_context(|| format!("there is no tenant {name:?}; there are: {known}"))?])
     }
 
-    /// The tenant of this name, made if there is none.
-    pub(super) async fn tenant(&self, name: &str) -> anyhow::Result<TenantId> {
+    /// The tenant of this name, made if there is none; and whether it was made.
+    pub(super) async fn tenant(&self, name: &str) -> anyhow::Result<(TenantId, bool)> {
+        let known = tenants::all(self.onhand.pool()).await?;
+        if let Some((id, _)) = known.into_iter().find(|(_, known)| known == name) {
+            return Ok((id, false));
+        }
+        // Only now: a name from before may be any.
+        ensure!(
+            is_tenant_name(name),
+            "{name:?} cannot be the name of a tenant: at most 100 letters, digits, spaces and -_.&', a letter or digit first \
+             and no space last"
+        );
         let fresh = TenantId(uuid::Uuid::now_v7());
         let now = self.onhand.ledger().clock().now();
-        Ok(ledger::create_tenant(self.onhand.pool(), name, fresh, now).await?)
+        let id = ledger::create_tenant(self.onhand.pool(), name, fresh, now).await?;
+        Ok((id, id == fresh))
     }
 }
 
-async fn parts(config: &Config, server: &Server, root: &Path) -> anyhow::Result<Onhand> {
-    let keys = match &config.master_keys {
-        Some(keys) => KeyRing::parse(keys).context("ONHAND_MASTER_KEYS cannot be used")?,
-        None => {
-            // With a database elsewhere nobody has made the folder yet.
-            std::fs::create_dir_all(root)
-                .with_context(|| format!("the data folder {} cannot be made", root.display()))?;
-            let path = root.join("master.key");
-            KeyRing::at(&path).with_context(|| format!("{} cannot be used", path.display()))?
-        }
+/// Names stand in files' names, in messages and on command lines.
+fn is_tenant_name(name: &str) -> bool {
+    let fits = |c: char| c.is_alphanumeric() || " -_.&'".contains(c);
+    name.starts_with(char::is_alphanumeric)
+        && name.chars().all(fits)
+        && !name.ends_with(' ')
+        && name.chars().count() <= 100
+}
+
+fn keys(config: &Config, root: &Path, aim: Aim) -> anyhow::Result<KeyRing> {
+    if let Some(keys) = &config.master_keys {
+        return Ok(keys.clone());
+    }
+    let path = root.join("master.key");
+    if aim == Aim::Read && !path.exists() {
+        return Ok(KeyRing::default());
+    }
+    // With a database elsewhere nobody has made the folder yet.
+    std::fs::create_dir_all(root)
+        .with_context(|| format!("the data folder {} cannot be made", root.display()))?;
+    KeyRing::at(&path).with_context(|| format!("{} cannot be used", path.display()))
+}
+
+async fn parts(config: &Config, server: &Server, root: &Path, aim: Aim) -> anyhow::Result<Onhand> {
+    let keys = keys(config, root, aim)?;
+    let (options, connections) = (server.options(), config.database_connections);
+    let pool = match aim {
+        Aim::Read => database::open_to_read(options, connections).await?,
+        Aim::Write => database::open(options, connections).await?,
     };
-    let pool = database::open(server.options(), config.database_connections).await?;
     Ok(Onhand::new(Parts {
         pool,
         clock: Clock::default(),
@@ -99,4 +150,19 @@ async fn parts(config: &Config, server: &Server, root: &Path) -> anyhow::Result<
         webhook_traces: config.webhook_traces,
         skip_signatures: config.skip_signatures,
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_tenant_name;
+
+    #[test]
+    fn a_tenant_s_name_can_be_written_down_anywhere() {
+        for name in ["mine", "Acme Inc.", "O'Hara & Söhne", "靴-1"] {
+            assert!(is_tenant_name(name), "{name:?}");
+        }
+        for name in ["", " x", "x ", "a\nb", "../../evil", "a/b", "-x", "x".repeat(101).as_str()] {
+            assert!(!is_tenant_name(name), "{name:?}");
+        }
+    }
 }

@@ -81,7 +81,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn signing(args: &Send) -> anyhow::Result<(ConnectionDetails, String)> {
-    Session::with(async |session| {
+    Session::reading(async |session| {
         let found = session.onhand.operations.signing(ConnectionId(args.connection)).await?;
         found.ok_or_else(|| anyhow!("there is no connection {} with a webhook secret", args.connection))
     })

@@ -10,7 +10,10 @@ use onhand_infrastructure::{ledger::Idempotency, operations::Caller};
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::holder::{authorised, caller};
+use super::{
+    body::object,
+    holder::{authorised, caller},
+};
 use crate::{App, problem::Problem};
 
 const KEY_BYTES_MAX: usize = 255;
@@ -85,8 +88,8 @@ async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> R
         Idempotency::new(&actor, &key, hash.finalize().into())
     });
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-    let body = serde_json::from_slice(text)
-        .map_err(|error| Problem::bad_request("body.invalid", format!("the body does not fit: {error}")))?;
+    let body = object(text)
+        .map_err(|why| Problem::bad_request("body.invalid", format!("the body does not fit: {why}")))?;
     Ok((caller, body))
 }
 

@@ -30,14 +30,15 @@ pub(crate) fn no_keys_known() -> KeyCache {
 
 /// Who holds the key this request shows, if it may do what `role` may.
 pub(super) async fn authorised(app: &App, headers: &HeaderMap, role: Role) -> Result<KeyHolder, Problem> {
-    let key = headers
+    let (_, key) = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .ok_or_else(|| Problem::unauthorized("send an API key as `Authorization: Bearer <key>`"))?;
     let sha256 = key_hash(key.trim());
-    let found =
-        app.keys.find_or_ask(sha256, async |sha256| Ok(holder(app.onhand.pool(), sha256).await?)).await?;
+    let pool = app.onhand.pool();
+    let found = app.keys.find_or_ask(pool, sha256, async |sha256| Ok(holder(pool, sha256).await?)).await?;
     let found = found.ok_or_else(|| Problem::unauthorized("this API key is unknown or was revoked"))?;
     if found.role < role {
         return Err(Problem::forbidden(format!(

@@ -1,11 +1,15 @@
 //! What a handler is given: who asks, with what right, and what for. No route that touches data is without one of these.
 
 mod ask;
+mod body;
 mod holder;
 mod path;
 mod reader;
+mod time;
 
 pub use ask::{AdminAsk, Ask, Empty, Query};
+pub use body::object;
 pub(crate) use holder::{KeyCache, no_keys_known};
-pub use path::Path;
+pub use path::{OpenPath, Path};
 pub use reader::{AnyTime, Listing, Reader, position_of};
+pub use time::Time;

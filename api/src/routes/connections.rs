@@ -4,7 +4,7 @@ use axum::Json;
 use chrono::TimeDelta;
 use onhand_domain::{
     connection::{ConnectionDetails, SyncRules},
-    values::ConnectionId,
+    values::{ConnectionId, Object},
 };
 use onhand_infrastructure::{
     operations::{accounts::Tested, connections::Credentials},
@@ -32,7 +32,7 @@ pub struct ConnectionBody {
     #[serde(flatten)]
     details: ConnectionDetails,
     #[serde(default)]
-    rules: SyncRules,
+    rules: Object<SyncRules>,
     #[serde(flatten)]
     secrets: Secrets,
 }
@@ -75,7 +75,7 @@ pub async fn list(
 
 /// `POST /api/connections`
 pub async fn create(app: AppState, ask: AdminAsk<ConnectionBody>) -> Result<Written, Problem> {
-    let ConnectionBody { details, rules, secrets } = ask.body;
+    let ConnectionBody { details, rules: Object(rules), secrets } = ask.body;
     let operations = &app.onhand.operations;
     Ok(Written::created(operations.create_connection(ask.caller, details, rules, secrets.into()).await?))
 }

@@ -1,21 +1,23 @@
 //! `/api/dead-letters`: deliveries that could not be acted on, and follow-ups that were given up.
 
 use axum::Json;
-use chrono::{DateTime, Utc};
 use onhand_domain::{administration::AdministrationEvent, values::ConnectionId};
 use onhand_infrastructure::{
     operations::{
         Caller,
         deliveries::{Replay, ReplayFilter, Replayed},
     },
-    queries::deliveries::{self, DeadFollowUp, DeliveryFilter, DeliveryView},
+    queries::{
+        deliveries::{self, DeadFollowUp, DeliveryFilter, DeliveryView},
+        platform_filter,
+    },
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     app::AppState,
-    extract::{Ask, Listing},
+    extract::{Ask, Listing, Time},
     problem::Problem,
 };
 
@@ -25,8 +27,8 @@ pub struct Filter {
     platform: Option<String>,
     connection: Option<Uuid>,
     topic: Option<String>,
-    from: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    from: Option<Time>,
+    until: Option<Time>,
     text: Option<String>,
 }
 
@@ -44,6 +46,7 @@ pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<DeadLe
     listing.fresh(&app, "deliveries").await?;
     let Filter { platform, connection, topic, from, until, text } = listing.filter;
     let status = Some("failed".to_owned());
+    let (from, until) = (from.map(Into::into), until.map(Into::into));
     let filter = DeliveryFilter { status, platform, connection, topic, outcome: None, from, until, text };
     let window = &listing.window;
     let page = deliveries::list(app.onhand.pool(), window, &filter).await?;
@@ -56,13 +59,12 @@ pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<DeadLe
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayBody {
-    /// These; all of them that the rest of this lets through, if none are named.
-    #[serde(default)]
-    ids: Vec<Uuid>,
+    /// These; all of them that the rest of this lets through, where it is left out. An empty list means none.
+    ids: Option<Vec<Uuid>>,
     connection: Option<Uuid>,
     platform: Option<String>,
     topic: Option<String>,
-    before: Option<DateTime<Utc>>,
+    before: Option<Time>,
     /// Deliveries that spoke of what nobody knew, instead of those that failed.
     #[serde(default)]
     unmapped: bool,
@@ -90,6 +92,8 @@ pub struct Outcome {
 pub async fn replay(app: AppState, ask: Ask<ReplayBody>) -> Result<Json<Outcome>, Problem> {
     let ReplayBody { ids, connection, platform, topic, before, unmapped, follow_ups, dry_run, after, limit } =
         ask.body;
+    let before = before.map(Into::into);
+    platform_filter(platform.as_deref())?;
     let filter = ReplayFilter { ids, connection, platform, topic, before, unmapped };
     let caller = ask.caller;
     let replay = Replay { filter, dry_run, after, limit: limit.unwrap_or(100) };

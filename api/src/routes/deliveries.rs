@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     app::AppState,
-    extract::{Listing, Path, Reader},
+    extract::{Listing, Path, Reader, Time},
     problem::Problem,
 };
 
@@ -29,8 +29,8 @@ pub struct Filter {
     connection: Option<Uuid>,
     topic: Option<String>,
     outcome: Option<String>,
-    from: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    from: Option<Time>,
+    until: Option<Time>,
     text: Option<String>,
 }
 
@@ -38,6 +38,7 @@ pub struct Filter {
 pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<DeliveryView>>, Problem> {
     listing.fresh(&app, "deliveries").await?;
     let Filter { status, platform, connection, topic, outcome, from, until, text } = listing.filter;
+    let (from, until) = (from.map(Into::into), until.map(Into::into));
     let filter = DeliveryFilter { status, platform, connection, topic, outcome, from, until, text };
     Ok(Json(deliveries::list(app.onhand.pool(), &listing.window, &filter).await?))
 }
@@ -84,8 +85,8 @@ pub async fn show(app: AppState, reader: Reader, Path(id): Path<Uuid>) -> Result
 /// A stretch of time; the last hour if nothing is said.
 #[derive(Debug, Deserialize)]
 pub struct Stretch {
-    from: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    from: Option<Time>,
+    until: Option<Time>,
 }
 
 /// Figures for each platform.
@@ -103,8 +104,8 @@ pub async fn figures(
     stretch: Result<Query<Stretch>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Figures>, Problem> {
     let Query(stretch) = stretch?;
-    let until = stretch.until.unwrap_or_else(|| app.onhand.ledger().clock().now());
-    let from = stretch.from.unwrap_or(until - TimeDelta::hours(1));
+    let until = stretch.until.map_or_else(|| app.onhand.ledger().clock().now(), Into::into);
+    let from = stretch.from.map_or(until - TimeDelta::hours(1), Into::into);
     if from >= until || until - from > WINDOW_MAX {
         return Err(Problem::bad_request("filter.invalid", "from lies before until, at most 31 days"));
     }

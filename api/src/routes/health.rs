@@ -7,7 +7,10 @@ use axum::{
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
-use onhand_infrastructure::queries::projections::{self, Lag};
+use onhand_infrastructure::{
+    ledger::LedgerError,
+    queries::projections::{self, Lag},
+};
 use onhand_projector::registry;
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
@@ -30,7 +33,9 @@ pub async fn ready(app: AppState) -> Result<Json<Value>, Problem> {
         let detail = format!("{ended}: no longer at work in this process, which has to be started again");
         return Err(Problem::unavailable("server.incomplete", detail, RESTART_SECONDS));
     }
-    sqlx::query("select 1").execute(app.onhand.pool()).await?;
+    if !app.reach.answers(app.onhand.pool()).await {
+        return Err(LedgerError::Unavailable("it lets nobody in".to_owned()).into());
+    }
     Ok(Json(json!({ "status": "pass" })))
 }
 
@@ -39,13 +44,21 @@ fn ended(at_work: &[(&'static str, AbortHandle)]) -> Vec<&'static str> {
     at_work.iter().filter(|(_, task)| task.is_finished()).map(|(name, _)| *name).collect()
 }
 
-/// How long figures out of the database are waited for; the others are told without them.
+/// How long figures out of the database are waited for; they stay as they were until they can be had.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `GET /metrics`, in Prometheus' text format.
 pub async fn metrics(app: AppState) -> Response {
     if app.metrics.is_some() {
-        gauge_lags(&app).await;
+        let pool = app.onhand.pool();
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        metrics::gauge!("onhand_pool_connections", "state" => "idle").set(idle);
+        metrics::gauge!("onhand_pool_connections", "state" => "in_use").set(pool.size().saturating_sub(idle));
+        let answers = app.reach.answers(pool).await;
+        metrics::gauge!("onhand_database_up").set(u8::from(answers));
+        if answers {
+            gauge_lags(&app).await;
+        }
     }
     let text = app.metrics.as_ref().map(metrics_exporter_prometheus::PrometheusHandle::render);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text.unwrap_or_default()).into_response()

@@ -1,14 +1,21 @@
 //! `/api/keys`.
 
+use axum::Json;
 use onhand_domain::{key::Role, values::KeyId};
-use onhand_infrastructure::ledger::Receipt;
+use onhand_infrastructure::{
+    ledger::Receipt,
+    queries::{
+        Page,
+        api_keys::{self, KeyView},
+    },
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Written;
 use crate::{
     app::AppState,
-    extract::{AdminAsk, Empty, Path},
+    extract::{AdminAsk, Empty, Listing, Path},
     problem::Problem,
 };
 
@@ -19,6 +26,15 @@ pub struct KeyBody {
     name: String,
     role: Role,
     brand: Option<String>,
+}
+
+/// `GET /api/keys`: who has access, and had.
+pub async fn list(
+    app: AppState,
+    listing: Listing<Empty>,
+    _: AdminAsk<Empty>,
+) -> Result<Json<Page<KeyView>>, Problem> {
+    Ok(Json(api_keys::list(app.onhand.pool(), &listing.window).await?))
 }
 
 /// `POST /api/keys`: the answer holds the key, this once.

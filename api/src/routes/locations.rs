@@ -1,7 +1,7 @@
 //! `/api/locations`.
 
 use axum::Json;
-use onhand_domain::{Refusal, values::LocationCode};
+use onhand_domain::values::LocationCode;
 use onhand_infrastructure::queries::{
     Page,
     locations::{self, LocationView},
@@ -41,7 +41,7 @@ pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<L
 /// `PUT /api/locations/{code}`
 pub async fn set(
     app: AppState,
-    Path(code): Path<String>,
+    Path(code): Path<LocationCode>,
     ask: AdminAsk<LocationBody>,
 ) -> Result<Written, Problem> {
     if ask.caller.brand.is_some() {
@@ -49,7 +49,6 @@ pub async fn set(
             "locations are shared by all brands; use a key that is bound to none",
         ));
     }
-    let code = LocationCode::new(&code).map_err(Refusal::from)?;
     let LocationBody { priority, sells } = ask.body;
     Ok(Written::done(app.onhand.operations.set_location(ask.caller, code, priority, sells).await?))
 }

@@ -2,7 +2,7 @@
 
 use onhand_domain::values::ReservationId;
 use onhand_infrastructure::queries::{
-    Page, at,
+    Page, at, location_filter,
     moves::{self, MoveFilter, MoveView},
     sku_filter,
 };
@@ -27,9 +27,8 @@ pub struct Filter {
 
 /// `GET /api/moves`
 pub async fn list(app: AppState, listing: Listing<Filter, AnyTime>) -> Result<Read<Page<MoveView>>, Problem> {
-    // The shelves of a SKU are found in the read model; the moves themselves are history.
-    listing.fresh(&app, "stock_levels").await?;
     sku_filter(listing.filter.sku.as_deref())?;
+    location_filter(listing.filter.location.as_deref())?;
     let at = listing.at(&app).await?;
     let (pool, window) = (app.onhand.pool(), &listing.window);
     let Filter { sku, location, kind, reservation } = listing.filter;

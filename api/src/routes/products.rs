@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use onhand_domain::{
+    Refusal,
     product::{ProductDetails, VariantDetails},
-    values::{Currency, Market, Money, ProductId, Sku, VariantId},
+    values::{Currency, Market, Money, Object, ProductId, Sku, VariantId},
 };
 use onhand_infrastructure::{
     operations::products::{ProductDraft, VariantDraft},
@@ -35,7 +36,7 @@ pub struct PriceBody {
 
 impl PriceBody {
     fn money(&self) -> Result<Money, Problem> {
-        Ok(Money::parse(&self.amount, self.currency).map_err(onhand_domain::Refusal::from)?)
+        Ok(Money::parse(&self.amount, self.currency).map_err(Refusal::from)?)
     }
 }
 
@@ -50,7 +51,7 @@ pub struct ProductBody {
     style_code: Option<String>,
     #[serde(default)]
     tags: Vec<String>,
-    variants: Vec<VariantBody>,
+    variants: Vec<Object<VariantBody>>,
 }
 
 /// What describes a product, as a whole.
@@ -70,7 +71,7 @@ pub struct DetailsBody {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VariantsBody {
-    variants: Vec<VariantBody>,
+    variants: Vec<Object<VariantBody>>,
 }
 
 /// A variant of a product.
@@ -83,7 +84,7 @@ pub struct VariantBody {
     #[serde(default)]
     attributes: BTreeMap<String, String>,
     #[serde(default)]
-    prices: BTreeMap<String, PriceBody>,
+    prices: BTreeMap<String, Object<PriceBody>>,
 }
 
 /// Narrows the list.
@@ -139,7 +140,7 @@ pub async fn describe(
     ask: Ask<DetailsBody>,
 ) -> Result<Written, Problem> {
     let DetailsBody { title, brand, vendor, category, style_code, tags } = ask.body;
-    let details = ProductDetails { title, brand, vendor, category, style_code, tags };
+    let details = said(ProductDetails { title, brand, vendor, category, style_code, tags })?;
     let operations = &app.onhand.operations;
     Ok(Written::done(operations.describe_product(ask.caller, ProductId(id), details).await?))
 }
@@ -175,23 +176,34 @@ pub async fn set_price(
 }
 
 fn draft(body: ProductBody) -> Result<ProductDraft, Problem> {
-    let details = ProductDetails {
+    let details = said(ProductDetails {
         title: body.title,
         brand: body.brand,
         vendor: body.vendor,
         category: body.category,
         style_code: body.style_code,
         tags: body.tags,
-    };
+    })?;
     Ok(ProductDraft { details, variants: drafts(body.variants)? })
 }
 
-fn drafts(bodies: Vec<VariantBody>) -> Result<Vec<VariantDraft>, Problem> {
+/// What describes a product, unless a name in it that others are found by is none.
+fn said(details: ProductDetails) -> Result<ProductDetails, Problem> {
+    for (what, name) in [("brand", &details.brand), ("style_code", &details.style_code)] {
+        if name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            let detail = format!("there is nothing in {what}; leave it out");
+            return Err(Refusal::invalid("text.empty", detail).into());
+        }
+    }
+    Ok(details)
+}
+
+fn drafts(bodies: Vec<Object<VariantBody>>) -> Result<Vec<VariantDraft>, Problem> {
     let mut variants = Vec::with_capacity(bodies.len());
-    for VariantBody { id, sku, attributes, prices: given } in bodies {
+    for Object(VariantBody { id, sku, attributes, prices: given }) in bodies {
         let mut prices = BTreeMap::new();
-        for (market, price) in &given {
-            let market = Market::new(market).map_err(onhand_domain::Refusal::from)?;
+        for (market, Object(price)) in &given {
+            let market = Market::new(market).map_err(Refusal::from)?;
             prices.insert(market, price.money()?);
         }
         variants.push(VariantDraft { id, details: VariantDetails { sku, attributes }, prices });

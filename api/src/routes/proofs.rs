@@ -3,7 +3,7 @@
 use axum::{Json, http::StatusCode};
 use onhand_infrastructure::{
     ledger::proof::{self, InclusionProof, SignedCheckpoint},
-    queries::{Page, signed_checkpoints},
+    queries::{Page, signed_checkpoints, signing_keys},
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,13 +58,13 @@ pub async fn newest(app: AppState, reader: Reader) -> Result<Json<SignedCheckpoi
 
 /// `GET /api/audit/key`. It is made where something is signed, and that is an entry; a read makes none.
 pub async fn key(app: AppState, reader: Reader) -> Result<Json<PublicKey>, Problem> {
-    let key = app.onhand.operations.signing_key(reader.tenant).await?.ok_or_else(|| {
+    let key = signing_keys::public_key(app.onhand.pool(), reader.tenant).await?.ok_or_else(|| {
         Problem::missing(
             "signing_key.none",
             "nothing was signed for yet, and so there is no key to check with",
         )
     })?;
-    Ok(Json(PublicKey { algorithm: "Ed25519", key: key.name(), public_key: hex::encode(key.public_key()) }))
+    Ok(Json(PublicKey { algorithm: "Ed25519", key: proof::key_name(&key), public_key: hex::encode(&key) }))
 }
 
 /// `GET /api/audit/proof/{position}`: that this entry is part of what a checkpoint was signed for.

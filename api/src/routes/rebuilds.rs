@@ -9,10 +9,10 @@ use axum::{
 use futures_util::{Stream, stream};
 use onhand_domain::values::TenantId;
 use onhand_infrastructure::queries::{
-    Page,
+    Page, one_of,
     rebuilds::{self, RebuildView},
 };
-use onhand_projector::rebuild;
+use onhand_projector::{MODELS, rebuild};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -39,6 +39,8 @@ pub struct Filter {
 pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<Page<RebuildView>>, Problem> {
     let Filter { projection, status } = &listing.filter;
     let (projection, status) = (projection.as_deref(), status.as_deref());
+    let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+    one_of("projection", projection, &names)?;
     Ok(Json(rebuilds::list(app.onhand.pool(), &listing.window, projection, status).await?))
 }
 

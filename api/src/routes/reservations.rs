@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onhand_domain::values::{LocationCode, Quantity, ReservationId, Sku};
+use onhand_domain::values::{LocationCode, Object, Quantity, ReservationId, Sku};
 use onhand_infrastructure::{
     operations::{
         Caller,
@@ -42,7 +42,7 @@ impl From<LineBody> for Wanted {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveBody {
-    lines: Vec<LineBody>,
+    lines: Vec<Object<LineBody>>,
     ttl_seconds: Option<u64>,
     owner: Option<String>,
 }
@@ -51,7 +51,7 @@ pub struct ReserveBody {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommitBody {
-    lines: Option<Vec<LineBody>>,
+    lines: Option<Vec<Object<LineBody>>>,
     reference: Option<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct CommitBody {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseBody {
-    lines: Option<Vec<LineBody>>,
+    lines: Option<Vec<Object<LineBody>>>,
 }
 
 /// How much more time a reservation gets.
@@ -80,7 +80,7 @@ pub struct PaymentBody {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvailabilityBody {
-    lines: Vec<LineBody>,
+    lines: Vec<Object<LineBody>>,
 }
 
 /// Narrows the list.
@@ -118,6 +118,7 @@ async fn find<F>(
 ) -> Result<Read<Page<ReservationView>>, Problem> {
     const MODEL: &str = "reservations";
     let (pool, window) = (app.onhand.pool(), &listing.window);
+    filter.check()?;
     listing.fresh(app, MODEL).await?;
     let Some(position) = listing.at(app).await? else {
         return Ok(Read::now(reservations::list(pool, window, filter).await?));
@@ -168,12 +169,12 @@ async fn step(
     id: Uuid,
     caller: Caller,
     step: Step,
-    lines: Option<Vec<LineBody>>,
+    lines: Option<Vec<Object<LineBody>>>,
 ) -> Result<Written, Problem> {
     let operations = &app.onhand.operations;
     Ok(Written::done(operations.step_reservation(caller, ReservationId(id), step, lines.map(wanted)).await?))
 }
 
-fn wanted(lines: Vec<LineBody>) -> Vec<Wanted> {
-    lines.into_iter().map(Wanted::from).collect()
+fn wanted(lines: Vec<Object<LineBody>>) -> Vec<Wanted> {
+    lines.into_iter().map(|Object(line)| line.into()).collect()
 }

@@ -1,31 +1,36 @@
 //! `/api/stock`.
 
-use axum::Json;
-use chrono::{DateTime, Utc};
+use axum::{
+    Json,
+    http::HeaderValue,
+    response::{IntoResponse, Response},
+};
 use onhand_domain::{
+    Refusal,
     stock::Policy,
-    values::{LocationCode, Quantity, Sku},
+    values::{LocationCode, Object, Quantity, Sku},
 };
 use onhand_infrastructure::{
     operations::{
         Caller,
-        stock::{Row, ShelfChange, StockChange, Transfer},
+        stock::{Outcomes, ShelfChange, StockChange, Transfer},
     },
     queries::{
-        Page, at,
+        Page, at, location_filter,
         moves::{self, MoveFilter, MoveView},
         sku_filter,
         stock_levels::{self, StockFilter, StockLevelView},
     },
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{AnyTime, Ask, Listing, Path},
-    problem::Problem,
+    extract::{AnyTime, Ask, Listing, Path, Time, object},
+    problem::{Problem, REPLAYED},
 };
 
 /// Narrows the list.
@@ -46,7 +51,7 @@ pub struct RestockBody {
     location: LocationCode,
     quantity: Quantity,
     reference: Option<String>,
-    occurred_at: Option<DateTime<Utc>>,
+    occurred_at: Option<Time>,
 }
 
 /// A correction.
@@ -59,7 +64,7 @@ pub struct AdjustBody {
     delta: i64,
     reason: String,
     reference: Option<String>,
-    occurred_at: Option<DateTime<Utc>>,
+    occurred_at: Option<Time>,
 }
 
 /// A count.
@@ -71,27 +76,42 @@ pub struct CountBody {
     location: LocationCode,
     counted: Quantity,
     reference: Option<String>,
-    occurred_at: Option<DateTime<Utc>>,
+    occurred_at: Option<Time>,
 }
 
 impl From<RestockBody> for ShelfChange {
     fn from(body: RestockBody) -> Self {
         let RestockBody { sku, location, quantity, reference, occurred_at } = body;
-        Self { sku, location, change: StockChange::Restock { quantity, reference }, occurred_at }
+        Self {
+            sku,
+            location,
+            change: StockChange::Restock { quantity, reference },
+            occurred_at: occurred_at.map(Into::into),
+        }
     }
 }
 
 impl From<AdjustBody> for ShelfChange {
     fn from(body: AdjustBody) -> Self {
         let AdjustBody { sku, location, delta, reason, reference, occurred_at } = body;
-        Self { sku, location, change: StockChange::Adjust { delta, reason, reference }, occurred_at }
+        Self {
+            sku,
+            location,
+            change: StockChange::Adjust { delta, reason, reference },
+            occurred_at: occurred_at.map(Into::into),
+        }
     }
 }
 
 impl From<CountBody> for ShelfChange {
     fn from(body: CountBody) -> Self {
         let CountBody { sku, location, counted, reference, occurred_at } = body;
-        Self { sku, location, change: StockChange::Count { counted, reference }, occurred_at }
+        Self {
+            sku,
+            location,
+            change: StockChange::Count { counted, reference },
+            occurred_at: occurred_at.map(Into::into),
+        }
     }
 }
 
@@ -100,34 +120,28 @@ impl From<CountBody> for ShelfChange {
 #[serde(rename_all = "snake_case")]
 pub enum ChangeBody {
     /// Units that arrived.
-    Restock(RestockBody),
+    Restock(Object<RestockBody>),
     /// A correction.
-    Adjust(AdjustBody),
+    Adjust(Object<AdjustBody>),
     /// A count.
-    Count(CountBody),
+    Count(Object<CountBody>),
 }
 
 impl From<ChangeBody> for ShelfChange {
     fn from(body: ChangeBody) -> Self {
         match body {
-            ChangeBody::Restock(body) => body.into(),
-            ChangeBody::Adjust(body) => body.into(),
-            ChangeBody::Count(body) => body.into(),
+            ChangeBody::Restock(Object(body)) => body.into(),
+            ChangeBody::Adjust(Object(body)) => body.into(),
+            ChangeBody::Count(Object(body)) => body.into(),
         }
     }
 }
 
-/// Many changes.
+/// Many changes. Each is read by itself: one that does not parse keeps no other from happening.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BulkBody {
-    rows: Vec<ChangeBody>,
-}
-
-/// What became of each.
-#[derive(Debug, Serialize)]
-pub struct BulkAnswer {
-    rows: Vec<Row>,
+    rows: Vec<Box<RawValue>>,
 }
 
 /// Units that go from one location to another.
@@ -175,6 +189,7 @@ pub async fn list(
 ) -> Result<Read<Page<StockLevelView>>, Problem> {
     listing.fresh(&app, "stock_levels").await?;
     sku_filter(listing.filter.sku.as_deref())?;
+    location_filter(listing.filter.location.as_deref())?;
     let at = listing.at(&app).await?;
     let (pool, window) = (app.onhand.pool(), &listing.window);
     let Filter { sku, location, product, low } = listing.filter;
@@ -187,14 +202,16 @@ pub async fn list(
 
 /// `GET /api/stock/why`
 pub async fn why(app: AppState, listing: Listing<WhyFilter>) -> Result<Json<Why>, Problem> {
-    listing.fresh(&app, "stock_levels").await?;
     sku_filter(Some(&listing.filter.sku))?;
+    location_filter(listing.filter.location.as_deref())?;
     let WhyFilter { sku, location } = listing.filter;
     let location = location.unwrap_or_else(|| LocationCode::default().to_string());
     let (sku, location) = (Some(sku), Some(location));
     let filter = StockFilter { sku: sku.clone(), location: location.clone(), ..StockFilter::default() };
     let first = onhand_infrastructure::queries::Window { cursor: None, limit: 1, ..listing.window.clone() };
-    let levels = stock_levels::list(app.onhand.pool(), &first, &filter).await?;
+    // From history itself, as the moves are: neither is behind.
+    let head = moves::newest(app.onhand.pool(), listing.window.tenant).await?;
+    let levels = at::stock_levels::list(app.onhand.pool(), &first, &filter, head).await?;
     let level = levels.data.into_iter().next().ok_or_else(|| {
         Problem::missing("stock.unknown", "nothing has ever happened to this SKU at this location")
     })?;
@@ -224,9 +241,17 @@ async fn change(app: &AppState, caller: Caller, body: impl Into<ShelfChange>) ->
 }
 
 /// `POST /api/stock/bulk`
-pub async fn bulk(app: AppState, ask: Ask<BulkBody>) -> Result<Json<BulkAnswer>, Problem> {
-    let changes = ask.body.rows.into_iter().map(ShelfChange::from).collect();
-    Ok(Json(BulkAnswer { rows: app.onhand.operations.change_many(&ask.caller, changes).await? }))
+pub async fn bulk(app: AppState, ask: Ask<BulkBody>) -> Result<Response, Problem> {
+    let changes = ask.body.rows.iter().map(|row| read(row)).collect();
+    let outcomes: Outcomes = app.onhand.operations.change_many(&ask.caller, changes).await?;
+    let replayed = outcomes.replayed.then(|| [(REPLAYED, HeaderValue::from_static("true"))]);
+    Ok((replayed, Json(outcomes)).into_response())
+}
+
+fn read(row: &RawValue) -> Result<ShelfChange, Refusal> {
+    let read = object::<ChangeBody>(row.get().as_bytes());
+    read.map(ShelfChange::from)
+        .map_err(|why| Refusal::invalid("body.invalid", format!("the row does not fit: {why}")))
 }
 
 /// `POST /api/stock/transfer`
@@ -239,10 +264,9 @@ pub async fn transfer(app: AppState, ask: Ask<TransferBody>) -> Result<Written, 
 /// `PUT /api/variants/{sku}/policy`
 pub async fn set_policy(
     app: AppState,
-    Path(sku): Path<String>,
+    Path(sku): Path<Sku>,
     ask: Ask<PolicyBody>,
 ) -> Result<Written, Problem> {
-    let sku = Sku::new(&sku).map_err(onhand_domain::Refusal::from)?;
     let PolicyBody { location, backorder_limit, low_stock_threshold } = ask.body;
     let policy = Policy { backorder_limit, low_stock_threshold };
     Ok(Written::done(app.onhand.operations.set_policy(ask.caller, sku, location, policy).await?))

@@ -40,7 +40,14 @@ pub async fn steps(
         None => None,
     };
     let filter = StepFilter { from: listing.filter.from, until };
-    Ok(Json(streams::steps(app.onhand.pool(), &listing.window, &stream, &filter).await?))
+    let page = streams::steps(app.onhand.pool(), &listing.window, &stream, &filter).await?;
+    if page.data.is_empty() {
+        let mut conn = app.onhand.pool().acquire().await?;
+        if !streams::is_known(&mut conn, listing.window.tenant, &stream).await? {
+            return Err(unknown(&stream));
+        }
+    }
+    Ok(Json(page))
 }
 
 /// `GET /api/differences/{*stream}`
@@ -54,9 +61,11 @@ pub async fn compare(
     let from = position_of(&app, tenant, &listing.filter.from).await?;
     let to = position_of(&app, tenant, &listing.filter.to).await?;
     let compared = streams::compare(app.onhand.pool(), tenant, &stream, (from, to)).await?;
-    compared
-        .map(Json)
-        .ok_or_else(|| Problem::missing("stream.unknown", format!("nothing has ever happened to {stream}")))
+    compared.map(Json).ok_or_else(|| unknown(&stream))
+}
+
+fn unknown(stream: &StreamId) -> Problem {
+    Problem::missing("stream.unknown", format!("nothing has ever happened to {stream}"))
 }
 
 /// The stream of this name, for whoever may read all of them.

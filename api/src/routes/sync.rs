@@ -11,7 +11,7 @@ use futures_util::{Stream, stream};
 use onhand_domain::{
     Refusal,
     connection::SyncRules,
-    values::{ConnectionId, Sku},
+    values::{ConnectionId, Object, Sku},
 };
 use onhand_infrastructure::{
     operations::{alerts, pushes::Rehearsed},
@@ -20,6 +20,7 @@ use onhand_infrastructure::{
         Window,
         listings::ListingFilter,
         outbox::{DeadFilter, DeadPush},
+        platform_filter,
         sync_health::{self, ConnectionHealth, WebhookHealth},
     },
 };
@@ -55,15 +56,14 @@ pub struct SyncBody {
     #[serde(default)]
     dry_run: bool,
     /// With `dryRun` and one connection: as if these were its rules.
-    rules: Option<SyncRules>,
+    rules: Option<Object<SyncRules>>,
 }
 
 /// Which pushes that were given up are meant.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplayBody {
-    #[serde(default)]
-    ids: Vec<Uuid>,
+    ids: Option<Vec<Uuid>>,
     /// `quantity`, `price` or `content`.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -120,7 +120,8 @@ pub async fn begin(app: AppState, ask: Ask<SyncBody>) -> Result<Answered, Proble
             Err(Refusal::invalid("sync.invalid", detail).into())
         }
         (true, rules) => {
-            let rehearsed = operations.rehearse(&ask.caller, &filter, rules.as_ref()).await?;
+            let rehearsed =
+                operations.rehearse(&ask.caller, &filter, rules.as_ref().map(|Object(rules)| rules)).await?;
             shown(&Begun::Rehearsed { rehearsed })
         }
         (false, Some(_)) => {
@@ -147,6 +148,7 @@ pub async fn replay(app: AppState, ask: AdminAsk<ReplayBody>) -> Result<Answered
     if body.kind.as_deref().is_some_and(|kind| !["quantity", "price", "content"].contains(&kind)) {
         return Err(Refusal::invalid("sync.invalid", "type is quantity, price or content").into());
     }
+    platform_filter(body.platform.as_deref())?;
     let filter = DeadFilter {
         ids: body.ids,
         kind: body.kind,
@@ -167,7 +169,7 @@ pub async fn replay(app: AppState, ask: AdminAsk<ReplayBody>) -> Result<Answered
 /// How pushing fares.
 #[derive(Serialize)]
 pub struct Health {
-    /// `pass`, or `warn` if something is beyond its threshold or a breaker is not closed.
+    /// `pass`, or `warn` if something is beyond its threshold, a breaker is not closed, or credentials are of no use.
     status: &'static str,
     connections: Vec<Judged>,
     webhooks: WebhookHealth,
@@ -184,7 +186,7 @@ struct Judged {
 
 impl Judged {
     fn is_well(&self) -> bool {
-        self.amiss.is_empty() && self.health.breaker == "closed"
+        self.amiss.is_empty() && self.health.breaker == "closed" && !alerts::needs_person(&self.health)
     }
 }
 

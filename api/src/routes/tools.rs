@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::{Query, rejection::QueryRejection},
+    http::HeaderMap,
 };
 use onhand_domain::{connection::Platform, values::ConnectionId};
 use onhand_infrastructure::operations::deliveries::masked;
@@ -10,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::webhooks::{Raw, platform_of, told};
-use crate::{app::AppState, extract::Path, made, problem::Problem};
+use super::webhooks::{Raw, platform_of, server, told};
+use crate::{app::AppState, extract::OpenPath as Path, made, problem::Problem};
 
 /// What to make up.
 #[derive(Debug, Deserialize)]
@@ -39,6 +40,7 @@ pub async fn echo(app: AppState, Raw(request): Raw) -> Result<Json<Value>, Probl
 pub async fn generate(
     app: AppState,
     Path((platform, topic)): Path<(String, String)>,
+    headers: HeaderMap,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     open(&app)?;
@@ -61,7 +63,7 @@ pub async fn generate(
     let (details, secret) = known.unwrap_or_else(|| (made::nobody(platform), made::SECRET.to_owned()));
     let delivery = made::delivery(&made::Wanted {
         topic: &topic,
-        server: app.public_url.as_deref().unwrap_or("http://127.0.0.1:7070"),
+        server: &server(&app, &headers),
         connection: wanted.connection.unwrap_or_default(),
         details: &details,
         secret: wanted.secret.as_deref().unwrap_or(&secret),

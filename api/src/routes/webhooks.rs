@@ -6,7 +6,10 @@ use axum::{
     Extension, Json,
     body::Bytes,
     extract::{ConnectInfo, FromRequest, Request as HttpRequest},
-    http::header::{CONTENT_ENCODING, HOST},
+    http::{
+        HeaderMap,
+        header::{CONTENT_ENCODING, HOST},
+    },
     response::{IntoResponse, Response},
 };
 use onhand_domain::{connection::Platform, values::ConnectionId};
@@ -17,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     App,
     app::{AppState, Correlation, source_address},
-    extract::Path,
+    extract::OpenPath as Path,
     problem::Problem,
 };
 
@@ -29,7 +32,10 @@ impl FromRequest<App> for Raw {
 
     async fn from_request(request: HttpRequest, app: &App) -> Result<Self, Problem> {
         let headers = request.headers().clone();
-        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        if headers
+            .get(CONTENT_ENCODING)
+            .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
             // No platform wraps its webhooks; what is signed would be unclear.
             return Err(Problem::unsupported(
                 "body.encoded",
@@ -40,7 +46,8 @@ impl FromRequest<App> for Raw {
             request.extensions().get::<ConnectInfo<SocketAddr>>().copied().map(Extension).as_ref(),
         );
         let correlation = request.extensions().get::<Correlation>().cloned();
-        let url = address(app, &request);
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let url = format!("{}{path}", server(app, &headers));
         let body = Bytes::from_request(request, app).await?;
         Ok(Self(Request {
             headers,
@@ -53,16 +60,13 @@ impl FromRequest<App> for Raw {
     }
 }
 
-/// The address as its sender knows it, for some sign it: below the public one, if that is set.
-fn address(app: &App, request: &HttpRequest) -> String {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    match &app.public_url {
-        Some(public) => format!("{}{path}", public.trim_end_matches('/')),
-        None => {
-            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-            format!("http://{host}{path}")
-        }
+/// Where this server is as its callers know it, for some sign the address: the public one, if that is set.
+pub(super) fn server(app: &App, headers: &HeaderMap) -> String {
+    if let Some(public) = &app.public_url {
+        return public.trim_end_matches('/').to_owned();
     }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("http://{host}")
 }
 
 /// `POST /webhook/{platform}/{connection}`

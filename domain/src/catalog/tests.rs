@@ -44,7 +44,14 @@ fn variant(external: u64, sku: Option<Sku>, price: i64) -> ObservedVariant {
 
 fn dunk(variants: Vec<ObservedVariant>) -> ObservedProduct {
     let details = ProductDetails { title: "Dunk Low".into(), ..ProductDetails::default() };
-    ObservedProduct { external: 100.into(), details, variants, complete: true, at: DateTime::UNIX_EPOCH }
+    ObservedProduct {
+        external: 100.into(),
+        details,
+        told: vec![],
+        variants,
+        complete: true,
+        at: DateTime::UNIX_EPOCH,
+    }
 }
 
 /// A ledger of a few streams, in memory.

@@ -11,6 +11,34 @@ use crate::values::ExternalId;
 /// Words of ours that are waited for; beyond it the oldest is forgotten.
 const AWAITED_MAX: usize = 4;
 
+/// One of the things that describe a product in a shop window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// What it is called.
+    Title,
+    /// Who makes it.
+    Vendor,
+    /// What sort of thing it is.
+    Category,
+    /// Free words, all of them together.
+    Tags,
+}
+
+impl Word {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Title, Self::Vendor, Self::Category, Self::Tags];
+
+    /// As [`Words`] are written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Vendor => "vendor",
+            Self::Category => "category",
+            Self::Tags => "tags",
+        }
+    }
+}
+
 /// What describes a product in a shop window: all of it that platforms know, too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Words {
@@ -28,23 +56,46 @@ pub struct Words {
 }
 
 impl Words {
-    /// The same, with what is not told as it was known: a shop that does not say has changed nothing.
-    fn or(self, known: &Self) -> Self {
-        let Self { title, vendor, category, tags } = self;
-        Self {
-            title: if title.trim().is_empty() { known.title.clone() } else { title },
-            vendor: vendor.or_else(|| known.vendor.clone()),
-            category: category.or_else(|| known.category.clone()),
-            tags: if tags.is_empty() { known.tags.clone() } else { tags },
+    /// Whether one of them is the same in both.
+    pub fn agree(&self, word: Word, other: &Self) -> bool {
+        match word {
+            Word::Title => self.title == other.title,
+            Word::Vendor => self.vendor == other.vendor,
+            Word::Category => self.category == other.category,
+            Word::Tags => self.tags == other.tags,
         }
+    }
+
+    /// Takes one of them from others.
+    pub fn take(&mut self, word: Word, other: &Self) {
+        match word {
+            Word::Title => self.title.clone_from(&other.title),
+            Word::Vendor => self.vendor.clone_from(&other.vendor),
+            Word::Category => self.category.clone_from(&other.category),
+            Word::Tags => self.tags.clone_from(&other.tags),
+        }
+    }
+
+    /// The same, with what is not told as it was known: a shop that does not say has changed nothing. One that says there are
+    /// none has: that is so of `told`.
+    fn or(mut self, known: &Self, told: &[Word]) -> Self {
+        for word in Word::ALL {
+            let says_none = match word {
+                Word::Title => self.title.trim().is_empty(),
+                Word::Vendor => self.vendor.is_none(),
+                Word::Category => self.category.is_none(),
+                Word::Tags => self.tags.is_empty(),
+            };
+            if says_none && !told.contains(&word) {
+                self.take(word, known);
+            }
+        }
+        self
     }
 
     /// Whether these are what a shop shows now, each of them, or else is as it was.
     fn explain(&self, before: &Self, now: &Self) -> bool {
-        (now.title == self.title || now.title == before.title)
-            && (now.vendor == self.vendor || now.vendor == before.vendor)
-            && (now.category == self.category || now.category == before.category)
-            && (now.tags == self.tags || now.tags == before.tags)
+        Word::ALL.into_iter().all(|word| now.agree(word, self) || now.agree(word, before))
     }
 }
 
@@ -62,8 +113,8 @@ impl ProductDetails {
     /// The same with the words that a shop has changed, field by field: those in which what it shows is not what it was
     /// known to show. What it has always shown in its own way is no change, and neither is what it does not tell.
     #[must_use]
-    pub(super) fn changed(mut self, known: &Words, shown: &Self) -> Self {
-        let Words { title, vendor, category, tags } = shown.words().or(known);
+    pub(super) fn changed(mut self, known: &Words, shown: &Self, told: &[Word]) -> Self {
+        let Words { title, vendor, category, tags } = shown.words().or(known, told);
         if title != known.title {
             self.title = title;
         }
@@ -88,6 +139,8 @@ pub(crate) struct Showing<'a> {
     pub(crate) external: &'a ExternalId,
     /// In these words.
     pub(crate) details: &'a ProductDetails,
+    /// Which of them are told even if they are none.
+    pub(crate) told: &'a [Word],
     /// When it looked so, by the shop's clock.
     pub(crate) at: DateTime<Utc>,
 }
@@ -95,9 +148,10 @@ pub(crate) struct Showing<'a> {
 /// A product as it stands on a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// Our words, as the platform last took them; none if it never did, or if that is not known.
+    /// Our words as of which what is shown is in order: those it took; or, of each that somebody over there has put otherwise,
+    /// those we had when we saw it. None if nothing is known of what is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pushed: Option<Words>,
+    pub settled: Option<Words>,
     /// The words it is known to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<Words>,
@@ -120,10 +174,11 @@ impl Offer {
     /// shown at last.
     pub(super) fn change(&self, ours: &ProductDetails, showing: Showing<'_>) -> Option<ProductDetails> {
         let known = self.shown.as_ref().filter(|_| self.is_shown_by(showing.external))?;
-        if self.is_late(showing.at) || self.place_of(&showing.details.words().or(known)).is_some() {
+        let Showing { details, told, .. } = showing;
+        if self.is_late(showing.at) || self.place_of(&details.words().or(known, told)).is_some() {
             return None;
         }
-        Some(ours.clone().changed(known, showing.details)).filter(|changed| changed != ours)
+        Some(ours.clone().changed(known, details, told)).filter(|changed| changed != ours)
     }
 
     /// Whether words of ours were taken that are not to be seen yet: what is shown was there before them.
@@ -131,14 +186,21 @@ impl Offer {
         !self.awaited.is_empty()
     }
 
-    /// What is worth remembering of the words that a shop shows.
-    pub(super) fn news(&self, external: &ExternalId, told: Words, at: DateTime<Utc>) -> Option<Words> {
+    /// What is worth remembering of the words that a shop shows; of some of them it may tell that there are none.
+    pub(super) fn news(
+        &self,
+        external: &ExternalId,
+        (shows, told): (Words, &[Word]),
+        at: DateTime<Utc>,
+    ) -> Option<Words> {
         if self.is_late(at) {
             return None;
         }
         match &self.shown {
-            Some(known) if self.is_shown_by(external) => Some(told.or(known)).filter(|told| told != known),
-            _ => Some(told),
+            Some(known) if self.is_shown_by(external) => {
+                Some(shows.or(known, told)).filter(|shows| shows != known)
+            }
+            _ => Some(shows),
         }
     }
 
@@ -159,30 +221,42 @@ impl Offer {
 
     /// Our words were taken, and it shows these.
     pub(super) fn push(&mut self, words: Words, shows: Words, at: DateTime<Utc>) {
-        if self.shown.as_ref().is_some_and(|before| *before != shows) {
-            self.awaited.clear(); // Nobody over there looks at what is told first.
-        } else if shows != words {
+        let earlier = self.place_of(&shows);
+        let as_before = self.shown.as_ref().is_none_or(|before| *before == shows);
+        match earlier {
+            // Some that were told before have come meanwhile.
+            Some(place) => drop(self.awaited.drain(..=place)),
+            // Nobody over there looks at what is told first.
+            None if !as_before => self.awaited.clear(),
+            None => {}
+        }
+        if (earlier.is_some() || as_before) && shows != words {
             self.awaited.retain(|awaited| *awaited != words);
             self.awaited.push_back(words.clone());
             if self.awaited.len() > AWAITED_MAX {
                 self.awaited.pop_front();
             }
         }
-        self.pushed = Some(words);
+        self.settled = Some(words);
         self.shown = Some(shows);
         self.shown_by = None;
         self.pushed_at = Some(at);
         self.taken_off = false;
     }
 
-    /// One of the shop's products was seen, with words that are others than were known, or another one's.
-    pub(super) fn see(&mut self, shows: Words, external: Option<ExternalId>) {
+    /// One of the shop's products was seen, with words that are others than were known, or another one's. `ours` has taken in
+    /// already what was changed there.
+    pub(super) fn see(&mut self, shows: Words, external: Option<ExternalId>, mut ours: Option<Words>) {
         if let Some(place) = self.place_of(&shows) {
             self.awaited.drain(..=place);
         } else if self.shown.as_ref() != Some(&shows) {
-            // Ours are there no more, and have to be told again if they are to be.
             self.awaited.clear();
-            self.pushed = None;
+            if let (Some(before), Some(known), Some(ours)) = (&self.shown, &self.settled, &mut ours) {
+                // What was left as it was there is still to be what we say.
+                let left = Word::ALL.into_iter().filter(|word| before.agree(*word, &shows));
+                left.for_each(|word| ours.take(word, known));
+            }
+            self.settled = ours;
         }
         self.shown = Some(shows);
         self.shown_by = external;

@@ -104,12 +104,22 @@ fn seen(second: i64, shows: Option<&str>) -> ProductEvent {
 
 fn sight(second: i64, shows: &str) -> ProductCommand {
     let (external, at, shows) = (7.into(), at(second), Some(words(shows)));
-    ProductCommand::Observe { connection: SHOP, external, at, complete: true, shows }
+    ProductCommand::Observe { connection: SHOP, external, at, complete: true, shows, told: vec![] }
 }
 
 /// What describes the product after a shop has shown these words.
 fn after(product: &Product, second: i64, shows: &ProductDetails) -> Option<ProductDetails> {
-    product.change(SHOP, Showing { external: &7.into(), details: shows, at: at(second) })
+    after_all_of(product, second, shows, &[])
+}
+
+/// The same where some words are told even if they are none.
+fn after_all_of(
+    product: &Product,
+    second: i64,
+    shows: &ProductDetails,
+    told: &[Word],
+) -> Option<ProductDetails> {
+    product.change(SHOP, Showing { external: &7.into(), details: shows, told, at: at(second) })
 }
 
 #[test]
@@ -133,6 +143,7 @@ fn a_part_of_a_product_tells_its_words_and_no_time() {
         at: at(1),
         complete: false,
         shows: Some(words("Dunk")),
+        told: vec![],
     };
     let (external, shows) = (Some(7.into()), Some(words("Dunk")));
     let told = ProductEvent::Observed { connection: SHOP, external, at: None, shows };
@@ -160,7 +171,7 @@ fn what_a_shop_showed_before_our_words_came_is_late_whatever_it_was() {
     given::<Product>(P, [dunk(), vec![seen(1, Some("Dunk")), pushed("Dunk Low", "Dunk L", 5)]].concat())
         .when(sight(4, "Dunk, low"))
         .then([seen(4, None)])
-        .then_state(|product| assert!(product.offers[&SHOP].pushed.is_some()))
+        .then_state(|product| assert_eq!(product.offers[&SHOP].shown, Some(words("Dunk L"))))
         .when(sight(6, "Dunk"))
         .then([seen(6, Some("Dunk"))]);
 }
@@ -172,12 +183,77 @@ fn words_of_ours_that_are_looked_at_over_there_first_are_no_change_when_they_are
     let product = [dunk(), told].concat().into_iter().fold(Product::default(), Product::evolve);
     assert_eq!(after(&product, 4, &details("B")), None);
     let product = product.evolve(seen(4, Some("B")));
-    assert_eq!(product.offers[&SHOP].pushed, Some(words("C")), "it is on its way");
+    assert_eq!(product.offers[&SHOP].settled, Some(words("C")), "it is on its way");
     // They were seen: whoever goes back to them wants it so.
     let product = product.evolve(seen(5, Some("C")));
     assert_eq!(after(&product, 6, &details("B")), Some(details("B")));
-    let product = product.evolve(seen(6, Some("B")));
-    assert_eq!(product.offers[&SHOP].pushed, None);
+    let product = product.evolve(ProductEvent::Described(details("B"))).evolve(seen(6, Some("B")));
+    assert_eq!(product.offers[&SHOP].settled, Some(words("B")));
+}
+
+#[test]
+fn words_that_come_through_while_the_next_are_told_make_none_of_those_somebody_elses() {
+    // When C is told B has just come, and when D is told C has.
+    let told = vec![pushed("A", "A", 1), pushed("B", "A", 2), pushed("C", "B", 3), pushed("D", "C", 4)];
+    let product = [dunk(), told].concat().into_iter().fold(Product::default(), Product::evolve);
+    assert_eq!(after(&product, 5, &details("C")), None);
+    assert!(product.offers[&SHOP].is_awaited(), "D is on its way");
+    assert_eq!(after(&product, 5, &details("D")), None);
+    let product = product.evolve(seen(5, Some("D")));
+    assert!(!product.offers[&SHOP].is_awaited());
+    assert_eq!(product.offers[&SHOP].settled, Some(words("D")));
+}
+
+#[test]
+fn what_a_shop_has_changed_is_in_order_as_it_is_and_the_rest_as_of_the_words_it_took() {
+    let ours = |title: &str, vendor: &str, category: &str| ProductDetails {
+        vendor: Some(vendor.into()),
+        category: Some(category.into()),
+        ..details(title)
+    };
+    let shows = |words: Words| {
+        let (external, at) = (Some(7.into()), Some(at(9)));
+        ProductEvent::Observed { connection: SHOP, external, at, shows: Some(words) }
+    };
+    let first = ours("Runner", "Quay", "Shoes");
+    // The first sight of it: whatever it says is the shop's own affair.
+    let seen = [ProductEvent::Created(first.clone()), shows(ours("RUNNER", "Quay", "Shoes").words())];
+    let product = seen.into_iter().fold(Product::default(), Product::evolve);
+    assert_eq!(product.offers[&SHOP].settled, Some(first.words()));
+    // Ours is called otherwise, and the shop gives it another category, which is ours then.
+    let product = product
+        .evolve(ProductEvent::Described(ours("Runner II", "Quay", "Boots")))
+        .evolve(shows(ours("RUNNER", "Quay", "Boots").words()));
+    assert_eq!(product.offers[&SHOP].settled, Some(ours("Runner", "Quay", "Boots").words()));
+}
+
+#[test]
+fn what_a_shop_tells_to_be_none_is_taken_away_and_what_it_does_not_tell_is_not() {
+    let whole =
+        ProductDetails { category: Some("Shoes".into()), tags: vec!["low".into()], ..details("Dunk") };
+    let shows = Some(whole.words());
+    let (external, at_first) = (Some(7.into()), Some(at(1)));
+    let first = ProductEvent::Observed { connection: SHOP, external, at: at_first, shows };
+    let history = [ProductEvent::Created(whole.clone()), first];
+    let product = history.clone().into_iter().fold(Product::default(), Product::evolve);
+    let bare = details("Dunk");
+    assert_eq!(after(&product, 2, &bare), None);
+    let no_tags = ProductDetails { tags: vec![], ..whole.clone() };
+    assert_eq!(after_all_of(&product, 2, &bare, &[Word::Tags]), Some(no_tags.clone()));
+    let no_category = ProductDetails { category: None, ..whole };
+    assert_eq!(after_all_of(&product, 2, &bare, &[Word::Category]), Some(no_category));
+    let (external, at, told) = (7.into(), at(2), vec![Word::Tags]);
+    let told = ProductCommand::Observe {
+        connection: SHOP,
+        external,
+        at,
+        complete: true,
+        shows: Some(bare.words()),
+        told,
+    };
+    let shows = Some(no_tags.words());
+    let noted = ProductEvent::Observed { connection: SHOP, external: Some(7.into()), at: Some(at), shows };
+    given::<Product>(P, history).when(told).then([noted]);
 }
 
 #[test]
@@ -221,12 +297,15 @@ fn after_a_push_was_given_up_what_is_shown_is_not_known() {
         .then([seen(1, Some("Dunk Low"))])
         .then_state(|product| {
             let offer = &product.offers[&SHOP];
-            assert_eq!((offer.pushed.as_ref(), offer.shown.as_ref()), (None, Some(&words("Dunk Low"))));
+            assert_eq!((&offer.settled, &offer.shown), (&Some(words("Dunk Low")), &Some(words("Dunk Low"))));
         });
+    let given_up = [dunk(), vec![pushed("Dunk Low", "Dunk Low", 1), failed(false)]].concat();
+    let given_up = given_up.into_iter().fold(Product::default(), Product::evolve);
+    assert_eq!(given_up.offers[&SHOP], Offer::default());
     given::<Product>(P, [dunk(), vec![pushed("Dunk Low", "Dunk Low", 1), failed(true)]].concat())
         .when(sight(1, "Dunk Low"))
         .then([seen(1, None)])
-        .then_state(|product| assert!(product.offers[&SHOP].pushed.is_some(), "nothing was done"));
+        .then_state(|product| assert!(product.offers[&SHOP].settled.is_some(), "nothing was done"));
 }
 
 #[test]
@@ -248,7 +327,7 @@ fn what_was_taken_off_is_so_until_it_is_seen_again() {
         .when(sight(1, "Dunk Low"))
         .then_state(|product| {
             let offer = &product.offers[&SHOP];
-            assert!(offer.taken_off && offer.shown.is_none() && offer.pushed.is_none());
+            assert!(offer.taken_off && offer.shown.is_none() && offer.settled.is_none());
         })
         .then([seen(1, Some("Dunk Low"))])
         .then_state(|product| assert!(!product.offers[&SHOP].taken_off));
@@ -268,11 +347,11 @@ fn a_shop_changes_the_fields_that_it_shows_otherwise_than_before_and_no_others()
         tags: vec!["leather".into(), "low".into()],
         ..details("Dunk Low")
     };
-    assert_eq!(ours.clone().changed(&known.words(), &known), ours);
+    assert_eq!(ours.clone().changed(&known.words(), &known, &[]), ours);
     let shown = ProductDetails { vendor: Some("Kite & Co".into()), ..known.clone() };
     let expected = ProductDetails { vendor: Some("Kite & Co".into()), ..ours.clone() };
-    assert_eq!(ours.clone().changed(&known.words(), &shown), expected);
+    assert_eq!(ours.clone().changed(&known.words(), &shown, &[]), expected);
     let shown = ProductDetails { tags: vec!["high".into()], ..known.clone() };
     let expected = ProductDetails { tags: vec!["high".into()], ..ours.clone() };
-    assert_eq!(ours.changed(&known.words(), &shown), expected);
+    assert_eq!(ours.changed(&known.words(), &shown, &[]), expected);
 }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Policy;
-use crate::values::{LocationCode, Quantity, ReservationId};
+use super::{Origin, Policy};
+use crate::values::{ConnectionId, LocationCode, Quantity, ReservationId};
 
 /// What one may ask of a shelf.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,17 +48,19 @@ pub enum StockCommand {
         /// The present moment: holds that are due by now do not stand in the way.
         now: DateTime<Utc>,
     },
-    /// Hold as many units as can be had, up to so many, until they are released or committed.
-    Take {
-        /// For whom.
-        reservation: ReservationId,
-        /// How many at most.
-        quantity: Quantity,
-        /// True to sell them at once, as far as they are there.
-        sold: bool,
+    /// Let what a platform shows for sale count: that much is available, and what has moved since on top.
+    Accept {
+        /// What is shown, the safety buffer included; less than nothing where more was sold than was there.
+        shown: i64,
+        /// Where.
+        connection: ConnectionId,
+        /// When, by the platform's own clock where it gives a time.
+        at: DateTime<Utc>,
         /// The present moment.
         now: DateTime<Utc>,
     },
+    /// Do what a platform's order asks of this shelf.
+    Serve(Serving),
     /// Give a hold more time.
     Extend {
         /// Whose.
@@ -129,4 +131,25 @@ pub enum StockCommand {
     },
     /// Let other rules hold.
     SetPolicy(Policy),
+}
+
+/// What a platform's order asks of one shelf, all at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// Under which name it holds its units.
+    pub reservation: ReservationId,
+    /// Units to hold besides those that it holds, as many of them as can be had.
+    pub take: Quantity,
+    /// Units to give back of those that it holds, as many of them as it does.
+    pub give_back: Quantity,
+    /// True to sell all that it then holds and that is there.
+    pub sell: bool,
+    /// Units sold to it that come back.
+    pub take_back: Quantity,
+    /// Whose order it is, and when all this showed in the platform's figure, or will.
+    pub origin: Origin,
+    /// What people are to read.
+    pub reference: String,
+    /// The present moment.
+    pub now: DateTime<Utc>,
 }

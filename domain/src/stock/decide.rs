@@ -33,9 +33,8 @@ impl Stock {
             StockCommand::Reserve { reservation, quantity, expires_at, now } => {
                 self.reserve(reservation, quantity, expires_at, now)
             }
-            StockCommand::Take { reservation, quantity, sold, now } => {
-                Ok(self.take(reservation, quantity, sold, now))
-            }
+            StockCommand::Accept { shown, connection, at, now } => self.accept(shown, (connection, at), now),
+            StockCommand::Serve(serving) => self.serve(&serving),
             StockCommand::Extend { reservation, expires_at, payment } => {
                 self.give_time(reservation, expires_at, payment)
             }
@@ -50,7 +49,7 @@ impl Stock {
             StockCommand::Release { reservation, quantity } => {
                 let held = self.holds.get(&reservation).ok_or_else(|| ended(reservation))?;
                 let quantity = part_of(held.quantity, quantity, reservation)?;
-                Ok(vec![StockEvent::Released { reservation, quantity }])
+                Ok(vec![StockEvent::Released { reservation, quantity, origin: None }])
             }
             StockCommand::Expire { now, limit } => Ok(self.overdue(now).take(limit).collect()),
             StockCommand::TransferOut { quantity, to, reference, now } => {
@@ -82,7 +81,8 @@ impl Stock {
             return Ok(vec![StockEvent::Covered { report: Report::Restock(quantity), occurred_at }]);
         }
         self.on_hand.plus(quantity)?;
-        Ok(vec![StockEvent::Restocked { quantity, reference, occurred_at: Some(occurred_at) }])
+        let occurred_at = Some(occurred_at);
+        Ok(vec![StockEvent::Restocked { quantity, reference, occurred_at, origin: None }])
     }
 
     fn adjust(
@@ -122,14 +122,7 @@ impl Stock {
         if self.counted_since(occurred_at) {
             return Ok(vec![StockEvent::Covered { report: Report::Count(counted), occurred_at }]);
         }
-        if self.past.forgotten.is_some_and(|forgotten| forgotten > occurred_at) {
-            return Err(Refusal::conflict(
-                "count.too_old",
-                "too much has moved since that count was made; count again",
-            ));
-        }
-        let since: i64 =
-            self.past.recent.iter().filter(|moved| moved.at > occurred_at).map(|moved| moved.delta).sum();
+        let since = self.moved_since(occurred_at, None)?;
         let on_hand = counted.units() + since;
         if on_hand < 0 {
             return Err(Refusal::conflict(
@@ -140,10 +133,11 @@ impl Stock {
         let on_hand = Quantity::new(on_hand)?;
         self.covers_reserved(on_hand)?;
         let on_hand = (on_hand != counted).then_some(on_hand);
-        Ok(vec![StockEvent::Counted { counted, reference, occurred_at: Some(occurred_at), on_hand }])
+        let occurred_at = Some(occurred_at);
+        Ok(vec![StockEvent::Counted { counted, reference, occurred_at, on_hand, figure: None }])
     }
 
-    fn counted_since(&self, occurred_at: DateTime<Utc>) -> bool {
+    pub(super) fn counted_since(&self, occurred_at: DateTime<Utc>) -> bool {
         self.past.counted_at.is_some_and(|counted| counted > occurred_at)
     }
 
@@ -176,7 +170,8 @@ impl Stock {
         };
         let before = held.map_or(Quantity::ZERO, |held| held.quantity);
         if before > quantity {
-            let back = StockEvent::Released { reservation, quantity: before.minus(quantity) };
+            let quantity = before.minus(quantity);
+            let back = StockEvent::Released { reservation, quantity, origin: None };
             let more = extended(reservation, held, expires_at);
             return Ok([Some(back), more].into_iter().flatten().collect());
         }
@@ -190,28 +185,8 @@ impl Stock {
         if wanted > reservable {
             return Err(insufficient(quantity, before.plus(reservable)?));
         }
-        events.push(StockEvent::Reserved { reservation, quantity: wanted, expires_at });
+        events.push(StockEvent::Reserved { reservation, quantity: wanted, expires_at, origin: None });
         Ok(events)
-    }
-
-    fn take(
-        &self,
-        reservation: ReservationId,
-        quantity: Quantity,
-        sold: bool,
-        now: DateTime<Utc>,
-    ) -> Vec<StockEvent> {
-        let (reservable, mut events) = self.free_due(quantity, Some(reservation), now);
-        let quantity = quantity.min(reservable).min(Quantity::MAX.minus(self.reserved));
-        if !quantity.is_zero() {
-            events.push(StockEvent::Reserved { reservation, quantity, expires_at: None });
-        }
-        let there = quantity.min(self.on_hand);
-        if sold && !there.is_zero() {
-            let occurred_at = Some(now);
-            events.push(StockEvent::Committed { reservation, quantity: there, reference: None, occurred_at });
-        }
-        events
     }
 
     /// What a buyer can have here at `now`: what is available, what is due, and what is held for him already;
@@ -233,7 +208,7 @@ impl Stock {
     /// What is reservable at `now`, and the ends of holds that are due by then: as many as it takes to have
     /// `wanted`, the longest overdue first. What is due is free, whether or not anybody has come round to say so;
     /// only the buyer who asks does not lose his own hold by asking.
-    fn free_due(
+    pub(super) fn free_due(
         &self,
         wanted: Quantity,
         own: Option<ReservationId>,
@@ -299,7 +274,8 @@ impl Stock {
         };
         let quantity = part_of(held.quantity, quantity, reservation)?;
         self.is_there(quantity)?;
-        Ok(vec![StockEvent::Committed { reservation, quantity, reference, occurred_at: Some(now) }])
+        let occurred_at = Some(now);
+        Ok(vec![StockEvent::Committed { reservation, quantity, reference, occurred_at, origin: None }])
     }
 
     fn is_there(&self, quantity: Quantity) -> Result<(), Refusal> {
@@ -334,7 +310,8 @@ impl Stock {
         }
         self.is_there(quantity)?;
         events.push(StockEvent::Regained { reservation, quantity });
-        events.push(StockEvent::Committed { reservation, quantity, reference, occurred_at: Some(now) });
+        let occurred_at = Some(now);
+        events.push(StockEvent::Committed { reservation, quantity, reference, occurred_at, origin: None });
         Ok(events)
     }
 
@@ -435,7 +412,9 @@ fn part_of(
 fn ended(reservation: ReservationId) -> Refusal {
     Refusal::conflict(
         "reservation.ended",
-        format!("nothing is held for reservation {reservation}: it was committed, released or has expired"),
+        format!(
+            "nothing of this is held for reservation {reservation}: it was committed, released or has expired"
+        ),
     )
 }
 
@@ -447,7 +426,7 @@ fn at_least_one(quantity: Quantity) -> Result<(), Refusal> {
 }
 
 /// Reasons and references are for people, and stay in history for ever.
-fn brief(words: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn brief(words: Option<&str>) -> Result<(), Refusal> {
     if words.is_some_and(|words| words.chars().count() > 500) {
         return Err(Refusal::invalid("text.too_long", "a reason or a reference has at most 500 characters"));
     }

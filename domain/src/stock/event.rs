@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::values::{LocationCode, Quantity, ReservationId};
+use crate::values::{ConnectionId, LocationCode, Quantity, ReservationId};
 
 /// What has happened to the units on this shelf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub enum StockEvent {
         /// When they arrived.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         occurred_at: Option<DateTime<Utc>>,
+        /// Whose order brought them back; none's, or one's that is not a platform's, if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
     },
     /// The number on the shelf was corrected by hand, up or down.
     #[serde(rename = "stock.adjusted")]
@@ -30,7 +33,7 @@ pub enum StockEvent {
         /// A ticket, a document, whatever the caller named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<String>,
-        /// When the units came or went.
+        /// When the units came or went; none where only the number was wrong.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         occurred_at: Option<DateTime<Utc>>,
     },
@@ -48,6 +51,9 @@ pub enum StockEvent {
         /// What is on the shelf by now: the count, and what has moved since. The count itself if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         on_hand: Option<Quantity>,
+        /// Which platform's figure it was; somebody's count if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        figure: Option<Figure>,
     },
     /// A change came to light that a later count had seen already; the number stays.
     #[serde(rename = "stock.covered")]
@@ -67,6 +73,9 @@ pub enum StockEvent {
         /// When the hold ends by itself; a platform's order holds until it is cancelled or shipped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<DateTime<Utc>>,
+        /// Whose order they are held for; a buyer's of our own if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
     },
     /// A hold was given more time.
     #[serde(rename = "stock.extended")]
@@ -92,6 +101,9 @@ pub enum StockEvent {
         /// When they left.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         occurred_at: Option<DateTime<Utc>>,
+        /// Whose order they were sold for; a buyer's of our own if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
     },
     /// Reserved units were given back without a sale.
     #[serde(rename = "stock.released")]
@@ -100,6 +112,9 @@ pub enum StockEvent {
         reservation: ReservationId,
         /// How many.
         quantity: Quantity,
+        /// Whose order gave them back; a buyer's of our own if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
     },
     /// A hold ran out of time, and its units are free again.
     #[serde(rename = "stock.expired")]
@@ -176,6 +191,31 @@ pub enum StockEvent {
         /// Units available.
         available: Quantity,
     },
+}
+
+/// Whose order moved units, and when they left or came back to what its platform shows for sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Where the order was placed.
+    pub connection: ConnectionId,
+    /// When, by the platform's own clock where it gives a time.
+    pub at: DateTime<Utc>,
+}
+
+/// A platform's own figure: what it shows for sale, less all that its own orders have moved until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figure {
+    /// Where it is shown.
+    pub connection: ConnectionId,
+    /// When it was, by the platform's own clock where it gives a time.
+    pub at: DateTime<Utc>,
+    /// Units sold there that were not there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub short: Quantity,
+}
+
+fn is_zero(quantity: &Quantity) -> bool {
+    quantity.is_zero()
 }
 
 /// What somebody says about a shelf, too late to matter.

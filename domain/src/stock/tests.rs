@@ -25,15 +25,15 @@ fn at(minute: i64) -> DateTime<Utc> {
 }
 
 fn restocked(n: i64) -> StockEvent {
-    StockEvent::Restocked { quantity: units(n), reference: None, occurred_at: Some(at(0)) }
+    StockEvent::Restocked { quantity: units(n), reference: None, occurred_at: Some(at(0)), origin: None }
 }
 
 fn reserved(reservation: ReservationId, n: i64, until: i64) -> StockEvent {
-    StockEvent::Reserved { reservation, quantity: units(n), expires_at: Some(at(until)) }
+    StockEvent::Reserved { reservation, quantity: units(n), expires_at: Some(at(until)), origin: None }
 }
 
 fn released(reservation: ReservationId, n: i64) -> StockEvent {
-    StockEvent::Released { reservation, quantity: units(n) }
+    StockEvent::Released { reservation, quantity: units(n), origin: None }
 }
 
 fn expired(reservation: ReservationId, n: i64) -> StockEvent {
@@ -41,11 +41,13 @@ fn expired(reservation: ReservationId, n: i64) -> StockEvent {
 }
 
 fn committed(reservation: ReservationId, n: i64, now: i64) -> StockEvent {
-    StockEvent::Committed { reservation, quantity: units(n), reference: None, occurred_at: Some(at(now)) }
+    let occurred_at = Some(at(now));
+    StockEvent::Committed { reservation, quantity: units(n), reference: None, occurred_at, origin: None }
 }
 
 fn counted(n: i64, when: i64) -> StockEvent {
-    StockEvent::Counted { counted: units(n), reference: None, occurred_at: Some(at(when)), on_hand: None }
+    let occurred_at = Some(at(when));
+    StockEvent::Counted { counted: units(n), reference: None, occurred_at, on_hand: None, figure: None }
 }
 
 fn rules(backorder_limit: i64, low_stock_threshold: Option<i64>) -> Policy {
@@ -162,6 +164,7 @@ fn one_shipment_is_not_taken_off_twice() {
         quantity: units(4),
         reference: Some("S-1".into()),
         occurred_at: Some(at(1)),
+        origin: None,
     };
     let history = [restocked(50), reserved(A, 10, 15), shipped];
     given::<Stock>(shelf(), history.clone()).when(ship("S-1", 4)).then([]);
@@ -175,6 +178,7 @@ fn one_shipment_is_not_taken_off_twice() {
         quantity: units(6),
         reference: Some("S-2".into()),
         occurred_at: Some(at(1)),
+        origin: None,
     }]);
 }
 
@@ -277,6 +281,7 @@ fn a_count_does_not_erase_what_was_sold_after_it() {
             reference: None,
             occurred_at: Some(at(10)),
             on_hand: Some(units(95)),
+            figure: None,
         }])
         .then_state(|stock| assert_eq!(stock.on_hand(), units(95)));
 }
@@ -394,6 +399,7 @@ fn command() -> impl Strategy<Value = StockCommand> {
     let some = || 0_i64..8;
     let part = || prop::option::of(0_i64..8);
     let minute = || 0_i64..60;
+    let shop = || (1_u128..3).prop_map(|n| ConnectionId(Uuid::from_u128(n)));
     prop_oneof![
         (some(), minute()).prop_map(|(n, m)| StockCommand::Restock {
             quantity: units(n),
@@ -403,12 +409,26 @@ fn command() -> impl Strategy<Value = StockCommand> {
         (-8_i64..8, minute()).prop_map(|(delta, m)| adjust(delta, m)),
         (some(), minute()).prop_map(|(n, m)| count(n, m)),
         (who(), some(), minute()).prop_map(|(who, n, now)| reserve(who, n, now)),
-        (who(), some(), any::<bool>(), minute()).prop_map(|(reservation, n, sold, now)| StockCommand::Take {
-            reservation,
-            quantity: units(n),
-            sold,
-            now: at(now)
+        (shop(), -3_i64..8, minute()).prop_map(|(connection, shown, m)| StockCommand::Accept {
+            shown,
+            connection,
+            at: at(m),
+            now: at(60)
         }),
+        (who(), (some(), some(), some()), any::<bool>(), (shop(), minute())).prop_map(
+            |(reservation, (take, give_back, take_back), sell, (connection, m))| StockCommand::Serve(
+                Serving {
+                    reservation,
+                    take: units(take),
+                    give_back: units(give_back),
+                    sell,
+                    take_back: units(take_back),
+                    origin: Origin { connection, at: at(m) },
+                    reference: "order 1".into(),
+                    now: at(60)
+                }
+            )
+        ),
         (who(), part(), minute()).prop_map(|(who, n, now)| commit(who, n, now)),
         (who(), part()).prop_map(|(who, n)| release(who, n)),
         (who(), minute(), any::<bool>()).prop_map(|(reservation, m, payment)| StockCommand::Extend {

@@ -3,6 +3,7 @@
 mod codes;
 mod ids;
 mod money;
+mod object;
 mod quantity;
 
 pub use codes::{ExternalId, LocationCode, Market, PersonId, Sku};
@@ -11,6 +12,7 @@ pub use ids::{
     ReservationId, StockId, TenantId, VariantId,
 };
 pub use money::{Currency, Money};
+pub use object::Object;
 pub use quantity::Quantity;
 
 /// A value that did not parse: which kind it should have been, and what is wrong with it.

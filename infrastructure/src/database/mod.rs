@@ -1,6 +1,7 @@
 //! The database: where it is, its schema, and the pool everything shares.
 
 pub mod local;
+mod reach;
 mod schema;
 mod server_facts;
 
@@ -14,12 +15,16 @@ use sqlx::{
 
 use self::local::{LocalPostgres, LocalPostgresError, LocalSettings};
 pub use self::{
+    reach::Reach,
     schema::{migrate, migrate_by},
     server_facts::{ServerFacts, make_anew, server_facts},
 };
 
 /// How long a connection may lie idle before it is asked whether it is alive.
 const ASKED_AFTER: Duration = Duration::from_secs(1);
+
+/// `insufficient_privilege`.
+const DENIED: &str = "42501";
 
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +38,15 @@ pub enum DatabaseError {
     /// The schema could not be brought up to date.
     #[error("the schema cannot be brought up to date: {0}")]
     Migration(#[from] MigrateError),
+    /// Nobody has brought the schema up to date, and whoever only reads does not.
+    #[error(
+        "the schema lacks migration {missing}; a command that only reads does not change it: `onhand serve` of this release \
+         brings it up to date"
+    )]
+    Behind {
+        /// The first migration that is not there.
+        missing: i64,
+    },
     /// A newer release has taken away what this one needs.
     #[error(
         "this release is too old for the schema: it takes one that knows migration {needed}, and this one knows those up to \
@@ -77,6 +91,14 @@ impl Server {
         self.local.as_ref()
     }
 
+    /// Comes back when our own server has ended although nobody here has stopped it; never for any other server.
+    pub async fn gone(&self) {
+        match &self.local {
+            Some(local) => local.gone().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Stops our own server, unless another program uses it; leaves any other alone.
     pub async fn stop(self) -> Result<(), DatabaseError> {
         match self.local {
@@ -93,8 +115,19 @@ pub async fn open(options: &PgConnectOptions, connections: u32) -> Result<PgPool
     Ok(pool(options, connections).await?)
 }
 
+/// The same for whoever only reads: the schema is looked at and left as it is, and an account that may not work under
+/// `onhand_app` reads as far as it may itself.
+pub async fn open_to_read(options: &PgConnectOptions, connections: u32) -> Result<PgPool, DatabaseError> {
+    schema::look(options).await?;
+    Ok(pooled(options, connections, false).await?)
+}
+
 /// A pool on a database whose schema is up to date.
 pub async fn pool(options: &PgConnectOptions, connections: u32) -> Result<PgPool, sqlx::Error> {
+    pooled(options, connections, true).await
+}
+
+async fn pooled(options: &PgConnectOptions, connections: u32, writes: bool) -> Result<PgPool, sqlx::Error> {
     let options = options.clone().application_name("onhand").options([
         // A client that vanished must not hold the head of a ledger.
         ("idle_in_transaction_session_timeout", "15s"),
@@ -116,10 +149,16 @@ pub async fn pool(options: &PgConnectOptions, connections: u32) -> Result<PgPool
         .before_acquire(|conn, idle| {
             Box::pin(async move { Ok(idle.idle_for < ASKED_AFTER || conn.ping().await.is_ok()) })
         })
-        .after_connect(|conn, _| {
+        .after_connect(move |conn, _| {
             Box::pin(async move {
-                sqlx::raw_sql("set role onhand_app").execute(conn).await?;
-                Ok(())
+                match sqlx::raw_sql("set role onhand_app").execute(conn).await {
+                    Err(sqlx::Error::Database(error))
+                        if !writes && error.code().as_deref() == Some(DENIED) =>
+                    {
+                        Ok(())
+                    }
+                    changed => changed.map(drop),
+                }
             })
         })
         .connect_with(options)

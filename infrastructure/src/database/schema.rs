@@ -64,6 +64,24 @@ pub async fn migrate_by(options: &PgConnectOptions, migrations: &Migrator) -> Re
     }
 }
 
+/// Looks whether the schema has all that this release knows of, and changes nothing.
+pub(super) async fn look(options: &PgConnectOptions) -> Result<(), DatabaseError> {
+    let mut conn = PgConnection::connect_with(options).await?;
+    let (is_made,): (bool,) =
+        sqlx::query_as("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut conn).await?;
+    let done: Vec<(i64,)> = if is_made {
+        sqlx::query_as("select version from _sqlx_migrations where success").fetch_all(&mut conn).await?
+    } else {
+        vec![]
+    };
+    let lacks = |version: &i64| !done.contains(&(*version,));
+    if let Some(missing) = MIGRATIONS.iter().map(|migration| migration.version).filter(lacks).min() {
+        return Err(DatabaseError::Behind { missing });
+    }
+    refuse_if_too_old(&mut conn, &MIGRATIONS).await?;
+    Ok(conn.close().await?)
+}
+
 /// An autovacuum that is at a table gives way only to those who have waited for as long as the server takes to suspect a
 /// deadlock; and it may be at it for hours.
 async fn outwait_autovacuum(conn: &mut PgConnection) -> Result<(), sqlx::Error> {

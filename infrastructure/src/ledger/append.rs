@@ -12,9 +12,15 @@ use uuid::Uuid;
 
 use super::{
     Attachments, Entry, Head, StateTable,
-    submission::{self, DeliveryBody, Forgotten, Outcome, SealedSecret},
+    submission::{self, DeliveryBody, Forgotten, Outcome, PersonKey, SealedSecret},
 };
 use crate::outbox::{self, Touched};
+
+/// Appends a batch without bodies.
+const APPEND: &str = concat!(include_str!("append.sql"), "select position from head");
+/// Appends a batch with the bodies of its deliveries and the keys of persons.
+const APPEND_WITH_BODIES: &str =
+    concat!(include_str!("append.sql"), include_str!("append_bodies.sql"), "select position from head");
 
 /// Everything one batch makes true.
 #[derive(Default)]
@@ -149,12 +155,9 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
     let hash = entries.last().map_or(base.head.hash.as_slice(), |entry| entry.hash.as_slice());
     let (variants, locations): (Vec<Uuid>, Vec<&str>) =
         batch.touched.shelves.iter().map(|(variant, location)| (*variant, location.as_str())).unzip();
-    // One batch may hold two attempts of one delivery; one statement may not touch a row twice.
-    let bodies: BTreeMap<Uuid, &DeliveryBody> =
-        batch.attachments.bodies.iter().map(|body| (body.delivery, body)).collect();
-    let bodies: Vec<&DeliveryBody> = bodies.into_values().collect();
-    let keys = &batch.attachments.person_keys;
-    let moved = sqlx::query(include_str!("append.sql"))
+    let Attachments { bodies, person_keys: keys, .. } = &batch.attachments;
+    let plain = bodies.is_empty() && keys.is_empty();
+    let statement = sqlx::query(if plain { APPEND } else { APPEND_WITH_BODIES })
         .bind(base.tenant.0)
         .bind(base.head.position)
         .bind(base.head.position + entries.len() as i64)
@@ -175,7 +178,19 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
         .bind(answers.iter().map(|a| submission::written(&a.outcome)).collect::<Vec<_>>())
         .bind(variants)
         .bind(locations)
-        .bind(base.head.recorded_at)
+        .bind(base.head.recorded_at);
+    let statement = if plain { statement } else { with_bodies(statement, bodies, keys) };
+    Ok(statement.fetch_optional(conn).await?.is_some())
+}
+
+/// The append statement as a query with arguments, or on its way there.
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+fn with_bodies<'q>(statement: Statement<'q>, bodies: &[DeliveryBody], keys: &[PersonKey]) -> Statement<'q> {
+    // One batch may hold two attempts of one delivery; one statement may not touch a row twice.
+    let bodies: BTreeMap<Uuid, &DeliveryBody> = bodies.iter().map(|body| (body.delivery, body)).collect();
+    let bodies: Vec<&DeliveryBody> = bodies.into_values().collect();
+    statement
         .bind(bodies.iter().map(|b| b.delivery).collect::<Vec<_>>())
         .bind(bodies.iter().map(|b| b.headers.as_str()).collect::<Vec<_>>())
         .bind(bodies.iter().map(|b| &*b.body).collect::<Vec<_>>())
@@ -187,9 +202,6 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
         .bind(keys.iter().map(|k| k.sealed.key_id.as_str()).collect::<Vec<_>>())
         .bind(keys.iter().map(|k| k.sealed.nonce.as_slice()).collect::<Vec<_>>())
         .bind(keys.iter().map(|k| k.sealed.sealed.as_slice()).collect::<Vec<_>>())
-        .fetch_optional(conn)
-        .await?;
-    Ok(moved.is_some())
 }
 
 /// Destroys the keys to what entries say of some persons, those of this very commit among them.

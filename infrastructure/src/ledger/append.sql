@@ -1,5 +1,5 @@
 -- Appends a batch, in one statement and therefore one transaction, if nobody has written since the head was seen.
--- Everything hangs on `head`: it is locked first, and if it has moved nothing at all is written.
+-- Everything hangs on `head`: it is locked first, and if it has moved nothing at all is written. How it ends is in append.rs.
 with head as (
     update ledger_heads
     set position = $3, hash = $4, recorded_at = $5
@@ -21,22 +21,6 @@ answers as (
     cross join unnest($15::uuid[], $16::bytea[], $17::bigint[], $18::text[])
         as a (key_digest, fingerprint, position, answer)
 ),
-bodies as (
-    insert into delivery_bodies (tenant_id, delivery_id, received_at, headers, body, person)
-    select $1, b.delivery_id, $5, b.headers::json, b.body, b.person
-    from head
-    cross join unnest($22::uuid[], $23::text[], $24::bytea[], $25::text[]) as b (delivery_id, headers, body, person)
-    on conflict (tenant_id, delivery_id) do update -- a failed delivery that was sent again: the last bytes count
-        set received_at = excluded.received_at, headers = excluded.headers, body = excluded.body, person = excluded.person
-),
-person_keys as (
-    -- No `on conflict`: an order is placed once, and a key that took another's place would leave an entry nobody can read.
-    insert into person_keys (tenant_id, person, order_id, connection_id, address, key_id, nonce, sealed, created_at)
-    select $1, k.person, k.order_id, k.connection_id, k.address, k.key_id, k.nonce, k.sealed, $5
-    from head
-    cross join unnest($26::text[], $27::uuid[], $28::uuid[], $29::text[], $30::text[], $31::bytea[], $32::bytea[])
-        as k (person, order_id, connection_id, address, key_id, nonce, sealed)
-),
 commands as (
     insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
     select $1, gen_random_uuid(), t.connection_id, t.listing_id, 'quantity', 'pending', $3, $5, $5
@@ -49,4 +33,3 @@ commands as (
     -- after the commit that found the command still pending: see Head::settled.
     on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending' do nothing
 )
-select position from head

@@ -93,7 +93,7 @@ pub struct Attachments {
     pub secrets: Vec<SealedSecret>,
     /// Outbox rows that are settled by this.
     pub settlements: Vec<Settlement>,
-    /// Figures that are to be shown once more.
+    /// What platforms are to be told because of this.
     pub owed: Vec<Owed>,
     /// What is to be done next because of this.
     pub follow_ups: Vec<FollowUp>,
@@ -101,7 +101,7 @@ pub struct Attachments {
     pub followed: Vec<Followed>,
 }
 
-/// Something that is to be done because of a delivery: looked at on the platform, applied later, tried again.
+/// Something that is to be done because of a delivery or of other rules: looked at, applied later, tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowUp {
     /// On whose platform account; all zeroes for all of the tenant's.
@@ -112,7 +112,7 @@ pub struct FollowUp {
     pub external: String,
     /// What it takes beyond that.
     pub payload: Option<Value>,
-    /// The delivery that led to it.
+    /// The delivery that led to it; all zeroes if it was none.
     pub delivery: Uuid,
     /// Of the request that led to it.
     pub correlation_id: String,

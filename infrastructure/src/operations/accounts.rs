@@ -9,7 +9,7 @@ use crate::{
     platforms::outbound::{CallError, Handle, Subscription, outbound_of},
     queries::{
         connections::{Connected, enabled_connections},
-        listings::{ListingFilter, chosen, targets},
+        listings::{any_of, targets},
     },
 };
 
@@ -43,8 +43,11 @@ impl Operations {
             (Ok(api), Some(handle)) => {
                 let read = outbound.read(&api, &[handle]).await;
                 read.into_iter().next().unwrap_or_else(|| Err(CallError::failed("no answer"))).map(|shown| {
-                    let price = shown.price.map(|price| price.to_decimal());
-                    format!("it shows quantity {:?} and price {price:?} of a listing", shown.quantity)
+                    let quantity = shown
+                        .quantity
+                        .map_or_else(|| "no quantity".to_owned(), |it| format!("quantity {it}"));
+                    let price = shown.price.map_or_else(|| "no price".to_owned(), |it| format!("price {it}"));
+                    format!("it shows {quantity} and {price} of a listing")
                 })
             }
             (Ok(api), None) if outbound.subscribes() => {
@@ -64,10 +67,8 @@ impl Operations {
 
     async fn any_handle(&self, connection: &Connected) -> Result<Option<Handle>, LedgerError> {
         let (pool, tenant) = (self.ledger().pool(), connection.tenant);
-        let filter = ListingFilter { connections: vec![connection.id], ..ListingFilter::default() };
-        let some = chosen(pool, tenant, (None, &filter), 1).await?;
-        let some: Vec<_> = some.into_iter().map(|(listing, _)| listing).collect();
-        let found = targets(pool, tenant, &some).await?;
+        let Some(listing) = any_of(pool, tenant, connection.id).await? else { return Ok(None) };
+        let found = targets(pool, tenant, &[listing]).await?;
         Ok(found.into_values().next().map(|target| target.handle))
     }
 
@@ -80,7 +81,7 @@ impl Operations {
         let connection = self.own_connection(caller, id).await?;
         let outbound = outbound_of(connection.details.platform).filter(|outbound| outbound.subscribes());
         let Some(outbound) = outbound else { return Ok(vec![]) };
-        let api = self.api(&connection).map_err(unreachable)?;
+        let api = self.api(&connection).map_err(unusable)?;
         Ok(outbound.subscriptions(&api).await.map_err(unreachable)?)
     }
 
@@ -122,6 +123,12 @@ impl Operations {
         let platform = connection.details.platform;
         format!("{}/webhook/{platform}/{}", public_url.trim_end_matches('/'), connection.id)
     }
+}
+
+/// What it takes to call an account is there and cannot be opened.
+#[expect(clippy::needless_pass_by_value, reason = "it stands where a function of an error is wanted")]
+pub(super) fn unusable(error: CallError) -> Refusal {
+    Refusal::conflict("connection.secret", format!("the account cannot be called: {error}"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands where a function of an error is wanted")]

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use onhand_domain::{connection::ConnectionCommand, values::ConnectionId, values::TenantId};
 use serde_json::json;
 
-use super::{Caller, Operations};
+use super::{Caller, Operations, connections::LOCKED_OUT, renewals::RENEWAL};
 use crate::{
     ledger::{Context, LedgerError},
     queries::{
@@ -41,6 +41,11 @@ pub fn amiss(health: &ConnectionHealth) -> Vec<&'static str> {
         return vec![]; // At rest or off, nothing is late.
     }
     watched(health).into_iter().filter(|(_, value, limit)| value > limit).map(|(what, ..)| what).collect()
+}
+
+/// Whether somebody has to see to its credentials: the platform lets us in no longer, or does not renew them.
+pub fn needs_person(health: &ConnectionHealth) -> bool {
+    health.alerts.0.iter().any(|what| [LOCKED_OUT, RENEWAL].contains(&what.as_str()))
 }
 
 impl Operations {

@@ -18,7 +18,11 @@ use onhand_domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Caller, Operations, accounts::unreachable, renewals::renew_at};
+use super::{
+    Caller, Operations,
+    accounts::{unreachable, unusable},
+    renewals::{RENEWAL, renew_at},
+};
 use crate::{
     ledger::{Attachments, Context, Decision, Ledger, LedgerError, Receipt, SealedSecret, Submission},
     outbox::{
@@ -38,11 +42,15 @@ use crate::{
 };
 
 /// What is amiss while a platform lets us in no longer.
-const LOCKED_OUT: &str = "locked_out";
+pub(super) const LOCKED_OUT: &str = "locked_out";
 
 /// What is said of webhooks when a connection is switched on.
 const SUBSCRIBED: &str = "subscribed";
 const BY_HAND: &str = "enter the connection's webhook address on the platform";
+
+/// What a name on a platform and a secret may weigh.
+const TEXT_BYTES_MAX: usize = 255;
+const SECRET_BYTES_MAX: usize = 4_096;
 
 /// Clients that are kept; beyond it all are made anew.
 const APIS_MAX: usize = 1_000;
@@ -133,6 +141,14 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Refuses what no platform could have given.
+    fn check(&self) -> Result<(), Refusal> {
+        for (what, secret) in self.clone().given() {
+            printable(what, secret.reveal(), SECRET_BYTES_MAX)?;
+        }
+        Ok(())
+    }
+
     fn given(self) -> impl Iterator<Item = (&'static str, Secret)> {
         let Self { webhook_secret, access_token, refresh_token, app_secret, access_token_lasts: _ } = self;
         [
@@ -159,6 +175,16 @@ impl Operations {
             return Err(
                 Refusal::forbidden("brand.forbidden", "this key may connect its own brand only").into()
             );
+        }
+        credentials.check()?;
+        for (what, text) in
+            [("account", &details.account), ("app", &details.app), ("endpoint", &details.endpoint)]
+        {
+            text.as_deref().map_or(Ok(()), |text| printable(what, text, TEXT_BYTES_MAX))?;
+        }
+        if details.platform == Platform::Shopify && details.account.as_deref().is_some_and(is_no_host) {
+            let detail = "the account of a Shopify connection is the shop's bare domain: shop.myshopify.com";
+            return Err(Refusal::invalid("connection.invalid", detail).into());
         }
         let id = ConnectionId(Uuid::now_v7());
         let tenant = caller.context.tenant;
@@ -210,6 +236,7 @@ impl Operations {
         id: ConnectionId,
         credentials: Credentials,
     ) -> Result<Receipt, LedgerError> {
+        credentials.check()?;
         let connection = self.own_connection(&caller, id).await?;
         self.replace_secrets(caller, &connection, credentials).await
     }
@@ -242,9 +269,11 @@ impl Operations {
                 let command = ConnectionCommand::RotateSecrets { names: names.clone() };
                 let events = verdict(&id, state, command)?;
                 // What the platform had against the old ones is of no account.
-                let let_in = ConnectionCommand::ClearAlert { what: LOCKED_OUT.to_owned() };
-                let let_in = verdict(&id, state, let_in)?;
-                let recovered = verdict(&id, state, ConnectionCommand::Recover)?.into_iter().chain(let_in);
+                let mut recovered = verdict(&id, state, ConnectionCommand::Recover)?;
+                for what in [Some(LOCKED_OUT), renews.then_some(RENEWAL)].into_iter().flatten() {
+                    let over = ConnectionCommand::ClearAlert { what: what.to_owned() };
+                    recovered.extend(verdict(&id, state, over)?);
+                }
                 Ok(Decision {
                     changes: events
                         .into_iter()
@@ -372,7 +401,7 @@ impl Operations {
         if connection.secret("access_token").is_none() {
             return Ok(BY_HAND.to_owned()); // It only tells us things.
         }
-        let api = self.api(&connection).map_err(unreachable)?;
+        let api = self.api(&connection).map_err(unusable)?;
         let address = self.webhook_address(&connection, public_url);
         let secret = self.secret(&connection, "webhook_secret");
         let chosen = match outbound.subscribe(&api, &address, secret.as_ref()).await {
@@ -458,6 +487,7 @@ impl Operations {
             access_token: secret("access_token")?,
             refresh_token: secret("refresh_token")?,
             app_secret,
+            webhook_secrets: self.webhook_secrets(connection),
             api_version: self.shopify_api_version.clone(),
         })
     }
@@ -481,6 +511,20 @@ impl Operations {
         self.command_connection(caller, id, command, json!({})).await?;
         Ok(())
     }
+}
+
+/// A text that goes into headers and addresses, or is compared with what stands there.
+fn printable(what: &str, text: &str, bytes_max: usize) -> Result<(), Refusal> {
+    if text.trim().is_empty() || text.len() > bytes_max || text.chars().any(char::is_control) {
+        let detail =
+            format!("{what} has 1 to {bytes_max} bytes, and no line break or other control character in it");
+        return Err(Refusal::invalid("connection.invalid", detail));
+    }
+    Ok(())
+}
+
+fn is_no_host(text: &str) -> bool {
+    text.contains(['/', '?', '#', '@']) || text.contains(char::is_whitespace)
 }
 
 fn made(receipt: &Receipt) -> Option<ConnectionId> {

@@ -1,6 +1,7 @@
 //! The front door: a request in, checked in order, the cheap checks first; what is genuine goes on to the act of taking it in.
 
 mod act;
+mod blot;
 mod effects;
 mod replay;
 mod steps;
@@ -25,8 +26,11 @@ use onhand_domain::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use self::act::{Arrived, Door};
 pub use self::replay::{Replay, ReplayFilter, Replayed};
+use self::{
+    act::{Arrived, Door},
+    blot::blot,
+};
 pub(super) use self::{effects::Effects, steps::PriceNews};
 use super::{Caller, Operations, rates::Counted, rates::Wait};
 use crate::{
@@ -190,8 +194,13 @@ impl Operations {
         id: ConnectionId,
     ) -> Result<Option<(ConnectionDetails, String)>, LedgerError> {
         let Some(connection) = connected(self.ledger().pool(), id).await? else { return Ok(None) };
-        let secret = self.webhook_secrets(&connection).into_iter().next();
-        Ok(secret.map(|secret| (connection.details, secret.reveal().to_owned())))
+        let secrets = self.webhook_secrets(&connection);
+        if is_sealed(&connection, &secrets) {
+            let detail =
+                format!("the webhook secret of connection {id} cannot be opened; a master key is missing");
+            return Err(Refusal::conflict("connection.secret", detail).into());
+        }
+        Ok(secrets.into_iter().next().map(|secret| (connection.details, secret.reveal().to_owned())))
     }
 
     async fn let_in(
@@ -229,7 +238,7 @@ impl Operations {
         let pool = self.ledger().pool();
         let known = self
             .connections
-            .find_or_ask(id, async |id| Ok(connected(pool, *id).await?.map(Arc::new)))
+            .find_or_ask(pool, id, async |id| Ok(connected(pool, *id).await?.map(Arc::new)))
             .await?
             .filter(|connection| connection.details.platform == platform)
             .ok_or(ReceiveError::UnknownConnection)?;
@@ -253,7 +262,7 @@ impl Operations {
         let pool = self.ledger().pool();
         let candidates = self
             .candidates
-            .find_or_ask(platform, async |platform| {
+            .find_or_ask(pool, platform, async |platform| {
                 let found = connected_to(pool, *platform).await?;
                 Ok(Some(found.into_iter().map(Arc::new).collect()))
             })
@@ -268,19 +277,34 @@ impl Operations {
                     self.rates.admit(pool, counted, seen.at).await.map_err(ReceiveError::Limited)?;
                     return Ok(Some(Arc::clone(connection)));
                 }
-                Err(why) => rejection = why.into(),
+                // That one's secret does not open says more than that others have not made the signature.
+                Err(why) if !matches!(rejection, ReceiveError::Ledger(_)) => rejection = why,
+                Err(_) => {}
             }
         }
         Err(rejection)
     }
 
-    fn verify(&self, connection: &Connected, request: &Request, now: DateTime<Utc>) -> Result<(), Rejection> {
+    fn verify(
+        &self,
+        connection: &Connected,
+        request: &Request,
+        now: DateTime<Utc>,
+    ) -> Result<(), ReceiveError> {
         if self.skip_signatures {
-            tracing::warn!(connection = %connection.id, "SKIP_WEBHOOK_SIGNATURE_VALIDATION: nobody looked who sent this webhook");
+            tracing::warn!(connection = %connection.id, "nobody looked who sent this webhook");
             return Ok(());
         }
         let secrets = self.webhook_secrets(connection);
-        adapter_of(connection.details.platform).verify(&inbound(connection, request, &secrets, now))
+        let verified =
+            adapter_of(connection.details.platform).verify(&inbound(connection, request, &secrets, now));
+        verified.map_err(|rejection| match rejection {
+            // Nobody can tell whose it is. That is not the sender's fault, and will not last.
+            Rejection::BadSignature if is_sealed(connection, &secrets) => {
+                LedgerError::Unavailable("the webhook secret cannot be opened".to_owned()).into()
+            }
+            rejection => rejection.into(),
+        })
     }
 
     /// What was verified becomes one batch of entries: the delivery and its effects. A body that speaks of other
@@ -296,7 +320,7 @@ impl Operations {
         let identity = adapter.identify(&inbound(connection, request, &[], seen.at))?;
         seen.topic = Some(identity.topic.clone());
         let at = identity.sent_at.unwrap_or(seen.at).min(seen.at);
-        let genuine = genuine(connection, &identity, request, at);
+        let genuine = genuine(connection, &identity, &request.body, at);
         let others = adapter.other_accounts(&genuine);
         let mut worst = self.arrive(connection, request, &identity, at, seen, stages).await?;
         if others.is_empty() {
@@ -328,7 +352,8 @@ impl Operations {
         stages: &Arc<Stages>,
     ) -> Result<Answer, ReceiveError> {
         let adapter = adapter_of(connection.details.platform);
-        let genuine = genuine(connection, identity, request, at);
+        let kept = self.kept_body(connection, request);
+        let genuine = genuine(connection, identity, &kept, at);
         let (decoded, anothers) = (adapter.decode(&genuine), adapter.is_anothers(&genuine));
         let identity = act::identity(identity, &decoded, &request.body);
         let delivery = DeliveryId::of(connection.id, &identity.external_id);
@@ -336,7 +361,7 @@ impl Operations {
         let body = (!anothers).then(|| DeliveryBody {
             delivery: delivery.0,
             headers: self.kept_headers(connection, request),
-            body: self.kept_body(connection, request),
+            body: Arc::clone(&kept),
             person: None,
         });
         let arrived = Arrived {
@@ -353,20 +378,14 @@ impl Operations {
         self.act(arrived, decoded, stages).await
     }
 
-    /// The bytes that are kept. A platform that cannot sign may have its secret in the body; that is not for keeping.
+    /// The bytes that are kept and understood. A platform that cannot sign may have its secret in the body; that is for
+    /// nobody to read.
     fn kept_body(&self, connection: &Connected, request: &Request) -> Arc<[u8]> {
         if connection.details.platform != Platform::Tradingview {
             return Arc::clone(&request.body);
         }
         let mut body = request.body.to_vec();
-        for secret in self.webhook_secrets(connection) {
-            let secret = secret.reveal();
-            let escaped = serde_json::to_string(secret).unwrap_or_default();
-            let escaped = escaped.trim_matches('"');
-            for spelt in [secret, escaped, &escaped.replace('/', "\\/")] {
-                blot(&mut body, spelt.as_bytes());
-            }
-        }
+        self.webhook_secrets(connection).iter().for_each(|secret| blot(&mut body, secret.reveal()));
         body.into()
     }
 
@@ -377,7 +396,7 @@ impl Operations {
             return headers;
         }
         let mut headers = headers.into_bytes();
-        self.webhook_secrets(connection).iter().for_each(|it| blot(&mut headers, it.reveal().as_bytes()));
+        self.webhook_secrets(connection).iter().for_each(|secret| blot(&mut headers, secret.reveal()));
         String::from_utf8_lossy(&headers).into_owned()
     }
 
@@ -432,15 +451,9 @@ impl Operations {
     }
 }
 
-/// Writes over every place where a text stands.
-fn blot(bytes: &mut [u8], text: &[u8]) {
-    let mut from = 0;
-    while !text.is_empty()
-        && let Some(found) = bytes[from..].windows(text.len()).position(|part| part == text)
-    {
-        bytes[from + found..from + found + text.len()].fill(b'*');
-        from += found + text.len();
-    }
+/// Whether there is a webhook secret, and none of those that were opened is it.
+fn is_sealed(connection: &Connected, opened: &[Secret]) -> bool {
+    opened.is_empty() && connection.secret("webhook_secret").is_some()
 }
 
 fn inbound<'r>(
@@ -462,10 +475,10 @@ fn inbound<'r>(
 fn genuine<'r>(
     connection: &'r Connected,
     identity: &'r Identity,
-    request: &'r Request,
+    body: &'r [u8],
     at: DateTime<Utc>,
 ) -> Genuine<'r> {
-    Genuine { topic: &identity.topic, body: &request.body, at, details: &connection.details }
+    Genuine { topic: &identity.topic, body, at, details: &connection.details }
 }
 
 fn received(connection: &Connected, request: &Request, identity: &Identity) -> Received {

@@ -12,11 +12,7 @@ use onhand_domain::{
 };
 
 use super::{Caller, Operations};
-use crate::{
-    believed::{Turns, busy},
-    ledger::LedgerError,
-    queries,
-};
+use crate::{believed::Turns, ledger::LedgerError, queries};
 
 /// How long a SKU is believed to name the same variant. Renaming is rare; other processes rename too.
 const BELIEVED: Duration = Duration::from_secs(3);
@@ -144,7 +140,7 @@ impl Operations {
         let tenant = caller.context.tenant;
         let mut known = self.directory.find_each(tenant, skus);
         if skus.iter().any(|sku| !known.contains_key(sku)) {
-            let _turn = self.directory.turns.take().await?;
+            let _turn = self.directory.turns.take(self.ledger().pool()).await?;
             known = self.directory.find_each(tenant, skus);
             let unknown: Vec<&Sku> = skus.iter().filter(|sku| !known.contains_key(sku)).collect();
             if !unknown.is_empty() {
@@ -162,8 +158,14 @@ impl Operations {
         let asked: HashMap<&str, &Sku> =
             aged.iter().chain(unknown.iter().copied()).map(|sku| (sku.as_str(), sku)).collect();
         let names: Vec<&str> = asked.keys().copied().collect();
-        let answer = queries::products::of_skus(self.ledger().pool(), tenant, &names).await;
-        let answer = answer.inspect_err(|_| self.directory.forget()).map_err(|error| busy(error.into()))?;
+        let pool = self.ledger().pool();
+        let answer = match queries::products::of_skus(pool, tenant, &names).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.directory.forget();
+                return Err(self.directory.turns.told(pool, error.into()).await);
+            }
+        };
         let gone = |sku: &&Sku| !answer.iter().any(|found| found.sku == sku.as_str());
         aged.iter().filter(gone).for_each(|sku| self.directory.remove(tenant, sku));
         let mut known = HashMap::with_capacity(answer.len());

@@ -1,4 +1,5 @@
-//! Follow-ups: what deliveries have left to do, done step by step: looked at, applied when its time has come, tried again.
+//! Follow-ups: what deliveries and changes of rules have left to do, done step by step: looked at, applied when its time has
+//! come, tried again.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -9,6 +10,7 @@ use onhand_domain::{
     values::{ConnectionId, ExternalId},
 };
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     Caller, Operations,
@@ -16,7 +18,11 @@ use super::{
 };
 use crate::{
     ledger::{Attachments, Context, Decision, FollowUp, Followed, LedgerError},
-    outbox::follow_ups::{self, FORGET, Leased, PRICE, UNMAPPED},
+    outbox::{
+        Owed,
+        follow_ups::{self, FORGET, LET_OUT, Leased, PRICE, UNMAPPED},
+        let_out::{self, LetOut},
+    },
     platforms::{Fact, Hint, adapter_of, outbound::CallError},
     queries::{
         checkpoints,
@@ -137,6 +143,9 @@ impl Operations {
         if leased.followed.kind == UNMAPPED {
             return self.look_at_unmapped(leased).await;
         }
+        if leased.followed.kind == LET_OUT {
+            return self.owe_let_out(leased).await;
+        }
         if leased.followed.kind == FORGET {
             return self.forget_asked(leased).await;
         }
@@ -242,6 +251,31 @@ impl Operations {
         Ok(())
     }
 
+    /// What was let out is owed, one page of it. Rules are looked at once more in the commit, and all else by the relay.
+    async fn owe_let_out(&self, leased: &Leased) -> Result<(), Setback> {
+        let Followed { connection, external, .. } = &leased.followed;
+        let what = LetOut::named(external)
+            .ok_or_else(|| Setback::Never("nobody here knows what was let out".to_owned()))?;
+        let after =
+            leased.payload.as_ref().and_then(|payload| payload["after"].as_str()?.parse::<Uuid>().ok());
+        let (pool, account) = (self.ledger().pool(), (leased.tenant, ConnectionId(*connection)));
+        let (subjects, end) = let_out::page(pool, account, what, after.unwrap_or_default()).await?;
+        let due = self.ledger().clock().now();
+        let owed = subjects.into_iter().map(|of| Owed { of, due, instead_of: None, forced: false }).collect();
+        let followed = if end.is_none() { vec![leased.followed.clone()] } else { vec![] };
+        let attachments = Attachments { owed, followed, ..Attachments::default() };
+        self.submit(self.caller_of(leased), vec![], move |_, _| {
+            Ok(Decision { attachments: attachments.clone(), ..Decision::default() })
+        })
+        .await?;
+        if let Some(end) = end {
+            // Not in that commit: the page of a process that dies here is owed twice, which is written once. Where more was let
+            // out meanwhile, the lease is gone, and it begins from the front.
+            follow_ups::go_on(pool, leased, &json!({ "after": end }), due).await?;
+        }
+        Ok(())
+    }
+
     /// Looks at what was hinted at. Gives what it says, and when it was looked at.
     async fn look(
         &self,
@@ -251,7 +285,8 @@ impl Operations {
         let never = |why: &str| Setback::Never(why.to_owned());
         let external =
             ExternalId::new(&leased.followed.external).map_err(|wrong| never(&wrong.to_string()))?;
-        let hint = Hint { resource: leased.followed.kind, external };
+        let titled = leased.payload.clone().and_then(|payload| serde_json::from_value(payload).ok());
+        let hint = Hint { resource: leased.followed.kind, external, titled };
         let adapter = adapter_of(connection.details.platform);
         let at = self.ledger().clock().now();
         let api = self.api(connection)?;

@@ -60,8 +60,9 @@ impl Operations {
         &self,
         tenant: TenantId,
     ) -> Result<Arc<[LocationCode]>, LedgerError> {
-        let order = self.locations.find_or_ask(tenant, async |tenant| {
-            Ok(Some(queries::locations::selling(self.ledger().pool(), *tenant).await?.into()))
+        let pool = self.ledger().pool();
+        let order = self.locations.find_or_ask(pool, tenant, async |tenant| {
+            Ok(Some(queries::locations::selling(pool, *tenant).await?.into()))
         });
         Ok(order.await?.unwrap_or_default())
     }

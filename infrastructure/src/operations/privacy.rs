@@ -191,7 +191,9 @@ impl Operations {
     async fn naming(&self, tenant: TenantId) -> Result<Naming, LedgerError> {
         let found = self
             .namings
-            .find_or_ask(tenant, async |tenant| self.find_naming(*tenant).await.map(Some))
+            .find_or_ask(self.ledger().pool(), tenant, async |tenant| {
+                self.find_naming(*tenant).await.map(Some)
+            })
             .await?;
         found.ok_or(LedgerError::Busy)
     }

@@ -106,7 +106,7 @@ impl Operations {
         });
         let subjects =
             figures.chain(offers.iter().map(|(connection, product)| Subject::Offer(*connection, *product)));
-        let owed = subjects.map(|of| Owed { of, due, instead_of: None }).collect();
+        let owed = subjects.map(|of| Owed { of, due, instead_of: None, forced: true }).collect();
         let mut counts: BTreeMap<ConnectionId, (i64, i64)> = BTreeMap::new();
         found.iter().for_each(|(_, connection)| counts.entry(*connection).or_default().0 += 1);
         offers.iter().for_each(|(connection, _)| counts.entry(*connection).or_default().1 += 1);
@@ -139,6 +139,7 @@ impl Operations {
             of: subject(push),
             due: now + stagger * number,
             instead_of: Some(push.id),
+            forced: true,
         });
         let owed = owed.collect();
         let mut counts: BTreeMap<ConnectionId, i64> = BTreeMap::new();
@@ -178,13 +179,18 @@ impl Operations {
         .await
     }
 
-    /// The listings a caller means, each with its connection.
+    /// The listings a caller means, each with its connection. What is named has to be there: a slip of the pen would else look
+    /// as if there were nothing to tell.
     async fn listings_of(
         &self,
         caller: &Caller,
         filter: &ListingFilter,
         most: i64,
     ) -> Result<Vec<(ListingId, ConnectionId)>, LedgerError> {
+        for id in filter.connections.iter().collect::<BTreeSet<_>>() {
+            self.own_connection(caller, *id).await?;
+        }
+        self.named(caller, &filter.skus).await?;
         let (tenant, brand) = (caller.context.tenant, caller.brand.as_deref());
         let found = chosen(self.ledger().pool(), tenant, (brand, filter), most + 1).await?;
         if found.len() as i64 > most {

@@ -26,12 +26,14 @@ use serde_json::{Value, json};
 use super::{Caller, Operations};
 use crate::{
     ledger::{Context, Decision, LedgerError},
-    platforms::outbound::{CallError, Shown, outbound_of},
+    outbox::breakers,
+    platforms::outbound::{CallError, Outcome, Shown, outbound_of},
     queries::{
         connections::{Connected, connected},
         listings::{Target, targets},
         reconciliations::{self, Leased, Tally, Wanted},
     },
+    relay::breaker::Report,
 };
 
 /// Listings that are read back at a time.
@@ -110,9 +112,10 @@ impl Operations {
             self.end_reconciliation(&run, &connection).await?;
             return Ok(true);
         }
+        let flew = reconciliations::in_flight(pool, &run, &page).await?;
         match self.read_back(&connection, &page).await? {
             Ok((seen, last)) => {
-                let tally = self.compare(&run, &connection, seen, now).await?;
+                let tally = self.compare(&run, &connection, (seen, flew), now).await?;
                 reconciliations::advance(pool, &run, (last, &tally), (now, None)).await?;
             }
             Err(error) => self.stopped(&run, page.first().copied(), &error).await?,
@@ -179,6 +182,7 @@ impl Operations {
         };
         let api = api.until(Instant::now() + BEGIN_WITHIN);
         let shown = outbound.read(&api, &handles).await;
+        self.note_doors(connection, &shown).await?;
         let cut = shown.iter().position(|it| it.as_ref().is_err_and(|error| !is_never(error)));
         if let (Some(0), Some(Err(error))) = (cut, shown.first()) {
             return Ok(Err(error.clone()));
@@ -191,17 +195,42 @@ impl Operations {
         Ok(Ok((seen.map(|((id, target), shown)| (id, target, shown.ok())).collect(), last)))
     }
 
-    /// Compares, and lets what has strayed be put right.
+    /// Puts on record that a platform lets us in no longer, or lets us in again. What else fails is no sign for pushes: one
+    /// listing that cannot be read would keep all others from being told.
+    async fn note_doors(
+        &self,
+        connection: &Connected,
+        shown: &[Result<Shown, CallError>],
+    ) -> Result<(), LedgerError> {
+        let mut report = Report::default();
+        for it in shown {
+            report
+                .of(&it.as_ref().map_or_else(|error| Outcome::Failed(error.clone()), |_| Outcome::Shown(())));
+        }
+        let (pool, account) = (self.ledger().pool(), (connection.tenant, connection.id));
+        let report = Report { failed: false, hold: None, ..report };
+        if report.is_shut() || (report.answered && breakers::of(pool, account.0, account.1).await?.locked_out)
+        {
+            for turn in breakers::note(pool, account, &report, self.ledger().clock().now()).await? {
+                self.note_turn(account.0, account.1, turn).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares, and lets what has strayed be put right. What was pushed while we looked, or is owed another figure by now,
+    /// has not strayed.
     async fn compare(
         &self,
         run: &Leased,
         connection: &Connected,
-        seen: Vec<Seen>,
+        (seen, flew): (Vec<Seen>, Vec<(ListingId, String)>),
         at: DateTime<Utc>,
     ) -> Result<Tally, LedgerError> {
         let listings: Vec<ListingId> = seen.iter().map(|(id, ..)| *id).collect();
         let in_flight = reconciliations::in_flight(self.ledger().pool(), run, &listings).await?;
-        let in_flight: HashSet<(ListingId, String)> = in_flight.into_iter().collect();
+        let in_flight: HashSet<(ListingId, String)> = in_flight.into_iter().chain(flew).collect();
+        let current = targets(self.ledger().pool(), connection.tenant, &listings).await?;
         let (mut tally, mut strays) = (Tally::default(), vec![]);
         for (id, target, shown) in &seen {
             tally.checked += 1;
@@ -210,9 +239,13 @@ impl Operations {
                 tally.drifts.push((*id, "missing", None, None));
                 continue;
             };
+            let current = current.get(id);
             let flies = |kind: &str| in_flight.contains(&(*id, kind.to_owned()));
-            quantity_stray(*id, target, (shown, flies("quantity")), &mut tally, &mut strays);
-            price_stray(*id, target, (shown, flies("price")), &mut tally, &mut strays);
+            let quantity_moved =
+                flies("quantity") || current.is_none_or(|current| current.quantity != target.quantity);
+            let price_moved = flies("price") || current.is_none_or(|current| current.price != target.price);
+            quantity_stray(*id, target, (shown, quantity_moved), &mut tally, &mut strays);
+            price_stray(*id, target, (shown, price_moved), &mut tally, &mut strays);
         }
         if !run.preview && !strays.is_empty() {
             tally.repaired = self.repair(run, connection, strays, at).await?;
@@ -276,7 +309,7 @@ fn caller_of(run: &Leased) -> Caller {
 fn quantity_stray(
     id: ListingId,
     target: &Target,
-    (shown, flies): (&Shown, bool),
+    (shown, moved): (&Shown, bool),
     tally: &mut Tally,
     strays: &mut Vec<Stray>,
 ) {
@@ -284,7 +317,7 @@ fn quantity_stray(
         tally.unknown += 1;
         return;
     };
-    let Some(owed) = target.quantity.filter(|owed| target.pushes_quantity && !flies && *owed != quantity)
+    let Some(owed) = target.quantity.filter(|owed| target.pushes_quantity && !moved && *owed != quantity)
     else {
         return;
     };
@@ -298,7 +331,7 @@ fn quantity_stray(
 fn price_stray(
     id: ListingId,
     target: &Target,
-    (shown, flies): (&Shown, bool),
+    (shown, moved): (&Shown, bool),
     tally: &mut Tally,
     strays: &mut Vec<Stray>,
 ) {
@@ -306,7 +339,7 @@ fn price_stray(
         tally.unknown += 1;
         return;
     };
-    let Some(owed) = target.price.filter(|owed| target.pushes_price && !flies && *owed != price) else {
+    let Some(owed) = target.price.filter(|owed| target.pushes_price && !moved && *owed != price) else {
         return;
     };
     tally.drifted += 1;

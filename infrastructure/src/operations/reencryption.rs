@@ -10,7 +10,7 @@ use crate::{
     ledger::{Context, LedgerError},
     outbox::follow_ups,
     persons::Waiting,
-    queries::connections::{Resealed, reseal, sealed_otherwise},
+    queries::connections::{Resealed, one_of_each_key, reseal, sealed_otherwise},
     secrets::SecretError,
 };
 
@@ -37,6 +37,16 @@ impl Operations {
         let done = done?;
         on_record?;
         Ok(done)
+    }
+
+    /// Keys that credentials are sealed with and that open none of them, each with the reason; one credential a key is tried.
+    pub async fn unusable_keys(&self) -> Result<Vec<(String, SecretError)>, LedgerError> {
+        let tried = one_of_each_key(self.ledger().pool()).await?;
+        let failed = tried.into_iter().filter_map(|(tenant, sealed)| {
+            let error = self.keys.open(TenantId(tenant), &sealed).err()?;
+            Some((sealed.key_id, error))
+        });
+        Ok(failed.collect())
     }
 
     /// The same, counted for each tenant.

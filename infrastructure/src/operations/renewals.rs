@@ -34,8 +34,11 @@ const LASTS_MAX: TimeDelta = TimeDelta::days(365);
 /// When tokens are renewed whose end nobody tells: the shortest-lived of them live four hours.
 const UNTOLD: TimeDelta = TimeDelta::hours(3);
 
+/// What credentials are renewed with.
+const REFRESH_TOKEN: &str = "refresh_token";
+
 /// What is amiss while credentials cannot be renewed, and after how many attempts that is told.
-const ALERT: &str = "renewal";
+pub(super) const RENEWAL: &str = "renewal";
 const ALERT_AFTER: i32 = 3;
 
 impl Operations {
@@ -54,9 +57,11 @@ impl Operations {
                 tracing::warn!(connection = %connection.id, %error, "credentials could not be renewed");
                 let due = again(&error, leased.attempts, now);
                 renewals::settle(pool, &leased, Some(due), Some(&error.to_string())).await?;
-                if leased.attempts >= ALERT_AFTER || matches!(error, CallError::NeedsPerson { .. }) {
+                let told = leased.attempts >= ALERT_AFTER || matches!(error, CallError::NeedsPerson { .. });
+                // Of credentials that were replaced meanwhile nobody has to hear.
+                if told && self.is_current(&connection).await? {
                     let value = i64::from(leased.attempts);
-                    let alert = ConnectionCommand::RaiseAlert { what: ALERT.to_owned(), value, limit: 0 };
+                    let alert = ConnectionCommand::RaiseAlert { what: RENEWAL.to_owned(), value, limit: 0 };
                     self.command_connection(caller_of(&leased), connection.id, alert, json!({})).await?;
                 }
             }
@@ -89,17 +94,37 @@ impl Operations {
         };
         // The platform may have used up the old ones: these must not be lost for a database that is away for a moment.
         let mut patience = 0..KEEP_ATTEMPTS;
-        while let Err(error) = self.replace_secrets(caller_of(leased), connection, credentials.clone()).await
-        {
+        while let Err(error) = self.replace_renewed(caller_of(leased), connection, &credentials).await {
             let Some(attempt) = patience.next() else { return Err(error) };
             tracing::error!(connection = %connection.id, %error, "new credentials cannot be kept yet");
             tokio::time::sleep(policy::delay(attempt + 1).min(Duration::from_secs(10))).await;
         }
-        let over = ConnectionCommand::ClearAlert { what: ALERT.to_owned() };
+        let over = ConnectionCommand::ClearAlert { what: RENEWAL.to_owned() };
         self.command_connection(caller_of(leased), connection.id, over, json!({})).await?;
         let due = renew_at(self.ledger().clock().now(), lasts);
         renewals::settle(self.ledger().pool(), leased, Some(due), None).await?;
         Ok(())
+    }
+
+    /// Keeps new credentials, unless their owner has given others meanwhile: those are newer, and may be another account's.
+    async fn replace_renewed(
+        &self,
+        caller: Caller,
+        connection: &Connected,
+        credentials: &Credentials,
+    ) -> Result<(), LedgerError> {
+        if !self.is_current(connection).await? {
+            tracing::warn!(connection = %connection.id, "what was renewed is dropped: its owner has given others");
+            return Ok(());
+        }
+        self.replace_secrets(caller, connection, credentials.clone()).await?;
+        Ok(())
+    }
+
+    /// Whether the refresh token of a connection still is what it was. What is only sealed anew is the same.
+    async fn is_current(&self, connection: &Connected) -> Result<bool, LedgerError> {
+        let Some(now) = connected(self.ledger().pool(), connection.id).await? else { return Ok(false) };
+        Ok(self.secret(&now, REFRESH_TOKEN) == self.secret(connection, REFRESH_TOKEN))
     }
 }
 

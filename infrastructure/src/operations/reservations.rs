@@ -1,12 +1,9 @@
 //! Reserve, commit, release.
 
 mod index;
+mod parts;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
@@ -23,6 +20,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub(crate) use self::index::ReservationIndex;
+use self::parts::{all_of, ends_at, is_in, parts_of, still_held, units_of};
 use super::{Caller, Operations, stock::allocate};
 use crate::{
     ledger::{Answer, Decision, LedgerError, Receipt, read},
@@ -107,8 +105,7 @@ impl Operations {
         let ttl = bounded(ask.ttl, self.reservation_ttl, TTL_MAX, "ttl_seconds")?;
         let owner = ask.owner.map(|owner| cart_of(&caller, owner)).transpose()?;
         let (lines, locations, mut reads) = self.lines(&caller, &ask.lines).await?;
-        let skus: HashMap<VariantId, Sku> =
-            lines.iter().zip(&ask.lines).map(|(line, wanted)| (line.variant, wanted.sku.clone())).collect();
+        let skus = skus_of(&lines, &ask.lines);
         reads.extend(owner.iter().map(|(cart, _)| StreamId::Cart(*cart)));
         // A cart's reservation may take other shelves later, an ordinary one never: the version tells them apart.
         let fresh = ReservationId(if owner.is_some() { Uuid::new_v4() } else { Uuid::now_v7() });
@@ -119,8 +116,10 @@ impl Operations {
                 Some((cart, _)) => holding(lookup.cart(cart), stock).unwrap_or((fresh, &[])),
                 None => (fresh, &[][..]),
             };
-            let lines = allocate(&lines, &locations, reservation, now, stock)?;
-            let events = reservation::reserve(reservation, &lines, others, Some(expires_at), now, stock)?;
+            let short = |refusal| with_skus(refusal, &skus);
+            let lines = allocate(&lines, &locations, reservation, now, stock).map_err(short)?;
+            let events = reservation::reserve(reservation, &lines, others, Some(expires_at), now, stock)
+                .map_err(short)?;
             let held = lines.iter().filter_map(|(id, quantity)| {
                 let sku = skus.get(&id.variant)?;
                 Some(HeldLine { sku, location: &id.location, quantity: *quantity })
@@ -148,14 +147,23 @@ impl Operations {
     ) -> Result<Receipt, LedgerError> {
         let step = self.bounded_step(step)?;
         let shelves = self.shelves_of(&caller, reservation).await?;
+        let mut skus = HashMap::new();
         let lines = match lines {
-            Some(lines) => Some(self.lines(&caller, &lines).await?.0),
+            Some(wanted) => {
+                let lines = self.lines(&caller, &wanted).await?.0;
+                for (line, wanted) in lines.iter().zip(&wanted) {
+                    is_in(reservation, &shelves, line, &wanted.sku)?;
+                }
+                skus = skus_of(&lines, &wanted);
+                Some(lines)
+            }
             None => None,
         };
         self.submit(caller, streams(&shelves), move |lookup, now| {
             let stock = |id: &StockId| lookup.stock(id);
             let parts = match &lines {
-                Some(lines) => parts_of(reservation, &shelves, lines, stock)?,
+                Some(lines) => parts_of(reservation, &shelves, lines, stock)
+                    .map_err(|refusal| with_skus(refusal, &skus))?,
                 None => all_of(reservation, &shelves, &step, stock)?,
             };
             let (events, refusal, mut answer) = match &step {
@@ -190,6 +198,11 @@ impl Operations {
             answer["reservation"] = json!(reservation);
             if !matches!(step, Bounded::Extend { .. }) {
                 answer["units"] = events.iter().map(|(_, event)| units_of(event)).sum::<i64>().into();
+                let held = still_held(reservation, &shelves, &events, stock);
+                answer["held"] = held.into();
+                if held > 0 {
+                    answer["status"] = "held".into();
+                }
             }
             Ok(Decision { changes: changes(events), answer: answer.into(), refusal, ..Decision::default() })
         })
@@ -347,73 +360,6 @@ fn holding<'c, 's>(
     held.then_some((reservation, &cart.shelves))
 }
 
-/// Everything that is still held for a reservation; for a commit also what has lapsed, and what was committed
-/// under the same reference before.
-fn all_of<'s>(
-    reservation: ReservationId,
-    shelves: &[StockId],
-    step: &Bounded,
-    stock: impl Fn(&StockId) -> &'s Stock,
-) -> Result<BTreeMap<StockId, Option<Quantity>>, Refusal> {
-    let concerned = |id: &&StockId| {
-        let shelf = stock(id);
-        let late = match step {
-            Bounded::Commit { reference } => {
-                let known = reference.as_ref().is_some_and(|r| shelf.is_committed(&reservation, r));
-                known || shelf.lapsed_for(&reservation).is_some()
-            }
-            Bounded::Release | Bounded::Extend { .. } => false,
-        };
-        late || shelf.held_for(&reservation).is_some()
-    };
-    let parts: BTreeMap<_, _> = shelves.iter().filter(concerned).map(|id| (id.clone(), None)).collect();
-    if parts.is_empty() {
-        return Err(Refusal::conflict(
-            "reservation.ended",
-            format!("nothing is held for reservation {reservation} any more"),
-        ));
-    }
-    Ok(parts)
-}
-
-/// The given lines of a reservation. Lines that name no location are taken from wherever it holds units.
-fn parts_of<'s>(
-    reservation: ReservationId,
-    shelves: &[StockId],
-    lines: &[Line],
-    stock: impl Fn(&StockId) -> &'s Stock,
-) -> Result<BTreeMap<StockId, Option<Quantity>>, Refusal> {
-    let locations: BTreeSet<LocationCode> = shelves.iter().map(|id| id.location.clone()).collect();
-    let locations: Vec<LocationCode> = locations.into_iter().collect();
-    let of_reservation = |id: &StockId| {
-        let held = stock(id).held_for(&reservation).map(|held| held.quantity);
-        let units = held.or_else(|| stock(id).lapsed_for(&reservation)).unwrap_or_default();
-        (units, units)
-    };
-    let lines = reservation::allocate(lines, &locations, of_reservation).map_err(|refusal| {
-        if refusal.code != "stock.insufficient" {
-            return refusal;
-        }
-        let detail = format!("the lines name more than is held for reservation {reservation}");
-        Refusal { detail, code: "reservation.exceeded".into(), ..refusal }
-    })?;
-    Ok(lines.into_iter().map(|(id, quantity)| (id, Some(quantity))).collect())
-}
-
-/// When a hold ends by itself, after some events.
-fn ends_at(
-    reservation: ReservationId,
-    id: &StockId,
-    events: &[(StockId, StockEvent)],
-    shelf: &Stock,
-) -> Option<DateTime<Utc>> {
-    let extended = events.iter().find_map(|(shelf, event)| match event {
-        StockEvent::Extended { expires_at, .. } if shelf == id => Some(*expires_at),
-        _ => None,
-    });
-    extended.or_else(|| shelf.held_for(&reservation).and_then(|held| held.expires_at))
-}
-
 fn unknown(reservation: ReservationId) -> Refusal {
     Refusal::missing("reservation.unknown", format!("there is no reservation {reservation}"))
 }
@@ -426,9 +372,19 @@ fn changes(events: Vec<(StockId, StockEvent)>) -> Changes {
     events.into_iter().map(|(id, event)| (StreamId::Stock(id), event.into())).collect()
 }
 
-fn units_of(event: &StockEvent) -> i64 {
-    match event {
-        StockEvent::Committed { quantity, .. } | StockEvent::Released { quantity, .. } => quantity.units(),
-        _ => 0,
+/// Which SKU names each variant, as some lines say it.
+pub(super) fn skus_of(lines: &[Line], wanted: &[Wanted]) -> HashMap<VariantId, Sku> {
+    lines.iter().zip(wanted).map(|(line, wanted)| (line.variant, wanted.sku.clone())).collect()
+}
+
+/// The refusal, with the SKU of each variant of which there is too little.
+pub(super) fn with_skus(mut refusal: Refusal, skus: &HashMap<VariantId, Sku>) -> Refusal {
+    let shortages = refusal.facts.as_mut().and_then(|facts| facts.get_mut("shortages")?.as_array_mut());
+    for shortage in shortages.into_iter().flatten() {
+        let variant = shortage["variant"].as_str().and_then(|id| id.parse::<Uuid>().ok());
+        if let Some(sku) = variant.and_then(|id| skus.get(&VariantId(id))) {
+            shortage["sku"] = json!(sku);
+        }
     }
+    refusal
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     Caller, Operations,
     directory::{Named, unknown_sku},
-    reservations::Wanted,
+    reservations::{Wanted, skus_of, with_skus},
 };
 use crate::ledger::{Decision, LedgerError, Receipt};
 
@@ -97,6 +97,16 @@ pub struct Transfer {
     pub reference: Option<String>,
 }
 
+/// What became of many changes.
+#[derive(Debug, Serialize)]
+pub struct Outcomes {
+    /// One for each, in the order of the request.
+    pub rows: Vec<Row>,
+    /// True if the request had been made before, with the same key.
+    #[serde(skip)]
+    pub replayed: bool,
+}
+
 /// What became of one change among many.
 #[derive(Debug, Serialize)]
 pub struct Row {
@@ -121,6 +131,11 @@ impl Operations {
         change: ShelfChange,
     ) -> Result<Receipt, LedgerError> {
         let ShelfChange { sku, location, change, occurred_at } = change;
+        if let StockChange::Adjust { reason, .. } = &change
+            && reason.trim().is_empty()
+        {
+            return Err(Refusal::invalid("text.empty", "an adjustment has a reason; say why").into());
+        }
         let id = StockId { variant, location };
         let stream = StreamId::Stock(id.clone());
         self.submit(caller, vec![stream.clone()], move |lookup, now| {
@@ -135,14 +150,14 @@ impl Operations {
         .await
     }
 
-    /// Makes many changes, each for itself: one that is refused keeps no other from happening. Changes of one
-    /// shelf happen in the order given; what could not be tried has failed, and so have those after it there.
+    /// Makes many changes, each for itself: one that is refused, or was before it got here, keeps no other from happening.
+    /// Changes of one shelf happen in the order given; what could not be tried has failed, and so have those after it there.
     /// With a key the request is safe to repeat: rows that were decided are not decided again.
     pub async fn change_many(
         &self,
         caller: &Caller,
-        changes: Vec<ShelfChange>,
-    ) -> Result<Vec<Row>, LedgerError> {
+        changes: Vec<Result<ShelfChange, Refusal>>,
+    ) -> Result<Outcomes, LedgerError> {
         if changes.is_empty() || changes.len() > BULK_MAX {
             return Err(Refusal::invalid(
                 "bulk.rows",
@@ -150,12 +165,21 @@ impl Operations {
             )
             .into());
         }
+        let mut replayed = false;
         if caller.idempotency.is_some() {
             // The key is taken by the request as a whole; each row has one that follows from it.
-            self.submit(caller.clone(), vec![], |_, _| Ok(Decision::default())).await?;
+            let taken = self.submit(caller.clone(), vec![], |_, _| Ok(Decision::default())).await?;
+            replayed = taken.replayed;
         }
         let mut rows = Vec::with_capacity(changes.len());
-        let mut changes = changes.into_iter().enumerate().peekable();
+        let mut sound = Vec::with_capacity(changes.len());
+        for (row, change) in changes.into_iter().enumerate() {
+            match change {
+                Ok(change) => sound.push((row, change)),
+                Err(refusal) => rows.push(Row { row, outcome: refused(&refusal) }),
+            }
+        }
+        let mut changes = sound.into_iter().peekable();
         while changes.peek().is_some() {
             let abreast: Vec<_> = changes.by_ref().take(BULK_ABREAST).collect();
             let skus: Vec<Sku> = abreast.iter().map(|(_, change)| change.sku.clone()).collect();
@@ -169,7 +193,7 @@ impl Operations {
             rows.extend(join_all(each).await.into_iter().flatten());
         }
         rows.sort_unstable_by_key(|row| row.row);
-        Ok(rows)
+        Ok(Outcomes { rows, replayed })
     }
 
     /// Changes of one shelf, one after the other. Once one could not be tried, those after it are not.
@@ -214,7 +238,8 @@ impl Operations {
             let (from, to) = (source.location.clone(), target.location.clone());
             let out = StockCommand::TransferOut { quantity, to, reference: reference.clone(), now };
             let arrive = StockCommand::TransferIn { quantity, from, reference: reference.clone(), now };
-            let left = verdict(source, lookup.stock(source), out)?;
+            let left = verdict(source, lookup.stock(source), out)
+                .map_err(|refusal| short_here(refusal, &sku, source))?;
             let arrived = verdict(target, lookup.stock(target), arrive)?;
             Ok(Decision {
                 answer: json!({
@@ -260,6 +285,7 @@ impl Operations {
     /// reserves is asked, on the newest states, and nothing is held.
     pub async fn availability(&self, caller: Caller, wanted: Vec<Wanted>) -> Result<Receipt, LedgerError> {
         let (lines, locations, reads) = self.lines(&caller, &wanted).await?;
+        let skus = skus_of(&lines, &wanted);
         let caller = Caller { idempotency: None, ..caller };
         self.submit(caller, reads, move |lookup, now| {
             let nobody = ReservationId(Uuid::nil());
@@ -270,7 +296,8 @@ impl Operations {
             let answer = match answer {
                 Ok(lines) => json!({ "available": true, "lines": shelves(&lines) }),
                 Err(refusal) if refusal.code == "stock.insufficient" => {
-                    let shortages = refusal.facts.map(|mut facts| facts["shortages"].take());
+                    let shortages =
+                        with_skus(refusal, &skus).facts.map(|mut facts| facts["shortages"].take());
                     json!({ "available": false, "shortages": shortages })
                 }
                 Err(refusal) => return Err(refusal),
@@ -292,6 +319,19 @@ fn outcome(changed: Result<Receipt, LedgerError>) -> Result<Value, LedgerError> 
         Err(LedgerError::Refused(refusal) | LedgerError::RefusedBefore(refusal)) => Ok(refused(&refusal)),
         Err(error) => Err(error),
     }
+}
+
+/// A shelf that is short, said as a reservation says it.
+fn short_here(mut refusal: Refusal, sku: &Sku, shelf: &StockId) -> Refusal {
+    if refusal.code == "stock.insufficient"
+        && let Some(facts) = &mut refusal.facts
+    {
+        *facts = json!({ "shortages": [{
+            "variant": shelf.variant, "sku": sku, "location": shelf.location,
+            "wanted": facts["wanted"], "available": facts["available"],
+        }]});
+    }
+    refusal
 }
 
 fn refused(refusal: &Refusal) -> Value {

@@ -1,5 +1,7 @@
 //! The start of a lease: commands whose time has come, taken by one relay at a time.
 
+use std::cmp::Reverse;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     listing::FigureKind,
@@ -71,11 +73,14 @@ pub struct Command {
     pub probe: bool,
     /// Something was amiss with the account the last time; that it is so no more has to be noted.
     pub troubled: bool,
+    /// That of the account: commands of accounts with more come first.
+    pub priority: i64,
     /// When it was due.
     pub due: DateTime<Utc>,
     /// It is told whatever it is believed to show: somebody asked for it, or an earlier attempt may have got through.
     pub forced: bool,
-    /// A process died with it in hand: it is told once more in the same words, for it may have been told before that.
+    /// A process died with it in hand, or nobody heard what became of its words: it is told once more, for it may have been told
+    /// before that.
     pub unheard: bool,
     /// Attempts before this one whose end is on record; that of a process that died is not.
     pub answered: i32,
@@ -108,6 +113,7 @@ struct Leased {
     attempts: i32,
     probe: bool,
     troubled: bool,
+    priority: i64,
     forced: bool,
     unheard: bool,
     answered: i32,
@@ -202,7 +208,9 @@ pub async fn claim_of(
         }
     }
     // The same commands make the same calls: a repeated attempt comes under the same key.
-    claimed.commands.sort_unstable_by_key(|command| (command.connection, command.kind, command.row));
+    claimed.commands.sort_unstable_by_key(|command| {
+        (Reverse(command.priority), command.tenant, command.connection, command.kind, command.row)
+    });
     Ok(claimed)
 }
 
@@ -219,6 +227,7 @@ impl Leased {
             attempt: self.attempts,
             probe: self.probe,
             troubled: self.troubled,
+            priority: self.priority,
             forced: self.forced,
             unheard: self.unheard,
             answered: self.answered,

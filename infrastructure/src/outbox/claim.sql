@@ -1,9 +1,9 @@
 -- Leases what is due, account by account, so that one with much to do keeps no other waiting.
 with ready as (
-    select a.tenant_id, a.connection_id, a.probe, a.troubled
+    select a.tenant_id, a.connection_id, a.probe, a.troubled, a.priority
     from (
         select a.tenant_id, a.connection_id, b.state is not null and b.state <> 'closed' as probe,
-               b.reason is not null as troubled
+               b.reason is not null as troubled, coalesce((c.rules ->> 'priority')::bigint, 0) as priority
         from unnest($6::uuid[], $7::uuid[]) as a (tenant_id, connection_id)
         join connections c on c.tenant_id = a.tenant_id and c.id = a.connection_id
         left join breakers b on b.tenant_id = a.tenant_id and b.connection_id = a.connection_id
@@ -25,7 +25,7 @@ with ready as (
     limit $8
 ),
 due as (
-    select d.tenant_id, d.id, d.connection_id, false as probe, r.troubled
+    select d.tenant_id, d.id, d.connection_id, false as probe, r.troubled, r.priority
     from ready r
     -- Products are told one after the other: more of them would only be given back.
     cross join (values ('quantity', $2::bigint), ('price', $2), ('content', least($2, 50))) as k (kind, most)
@@ -44,7 +44,7 @@ due as (
     ) d
     where not r.probe
     union all
-    select d.tenant_id, d.id, d.connection_id, true, true
+    select d.tenant_id, d.id, d.connection_id, true, true, r.priority
     from ready r
     cross join lateral (
         select o.tenant_id, o.id, o.connection_id from outbox o
@@ -75,7 +75,7 @@ leased as (
       and (not due.probe
            or exists (select from probing p where p.tenant_id = due.tenant_id and p.connection_id = due.connection_id))
     returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.product_id, o.kind, o.attempts, due.probe,
-        due.troubled, o.forced, o.unheard, o.answered, o.next_attempt_at
+        due.troubled, due.priority, o.forced, o.unheard, o.answered, o.next_attempt_at
 )
 -- With each, the account that took up the last room, if one did: also if nothing was to be had of any, as where others are at
 -- it. There is always a row, then without a command.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Event, State, StreamId,
-    connection::{Connection, ConnectionEvent, SyncRules},
+    connection::{Connection, ConnectionEvent},
     listing::{FigureKind, ListingEvent},
     product::{Product, ProductEvent},
     values::TenantId,
@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 use super::{
     CommandKind,
+    let_out::{self, LetOut},
     offers::{self, Concerned},
 };
-use crate::platforms::outbound::Skills;
 
 /// How long a platform's own change is left alone before it is put right: the order that explains it is
 /// often a moment behind.
@@ -49,8 +49,8 @@ pub(crate) struct Touched {
     strayed: BTreeSet<(Uuid, &'static str)>,
     /// Listings whose figure is not in question any more, or was found not to be shown.
     settled: BTreeSet<(Uuid, &'static str)>,
-    /// Connections that are to show everything, and what has just been let out there of whole products.
-    connections: BTreeMap<Uuid, Skills>,
+    /// Connections that may have to be told what they were not, and of what.
+    let_out: BTreeSet<(Uuid, LetOut)>,
 }
 
 impl Touched {
@@ -91,6 +91,7 @@ impl Touched {
                 | ListingEvent::VariantObserved(_)
                 | ListingEvent::QuantityPushed { .. }
                 | ListingEvent::PricePushed { .. }
+                | ListingEvent::FigureSent(_)
                 | ListingEvent::PushFailed { .. } => {}
             },
             (StreamId::Connection(id), Event::Connection(event)) => {
@@ -138,17 +139,12 @@ impl Touched {
     }
 
     fn note_connection(&mut self, id: Uuid, event: &ConnectionEvent, before: Option<&Connection>) {
-        let let_out = match event {
-            ConnectionEvent::Enabled {} => Skills::ALL,
-            ConnectionEvent::RulesChanged { rules } => {
-                before.map_or(Skills::ALL, |connection| newly_let_out(&connection.rules, rules))
-            }
+        let let_out = match (event, before) {
+            (ConnectionEvent::RulesChanged { rules }, Some(before)) => LetOut::by(&before.rules, rules),
+            (ConnectionEvent::Enabled {} | ConnectionEvent::RulesChanged { .. }, _) => LetOut::ALL.to_vec(),
             _ => return,
         };
-        let known = self.connections.entry(id).or_default();
-        known.offers |= let_out.offers;
-        known.describes |= let_out.describes;
-        known.takes_off |= let_out.takes_off;
+        self.let_out.extend(let_out.into_iter().map(|what| (id, what)));
     }
 
     /// Whether there is anything the append statement does not see to itself.
@@ -160,23 +156,12 @@ impl Touched {
             && self.listings.is_empty()
             && self.strayed.is_empty()
             && self.settled.is_empty()
-            && self.connections.is_empty())
+            && self.let_out.is_empty())
     }
 }
 
 fn kind(kind: FigureKind) -> &'static str {
     CommandKind::from(kind).name()
-}
-
-/// What rules let out of whole products that those before them did not: for all of them, or for some.
-fn newly_let_out(before: &SyncRules, rules: &SyncRules) -> Skills {
-    let (old, new) = (Skills::ALL.under(before), Skills::ALL.under(rules));
-    let others = before.conditions != rules.conditions;
-    Skills {
-        offers: new.offers && (others || !old.offers),
-        describes: new.describes && (others || !old.describes),
-        takes_off: new.takes_off && (others || !old.takes_off),
-    }
 }
 
 /// Writes the rows that are owed for everything but moved stock.
@@ -199,7 +184,6 @@ pub(crate) async fn derive(
         .bind(&price_variants)
         .bind(&price_markets)
         .bind(touched.listings.iter().copied().collect::<Vec<_>>())
-        .bind(touched.connections.keys().copied().collect::<Vec<_>>())
         .bind(strayed)
         .bind(strayed_kinds)
         .bind(settled)
@@ -224,34 +208,9 @@ pub(crate) async fn derive(
             priced.map(|((variant, market), is_first)| (*variant, market.clone(), *is_first)).collect();
     }
     offers::derive(conn, tenant, at, &concerned).await?;
-    for (connection, let_out) in &touched.connections {
-        offers::derive_all(conn, tenant, at, *connection, *let_out).await?;
-    }
-    Ok(())
+    let_out::note(conn, tenant, at, &touched.let_out).await
 }
 
 fn all(ids: &BTreeSet<Uuid>) -> Vec<Uuid> {
     ids.iter().copied().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use onhand_domain::{connection::Conditions, values::Quantity};
-
-    use super::*;
-
-    #[test]
-    fn of_other_rules_only_what_they_let_out_in_addition_is_looked_for() {
-        let rules = SyncRules::default();
-        let buffered = SyncRules { safety_buffer: Quantity::new(1).expect("a quantity"), ..rules.clone() };
-        assert_eq!(newly_let_out(&rules, &buffered), Skills::default());
-        let creates = SyncRules { propagate_creates: true, ..rules.clone() };
-        assert_eq!(newly_let_out(&rules, &creates), Skills { offers: true, ..Skills::default() });
-        assert_eq!(newly_let_out(&creates, &rules), Skills::default());
-        let off = SyncRules { realtime_sync_enabled: false, ..creates.clone() };
-        assert_eq!(newly_let_out(&off, &creates), Skills::ALL.under(&creates));
-        let conditions = Conditions { price_min: Some(1), ..Conditions::default() };
-        let asking = SyncRules { conditions, ..creates.clone() };
-        assert_eq!(newly_let_out(&creates, &asking), Skills::ALL.under(&creates));
-    }
 }

@@ -8,25 +8,20 @@ with owed as (
     select t.connection_id, t.listing_id, k.kind, $3, t.pushes_quantity, t.pushes_price
     from outbox_targets t
     cross join (values ('quantity'), ('price')) as k (kind)
-    where t.tenant_id = $1 and t.listing_id = any($7) -- not `or`: each has an index of its own
-    union all
-    select t.connection_id, t.listing_id, k.kind, $3, t.pushes_quantity, t.pushes_price
-    from outbox_targets t
-    cross join (values ('quantity'), ('price')) as k (kind)
-    where t.tenant_id = $1 and t.connection_id = any($8)
+    where t.tenant_id = $1 and t.listing_id = any($7)
     union all
     select t.connection_id, t.listing_id, s.kind, $4, t.pushes_quantity, t.pushes_price
-    from unnest($9::uuid[], $10::text[]) as s (listing_id, kind)
+    from unnest($8::uuid[], $9::text[]) as s (listing_id, kind)
     join outbox_targets t on t.tenant_id = $1 and t.listing_id = s.listing_id
     union all
     -- Whether a thing is pushed at all may hang on its price, its name and the like.
     select t.connection_id, t.listing_id, k.kind, $3, t.pushes_quantity, t.pushes_price
     from outbox_targets t
     cross join (values ('quantity'), ('price')) as k (kind)
-    where t.tenant_id = $1 and t.conditional and (t.product_id = any($13) or t.variant_id = any($5))
+    where t.tenant_id = $1 and t.conditional and (t.product_id = any($12) or t.variant_id = any($5))
     union all
     select t.connection_id, t.listing_id, s.kind, $3, t.pushes_quantity, t.pushes_price
-    from unnest($11::uuid[], $12::text[]) as s (listing_id, kind)
+    from unnest($10::uuid[], $11::text[]) as s (listing_id, kind)
     join outbox_targets t on t.tenant_id = $1 and t.listing_id = s.listing_id
 ),
 commands as (

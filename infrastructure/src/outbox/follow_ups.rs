@@ -1,4 +1,4 @@
-//! Follow-ups: what a delivery has left to do, kept until it is done, whoever dies meanwhile.
+//! Follow-ups: what a delivery or a change of rules has left to do, kept until it is done, whoever dies meanwhile.
 //!
 //! Noted in the commit of the delivery, taken under a lease, and removed in the commit of what came of it.
 
@@ -13,12 +13,15 @@ use uuid::Uuid;
 use crate::ledger::{FollowUp, Followed};
 
 /// The kinds there are; what platforms hint at, and what waits here.
-pub const KINDS: [&str; 10] =
-    ["product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, FORGET, ERASE];
+pub const KINDS: [&str; 11] = [
+    "product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, LET_OUT, FORGET, ERASE,
+];
 /// A market price whose monitor lets it count later.
 pub const PRICE: &str = "price";
 /// Deliveries that spoke of what nobody knew, to be looked at again.
 pub const UNMAPPED: &str = "unmapped";
+/// What was let out on a connection, to be looked for there.
+pub const LET_OUT: &str = "let_out";
 /// Somebody who is to be forgotten.
 pub const FORGET: &str = "forget";
 /// Bodies that tell of somebody who has been forgotten. It takes long, and is taken by itself.
@@ -71,8 +74,8 @@ pub(crate) async fn note(
          -- Once more: whoever is at it finds its lease gone, and leaves the row for another round.
          on conflict (tenant_id, connection_id, kind, external) do update
              set payload = case
-                     -- Of two prices that wait the newer stays, in whatever order they came …
-                     when excluded.kind = 'price'
+                     -- Of two prices or titles that wait the newer stays, in whatever order they came …
+                     when excluded.kind in ('price', 'product', 'models')
                           and (follow_ups.payload->>'at')::timestamptz > (excluded.payload->>'at')::timestamptz
                      -- … and of two pages with the same beginning the one that goes further.
                           or excluded.kind = 'unmapped'
@@ -346,7 +349,7 @@ pub(crate) async fn wake(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) ->
          where tenant_id = $1
            and (status = 'pending' and next_attempt_at = $3
                 -- One that is being looked at in this moment may not have seen it, and is looked at once more.
-                or status = 'leased' and kind not in ('price', 'unmapped', 'forget', 'erase'))",
+                or status = 'leased' and kind not in ('price', 'unmapped', 'let_out', 'forget', 'erase'))",
     )
     .bind(tenant.0)
     .bind(now)

@@ -5,6 +5,7 @@ pub mod budgets;
 mod claim;
 mod derive;
 pub mod follow_ups;
+pub(crate) mod let_out;
 mod offers;
 mod owe;
 mod settle;

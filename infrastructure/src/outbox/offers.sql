@@ -6,8 +6,7 @@ from (
     from offer_targets t
     where t.tenant_id = $1 and t.product_id = any($2) and t.is_lacking
     union all
-    -- Words that have changed here are said, even if others are seen there before.
-    select t.connection_id, t.product_id, t.is_outdated
+    select t.connection_id, t.product_id, false
     from offer_targets t
     where t.tenant_id = $1 and t.product_id = any($3)
       and (t.is_lacking or t.is_outdated or t.is_left_over
@@ -19,13 +18,13 @@ from (
                  and o.status = 'leased'
                limit 1) is not null)
     union all
-    -- Somebody has chosen other words: these are said, whoever has chosen those that are there.
+    -- Somebody has chosen other words, and nothing is known of those that are there: ours are said, all of them.
     select t.connection_id, t.product_id, true
     from offer_targets t
     where t.tenant_id = $1 and t.product_id = any($4) and t.is_untold
     union all
     -- Whether a thing is described at all may hang on its price, its name and the like.
-    select t.connection_id, t.product_id, true
+    select t.connection_id, t.product_id, false
     from offer_targets t
     where t.tenant_id = $1 and t.product_id = any($5) and t.conditional and t.is_outdated
     union all

@@ -1,4 +1,4 @@
-//! Owing on request: what is to be told again, because somebody asked for it or a push was given up.
+//! Owing on request: what is to be told because somebody asked for it, a push was given up, or more was let out.
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
@@ -8,12 +8,9 @@ use onhand_domain::{
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{
-    CommandKind,
-    offers::{self, Wanted},
-};
+use super::{CommandKind, offers};
 
-/// What is to be told again.
+/// What is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// A figure of a listing.
@@ -22,7 +19,7 @@ pub enum Subject {
     Offer(ConnectionId, ProductId),
 }
 
-/// Something that is to be told once more.
+/// Something that is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owed {
     /// What.
@@ -31,6 +28,33 @@ pub struct Owed {
     pub due: DateTime<Utc>,
     /// The command that was given up and that this takes the place of.
     pub instead_of: Option<Uuid>,
+    /// Whatever the platform is believed to show: somebody has asked for it.
+    pub forced: bool,
+}
+
+/// A subject as the table has it.
+struct Row {
+    /// None of a figure: the listing knows.
+    connection: Option<Uuid>,
+    listing: Uuid,
+    product: Option<Uuid>,
+    kind: CommandKind,
+}
+
+impl Subject {
+    fn row(self) -> Row {
+        match self {
+            Self::Figure(listing, kind) => {
+                Row { connection: None, listing: listing.0, product: None, kind: kind.into() }
+            }
+            Self::Offer(ConnectionId(connection), ProductId(product)) => Row {
+                connection: Some(connection),
+                listing: offers::id(connection, product),
+                product: Some(product),
+                kind: CommandKind::Content,
+            },
+        }
+    }
 }
 
 /// Writes commands for what is owed, as far as the rules let it out, in the caller's transaction. What is pending already
@@ -38,67 +62,23 @@ pub struct Owed {
 pub(crate) async fn owe(
     conn: &mut PgConnection,
     tenant: TenantId,
-    at: (i64, DateTime<Utc>),
+    (position, now): (i64, DateTime<Utc>),
     owed: &[Owed],
 ) -> Result<(), sqlx::Error> {
-    let (mut figures, mut wanted) = (vec![], vec![]);
-    for Owed { of, due, instead_of } in owed.iter().copied() {
-        match of {
-            Subject::Figure(listing, kind) => figures.push((listing, kind, due, instead_of)),
-            Subject::Offer(connection, product) => {
-                wanted.push(Wanted { connection, product, due, instead_of });
-            }
-        }
-    }
-    if !figures.is_empty() {
-        owe_figures(conn, tenant, at, &figures).await?;
-    }
-    if !wanted.is_empty() {
-        offers::owe(conn, tenant, at, &wanted).await?;
-    }
-    Ok(())
-}
-
-type Figure = (ListingId, FigureKind, DateTime<Utc>, Option<Uuid>);
-
-async fn owe_figures(
-    conn: &mut PgConnection,
-    tenant: TenantId,
-    (position, now): (i64, DateTime<Utc>),
-    figures: &[Figure],
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "with wanted as (
-             select * from unnest($4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[])
-                  as w (listing_id, kind, due, instead_of)
-         ),
-         closed as (
-             update outbox o set status = 'superseded'
-             from wanted w
-             join outbox_targets t on t.tenant_id = $1 and t.listing_id = w.listing_id
-             where o.tenant_id = $1 and o.id = w.instead_of and o.status = 'dead'
-               and ((w.kind = 'quantity' and t.pushes_quantity) or (w.kind = 'price' and t.pushes_price))
-         )
-         insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at,
-                             forced)
-         select $1, gen_random_uuid(), t.connection_id, t.listing_id, w.kind, 'pending', $2, min(w.due), $3, true
-         from wanted w
-         join outbox_targets t on t.tenant_id = $1 and t.listing_id = w.listing_id
-         where (w.kind = 'quantity' and t.pushes_quantity) or (w.kind = 'price' and t.pushes_price)
-         group by t.connection_id, t.listing_id, w.kind
-         on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
-             do update set forced = true,
-                     next_attempt_at = least(outbox.next_attempt_at, excluded.next_attempt_at)",
-    )
-    .bind(tenant.0)
-    .bind(position)
-    .bind(now)
-    .bind(figures.iter().map(|(listing, ..)| listing.0).collect::<Vec<_>>())
-    .bind(figures.iter().map(|(_, kind, ..)| CommandKind::from(*kind).name()).collect::<Vec<_>>())
-    .bind(figures.iter().map(|(_, _, due, _)| *due).collect::<Vec<_>>())
-    .bind(figures.iter().map(|(.., instead_of)| *instead_of).collect::<Vec<_>>())
-    .execute(conn)
-    .await?;
+    let rows: Vec<Row> = owed.iter().map(|it| it.of.row()).collect();
+    sqlx::query(include_str!("owe.sql"))
+        .bind(tenant.0)
+        .bind(position)
+        .bind(now)
+        .bind(rows.iter().map(|row| row.connection).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.listing).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.product).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.kind.name()).collect::<Vec<_>>())
+        .bind(owed.iter().map(|it| it.due).collect::<Vec<_>>())
+        .bind(owed.iter().map(|it| it.instead_of).collect::<Vec<_>>())
+        .bind(owed.iter().map(|it| it.forced).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub struct Settlement {
     /// True if the platform may have done it without our hearing of it: what it is believed to show is then not relied on.
     /// False if it has just said what it shows; none if nothing was learned.
     pub in_doubt: Option<bool>,
+    /// True if words of it may have got through, at this attempt or before: those that are ours by then are said once more.
+    pub unheard: bool,
     /// Whether the platform was told anything that it may have taken.
     pub said: bool,
 }
@@ -80,9 +82,9 @@ async fn tell_again(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into outbox (tenant_id, id, connection_id, listing_id, product_id, kind, status, position, next_attempt_at,
-                             created_at, forced)
+                             created_at, forced, unheard)
          select $1, gen_random_uuid(), o.connection_id, o.listing_id, o.product_id, o.kind, 'pending', max(o.position), $2,
-                $2, true
+                $2, o.kind <> 'content', o.kind = 'content'
          from outbox o
          left join outbox_targets t on t.tenant_id = $1 and t.listing_id = o.listing_id
          left join offer_targets f
@@ -92,7 +94,7 @@ async fn tell_again(
                 or (o.kind = 'content' and f.may_be_told))
          group by o.connection_id, o.listing_id, o.product_id, o.kind
          on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
-             do update set forced = true",
+             do update set forced = outbox.forced or excluded.forced, unheard = outbox.unheard or excluded.unheard",
     )
     .bind(tenant.0)
     .bind(now)
@@ -177,6 +179,7 @@ async fn give_back(
         .bind(rows.errors)
         .bind(rows.uncounted)
         .bind(rows.in_doubt)
+        .bind(rows.unheard)
         .fetch_all(conn)
         .await
 }
@@ -190,6 +193,7 @@ struct Columns {
     errors: Vec<Option<String>>,
     uncounted: Vec<bool>,
     in_doubt: Vec<Option<bool>>,
+    unheard: Vec<bool>,
 }
 
 impl Columns {
@@ -212,5 +216,6 @@ impl Columns {
         self.errors.push(error);
         self.uncounted.push(uncounted);
         self.in_doubt.push(settlement.in_doubt);
+        self.unheard.push(settlement.unheard);
     }
 }

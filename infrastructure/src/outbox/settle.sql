@@ -3,12 +3,12 @@
 -- changed often does not escape its backoff or its last attempt.
 with settled as (
     select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::boolean[],
-                         $9::boolean[])
-        as s (id, token, status, due, error, uncounted, in_doubt)
+                         $9::boolean[], $10::boolean[])
+        as s (id, token, status, due, error, uncounted, in_doubt, unheard)
 ),
 mine as (
-    select o.id, o.connection_id, o.listing_id, o.kind, coalesce(s.in_doubt, o.forced) as forced, s.status, s.due, s.error,
-           o.attempts - s.uncounted::integer as attempts
+    select o.id, o.connection_id, o.listing_id, o.kind, coalesce(s.in_doubt, o.forced) as forced, s.unheard, s.status, s.due,
+           s.error, o.attempts - s.uncounted::integer as attempts
     from settled s
     join outbox o on o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token
     for update of o -- waits for whoever takes the lease over, and then looks at status and token again
@@ -16,7 +16,7 @@ mine as (
 heirs as (
     update outbox heir
     set attempts = mine.attempts, next_attempt_at = mine.due, last_error = mine.error,
-        forced = heir.forced or mine.forced
+        forced = heir.forced or mine.forced, unheard = heir.unheard or mine.unheard
     from mine
     where mine.status = 'pending'
       and heir.tenant_id = $1 and heir.connection_id = mine.connection_id and heir.listing_id = mine.listing_id
@@ -28,7 +28,7 @@ set status = case when heirs.id is null then mine.status else 'superseded' end,
     attempts = mine.attempts,
     answered = o.answered + 1,
     forced = mine.forced,
-    unheard = false,
+    unheard = mine.unheard,
     next_attempt_at = coalesce(mine.due, o.next_attempt_at),
     last_error = mine.error,
     token = null,

@@ -5,6 +5,7 @@
 use axum::http::{HeaderMap, Method};
 use chrono::{DateTime, Utc};
 use onhand_domain::{connection::ConnectionDetails, values::ExternalId};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::fact::{Decoded, Fact, Identity, Person, Rejection, Undecodable};
@@ -47,6 +48,17 @@ pub struct Hint {
     pub resource: &'static str,
     /// Which one, in the platform's words.
     pub external: ExternalId,
+    /// What is known of it already and will not be shown.
+    pub titled: Option<Titled>,
+}
+
+/// What a product is called, told before a look that shows the rest of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Titled {
+    /// Its title; empty if it has none.
+    pub title: String,
+    /// When it was called so: by the time of the look it may be called otherwise.
+    pub at: DateTime<Utc>,
 }
 
 /// What it takes to call a platform's API for one connection.

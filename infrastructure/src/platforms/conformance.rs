@@ -18,7 +18,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    adapter::{Access, Adapter, Genuine, Hint, Inbound, Sample},
+    adapter::{Access, Adapter, Genuine, Hint, Inbound, Sample, Titled},
     adapter_of,
     fact::{Decoded, Rejection},
 };
@@ -63,7 +63,8 @@ fn connection(platform: Platform) -> ConnectionDetails {
 }
 
 fn hint(resource: &'static str, external: &str) -> Hint {
-    Hint { resource, external: ExternalId::new(external).expect("an id") }
+    let titled = Some(Titled { title: "Runner".into(), at: now() });
+    Hint { resource, external: ExternalId::new(external).expect("an id"), titled }
 }
 
 /// Whatever an answer may be an answer to.
@@ -408,7 +409,7 @@ fn an_id_does_not_lead_a_look_astray() {
                 let access = Access { details: &details, token, app_secret, now: now() };
                 for resource in RESOURCES {
                     let external = ExternalId::new("1/../é?evil=1&evil#evil").expect("an id");
-                    let call = adapter.look(&Hint { resource, external }, &access);
+                    let call = adapter.look(&Hint { resource, external, titled: None }, &access);
                     let Some(call) = call else { continue };
                     for part in ["/../", "?evil", "&evil", "#evil"] {
                         assert!(!call.target.contains(part), "{platform} {resource}: {}", call.target);

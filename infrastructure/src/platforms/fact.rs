@@ -54,6 +54,8 @@ pub enum Fact {
         lines: Vec<SoldLine>,
         /// Who bought it, if that is told.
         buyer: Option<Person>,
+        /// When, as far as that is told.
+        times: OrderTimes,
     },
     /// An order was paid for; the news may come before those of the order itself.
     OrderPaid {
@@ -63,6 +65,8 @@ pub enum Fact {
         lines: Vec<SoldLine>,
         /// Who bought it, if that is told.
         buyer: Option<Person>,
+        /// When, as far as that is told.
+        times: OrderTimes,
     },
     /// An order will not be fulfilled.
     OrderCancelled {
@@ -70,6 +74,8 @@ pub enum Fact {
         external: ExternalId,
         /// Who had bought it, if that is told.
         buyer: Option<Person>,
+        /// When, by the platform's clock; none where it does not say.
+        at: Option<DateTime<Utc>>,
     },
     /// A market trades a model at this price.
     PriceObserved {
@@ -109,6 +115,11 @@ pub enum Fact {
     },
     /// What is known of all of a shop's customers is to be destroyed.
     ShopErasureAsked,
+    /// Part of the body could not be read and was passed over, because the rest of it stands by itself.
+    Unread {
+        /// Which part and why, for people.
+        note: String,
+    },
 }
 
 impl Fact {
@@ -117,7 +128,7 @@ impl Fact {
         match self {
             Self::OrderPlaced { external, buyer, .. }
             | Self::OrderPaid { external, buyer, .. }
-            | Self::OrderCancelled { external, buyer } => Some((external, buyer.as_ref()?)),
+            | Self::OrderCancelled { external, buyer, .. } => Some((external, buyer.as_ref()?)),
             _ => None,
         }
     }
@@ -159,6 +170,16 @@ impl fmt::Debug for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
+}
+
+/// When what is told of an order was, by the platform's clock, as far as it says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OrderTimes {
+    /// When its units left what the platform shows for sale: rather too early than too late, see
+    /// [`News::moved_at`](onhand_domain::order::News::moved_at).
+    pub moved: Option<DateTime<Utc>>,
+    /// Of when its lines are.
+    pub told: Option<DateTime<Utc>>,
 }
 
 /// One line of an order, as the platform has it.

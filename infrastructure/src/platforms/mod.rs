@@ -30,7 +30,7 @@ pub(crate) use signature::{content_id, hmac_sha256};
 
 pub use self::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},
-    fact::{Decoded, Fact, Identity, Person, Rejection, SoldLine, Undecodable},
+    fact::{Decoded, Fact, Identity, OrderTimes, Person, Rejection, SoldLine, Undecodable},
 };
 
 /// Who understands a platform.

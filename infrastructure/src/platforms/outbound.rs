@@ -6,6 +6,7 @@
 
 mod api;
 mod error;
+mod masks;
 pub(super) mod options;
 mod products;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use onhand_domain::{
     connection::Platform,
-    product::Words,
+    product::{Word, Words},
     values::{ExternalId, Money},
 };
 use uuid::Uuid;
@@ -128,6 +129,12 @@ pub trait Outbound: Sync {
         true
     }
 
+    /// Whether it sets a quantity only where it shows what it is believed to. Elsewhere a call that is applied late, when
+    /// we have long given it up, puts an old figure in the place of a newer one.
+    fn compares(&self) -> bool {
+        false
+    }
+
     /// Has quantities shown. `key` is this attempt's: repeated with it, the same asks are applied once, where the platform
     /// takes keys at all.
     fn set_quantities<'a>(
@@ -155,6 +162,11 @@ pub trait Outbound: Sync {
     /// What can be done with whole products.
     fn skills(&self) -> Skills {
         Skills::default()
+    }
+
+    /// Which of the words that describe a product it can be told.
+    fn words(&self) -> &'static [Word] {
+        &[]
     }
 
     /// Makes a product, or those of its variants that are not there, with nothing for sale: quantities are told afterwards.

@@ -3,11 +3,11 @@
 //! Ids are kept as texts of any length and never pass through a floating point number.
 
 use chrono::{DateTime, Utc};
-use onhand_domain::values::{Currency, Money, Quantity, Sku};
+use onhand_domain::values::{Currency, ExternalId, Money, Quantity, Sku};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
-use super::fact::{Person, Undecodable};
+use super::fact::{Fact, Person, Undecodable};
 
 /// The most lines an order may have.
 pub(super) const LINES_MAX: usize = 500;
@@ -24,9 +24,114 @@ pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Undecoda
     Ok(serde_json::from_slice(body)?)
 }
 
+/// JSON of whatever form, kept as it is: a number that would lose digits on its way becomes a text.
+pub(super) fn exact(body: &[u8]) -> Result<Value, Undecodable> {
+    let mut quoted = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(&first) = rest.first() {
+        let length = match first {
+            b'"' => text_length(rest),
+            b'-' | b'0'..=b'9' => rest.iter().take_while(|byte| is_of_number(**byte)).count(),
+            _ => 1,
+        };
+        let (token, after) = rest.split_at(length);
+        let quote = if first != b'"' && loses_digits(token) { &b"\""[..] } else { b"" };
+        for part in [quote, token, quote] {
+            quoted.extend_from_slice(part);
+        }
+        rest = after;
+    }
+    json(&quoted)
+}
+
+/// How long a text is with its quotes; one that is not closed is all the rest.
+fn text_length(body: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = body.iter().skip(1).position(|byte| {
+        let closes = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        closes
+    });
+    end.map_or(body.len(), |end| end + 2)
+}
+
+fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
+}
+
+/// Whether this is a number that no integer and no float holds as it is written.
+fn loses_digits(token: &[u8]) -> bool {
+    // A float has fifteen digits of any number.
+    if token.len() <= 15 && !token.iter().any(|byte| matches!(byte, b'e' | b'E')) {
+        return false;
+    }
+    let Ok(number) = serde_json::from_slice::<&RawValue>(token).map(RawValue::get) else { return false };
+    let Ok(float) = number.parse::<f64>() else { return false };
+    let whole = number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok();
+    !whole && (float.is_infinite() || digits(number) != digits(&format!("{float:e}")))
+}
+
+/// The digits that count in a number, wherever its point is.
+fn digits(number: &str) -> String {
+    let before = number.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = before.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0').to_owned()
+}
+
+/// Parts of a body that stand by themselves, and of which some could not be read.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    count: usize,
+    first: Option<Undecodable>,
+}
+
+impl Unread {
+    /// Passes one over.
+    pub(super) fn pass(&mut self, why: Undecodable) {
+        self.count += 1;
+        self.first.get_or_insert(why);
+    }
+
+    /// The note about them, if there are any. Where all of the parts were such there is nothing to act on, and the body is
+    /// refused.
+    pub(super) fn of(self, all: usize) -> Result<Option<Fact>, Undecodable> {
+        let Some(first) = self.first else { return Ok(None) };
+        if self.count == all {
+            return Err(first);
+        }
+        let note = format!("{} of {all} could not be read and were passed over: {}", self.count, first.0);
+        Ok(Some(Fact::Unread { note: note.chars().filter(|c| !c.is_control()).collect() }))
+    }
+}
+
+/// A note about prices that are told and cannot be any, so that somebody sees why there are none here.
+pub(super) fn odd_prices<'p>(
+    told: impl IntoIterator<Item = (&'p ExternalId, &'p Value)>,
+    currency: Currency,
+) -> Option<Fact> {
+    let mut odd = told.into_iter().filter(|(_, price)| is_told(price) && money(price, currency).is_none());
+    let (external, price) = odd.next()?;
+    let note = format!("the price {} of {external} is no amount of {currency}", cut(price));
+    Some(Fact::Unread {
+        note: match odd.count() {
+            0 => note,
+            more => format!("{note}, nor are {more} more"),
+        },
+    })
+}
+
+fn is_told(value: &Value) -> bool {
+    !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
+}
+
 /// RFC 3339, or none.
 pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())
+}
+
+/// The same, of a field that is none where it is odd.
+pub(super) fn time_in(value: &Value) -> Option<DateTime<Utc>> {
+    time(value.as_str()?)
 }
 
 /// A text with something in it.
@@ -196,6 +301,61 @@ mod tests {
         for text in ["", "@", "a", "a@", "@b.c", "a@b", "a@.", "\"@b.c", "a b@c.d", "a@b@c.d", "{@}.x"] {
             assert!(!is_address(text), "{text}");
         }
+    }
+
+    #[test]
+    fn no_number_loses_a_digit() {
+        for (body, expected) in [
+            (r#"{"id":732357708734418520388}"#, json!({ "id": "732357708734418520388" })),
+            ("[18446744073709551615,-9223372036854775808]", json!([u64::MAX, i64::MIN])),
+            (
+                "[18446744073709551616,-9223372036854775809]",
+                json!(["18446744073709551616", "-9223372036854775809"]),
+            ),
+            ("[129.500000000000000000]", json!([129.5])),
+            ("[0.1234567890123456789]", json!(["0.1234567890123456789"])),
+            ("[1e400,1e-999,1.5E3,0e9]", json!(["1e400", "1e-999", 1500.0, 0.0])),
+            (r#"["\"732357708734418520388","\\"]"#, json!(["\"732357708734418520388", "\\"])),
+            ("732357708734418520388", json!("732357708734418520388")),
+        ] {
+            assert_eq!(exact(body.as_bytes()), Ok(expected), "{body}");
+        }
+        assert!(
+            exact(b"0.30000000000000004").is_ok_and(|number| number.is_number()),
+            "a float is written so"
+        );
+        // What was no JSON does not become any by it.
+        for body in
+            ["[0732357708734418520388]", "[732357708734418520388.]", "{\"a\":1-732357708734418520388}", "\"a"]
+        {
+            assert!(exact(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_price_that_is_none_is_noted_and_one_that_is_not_told_is_not() {
+        let usd = Currency::new("USD").expect("a currency");
+        let id = ExternalId::from(7);
+        let noted = |prices: &[Value]| odd_prices(prices.iter().map(|price| (&id, price)), usd);
+        assert_eq!(noted(&[json!("12.34"), json!(12), json!(""), json!(" "), json!(null)]), None);
+        let note = "the price \"12.345\" of 7 is no amount of USD".to_owned();
+        assert_eq!(noted(&[json!("12.34"), json!("12.345")]), Some(Fact::Unread { note: note.clone() }));
+        let note = format!("{note}, nor are 2 more");
+        let several = [json!("12.345"), json!("5,00"), json!(1), json!({})];
+        assert_eq!(noted(&several), Some(Fact::Unread { note }));
+    }
+
+    #[test]
+    fn a_body_is_refused_if_none_of_its_parts_can_be_read() {
+        let unread = |count: usize| {
+            let mut unread = Unread::default();
+            (0..count).for_each(|number| unread.pass(Undecodable(format!("no\u{0} {number}"))));
+            unread
+        };
+        assert_eq!((unread(0).of(0), unread(0).of(2)), (Ok(None), Ok(None)));
+        let note = "1 of 2 could not be read and were passed over: no 0".to_owned();
+        assert_eq!(unread(1).of(2), Ok(Some(Fact::Unread { note })));
+        assert_eq!(unread(2).of(2), Err(Undecodable("no\u{0} 0".to_owned())));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Keys: who a caller is.
 
+use chrono::{DateTime, Utc};
 use onhand_domain::{
     key::Role,
     values::{KeyId, TenantId},
 };
-use sqlx::PgPool;
+use serde::Serialize;
+use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
+
+use super::{Page, QueryError, Window};
 
 /// Who a key belongs to, and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,4 +35,36 @@ pub async fn holder(pool: &PgPool, sha256: &str) -> Result<Option<KeyHolder>, sq
     Ok(row.and_then(|(tenant, key, role, brand)| {
         Some(KeyHolder { tenant: TenantId(tenant), key: KeyId(key), role: role.parse().ok()?, brand })
     }))
+}
+
+/// A key as a reader sees it; what opens with it, nobody sees again.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the columns of the table, described there")]
+pub struct KeyView {
+    pub id: Uuid,
+    pub name: String,
+    pub role: String,
+    pub brand: Option<String>,
+    /// When it was made, by its first entry.
+    pub created_at: Option<DateTime<Utc>>,
+    pub revoked: bool,
+}
+
+/// A tenant's keys, the oldest first, the revoked ones as well. A caller bound to a brand sees those of that brand.
+pub async fn list(pool: &PgPool, window: &Window) -> Result<Page<KeyView>, QueryError> {
+    let rows = sqlx::query_as(
+        "select k.id, k.name, k.role, k.brand, e.recorded_at as created_at, k.revoked
+         from api_keys k
+         left join events e -- events_tenant_id_stream_version_key
+             on e.tenant_id = $1 and e.stream = 'key/' || k.id::text and e.version = 1
+         where k.tenant_id = $1 and ($2::text is null or k.brand = $2) and ($3::uuid is null or k.id > $3)
+         order by k.id limit $4 -- ids rise with time",
+    )
+    .bind(window.tenant.0)
+    .bind(&window.brand)
+    .bind(window.after::<Uuid>()?)
+    .bind(window.fetch())
+    .fetch_all(pool)
+    .await?;
+    Ok(window.page(rows, |row: &KeyView| row.id))
 }

@@ -181,11 +181,25 @@ pub(crate) async fn sealed_otherwise(
     .fetch_all(pool)
     .await?;
     let left = rows.first().map_or(0, |row| row.6);
-    let secret = |(tenant, connection, name, key_id, nonce, sealed, _): SealedRow| {
-        let name = SECRET_NAMES.into_iter().find(|known| *known == name)?;
-        Some((tenant, SealedSecret { connection: ConnectionId(connection), name, key_id, nonce, sealed }))
-    };
-    Ok((rows.into_iter().filter_map(secret).collect(), left))
+    Ok((rows.into_iter().filter_map(secret_of).collect(), left))
+}
+
+fn secret_of(
+    (tenant, connection, name, key_id, nonce, sealed, _): SealedRow,
+) -> Option<(Uuid, SealedSecret)> {
+    let name = SECRET_NAMES.into_iter().find(|known| *known == name)?;
+    Some((tenant, SealedSecret { connection: ConnectionId(connection), name, key_id, nonce, sealed }))
+}
+
+/// One credential for each key that credentials are sealed with, of all tenants.
+pub(crate) async fn one_of_each_key(pool: &PgPool) -> Result<Vec<(Uuid, SealedSecret)>, sqlx::Error> {
+    let rows: Vec<SealedRow> = sqlx::query_as(
+        "select distinct on (key_id) tenant_id, connection_id, name, key_id, nonce, sealed, 1::bigint
+         from connection_secrets order by key_id, tenant_id, connection_id, name",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().filter_map(secret_of).collect())
 }
 
 /// Puts a credential sealed anew in the place of itself; nothing, if it has been changed meanwhile.

@@ -11,8 +11,13 @@ use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-use super::{Page, QueryError, Window};
+use super::{Page, QueryError, Window, one_of, platform_filter};
 use crate::operations::deliveries::ReplayFilter;
+
+/// What a delivery may be, as the table has it.
+const STATUSES: [&str; 2] = ["completed", "failed"];
+/// What may have come of one.
+const OUTCOMES: [&str; 5] = ["applied", "echo", "unchanged", "unmapped", "ignored"];
 
 /// A delivery as a reader sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -69,6 +74,9 @@ pub async fn list(
     window: &Window,
     filter: &DeliveryFilter,
 ) -> Result<Page<DeliveryView>, QueryError> {
+    one_of("status", filter.status.as_deref(), &STATUSES)?;
+    one_of("outcome", filter.outcome.as_deref(), &OUTCOMES)?;
+    platform_filter(filter.platform.as_deref())?;
     let rows = sqlx::query_as(include_str!("deliveries.sql"))
         .bind(window.tenant.0)
         .bind(&window.brand)
@@ -288,7 +296,7 @@ pub(crate) async fn kept(
         .bind(brand)
         .bind(after)
         .bind(until)
-        .bind((!filter.ids.is_empty()).then_some(&filter.ids))
+        .bind(&filter.ids)
         .bind(filter.connection)
         .bind(&filter.platform)
         .bind(&filter.topic)

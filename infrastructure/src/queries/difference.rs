@@ -143,9 +143,11 @@ mod tests {
             reservation: ReservationId(Uuid::from_u128(n)),
             quantity: units(2),
             expires_at: DateTime::from_timestamp(100, 0),
+            origin: None,
         };
         let mut state = State::initial(&stream);
-        let restocked = StockEvent::Restocked { quantity: units(9), reference: None, occurred_at: None };
+        let (quantity, reference, occurred_at, origin) = (units(9), None, None, None);
+        let restocked = StockEvent::Restocked { quantity, reference, occurred_at, origin };
         for event in [restocked, reserved(1)] {
             state.evolve(Event::Stock(event)).expect("a shelf takes it");
         }

@@ -176,6 +176,22 @@ pub async fn chosen(
     Ok(rows.into_iter().map(|(id, connection)| (ListingId(id), ConnectionId(connection))).collect())
 }
 
+/// A listing of a connection, whether that is enabled or not.
+pub async fn any_of(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+) -> Result<Option<ListingId>, sqlx::Error> {
+    let id: Option<Uuid> = sqlx::query_scalar(
+        "select id from listings where tenant_id = $1 and connection_id = $2 and not removed order by id limit 1",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .fetch_optional(pool)
+    .await?;
+    Ok(id.map(ListingId))
+}
+
 /// What a listing is to show, and what it is believed to show.
 #[derive(Debug, Clone)]
 pub struct Target {

@@ -39,7 +39,10 @@ pub mod webhook_rates;
 pub mod webhook_traces;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use onhand_domain::values::{InvalidValue, Sku, TenantId};
+use onhand_domain::{
+    connection::Platform,
+    values::{InvalidValue, LocationCode, Sku, TenantId},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::ledger::LedgerError;
@@ -120,4 +123,24 @@ fn cursor(key: &impl Serialize) -> String {
 /// An optional SKU filter, parsed.
 pub fn sku_filter(text: Option<&str>) -> Result<Option<Sku>, QueryError> {
     Ok(text.map(Sku::new).transpose()?)
+}
+
+/// An optional location filter, parsed.
+pub fn location_filter(text: Option<&str>) -> Result<Option<LocationCode>, QueryError> {
+    Ok(text.map(LocationCode::new).transpose()?)
+}
+
+/// Refuses a filter that names a platform there is not.
+pub fn platform_filter(name: Option<&str>) -> Result<(), QueryError> {
+    one_of("platform", name, &Platform::ALL.map(Platform::name))
+}
+
+/// Refuses a filter that has only certain values and has another: to whoever asks, nothing found would look like an answer.
+pub fn one_of(what: &str, text: Option<&str>, choices: &[&str]) -> Result<(), QueryError> {
+    match text {
+        Some(text) if !choices.contains(&text) => {
+            Err(QueryError::Choice(format!("{what} is one of {}", choices.join(", "))))
+        }
+        _ => Ok(()),
+    }
 }

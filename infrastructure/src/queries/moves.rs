@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use onhand_domain::{
     Event,
-    values::{ReservationId, TenantId},
+    values::{ReservationId, TenantId, VariantId},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -19,8 +19,8 @@ use crate::ledger::{read, versions_at};
 /// Entries looked through for one page of a list that names neither shelf nor reservation. A page may then be
 /// short, or empty, and yet not the last.
 const STRETCH: i64 = 20_000;
-/// Locations of one variant that are looked at.
-pub(super) const SHELVES_MAX: i64 = 200;
+/// Locations of one variant that are looked at at once.
+const SHELVES_MAX: i64 = 200;
 
 /// The stored names of moves; a kind is what follows the dot.
 const NAMES: [&str; 11] = [
@@ -154,32 +154,54 @@ pub(super) async fn of_shelves(
 }
 
 /// The shelves a filter speaks of; none if it speaks of all.
-pub(super) async fn shelves_of(
+async fn shelves_of(
     conn: &mut PgConnection,
     tenant: TenantId,
     filter: &MoveFilter,
-) -> Result<Option<Vec<String>>, sqlx::Error> {
-    if let Some(sku) = &filter.sku {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "select 'stock/' || s.variant_id || '/' || s.location
-             from variants v
-             join stock_levels s on s.tenant_id = v.tenant_id and s.variant_id = v.id
-             where v.tenant_id = $1 and v.sku = $2 and ($3::text is null or s.location = $3)
-             order by s.location limit $4",
-        )
-        .bind(tenant.0)
-        .bind(sku)
-        .bind(&filter.location)
-        .bind(SHELVES_MAX)
-        .fetch_all(conn)
-        .await?;
-        return Ok(Some(rows.into_iter().map(|(stream,)| stream).collect()));
-    }
+) -> Result<Option<Vec<String>>, QueryError> {
+    let Some(sku) = &filter.sku else { return of_reservation(conn, tenant, filter).await };
+    let variant: Option<(Uuid,)> =
+        sqlx::query_as("select id from variants where tenant_id = $1 and sku = $2")
+            .bind(tenant.0)
+            .bind(sku)
+            .fetch_optional(&mut *conn)
+            .await?;
+    let variant = variant.map(|(id,)| VariantId(id));
+    Ok(Some(of_variant(conn, tenant, variant, filter.location.as_deref()).await?))
+}
+
+/// The shelves a reservation took units from; none if the filter names no reservation.
+pub(super) async fn of_reservation(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    filter: &MoveFilter,
+) -> Result<Option<Vec<String>>, QueryError> {
     let Some(reservation) = filter.reservation else { return Ok(None) };
     Ok(Some(read::shelves_of_reservation(conn, tenant, reservation).await?))
 }
 
-pub(super) async fn newest(conn: impl PgExecutor<'_>, tenant: TenantId) -> Result<i64, sqlx::Error> {
+/// The shelves of a variant, as history itself has them; the one at a location, if one is named.
+pub(super) async fn of_variant(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    variant: Option<VariantId>,
+    location: Option<&str>,
+) -> Result<Vec<String>, QueryError> {
+    let Some(variant) = variant else { return Ok(vec![]) };
+    let prefix = format!("stock/{variant}");
+    if let Some(location) = location {
+        return Ok(vec![format!("{prefix}/{location}")]);
+    }
+    let shelves = read::streams_begun(conn, tenant, &[prefix.as_str()], "", SHELVES_MAX + 1).await?;
+    if shelves.len() as i64 > SHELVES_MAX {
+        let detail = format!("this SKU has been at more than {SHELVES_MAX} locations; name one of them");
+        return Err(QueryError::Choice(detail));
+    }
+    Ok(shelves.into_iter().map(|(stream, _)| stream).collect())
+}
+
+/// The position of the newest entry; 0 if there is none.
+pub async fn newest(conn: impl PgExecutor<'_>, tenant: TenantId) -> Result<i64, sqlx::Error> {
     let (position,): (i64,) =
         sqlx::query_as("select coalesce((select position from ledger_heads where tenant_id = $1), 0)")
             .bind(tenant.0)

@@ -1,10 +1,10 @@
 //! Offers: what products are to be on connections, what they are there, and what has to be done about it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use onhand_domain::{
     connection::{Platform, Subject, SyncRules},
-    product::{Offer, ProductDetails, Words},
+    product::{ProductDetails, Word, Words},
     values::{ConnectionId, ExternalId, ListingId, Money, OfferId, ProductId, Sku, TenantId, VariantId},
 };
 use serde::Deserialize;
@@ -33,6 +33,17 @@ pub enum Due {
     Never(&'static str),
 }
 
+impl Due {
+    /// Whether something that is there is described by it.
+    pub fn says_words(&self) -> bool {
+        match self {
+            Self::Describe(_) => true,
+            Self::Offer(offering) => offering.described.is_some(),
+            Self::Nothing | Self::TakeOff(_) | Self::Never(_) => false,
+        }
+    }
+}
+
 /// What is to be offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offering {
@@ -58,19 +69,19 @@ pub struct OfferTarget {
     /// What is to describe it.
     pub words: Words,
     /// What is known of how it stands there.
-    known: Offer,
+    known: Known,
     /// The brand that owns the product.
     brand: Option<String>,
     tags: Vec<String>,
     archived: bool,
     /// Whether the connection is switched on, and of the product's brand where that counts.
     open: bool,
-    /// None if it is one that this version does not know.
-    platform: Option<Platform>,
     /// What can be done there at all, and what the rules let out of it.
     skills: Skills,
     may: Skills,
     rules: SyncRules,
+    /// Which words its platform can be told.
+    tells: &'static [Word],
     /// Whether its platform takes prices.
     prices: bool,
     /// Whether each variant is a product by itself there.
@@ -80,6 +91,20 @@ pub struct OfferTarget {
     variants: Vec<Variant>,
     /// Those that are there first.
     listings: Vec<Listed>,
+}
+
+/// An offer as it is kept in the table of products.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Known {
+    /// Rows of the release before have another name for it.
+    #[serde(default, alias = "pushed")]
+    settled: Option<Words>,
+    #[serde(default)]
+    shown: Option<Words>,
+    #[serde(default)]
+    taken_off: bool,
+    #[serde(default)]
+    is_awaited: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -120,17 +145,17 @@ impl OfferTarget {
 
     /// What has to be done.
     ///
-    /// Where no words of ours are known to have been taken, somebody else has chosen those that are there: they are changed only
-    /// if that was asked for (`forced`). Where ours were, and what became of the last ones was not heard, they are said again.
-    pub fn due(&self, forced: bool, unheard: bool) -> Due {
+    /// Words are changed there one by one: those in which ours are others than those as of which what is shown is in order, and
+    /// all of them if that was `asked` for. What became of the last ones may not be known (`unheard`): then they are said again.
+    pub fn due(&self, asked: bool, unheard: bool) -> Due {
         if !self.open {
             return Due::Nothing;
         }
         if self.archived {
             return if self.may.takes_off { self.leaving() } else { Due::Nothing };
         }
-        let owes_words = forced || (self.is_told() && (unheard || !self.says_so()));
-        let described = self.describing().filter(|_| owes_words);
+        let owes = asked || self.owes_words() || (unheard && self.known.settled.is_some());
+        let described = self.describing(asked, unheard).filter(|_| owes);
         if self.may.offers
             && let Some((ask, variants)) = self.offering()
         {
@@ -140,35 +165,44 @@ impl OfferTarget {
         described.map_or(Due::Nothing, Due::Describe)
     }
 
-    /// Whether words of ours are known to have been taken there.
-    pub fn is_told(&self) -> bool {
-        self.known.pushed.is_some()
+    /// Whether some of our words are others than they were when what is shown was in order, and not shown either; as in the view
+    /// `offer_targets`.
+    pub fn owes_words(&self) -> bool {
+        let Some(settled) = &self.known.settled else { return false };
+        self.tells.iter().any(|word| !self.words.agree(*word, settled) && !self.is_shown(*word))
     }
 
-    /// Whether our words are there, as the platform took them or as it shows them.
-    pub fn says_so(&self) -> bool {
-        let Offer { pushed, shown, .. } = &self.known;
-        // What is shown while ours are waited for is what was there before them.
-        pushed.as_ref() == Some(&self.words)
-            || (!self.known.is_awaited() && shown.as_ref().is_some_and(|shown| self.is_shown_by(shown)))
+    /// Whether it is shown in our words, as far as its platform can be told them.
+    pub fn is_in_our_words(&self) -> bool {
+        self.tells.iter().all(|word| self.is_shown(*word))
     }
 
-    /// Whether our words are these, as far as the platform tells them and can be told them; as in the view `offer_targets`.
-    fn is_shown_by(&self, shown: &Words) -> bool {
-        let (mut ours, mut shown) = (self.words.clone(), shown.clone());
-        if shown.title.is_empty() {
-            ours.title.clear();
-        }
-        for words in [&mut ours, &mut shown] {
-            match self.platform {
-                Some(Platform::Square | Platform::Clover | Platform::Shopee | Platform::TiktokShop) => {
-                    *words = Words { title: std::mem::take(&mut words.title), ..Words::default() };
-                }
-                Some(Platform::Woocommerce) => words.vendor = None,
-                _ => {}
+    /// What is shown while ours are waited for is what was there before them.
+    fn is_shown(&self, word: Word) -> bool {
+        let Known { shown, is_awaited, .. } = &self.known;
+        !is_awaited && shown.as_ref().is_some_and(|shown| self.words.agree(word, shown))
+    }
+
+    /// The words that are said, and of them those that need not be said.
+    ///
+    /// What the shop puts in a way of its own, and was in order as of our words, stays so unless all of ours is `asked` for.
+    fn said(&self, asked: bool, unheard: bool) -> (Words, Option<Words>) {
+        let mut words = self.words.clone();
+        let Known { settled: Some(settled), shown, .. } = &self.known else { return (words, None) };
+        let mut told = settled.clone();
+        for word in Word::ALL.into_iter().filter(|word| self.words.agree(*word, settled)) {
+            // Tags are told one by one, and those that nobody has told stay anyway.
+            let one_by_one = word == Word::Tags;
+            let shown = shown.as_ref().filter(|it| word != Word::Title || !it.title.is_empty());
+            if let Some(shown) = shown.filter(|_| !asked && !self.alone && !one_by_one) {
+                words.take(word, shown);
+                told.take(word, shown);
+            }
+            if asked || (unheard && !one_by_one) {
+                told.take(word, &Words::default());
             }
         }
-        ours == shown
+        (words, Some(told))
     }
 
     /// What is there of it goes, unless others of ours would go with it.
@@ -217,7 +251,7 @@ impl OfferTarget {
             asks.push(self.ask_for(variant, there));
             variants.push(variant.id);
         }
-        lacks.then(|| (self.asking(asks), variants))
+        lacks.then(|| (self.asking(asks, (self.words.clone(), self.known.settled.clone())), variants))
     }
 
     /// Nothing is offered that the conditions keep back, and nothing for no price.
@@ -236,7 +270,7 @@ impl OfferTarget {
     }
 
     /// What is there of it, in our words; none if they are not to be said.
-    fn describing(&self) -> Option<ProductAsk> {
+    fn describing(&self, asked: bool, unheard: bool) -> Option<ProductAsk> {
         if !self.may.describes || !self.is_whole() {
             return None;
         }
@@ -247,12 +281,11 @@ impl OfferTarget {
             return None;
         }
         let asks = there.iter().map(|(listed, variant)| self.ask_for(variant, Some(listed.handle())));
-        Some(self.asking(asks.collect()))
+        Some(self.asking(asks.collect(), self.said(asked, unheard)))
     }
 
-    fn asking(&self, variants: Vec<VariantAsk>) -> ProductAsk {
-        let Offer { pushed, taken_off, .. } = &self.known;
-        ProductAsk { words: self.words.clone(), told: pushed.clone(), taken_off: *taken_off, variants }
+    fn asking(&self, variants: Vec<VariantAsk>, (words, told): (Words, Option<Words>)) -> ProductAsk {
+        ProductAsk { words, told, taken_off: self.known.taken_off, variants }
     }
 
     fn ask_for(&self, variant: &Variant, there: Option<Handle>) -> VariantAsk {
@@ -278,7 +311,7 @@ struct TargetRow {
     category: Option<String>,
     tags: Vec<String>,
     archived: bool,
-    known: Option<Json<Offer>>,
+    known: Option<Json<Known>>,
     variants: Json<Vec<Variant>>,
     listings: Json<Vec<Listed>>,
     shared: bool,
@@ -324,16 +357,39 @@ fn target(row: TargetRow) -> OfferTarget {
         tags,
         archived: row.archived,
         open: row.open,
-        platform,
         skills,
         may: skills.under(&row.rules),
         rules: row.rules.0,
+        tells: outbound.map(|outbound| outbound.words()).unwrap_or_default(),
         prices: outbound.is_some_and(|outbound| outbound.sets_prices()),
         alone: platform.is_some_and(Platform::sells_variants_alone),
         shared: row.shared,
         variants: row.variants.0,
         listings: row.listings.0,
     }
+}
+
+/// Those of a shop's products of which a push is under way, or was and nobody knows what became of it: the words that they
+/// show may be ours, and nothing on record says so yet.
+pub async fn being_told(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+    externals: &[&str],
+) -> Result<HashSet<String>, sqlx::Error> {
+    let told: Vec<(String,)> = sqlx::query_as(
+        "select distinct l.external_product
+         from listings l -- listings_product_idx
+         join outbox o on o.tenant_id = l.tenant_id and o.product_id = l.product_id -- outbox_product_idx
+         where l.tenant_id = $1 and l.connection_id = $2 and l.external_product = any($3) and not l.removed
+           and o.connection_id = $2 and (o.status = 'leased' or (o.status = 'pending' and o.unheard))",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(externals)
+    .fetch_all(pool)
+    .await?;
+    Ok(told.into_iter().map(|(external,)| external).collect())
 }
 
 /// The offers that are meant and that the rules let something be told of, by connection; by other rules than those of their

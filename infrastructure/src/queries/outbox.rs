@@ -6,7 +6,10 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-use super::{Page, QueryError, Window};
+use super::{Page, QueryError, Window, one_of};
+
+/// Where a command may be, as the table has it.
+const STATUSES: [&str; 5] = ["pending", "leased", "done", "dead", "superseded"];
 
 /// A command as a reader sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -41,6 +44,7 @@ pub async fn list(
     window: &Window,
     filter: &OutboxFilter,
 ) -> Result<Page<OutboxView>, QueryError> {
+    one_of("status", filter.status.as_deref(), &STATUSES)?;
     let (created_at, id) = window.after::<(DateTime<Utc>, Uuid)>()?.unzip();
     let rows = sqlx::query_as(
         "select o.id, o.connection_id, o.listing_id, o.product_id, o.kind, o.status, o.position, o.attempts,
@@ -77,11 +81,11 @@ pub async fn open(pool: &PgPool, tenant: TenantId) -> Result<i64, sqlx::Error> {
     Ok(count)
 }
 
-/// Which pushes that were given up are meant; all of them, where nothing is named.
+/// Which pushes that were given up are meant; all of them, where nothing is said.
 #[derive(Debug, Clone, Default)]
 pub struct DeadFilter {
     /// These.
-    pub ids: Vec<Uuid>,
+    pub ids: Option<Vec<Uuid>>,
     /// `quantity`, `price` or `content`.
     pub kind: Option<String>,
     /// Of one brand.
@@ -127,7 +131,7 @@ pub async fn dead(
          left join listings l on l.tenant_id = o.tenant_id and l.id = o.listing_id
          left join variants v on v.tenant_id = l.tenant_id and v.id = l.variant_id
          where o.tenant_id = $1 and o.status = 'dead' and ($2::text is null or c.brand = $2)
-           and (cardinality($3::uuid[]) = 0 or o.id = any($3))
+           and ($3::uuid[] is null or o.id = any($3))
            and ($4::text is null or o.kind = $4) and ($5::text is null or c.brand = $5)
            and ($6::text is null or c.platform = $6) and ($7::uuid is null or o.connection_id = $7)
            and ($8::timestamptz is null or o.finished_at <= $8)

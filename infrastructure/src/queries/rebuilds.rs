@@ -7,11 +7,14 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Page, QueryError, Window};
+use super::{Page, QueryError, Window, one_of};
 
 const COLUMNS: &str = "id, model as projection, status, replaces, position, reached, target, \
                        rate as entries_per_second, seconds_left, begun_at, updated_at, ended_at, rows, differences, \
                        replaced, failure, requested_by";
+
+/// What a run may have come to, as the table has it.
+const STATUSES: [&str; 4] = ["running", "done", "differs", "failed"];
 
 /// A run as a reader sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -369,6 +372,7 @@ pub async fn list(
     projection: Option<&str>,
     status: Option<&str>,
 ) -> Result<Page<RebuildView>, QueryError> {
+    one_of("status", status, &STATUSES)?;
     let sql = format!(
         "select {COLUMNS} from rebuilds
          where tenant_id = $1 and ($2::uuid is null or id < $2) and ($3::text is null or model = $3)

@@ -42,7 +42,7 @@ pub fn add_up<'e>(
     let mut nets = Nets::new();
     for (entry, id, event) in entries {
         match event {
-            StockEvent::Reserved { reservation, quantity, expires_at } => {
+            StockEvent::Reserved { reservation, quantity, expires_at, .. } => {
                 let made = (entry.recorded_at, entry.context(tenant)?.actor);
                 let net = line(&mut nets, *reservation, id, entry);
                 net.reserved += quantity.units();
@@ -52,7 +52,7 @@ pub fn add_up<'e>(
             StockEvent::Committed { reservation, quantity, .. } => {
                 line(&mut nets, *reservation, id, entry).committed += quantity.units();
             }
-            StockEvent::Released { reservation, quantity } => {
+            StockEvent::Released { reservation, quantity, .. } => {
                 line(&mut nets, *reservation, id, entry).released += quantity.units();
             }
             StockEvent::Expired { reservation, quantity } => {
@@ -132,17 +132,28 @@ mod tests {
     fn a_line_is_what_its_entries_add_up_to_and_what_was_said_last() {
         let two = Quantity::new(2).expect("in range");
         let one = Quantity::new(1).expect("in range");
-        let reserved =
-            |seconds| StockEvent::Reserved { reservation: R, quantity: two, expires_at: Some(at(seconds)) };
+        let reserved = |seconds| StockEvent::Reserved {
+            reservation: R,
+            quantity: two,
+            expires_at: Some(at(seconds)),
+            origin: None,
+        };
+        let committed = StockEvent::Committed {
+            reservation: R,
+            quantity: one,
+            reference: None,
+            occurred_at: None,
+            origin: None,
+        };
         let nets = added_up(&[
-            StockEvent::Restocked { quantity: two, reference: None, occurred_at: None },
+            StockEvent::Restocked { quantity: two, reference: None, occurred_at: None, origin: None },
             reserved(100),
             StockEvent::Extended { reservation: R, expires_at: at(200), payment: false },
-            StockEvent::Committed { reservation: R, quantity: one, reference: None, occurred_at: None },
+            committed,
             StockEvent::Expired { reservation: R, quantity: one },
             StockEvent::Regained { reservation: R, quantity: one },
             reserved(300),
-            StockEvent::Released { reservation: R, quantity: one },
+            StockEvent::Released { reservation: R, quantity: one, origin: None },
             StockEvent::Waived { reservation: R },
         ]);
         let net = Net {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Page, QueryError, Window, gathering::Gathering};
+use super::{Page, QueryError, Window, gathering::Gathering, one_of};
 
 /// A reservation as a reader sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -23,6 +23,9 @@ pub struct ReservationView {
     pub lines: Value,
 }
 
+/// What may have become of a reservation.
+const STATUSES: [&str; 6] = ["held", "committed", "released", "expired", "refund_due", "ended"];
+
 /// What a list of reservations is narrowed to.
 #[derive(Debug, Clone, Default)]
 pub struct ReservationFilter {
@@ -30,6 +33,13 @@ pub struct ReservationFilter {
     pub id: Option<Uuid>,
     /// Those in this status.
     pub status: Option<String>,
+}
+
+impl ReservationFilter {
+    /// Whether it makes sense.
+    pub fn check(&self) -> Result<(), QueryError> {
+        one_of("status", self.status.as_deref(), &STATUSES)
+    }
 }
 
 /// A tenant's reservations, by id. A caller bound to a brand sees those whose every line is of that brand.

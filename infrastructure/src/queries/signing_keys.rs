@@ -50,9 +50,9 @@ pub(crate) async fn find(pool: &PgPool, tenant: TenantId) -> Result<Option<Seale
     .await
 }
 
-/// A tenant's public key, in hex, as this database tells it.
-pub async fn public_key(pool: &PgPool, tenant: TenantId) -> Result<Option<String>, sqlx::Error> {
-    Ok(find(pool, tenant).await?.map(|key| hex::encode(key.public_key)))
+/// A tenant's public key, as this database tells it. The secret it follows from is left sealed.
+pub async fn public_key(pool: &PgPool, tenant: TenantId) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    Ok(find(pool, tenant).await?.map(|key| key.public_key))
 }
 
 /// Gives a tenant its key. If it has got one meanwhile, that one counts.

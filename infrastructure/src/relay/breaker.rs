@@ -93,7 +93,7 @@ impl Report {
     }
 
     /// Takes in how one thing asked has fared.
-    pub(super) fn of<T>(&mut self, outcome: &Outcome<T>) {
+    pub(crate) fn of<T>(&mut self, outcome: &Outcome<T>) {
         match outcome {
             Outcome::Shown(_) | Outcome::Stale { .. } | Outcome::Failed(CallError::Never { .. }) => {
                 self.answered = true;
@@ -112,7 +112,7 @@ impl Report {
     }
 
     /// A single thing that somebody has to see to says nothing against the account, if others were taken.
-    fn is_shut(&self) -> bool {
+    pub(crate) fn is_shut(&self) -> bool {
         self.needs_person && !self.answered
     }
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     policy,
-    push::{Attempt, Results, call_key},
+    push::{Attempt, Doubt, Results, call_key},
     sighted::listed,
 };
 use crate::{
@@ -101,6 +101,7 @@ pub(super) async fn push(
         }
         let line = Line { outbound, api, key: call_key(std::iter::once(command)) };
         let before = results.changes.len();
+        let says_words = due.says_words();
         let told = line.carry_out(results, target, due).await;
         match told {
             Ok(Told::All) => {
@@ -112,15 +113,15 @@ pub(super) async fn push(
                 results.report.of(&Outcome::Shown(()));
                 let why = "it was there already, in other words than ours".to_owned();
                 let next = CallError::Again { after: Some(Duration::ZERO), why, counts: true };
-                results.failed_knowing(command, &next, (attempt, true));
+                let found = Doubt { shown: Some(true), words: false };
+                results.failed_knowing(command, &next, (attempt, found));
             }
             Err(error) => {
                 report(results, command, &error);
                 // What was done all the same is true after it was given up: that makes forget what is shown.
                 let done = results.changes.split_off(before);
-                // Words that may have got through are said again; what nobody has said is not.
-                let in_doubt = error.is_failure() && target.is_told();
-                results.failed_knowing(command, &error, (attempt, in_doubt));
+                let doubt = Doubt { shown: None, words: says_words && error.is_failure() };
+                results.failed_knowing(command, &error, (attempt, doubt));
                 results.changes.extend(done);
                 match rest(error) {
                     Some(error @ CallError::NeedsPerson { .. }) if makes => makes_none = Some(error),
@@ -176,11 +177,11 @@ impl Line<'_> {
                 let offered = self.offer(results, target, &offering).await;
                 // What cannot be made keeps back no words from what is there.
                 if let (Ok(_) | Err(CallError::Never { .. }), Some(ask)) = (&offered, offering.described) {
-                    self.describe(results, target, ask).await?;
+                    self.describe(results, target, &ask).await?;
                 }
                 offered
             }
-            Due::Describe(ask) => self.describe(results, target, ask).await,
+            Due::Describe(ask) => self.describe(results, target, &ask).await,
             Due::TakeOff(listings) => {
                 let handles: Vec<_> = listings.iter().map(|(_, handle)| handle.clone()).collect();
                 self.outbound.take_off(self.api, &handles, self.key).await?;
@@ -198,11 +199,13 @@ impl Line<'_> {
         self,
         results: &mut Results,
         target: &OfferTarget,
-        ask: ProductAsk,
+        ask: &ProductAsk,
     ) -> Result<Told, CallError> {
         let at = self.api.access().now;
-        let shows = self.outbound.describe(self.api, &ask, self.key).await?;
-        let event = ProductEvent::Pushed { connection: target.connection, at, words: ask.words, shows };
+        let shows = self.outbound.describe(self.api, ask, self.key).await?;
+        // Also of those that were left as the shop puts them: they are in order as of what ours are now.
+        let words = target.words.clone();
+        let event = ProductEvent::Pushed { connection: target.connection, at, words, shows };
         results.note_product(target.product, event);
         Ok(Told::All)
     }

@@ -10,7 +10,7 @@ mod push;
 mod sighted;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use std::{
 
 use chrono::TimeDelta;
 use futures_util::{FutureExt, future::join_all};
-use onhand_domain::values::{ConnectionId, TenantId};
+use onhand_domain::values::ConnectionId;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -137,11 +137,9 @@ impl Relay {
         // it is no matter: others may be at what is due of it, and it would keep those behind it waiting.
         let turn = claimed.last.or_else(|| accounts.last().copied().filter(|_| more));
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
-        let mut groups: BTreeMap<(TenantId, ConnectionId), Group> = BTreeMap::new();
-        for command in claimed.commands {
-            groups.entry((command.tenant, command.connection)).or_default().push(command);
-        }
-        Ok(groups.into_values().collect())
+        // They come account by account, those with more priority first.
+        let groups = claimed.commands.chunk_by(|one, next| one.connection == next.connection);
+        Ok(groups.map(<[Command]>::to_vec).collect())
     }
 }
 

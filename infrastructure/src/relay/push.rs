@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Event, StreamId,
     catalog::{self, Changes},
-    listing::{Figure, ListingCommand, ListingEvent},
+    listing::{Figure, FigureKind, ListingCommand, ListingEvent, Sent},
     product::ProductEvent,
+    stream::Lookup,
     values::{ListingId, Money, OfferId, ProductId, TenantId},
 };
 use serde_json::json;
@@ -20,12 +21,12 @@ use super::{
     Group, InHand, Relay,
     breaker::Report,
     content, policy,
-    sighted::{Stray, sighted},
+    sighted::{Stray, listed, sighted},
 };
 use crate::{
     ledger::{Attachments, Context, Decision, FollowUp, Head, LedgerError},
     operations::Caller,
-    outbox::{self, Command, CommandKind, Settlement, Verdict, breakers},
+    outbox::{self, Command, CommandKind, Owed, Settlement, Subject, Verdict, breakers},
     platforms::outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
     queries::{
         checkpoints,
@@ -41,6 +42,9 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(15);
 /// How long the read model is waited for, and when a command that is still ahead of it is looked at again.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
+/// How long a call may be under way over there after we have given it up.
+const STRAGGLING: TimeDelta = TimeDelta::seconds(60);
+
 /// Names of calls are derived from this and from the commands that they serve.
 const CALLS: Uuid = Uuid::from_u128(0x6f6e_6861_6e64_2f70_7573_6865_732f_6361);
 
@@ -55,12 +59,25 @@ pub(super) struct Attempt {
     offers: HashMap<OfferId, OfferTarget>,
 }
 
+/// What is not known after an attempt.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Doubt {
+    /// As in [`Settlement::in_doubt`].
+    pub(super) shown: Option<bool>,
+    /// Words were said that may have got through.
+    pub(super) words: bool,
+}
+
 /// Results of one group: entries for the ledger, what becomes of the rows, and how the platform fares.
 #[derive(Default)]
 pub(super) struct Results {
     pub(super) changes: Changes,
     settlements: Vec<Settlement>,
     strays: Vec<Stray>,
+    /// Figures that were sent, and may have been taken without our hearing of it.
+    sent: Vec<(ListingId, Sent)>,
+    /// The platform compares quantities before it sets them.
+    compares: bool,
     /// Listings that have come or gone with their products.
     pub(super) moved: Vec<(ListingId, ListingCommand)>,
     /// Why no more products are told of for now.
@@ -90,8 +107,11 @@ impl Relay {
             Some(connected) => {
                 match (outbound_of(connected.details.platform), self.operations.api(&connected)) {
                     (Some(outbound), Ok(api)) => {
+                        results.compares = outbound.compares();
                         let api = api.until(begun + BEGIN_WITHIN);
                         push(&mut results, outbound, &api, (&group, &attempt)).await;
+                        let lost = api.has_lost();
+                        results.sent.iter_mut().for_each(|(_, sent)| sent.lost = lost);
                     }
                     (None, _) => {
                         let error = CallError::never("nothing can be pushed to this platform");
@@ -147,7 +167,8 @@ impl Relay {
         let changed = results.changes.iter().map(|(stream, _)| stream.clone());
         let strays = results.strays.iter().map(|(listing, ..)| StreamId::Listing(*listing));
         let moved = results.moved.iter().map(|(listing, _)| StreamId::Listing(*listing));
-        let reads: Vec<StreamId> = changed.chain(strays).chain(moved).collect();
+        let sent = results.sent.iter().map(|(listing, _)| StreamId::Listing(*listing));
+        let reads: Vec<StreamId> = changed.chain(strays).chain(moved).chain(sent).collect();
         let caller = Caller::new(Context::internal(tenant, "relay"));
         for settlement in &results.settlements {
             let outcome = match settlement.verdict {
@@ -162,6 +183,9 @@ impl Relay {
                 let mut changes = results.changes.clone();
                 changes.extend(sighted(&results.strays, lookup, now)?);
                 changes.extend(content::moved(&results.moved, lookup)?);
+                for (listing, sent) in &results.sent {
+                    changes.extend(listed(listing, lookup, ListingCommand::NoteSent(*sent))?);
+                }
                 let news = changes.iter().any(|(_, event)| catalog::makes_known(event));
                 let follow_ups = if news { vec![FollowUp::unmapped(String::new(), now)] } else { vec![] };
                 Ok(Decision {
@@ -169,6 +193,7 @@ impl Relay {
                     answer: json!({}).into(),
                     attachments: Attachments {
                         settlements: results.settlements.clone(),
+                        owed: results.owed_again(lookup, now),
                         follow_ups,
                         ..Attachments::default()
                     },
@@ -230,7 +255,7 @@ async fn push_quantities(
     }
     let key = call_key(commands.iter().map(|(command, _)| *command));
     let outcomes = outbound.set_quantities(api, &asks, key).await;
-    for ((command, target), outcome) in commands.iter().zip(outcomes) {
+    for (((command, target), ask), outcome) in commands.iter().zip(&asks).zip(outcomes) {
         results.report.of(&outcome);
         match outcome {
             Outcome::Shown(quantity) => {
@@ -241,7 +266,10 @@ async fn push_quantities(
             Outcome::Stale { observed } => {
                 results.stale(command, Figure::Quantity { quantity: observed }, attempt);
             }
-            Outcome::Failed(error) => results.failed(command, &error, attempt),
+            Outcome::Failed(error) => {
+                let figure = Figure::Quantity { quantity: ask.quantity };
+                results.sent_and_failed(command, figure, (&error, attempt));
+            }
         }
     }
 }
@@ -271,7 +299,7 @@ async fn push_prices(
     }
     let key = call_key(commands.iter().map(|(command, _)| *command));
     let outcomes: Vec<Outcome<Money>> = outbound.set_prices(api, &asks, key).await;
-    for ((command, target), outcome) in commands.iter().zip(outcomes) {
+    for (((command, target), ask), outcome) in commands.iter().zip(&asks).zip(outcomes) {
         results.report.of(&outcome);
         match outcome {
             Outcome::Shown(price) => {
@@ -281,7 +309,10 @@ async fn push_prices(
             Outcome::Stale { observed } => {
                 results.stale(command, Figure::Price { price: observed }, attempt);
             }
-            Outcome::Failed(error) => results.failed(command, &error, attempt),
+            Outcome::Failed(error) => {
+                let figure = Figure::Price { price: ask.price };
+                results.sent_and_failed(command, figure, (&error, attempt));
+            }
         }
     }
 }
@@ -305,26 +336,57 @@ impl Attempt {
 impl Results {
     /// Settles what the platform was told nothing about.
     pub(super) fn settle(&mut self, command: &Command, verdict: Verdict) {
-        self.settle_knowing(command, verdict, (None, false));
+        self.settle_knowing(command, verdict, (Doubt::default(), false));
     }
 
     /// Settles what the platform was told.
     pub(super) fn told(&mut self, command: &Command, verdict: Verdict) {
-        self.settle_knowing(command, verdict, (None, true));
+        self.settle_knowing(command, verdict, (Doubt::default(), true));
     }
 
-    fn settle_knowing(
-        &mut self,
-        command: &Command,
-        verdict: Verdict,
-        (in_doubt, said): (Option<bool>, bool),
-    ) {
-        let (row, token) = (command.row, command.token);
-        self.settlements.push(Settlement { row, token, verdict, in_doubt, said });
+    fn settle_knowing(&mut self, command: &Command, verdict: Verdict, (doubt, said): (Doubt, bool)) {
+        let (row, token, in_doubt) = (command.row, command.token, doubt.shown);
+        // Words that may have got through once are in doubt until the command is over.
+        let unheard = doubt.words || (command.kind == CommandKind::Content && command.unheard);
+        self.settlements.push(Settlement { row, token, verdict, in_doubt, unheard, said });
     }
 
     fn note(&mut self, command: &Command, event: ListingEvent) {
         self.changes.push((StreamId::Listing(command.listing), Event::Listing(event)));
+    }
+
+    /// A figure was not taken, as far as we have heard: if the platform failed, it may show it all the same.
+    fn sent_and_failed(
+        &mut self,
+        command: &Command,
+        figure: Figure,
+        (error, attempt): (&CallError, &Attempt),
+    ) {
+        if error.is_failure() {
+            self.sent.push((command.listing, Sent { figure, at: attempt.now, lost: false }));
+        }
+        self.failed(command, error, attempt);
+    }
+
+    /// What was taken shortly behind a call that nobody has answered: that one may be applied last, so the figure is told
+    /// once more when it has had its time. That is too late to be behind the same call again.
+    fn owed_again(&self, lookup: &Lookup<'_>, now: DateTime<Utc>) -> Vec<Owed> {
+        let taken = self.changes.iter().filter_map(|(stream, event)| match (stream, event) {
+            (StreamId::Listing(id), Event::Listing(ListingEvent::QuantityPushed { .. }))
+                if !self.compares =>
+            {
+                Some((*id, FigureKind::Quantity))
+            }
+            (StreamId::Listing(id), Event::Listing(ListingEvent::PricePushed { .. })) => {
+                Some((*id, FigureKind::Price))
+            }
+            _ => None,
+        });
+        let straggling = taken.filter_map(|(id, kind)| {
+            let due = lookup.listing(&id).lost_at(kind)? + STRAGGLING;
+            (now < due).then_some(Owed { of: Subject::Figure(id, kind), due, instead_of: None, forced: true })
+        });
+        straggling.collect()
     }
 
     pub(super) fn note_product(&mut self, product: ProductId, event: ProductEvent) {
@@ -335,24 +397,26 @@ impl Results {
     /// know yet, the command stays open: a variant that sells all the time is still told about all the time.
     fn shown(&mut self, command: &Command, target: &Target, (attempt, said): (&Attempt, bool)) {
         if target.quantity_as_of >= attempt.owed {
-            return self.settle_knowing(command, Verdict::Done, (None, said));
+            return self.settle_knowing(command, Verdict::Done, (Doubt::default(), said));
         }
         let behind = CallError::wait(CATCH_UP, "the stock levels are behind this command");
         let verdict = policy::next(command.attempt, &behind, attempt.now);
-        self.settle_knowing(command, verdict, (Some(false), said));
+        self.settle_knowing(command, verdict, (Doubt { shown: Some(false), words: false }, said));
     }
 
     pub(super) fn failed(&mut self, command: &Command, error: &CallError, attempt: &Attempt) {
-        // What was put off or refused has changed nothing there; what failed may have.
-        self.failed_knowing(command, error, (attempt, error.is_failure()));
+        // What was put off or refused has changed nothing there; what failed may have. No words were said.
+        let is_figure = command.kind != CommandKind::Content;
+        let shown = (is_figure && error.is_failure()).then_some(true);
+        self.failed_knowing(command, error, (attempt, Doubt { shown, words: false }));
     }
 
-    /// The same where it is known whether what the platform is believed to show is in doubt by that.
+    /// The same where it is known what is in doubt by that.
     pub(super) fn failed_knowing(
         &mut self,
         command: &Command,
         error: &CallError,
-        (attempt, in_doubt): (&Attempt, bool),
+        (attempt, doubt): (&Attempt, Doubt),
     ) {
         let verdict = match error {
             // How the platform fares says nothing against the one command that was to show it.
@@ -370,8 +434,8 @@ impl Results {
             }
             error => policy::next(command.attempt, error, attempt.now),
         };
-        // At once: nothing of it can have got through.
-        let refused = matches!(error, CallError::Never { .. }) && command.attempt <= 1 && !command.unheard;
+        // No words of it can have got through, at this attempt or before.
+        let refused = matches!(error, CallError::Never { .. }) && !command.unheard;
         if let Verdict::Dead { error } = &verdict {
             let (kind, reason, attempts) = (command.kind.name().to_owned(), error.clone(), command.attempt);
             match command.product {
@@ -383,7 +447,7 @@ impl Results {
                 }
             }
         }
-        self.settle_knowing(command, verdict, (in_doubt.then_some(true), error.is_failure()));
+        self.settle_knowing(command, verdict, (doubt, error.is_failure()));
     }
 
     /// Somebody changed it there, or our own last call was applied and its answer lost. What it shows is looked at by the rules;

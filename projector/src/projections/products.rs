@@ -74,8 +74,11 @@ fn product_row(id: ProductId, product: &Product) -> Option<Value> {
 /// By connection. What is remembered for late news is left out.
 fn offers(product: &Product) -> Value {
     let offers = product.offers.iter().map(|(connection, offer)| {
-        let Offer { pushed, shown, taken_off, .. } = offer;
-        (connection.to_string(), json!({ "pushed": pushed, "shown": shown, "taken_off": taken_off }))
+        let Offer { settled, shown, taken_off, .. } = offer;
+        let known = json!({
+            "settled": settled, "shown": shown, "taken_off": taken_off, "is_awaited": offer.is_awaited(),
+        });
+        (connection.to_string(), known)
     });
     Value::Object(offers.collect())
 }

@@ -205,3 +205,57 @@ async fn a_filter_that_cannot_be_looked_for_is_the_callers_mistake() {
         assert_eq!(world.admin.get(path).await.problem(400), "filter.invalid", "{path}");
     }
 }
+
+#[tokio::test]
+async fn keys_are_listed_to_admins_without_what_opens_with_them() {
+    let world = World::new().await;
+    let key = |name: &str, brand: Option<&str>| json!({ "name": name, "role": "viewer", "brand": brand });
+    let till = world.admin.post("/api/keys", key("till", None)).await.expect(201);
+    world.admin.post("/api/keys", key("heron's till", Some("heron"))).await.expect(201);
+    let path = format!("/api/keys/{}", till["id"].as_str().expect("an id"));
+    world.admin.send("DELETE", &path, &[], Body::empty()).await.expect(200);
+
+    let listed = world.admin.get("/api/keys").await.expect(200);
+    let find = |id: &serde_json::Value| {
+        listed["data"].as_array().expect("rows").iter().find(|key| key["id"] == *id).cloned()
+    };
+    let shown = find(&till["id"]).expect("the key is listed");
+    assert_eq!(
+        (&shown["name"], &shown["role"], &shown["brand"], &shown["revoked"]),
+        (&json!("till"), &json!("viewer"), &json!(null), &json!(true))
+    );
+    assert!(shown["created_at"].is_string(), "{shown}");
+    let secret = till["key"].as_str().expect("a key");
+    let text = listed.to_string();
+    assert!(!text.contains(secret) && !text.contains("sha256"), "{text}");
+
+    let first = world.admin.get("/api/keys?limit=1").await.expect(200);
+    let rest =
+        world.admin.get(&format!("/api/keys?cursor={}", first["next_cursor"].as_str().expect("more"))).await;
+    let rest = rest.expect(200)["data"].as_array().map(Vec::len);
+    assert_eq!(rest.map(|rest| rest + 1), listed["data"].as_array().map(Vec::len));
+
+    let heron = world.client("admin", Some("heron")).await;
+    let own = heron.get("/api/keys").await.expect(200);
+    let own = own["data"].as_array().expect("rows").clone();
+    assert!(own.len() == 2 && own.iter().all(|key| key["brand"] == "heron"), "{own:?}");
+    let editor = world.client("editor", None).await;
+    assert_eq!(editor.get("/api/keys").await.problem(403), "auth.forbidden");
+    assert_eq!(
+        world.other_tenant().await.admin.get("/api/keys").await.expect(200)["data"].as_array().map(Vec::len),
+        Some(1)
+    );
+}
+
+#[tokio::test]
+async fn a_sku_that_is_taken_gives_nothing_of_another_brand_away() {
+    let world = World::new().await;
+    world.stocked(&[("KITE-1", 1)]).await;
+    let kite = world.admin.get("/api/products?sku=KITE-1").await.expect(200);
+    let variant = kite["data"][0]["variants"][0]["id"].as_str().expect("an id").to_owned();
+    let heron = world.client("editor", Some("heron")).await;
+    let product = json!({ "title": "Mine", "brand": "heron", "variants": [{ "sku": "KITE-1" }] });
+    let answer = heron.post("/api/products", product).await;
+    assert!(!answer.text.contains(&variant), "{}", answer.text);
+    assert_eq!(answer.problem(409), "sku.taken");
+}

@@ -2,4 +2,5 @@
 
 mod access;
 mod contract;
+mod mistakes;
 mod products;

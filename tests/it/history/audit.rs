@@ -72,7 +72,7 @@ async fn shelf(world: &World, sku: &str) -> StreamId {
 /// Has a shelf restocked a unit at a time, so many times, in one commit.
 pub(super) async fn flood(world: &World, sku: &str, times: usize) {
     let quantity = Quantity::new(1).expect("in range");
-    let unit = StockEvent::Restocked { quantity, reference: None, occurred_at: None };
+    let unit = StockEvent::Restocked { quantity, reference: None, occurred_at: None, origin: None };
     repeat(world, sku, unit, times).await;
 }
 

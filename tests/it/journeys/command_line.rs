@@ -64,6 +64,13 @@ async fn a_key_made_on_the_command_line_opens_its_tenants_door() {
         .post("/api/stock/restock", serde_json::json!({}))
         .await
         .problem(403);
+    let (code, listed, wrong) = onhand(&world, &["key", "list", "--tenant", "acme"]).await;
+    assert_eq!(code, 0, "{wrong}");
+    assert!(
+        listed.lines().count() == 1 && listed.contains("viewer") && listed.contains("all brands"),
+        "{listed}"
+    );
+    assert!(!listed.contains(key.trim()), "{listed}");
 }
 
 #[tokio::test]

@@ -2,4 +2,6 @@
 
 mod command_line;
 mod crash;
+mod local_postgres;
+mod operators;
 mod unheard;

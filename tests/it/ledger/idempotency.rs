@@ -60,3 +60,25 @@ async fn a_repeat_of_a_success_is_not_refused_when_the_stock_is_gone() {
         one.twin().await.admin.with_key(Some(&one.key)).post_once("/api/reservations", "k", body).await;
     assert_eq!(again.expect(201)["reservation"], first["reservation"]);
 }
+
+#[tokio::test]
+async fn a_request_that_made_no_sense_is_put_right_under_the_same_key() {
+    let world = World::new().await;
+    world.stocked(&[("A", 9)]).await;
+    let restock = |quantity: i64| json!({ "sku": "A", "quantity": quantity });
+    for _ in 0..2 {
+        let refused = world.admin.post_once("/api/stock/restock", "k", restock(0)).await;
+        assert!(refused.headers.get("idempotency-replayed").is_none());
+        assert_eq!(refused.problem(422), "quantity.zero");
+    }
+    assert_eq!(world.admin.post_once("/api/stock/restock", "k", restock(1)).await.expect(200)["on_hand"], 10);
+    let other = world.admin.post_once("/api/stock/restock", "k", restock(2)).await;
+    assert_eq!(other.problem(422), "idempotency.key_reused");
+
+    // What the stock did not allow is an answer like any other.
+    let adjust = |delta: i64| json!({ "sku": "A", "delta": delta, "reason": "lost" });
+    let refused = world.admin.post_once("/api/stock/adjust", "l", adjust(-11)).await;
+    assert_eq!(refused.problem(409), "stock.insufficient");
+    let other = world.admin.post_once("/api/stock/adjust", "l", adjust(-1)).await;
+    assert_eq!(other.problem(422), "idempotency.key_reused");
+}

@@ -124,8 +124,18 @@ async fn an_account_is_found_to_answer_or_told_what_is_wrong() {
     let world = World::new().await;
     channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
     let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    world.converge().await;
     let test = format!("/realtime-sync/test/{}", channel.connection);
     assert_eq!(world.admin.post(&test, json!({})).await.expect(200)["status"], "pass");
+    let disable = format!("/api/connections/{}/disable", channel.connection);
+    world.admin.post(&disable, json!({})).await.expect(200);
+    let passed = world.admin.post(&test, json!({})).await.expect(200);
+    let detail = "it shows quantity 7 and price 100.00 USD of a listing";
+    assert_eq!(
+        (&passed["status"], &passed["detail"]),
+        (&json!("pass"), &json!(detail)),
+        "switched off or not"
+    );
     channel.faults().down(true);
     let failed = world.admin.post(&test, json!({})).await.expect(200);
     assert_eq!(failed["status"], "fail");
@@ -176,6 +186,31 @@ async fn health_tells_what_waits_and_an_alert_is_raised_once_and_cleared() {
     assert_eq!(times(&world, "connection.alert_cleared").await, 1);
     assert_eq!(health().await["status"], "pass");
     world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_of_credentials_that_are_not_renewed_until_others_are_given() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
+    let more = json!({ "refresh_token": "a-wrong-one", "access_token_expires_in_seconds": 14_400 });
+    let setup = Setup { more, ..Setup::default() };
+    let channel = Channel::open_with(&world, Platform::Clover, &["RUN-42"], &setup).await;
+    world.converge().await;
+    let health = async || world.admin.get("/api/sync/health").await.expect(200);
+    assert_eq!(health().await["status"], "pass");
+
+    world.clock.advance(TimeDelta::hours(4));
+    assert!(world.onhand.operations.renew().await.expect("renewals are tried"));
+    step(&world).await;
+    let ill = health().await;
+    assert_eq!(ill["connections"][0]["alerts"], json!(["renewal"]), "{ill}");
+    assert_eq!((&ill["status"], &ill["connections"][0]["amiss"]), (&json!("warn"), &json!([])), "{ill}");
+
+    let path = format!("/api/connections/{}/secrets", channel.connection);
+    world.admin.put(&path, json!({ "refresh_token": "renewal-of-the-shop" })).await.expect(200);
+    step(&world).await;
+    let well = health().await;
+    assert_eq!((&well["status"], &well["connections"][0]["alerts"]), (&json!("pass"), &json!([])), "{well}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ mod accounts;
 mod conflicts;
 mod convergence;
 mod deaths;
+mod let_out;
 mod limits;
 mod on_request;
 mod processes;
@@ -11,6 +12,7 @@ mod products;
 mod reading_back;
 mod trouble;
 mod turns;
+mod unheard;
 
 use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;
 use onhand_tests::{World, shop};

@@ -7,6 +7,7 @@ use onhand_tests::{
     channels::{self, Channel, TOKEN},
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{all_is_done, restock, statuses, step, times};
 
@@ -152,4 +153,17 @@ async fn only_an_admin_takes_up_what_was_given_up_and_only_of_its_own_brand() {
     let shown = stranger.post("/api/sync", json!({ "dryRun": true })).await.expect(200);
     assert_eq!(shown["rehearsed"], json!([]));
     assert_eq!(stranger.get("/api/sync/lag/kite").await.problem(404), "brand.unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_named_and_not_there_is_told_and_not_taken_for_nothing_to_do() {
+    let (world, one, _other) = two_shops().await;
+    let before = world.history().await.len();
+    for dry in [true, false] {
+        let nowhere = json!({ "dryRun": dry, "connections": [one.connection, Uuid::nil()] });
+        assert_eq!(world.admin.post("/api/sync", nowhere).await.problem(404), "connection.unknown");
+        let nothing = json!({ "dryRun": dry, "skus": ["RUN-42", "RUM-42"] });
+        assert_eq!(world.admin.post("/api/sync", nothing).await.problem(404), "sku.unknown");
+    }
+    assert_eq!(world.history().await.len(), before);
 }

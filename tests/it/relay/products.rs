@@ -1,6 +1,7 @@
 //! Products on platforms: what the ledger sells is offered, described and taken off where the rules say so, and nowhere twice.
 
 mod cases;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 

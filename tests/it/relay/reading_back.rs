@@ -151,6 +151,17 @@ async fn a_run_goes_on_where_the_platform_stopped_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_not_let_in_tells_so_at_once() {
+    let (world, channel) = settled(json!({})).await;
+    let path = format!("/api/connections/{}/secrets", channel.connection);
+    world.admin.put(&path, json!({ "access_token": "a-wrong-one" })).await.expect(200);
+    let body = json!({ "connection": channel.connection, "preview": true });
+    world.admin.post("/api/reconciliations", body).await.expect(202);
+    assert!(world.onhand.operations.reconcile().await.expect("a page is tried"));
+    assert_eq!(times(&world, "connection.alert_raised").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn runs_begin_by_themselves_once_a_day() {
     let (world, channel) = settled(json!({})).await;
     let day = TimeDelta::hours(24);

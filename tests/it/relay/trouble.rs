@@ -148,6 +148,10 @@ async fn a_listing_that_is_not_there_is_given_up_at_once_and_no_other_of_its_bat
         .map(|row| (&row["listing_id"], &row["attempts"]))
         .collect();
     assert_eq!(dead, [(&lost["id"], &json!(1))]);
+    for (which, count) in [(json!({ "dryRun": true }), 1), (json!({ "ids": [], "dryRun": true }), 0)] {
+        let meant = world.admin.post("/api/sync/replay", which).await.expect(200);
+        assert_eq!(meant["count"], count, "an empty list means none: {meant}");
+    }
     assert_eq!(times(&world, "listing.push_failed").await, 1);
     assert_eq!(breaker(&world, &channel).await, Breaker::default(), "the platform has answered");
 }

@@ -56,6 +56,22 @@ async fn what_waits_for_its_time_takes_no_room_from_what_is_due() {
     assert_eq!(claimed.last, waiting.last().copied(), "and that was the last one there was room for");
 }
 
+#[tokio::test]
+async fn an_account_with_more_priority_is_told_first() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 1, None).await;
+    let mut expected = accounts(&world, 3).await;
+    let rules = json!({ "priority": 5 });
+    world.admin.put(&format!("/api/connections/{}/rules", expected[2]), rules).await.expect(200);
+    expected.rotate_right(1);
+
+    let claimed =
+        outbox::claim(world.onhand.pool(), world.clock.now(), LEASE, 100, &[]).await.expect("a claim");
+    let mut told: Vec<String> = claimed.iter().map(|it| it.connection.to_string()).collect();
+    told.dedup();
+    assert_eq!(told, expected, "the others in the order in which they were made");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_that_another_relay_is_at_keep_none_behind_them_waiting() {
     let world = World::new().await;

@@ -57,3 +57,50 @@ async fn ten_thousand_rows_are_taken_at_once_and_a_repeat_with_the_key_changes_n
         assert_eq!(world.admin.post("/api/stock/bulk", body(n)).await.problem(422), "bulk.rows");
     }
 }
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_keeps_no_other_from_happening() {
+    let world = World::new().await;
+    world.stocked(&[("A", 0)]).await;
+    let body = json!({ "rows": [
+        { "restock": { "sku": "A", "quantity": 10 } },
+        { "restock": { "sku": "A", "quantity": "ten" } },
+        { "restock": ["A", "main", 10, null, null] },
+        { "burn": { "sku": "A" } },
+        7,
+        { "adjust": { "sku": "A", "delta": -1, "reason": "broken" } },
+    ]});
+    let answer = world.admin.post("/api/stock/bulk", body).await.expect(200);
+    let outcomes: Vec<_> = rows(&answer)
+        .iter()
+        .map(|row| (row["row"].as_u64(), row["status"].as_str(), row["code"].as_str()))
+        .collect();
+    let unread = |row| (Some(row), Some("refused"), Some("body.invalid"));
+    assert_eq!(
+        outcomes,
+        [
+            (Some(0), Some("done"), None),
+            unread(1),
+            unread(2),
+            unread(3),
+            unread(4),
+            (Some(5), Some("done"), None)
+        ]
+    );
+    let detail = rows(&answer)[1]["detail"].as_str().expect("a detail");
+    assert!(detail.contains("restock.quantity: "), "{detail}");
+    assert_eq!(world.levels().await["A"], (9, 0, 9));
+}
+
+#[tokio::test]
+async fn many_changes_that_are_repeated_say_so() {
+    let world = World::new().await;
+    world.stocked(&[("A", 0)]).await;
+    let body = json!({ "rows": [{ "restock": { "sku": "A", "quantity": 1 } }] });
+    let first = world.admin.post_once("/api/stock/bulk", "import-1", body.clone()).await;
+    let again = world.admin.post_once("/api/stock/bulk", "import-1", body).await;
+    assert!(first.headers.get("idempotency-replayed").is_none());
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(first.expect(200), again.expect(200));
+    assert_eq!(world.levels().await["A"], (1, 0, 1));
+}

@@ -210,3 +210,76 @@ async fn a_reservation_has_1_to_500_lines_and_a_bounded_time() {
     }
     assert_eq!(world.levels().await["X"], (1_000, 500, 500));
 }
+
+#[tokio::test]
+async fn a_line_that_the_reservation_never_held_is_told_from_one_that_is_held_no_more() {
+    let world = World::new().await;
+    world.stocked(&[("X", 9), ("Y", 9), ("Z", 9)]).await;
+    let both = json!({ "lines": [{ "sku": "X", "quantity": 3 }, { "sku": "Y", "quantity": 3 }] });
+    let path = hold(&world, both).await;
+    let step = |step: &str, line: Value| {
+        let (path, body) = (format!("{path}/{step}"), json!({ "lines": [line] }));
+        let client = world.admin.clone();
+        async move { client.post(&path, body).await }
+    };
+    for line in [
+        json!({ "sku": "Z", "quantity": 1 }),
+        json!({ "sku": "X", "location": "mars", "quantity": 1 }),
+        json!({ "sku": "Z", "location": "main", "quantity": 1 }),
+    ] {
+        for what in ["commit", "release"] {
+            let answer = step(what, line.clone()).await;
+            let detail = answer.body["detail"].as_str().expect("a detail").to_owned();
+            assert_eq!(answer.problem(409), "reservation.not_in", "{line}");
+            assert!(detail.contains(line["sku"].as_str().expect("a SKU")), "{detail}");
+        }
+    }
+    step("commit", json!({ "sku": "X", "quantity": 3 })).await.expect(200);
+    let gone = step("commit", json!({ "sku": "X", "quantity": 1 })).await;
+    assert_eq!(gone.problem(409), "reservation.ended");
+    assert_eq!(world.levels().await["Y"], (9, 3, 6));
+}
+
+#[tokio::test]
+async fn a_part_that_is_sold_or_given_back_says_what_is_held_still() {
+    let world = World::new().await;
+    world.stocked(&[("X", 9), ("Y", 9)]).await;
+    let both = json!({ "lines": [{ "sku": "X", "quantity": 3 }, { "sku": "Y", "quantity": 2 }] });
+    let path = hold(&world, both).await;
+    let told = |answer: &Value| {
+        (answer["status"].as_str().map(str::to_owned), answer["units"].as_i64(), answer["held"].as_i64())
+    };
+    let part = json!({ "lines": [{ "sku": "X", "quantity": 2 }], "reference": "s-1" });
+    let commit = format!("{path}/commit");
+    let first = world.admin.post(&commit, part.clone()).await.expect(200);
+    assert_eq!(told(&first), (Some("held".into()), Some(2), Some(3)));
+    let again = world.admin.post(&commit, part).await.expect(200);
+    assert_eq!(told(&again), (Some("held".into()), Some(0), Some(3)));
+    let back = json!({ "lines": [{ "sku": "Y", "quantity": 2 }] });
+    let back = world.admin.post(&format!("{path}/release"), back).await.expect(200);
+    assert_eq!(told(&back), (Some("held".into()), Some(2), Some(1)));
+    let rest = world.admin.post(&commit, json!({})).await.expect(200);
+    assert_eq!(told(&rest), (Some("committed".into()), Some(1), Some(0)));
+}
+
+#[tokio::test]
+async fn what_is_short_is_named_by_its_sku_wherever_it_is_told() {
+    let world = World::new().await;
+    world.stocked(&[("X", 3), ("Y", 9)]).await;
+    let lines = json!({ "lines": [{ "sku": "X", "quantity": 4 }, { "sku": "Y", "quantity": 1 }] });
+    let transfer = json!({ "sku": "X", "from": "main", "to": "berlin", "quantity": 4 });
+    for (path, body, status) in [
+        ("/api/reservations", lines.clone(), 409),
+        ("/api/availability", lines, 200),
+        ("/api/stock/transfer", transfer, 409),
+    ] {
+        let answer = world.admin.post(path, body).await.expect(status);
+        let short = &answer["shortages"][0];
+        assert_eq!(
+            (&short["sku"], &short["wanted"], &short["available"]),
+            (&json!("X"), &json!(4), &json!(3)),
+            "{path} {answer}"
+        );
+        assert!(short["variant"].is_string(), "{path} {answer}");
+    }
+}

@@ -78,3 +78,32 @@ async fn moves_of_another_brand_or_tenant_do_not_exist() {
     let stranger = world.other_tenant().await;
     assert_eq!(rows(&stranger.admin.get("/api/moves?sku=X").await.expect(200)), Vec::<Value>::new());
 }
+
+#[tokio::test]
+async fn moves_and_the_reasons_of_a_number_are_never_behind() {
+    let world = forty_seven().await;
+    // Nothing has been projected yet.
+    let of_x = rows(&world.admin.get("/api/moves?sku=X").await.expect(200));
+    let at_main = rows(&world.admin.get("/api/moves?sku=X&location=main").await.expect(200));
+    assert_eq!((of_x.len(), &of_x), (5, &at_main));
+    let why = world.admin.get("/api/stock/why?sku=X").await.expect(200);
+    assert_eq!((&why["on_hand"], &rows(&why["moves"])), (&json!(47), &of_x));
+    for path in ["/api/moves?sku=X&location=berlin", "/api/moves?sku=NOBODY"] {
+        assert_eq!(rows(&world.admin.get(path).await.expect(200)), Vec::<Value>::new(), "{path}");
+    }
+    assert_eq!(world.admin.get("/api/stock/why?sku=NOBODY").await.problem(404), "stock.unknown");
+}
+
+#[tokio::test]
+async fn moves_of_a_sku_at_too_many_locations_are_not_cut_without_a_word() {
+    let world = World::new().await;
+    world.stocked(&[("X", 0)]).await;
+    let row = |n: usize| json!({ "restock": { "sku": "X", "quantity": 1, "location": format!("shop-{n}") } });
+    let restock = |rows: Vec<Value>| world.admin.post("/api/stock/bulk", json!({ "rows": rows }));
+    restock((0..200).map(row).collect()).await.expect(200);
+    assert_eq!(rows(&world.admin.get("/api/moves?sku=X&limit=200").await.expect(200)).len(), 200);
+    restock(vec![row(200)]).await.expect(200);
+    assert_eq!(world.admin.get("/api/moves?sku=X").await.problem(400), "filter.invalid");
+    let one = world.admin.get("/api/moves?sku=X&location=shop-200").await.expect(200);
+    assert_eq!(rows(&one).len(), 1);
+}

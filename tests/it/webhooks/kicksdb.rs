@@ -81,3 +81,28 @@ async fn a_model_nobody_here_sells_is_noted_as_unmapped() {
     let listed = world.admin.get("/api/deliveries?platform=kicksdb").await.expect(200);
     assert_eq!(listed["data"][0]["outcome"], "unmapped");
 }
+
+#[tokio::test]
+async fn a_price_that_cannot_be_read_costs_no_other_and_is_noted() {
+    let world = connected().await;
+    let now = world.clock.now().timestamp();
+    let newest = async || {
+        world.project().await;
+        world.admin.get("/api/deliveries?platform=kicksdb").await.expect(200)["data"][0].clone()
+    };
+    let mut body = monitor("DUNK", "42", 187);
+    body["data"]["product"]["variants"][1] = json!({ "size": "43", "price": "5,00", "count": 1 });
+    shop::kicksdb(&world.admin, "e-1", now, &body).await.expect(200);
+    assert_eq!(price(&world, "DUNK-42").await["minor"], 18_700);
+    assert_eq!(price(&world, "DUNK-43").await["minor"], 11_550);
+    let delivery = newest().await;
+    assert_eq!(delivery["outcome"], "applied");
+    assert!(delivery["notes"].to_string().contains("5,00"), "{delivery}");
+
+    let odd = shop::kicksdb(&world.admin, "e-2", now, &monitor("DU\u{0}NK", "42", 190)).await;
+    assert_eq!(odd.problem(500), "delivery.failed");
+    let delivery = newest().await;
+    let reason = delivery["reason"].as_str().expect("a reason");
+    assert!(reason.contains("a code or a size"), "{reason}");
+    assert_eq!(price(&world, "DUNK-42").await["minor"], 18_700);
+}

@@ -1,6 +1,9 @@
 //! Hints: what a webhook does not say is looked up on the platform, as a step that nothing loses.
 
 use axum::{body::Body, http::StatusCode};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
 use onhand_domain::connection::Platform;
 use onhand_tests::{World, sample::SIGNING_SECRET, stand_in::StandIn};
 use serde_json::{Value, json};
@@ -100,4 +103,43 @@ async fn a_platform_that_fails_is_asked_again_later_and_what_it_never_shows_is_a
     world.follow_up().await;
     assert_eq!(world.levels().await["X"], (4, 0, 4));
     world.expect_intact().await;
+}
+
+/// A product with variations is told; what is listed of it is not.
+async fn woocommerce(world: &World, connection: &str, title: &str, modified: DateTime<Utc>) {
+    let modified = modified.format("%Y-%m-%dT%H:%M:%S").to_string();
+    let body = json!({ "id": 8, "name": title, "type": "variable", "variations": [9], "date_modified_gmt": modified });
+    let body = body.to_string();
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SIGNING_SECRET.as_bytes()).expect("any length");
+    mac.update(body.as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    let headers = [("x-wc-webhook-topic", "product.updated"), ("x-wc-webhook-signature", &*signature)];
+    let path = format!("/webhook/woocommerce/{connection}");
+    world.admin.with_key(None).send("POST", &path, &headers, Body::from(body)).await.expect(200);
+}
+
+#[tokio::test]
+async fn of_titles_that_wait_for_one_look_the_newer_counts_and_one_that_comes_too_late_changes_nothing() {
+    let world = World::new().await;
+    let stand_in = StandIn::open().await;
+    let more = json!({ "endpoint": stand_in.endpoint, "access_token": "ck_1:cs_1" });
+    let connection = world.connect_to(Platform::Woocommerce, more).await;
+    let variation = json!({ "id": 9, "sku": "MOLE-41", "price": "129.00", "attributes": [] });
+    stand_in.show("/wp-json/wc/v3/products/8/variations", json!([variation]));
+    let title =
+        async || world.admin.get("/api/products?sku=MOLE-41").await.expect(200)["data"][0]["title"].clone();
+    let now = world.clock.now();
+    woocommerce(&world, &connection, "Mole II", now - TimeDelta::minutes(2)).await;
+    woocommerce(&world, &connection, "Mole", now - TimeDelta::minutes(3)).await;
+    world.follow_up().await;
+    assert_eq!(title().await, "Mole II");
+    assert_eq!(stand_in.seen().len(), 1, "there is one thing to look at");
+
+    for (told, minutes, stands) in [("Mole I", 4, "Mole II"), ("Mole III", 1, "Mole III")] {
+        woocommerce(&world, &connection, told, now - TimeDelta::minutes(minutes)).await;
+        world.follow_up().await;
+        assert_eq!(title().await, stands, "after {told}");
+    }
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
 }

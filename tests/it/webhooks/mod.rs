@@ -1,5 +1,6 @@
 //! Webhooks: verified over the raw bytes, acted on once, never lost.
 
+mod crossing;
 mod kicksdb;
 mod limits;
 mod looks;

@@ -1,6 +1,7 @@
 //! No platform promises order: what is older never wins, and what is told twice counts once.
 
 use axum::body::Body;
+use chrono::TimeDelta;
 use onhand_domain::connection::Platform;
 use onhand_tests::{
     World,
@@ -57,6 +58,42 @@ async fn an_older_product_never_overwrites_a_newer_one_even_if_it_is_its_creatio
         listings["data"].as_array().expect("rows").iter().map(|l| l["removed"].clone()).collect();
     assert_eq!(removed.iter().filter(|removed| **removed == true).count(), 1, "{removed:?}");
     world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_shop_whose_clock_is_ahead_can_delete_what_it_has_just_changed() {
+    let world = World::new().await;
+    let connection = world.connect_to(Platform::Standard, json!({})).await;
+    let now = world.clock.now();
+    let product = |seconds_ahead: i64| {
+        let at = now + TimeDelta::seconds(seconds_ahead);
+        json!({ "id": "P", "title": "Mole", "updated_at": at, "variants": [{ "id": "V", "sku": "X" }] })
+    };
+    let removed = async || world.admin.get("/api/listings").await.expect(200)["data"][0]["removed"].clone();
+    standard(&world, &connection, "p-1", "product.updated", product(90)).await;
+    assert_eq!(removed().await, false);
+    standard(&world, &connection, "d-1", "product.deleted", json!({ "id": "P" })).await;
+    assert_eq!(removed().await, true);
+    standard(&world, &connection, "p-2", "product.updated", product(80)).await;
+    assert_eq!(removed().await, true, "that was before");
+    standard(&world, &connection, "p-3", "product.updated", product(95)).await;
+    assert_eq!(removed().await, false);
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_removal_that_comes_after_a_later_sight_removes_nothing() {
+    let world = World::new().await;
+    let connection = world.connect(None, json!({})).await;
+    // The shop says of each of its deliveries that it was sent on 1 November.
+    let product = at(shop::product("DUNK", &[("42", "110.00")]), "2026-11-02T12:00:00Z", "Dunk");
+    Webhook::new("products/update", "u", &product).send(&world.admin, &connection).await.expect(200);
+    let gone = json!({ "id": product["id"] });
+    Webhook::new("products/delete", "d", &gone).send(&world.admin, &connection).await.expect(200);
+    let listings = world.admin.get("/api/listings").await.expect(200);
+    assert_eq!(listings["data"][0]["removed"], false);
+    let deliveries = world.admin.get("/api/deliveries?topic=products/delete").await.expect(200);
+    assert!(deliveries["data"][0]["notes"].to_string().contains("seen later"), "{deliveries}");
 }
 
 #[tokio::test]

@@ -12,8 +12,10 @@ use std::{
 
 use futures_util::future::join_all;
 use onhand_domain::connection::Platform;
+use onhand_infrastructure::{believed::Believed, ledger::LedgerError};
 use onhand_tests::{World, sample::Delivery};
 use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
 const SENDERS: u128 = 24;
@@ -120,4 +122,50 @@ async fn mixed_traffic_survives_an_outage_with_each_delivery_acted_on_once() {
     assert_eq!((placed, reserved), (orders, orders), "each order holds its unit once");
     world.expect_intact().await;
     world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_pool_that_is_used_up_is_told_from_a_database_that_is_gone() {
+    let world = World::new().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_millis(100))
+        .connect_with(world.database.options.clone())
+        .await
+        .expect("the database answers");
+    let held = pool.acquire().await.expect("nobody else is here");
+    let asked = async || {
+        let believed = Believed::<u8, u8>::new(Duration::ZERO, 1);
+        let answer =
+            believed.find_or_ask(&pool, 1, async |_| Ok(pool.acquire().await.map(|_| Some(1))?)).await;
+        answer.expect_err("there is one connection, and it is in use")
+    };
+    let why = asked().await;
+    assert!(matches!(why, LedgerError::Busy), "{why:?}");
+    world.database.close().await;
+    let why = asked().await;
+    assert!(matches!(why, LedgerError::Unavailable(_)), "{why:?}");
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_sender_is_not_blamed_where_its_secret_cannot_be_opened() {
+    let world = World::new().await;
+    world.stocked(&[("SAMPLE-42", 5)]).await;
+    let without = world.with_keys("new:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=".to_owned()).await;
+    let unusable = without.onhand.operations.unusable_keys().await.expect("one of each is tried");
+    assert!(unusable.is_empty(), "nothing is sealed yet");
+    let connection = world.connect_to(Platform::Shopify, json!({})).await;
+    let made =
+        Delivery::new(&world, Platform::Shopify, &connection, "orders/create", "SAMPLE-42", Uuid::now_v7());
+    let forged = Delivery { body: b"{}".to_vec(), ..made.clone() };
+    assert_eq!(made.send(&without.admin).await.problem(503), "database.unavailable");
+    let path = format!("/api/connections/{connection}/subscriptions");
+    assert_eq!(without.admin.post(&path, json!({})).await.problem(409), "connection.secret");
+    let unusable = without.onhand.operations.unusable_keys().await.expect("one of each is tried");
+    assert_eq!(unusable.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["test"]);
+
+    assert_eq!(forged.send(&world.admin).await.problem(401), "webhook.rejected");
+    made.send(&world.admin).await.expect(200);
+    assert!(world.onhand.operations.unusable_keys().await.expect("one of each is tried").is_empty());
 }

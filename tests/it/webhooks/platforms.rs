@@ -121,6 +121,44 @@ async fn an_alert_becomes_a_signal_that_a_consumer_reads_in_order_and_its_secret
     assert_eq!(leaks, 0);
 }
 
+#[tokio::test]
+async fn a_secret_is_kept_nowhere_however_an_alert_spells_it() {
+    let world = World::new().await;
+    let secret = "gruß-schlüssel&<1>";
+    let connection = world.connect_to(Platform::Tradingview, json!({ "webhook_secret": secret })).await;
+    let escaped = r"gru\u00df-schl\u00FCssel\u0026\u003c1\u003e";
+    let in_address = "gru%C3%9F-schl%c3%bcssel%26%3C1%3E";
+    let path = format!("/api/webhooks/tradingview/{in_address}");
+    for body in [
+        format!(r#"{{"secret":"{secret}","ticker":"A","note":"it is {secret}"}}"#),
+        format!(r#"{{"secret":"{escaped}","ticker":"B","note":"it is {escaped}"}}"#),
+        format!(r#"{{"ticker":"C","{escaped}":1,"note":"it is https://tv.example/{in_address}"}}"#),
+        format!("ticker=D it is {secret}"),
+    ] {
+        let headers = [("x-original-uri", &*path)];
+        let anybody = world.admin.with_key(None);
+        anybody.send("POST", &path, &headers, Body::from(body)).await.expect(200);
+    }
+    world.project().await;
+    let listed = world.admin.get("/api/deliveries").await.expect(200);
+    let listed = listed["data"].as_array().expect("rows").clone();
+    assert_eq!(listed.len(), 4);
+    for delivery in listed {
+        let id = delivery["id"].as_str().expect("an id").to_owned();
+        let shown = world.admin.get(&format!("/api/deliveries/{id}")).await.expect(200);
+        assert!(shown["body"].as_str().is_some_and(|body| body.contains("it is ")), "{shown}");
+        assert!(!shown.to_string().contains("schl"), "{shown}");
+    }
+    let signals = world.admin.get(&format!("/api/signals?connection={connection}")).await.expect(200);
+    assert!(!signals.to_string().contains("schl"), "{signals}");
+    for (place, subject) in ["A", "B", "C", "D"].into_iter().enumerate() {
+        assert_eq!(signals["data"][place]["subject"], subject, "{signals}");
+    }
+    let note = signals["data"][1]["payload"]["note"].as_str().expect("a note that is left");
+    assert!(note.starts_with("it is ***"), "{note}");
+    world.expect_rebuilt_equals_live().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_changed_over_without_losing_a_webhook() {
     let world = World::new().await;

@@ -89,3 +89,30 @@ async fn dead_letters_of_another_brand_do_not_exist() {
     let viewer = world.client("viewer", None).await;
     assert_eq!(viewer.post("/api/dead-letters/replay", json!({})).await.problem(403), "auth.forbidden");
 }
+
+#[tokio::test]
+async fn an_empty_list_means_none_and_what_cannot_be_is_no_filter() {
+    let world = World::new().await;
+    let connection = world.connect(None, json!({})).await;
+    endless().send(&world.admin, &connection).await.expect(500);
+    world.project().await;
+    let replay = async |body: Value| world.admin.post("/api/dead-letters/replay", body).await;
+    assert_eq!(replay(json!({ "ids": [] })).await.expect(200)["replayed"], json!([]));
+    assert_eq!(replay(json!({ "platform": "ebay" })).await.problem(400), "filter.invalid");
+    let id = world.admin.get("/api/dead-letters").await.expect(200)["data"][0]["id"].clone();
+    let named = replay(json!({ "ids": [id], "platform": "shopify" })).await.expect(200);
+    assert_eq!(named["replayed"][0]["id"], id);
+    let pushes = world.admin.post("/api/sync/replay", json!({ "platform": "ebay", "dryRun": true })).await;
+    assert_eq!(pushes.problem(400), "filter.invalid");
+    for path in [
+        "/api/deliveries?status=lost",
+        "/api/deliveries?outcome=lost",
+        "/api/deliveries?platform=ebay",
+        "/api/dead-letters?platform=ebay",
+    ] {
+        assert_eq!(world.admin.get(path).await.problem(400), "filter.invalid", "{path}");
+    }
+    for path in ["/api/deliveries?status=failed", "/api/deliveries?outcome=ignored&platform=tiktokshop"] {
+        world.admin.get(path).await.expect(200);
+    }
+}

@@ -1,6 +1,8 @@
 //! How webhooks fare is watched from aside: it shows everything, and costs nobody anything.
 
 use axum::body::Body;
+use onhand_domain::connection::Platform;
+use onhand_infrastructure::platforms::adapter_of;
 use onhand_tests::{
     World,
     shop::{self, Webhook},
@@ -112,6 +114,23 @@ async fn people_who_try_things_out_get_a_signed_delivery_and_the_line_that_sends
         .send("POST", &path, &unsigned, Body::from(json!({ "id": 5, "line_items": [] }).to_string()))
         .await
         .expect(200);
+    // This one signs the address, which is the one that was asked at.
+    let square = world.connect_to(Platform::Square, json!({})).await;
+    let topic = adapter_of(Platform::Square).topics()[0];
+    let host = ("host", "shop.example:8443");
+    let path = format!("/test/webhook/generate/square/{topic}?connection={square}");
+    let made = anybody.send("GET", &path, &[host], Body::empty()).await.expect(200);
+    let sent = format!("/webhook/square/{square}");
+    assert_eq!(made["url"], format!("http://shop.example:8443{sent}"));
+    let mut headers: Vec<(&str, &str)> = made["headers"]
+        .as_object()
+        .expect("headers")
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().expect("text")))
+        .collect();
+    headers.push(host);
+    let body = made["body"].as_str().expect("text").to_owned();
+    anybody.send("POST", &sent, &headers, Body::from(body)).await.expect(200);
     let unknown = anybody.get("/test/webhook/generate/shopify/orders/lost").await;
     assert_eq!(unknown.problem(404), "topic.unknown");
 

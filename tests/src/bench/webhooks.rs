@@ -19,7 +19,7 @@ use crate::shop;
 
 /// Bytes of a body.
 const BODY_BYTES: usize = 2_048;
-/// What is not measured: the two processes take turns, and each first reads what the other has written.
+/// What is not measured: a process first reads what the one before it has written.
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// What a load saw; times in milliseconds.
@@ -35,7 +35,6 @@ struct Seen {
 pub(super) async fn run(options: &Options, server: &LocalPostgres) -> anyhow::Result<()> {
     let baseline = baseline::Baseline::prepare(server).await?;
     let subject = Subject::start(server, &options.roles).await?;
-    let (silent, silent_address) = subject.without_traces(server, &options.roles).await?;
     let mut sent = 0;
     let mut ratios = vec![];
     let mut costs = vec![];
@@ -48,7 +47,10 @@ pub(super) async fn run(options: &Options, server: &LocalPostgres) -> anyhow::Re
         let on = full(&subject, &subject.address, &mut sent, None, options).await?;
         println!("  webhooks          {}  {:.2} × pgbench", shown(&on), on.rate / pgbench);
         quiet(server).await?;
-        let off = full(&subject, &silent_address, &mut sent, None, options).await?;
+        // Only for as long as it is measured: what it has projected of what it has not written, it would first have to read.
+        let (mut silent, address) = subject.without_traces(server, &options.roles).await?;
+        let off = full(&subject, &address, &mut sent, None, options).await?;
+        silent.kill().await?;
         println!("  traces off        {}", shown(&off));
         quiet(server).await?;
         let half = full(&subject, &subject.address, &mut sent, Some(on.rate / 2.0), options).await?;
@@ -65,7 +67,6 @@ pub(super) async fn run(options: &Options, server: &LocalPostgres) -> anyhow::Re
         median(ratios),
         median(costs) * 100.0
     );
-    drop(silent);
     subject.check_webhooks(sent).await?;
     subject.stop().await;
     Ok(())

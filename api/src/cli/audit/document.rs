@@ -23,6 +23,14 @@ pub(in crate::cli) fn shown(text: &str) -> String {
     shown
 }
 
+/// A public key as it is noted: 32 bytes in hex, in large letters or small.
+pub(in crate::cli) fn public_key(text: &str) -> Result<String, String> {
+    match hex::decode(text.trim()) {
+        Ok(key) if key.len() == 32 => Ok(hex::encode(key)),
+        _ => Err("a public key is 32 bytes in hex, as `onhand audit key` tells it".to_owned()),
+    }
+}
+
 /// Checks a document. Ends with code 1 if it does not hold.
 pub(super) fn check(file: &Path, key: Option<&str>) -> anyhow::Result<ExitCode> {
     let document = match Document::read(&text(file)?) {
@@ -106,10 +114,15 @@ pub(in crate::cli) fn checkpoint(file: &Path, keys: &[String]) -> anyhow::Result
     Ok(*checkpoint)
 }
 
+/// The file that is meant; none where it is stdout, which may also be written `-`.
+pub(super) fn file_of(out: Option<&Path>) -> Option<&Path> {
+    out.filter(|out| *out != Path::new("-"))
+}
+
 /// Writes a document into a file, or else to stdout.
-pub(super) fn write(document: &impl Serialize, file: Option<&Path>) -> anyhow::Result<()> {
+pub(super) fn write(document: &impl Serialize, out: Option<&Path>) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(document)? + "\n";
-    match file {
+    match file_of(out) {
         Some(file) => {
             fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
             eprintln!("Written to {}.", file.display());
@@ -129,7 +142,15 @@ fn text(file: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{public_key, shown};
+
+    #[test]
+    fn a_public_key_is_32_bytes_in_hex() {
+        assert_eq!(public_key(&"AB".repeat(32)), Ok("ab".repeat(32)));
+        for wrong in ["zz", "", "ab".repeat(31).as_str()] {
+            assert!(public_key(wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn what_would_act_on_a_terminal_is_written_out_and_the_rest_is_left_alone() {

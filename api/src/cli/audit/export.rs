@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use onhand_infrastructure::{ledger::Context, operations::Caller, queries::audit_log::AuditFilter};
 
+use super::document;
 use crate::{
     cli::{bars, out::Stdout, session::Session},
     export::{Exporting, Format},
@@ -101,7 +102,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let (tenant, name) = tenants.first().context("there is no such tenant")?;
         let caller = Caller::new(Context::internal(*tenant, "cli"));
         let mut exporting = Exporting::begin(&session.onhand, caller, which.into(), format).await?;
-        match &out {
+        match document::file_of(out.as_deref()) {
             None => write(&mut exporting, name, &mut Stdout).await?,
             Some(path) => into_file(&mut exporting, name, path).await?,
         }
@@ -118,7 +119,14 @@ async fn into_file(exporting: &mut Exporting, name: &str, path: &Path) -> anyhow
     unfinished.push(".part");
     let unfinished = PathBuf::from(unfinished);
     let told = || format!("{} cannot be written", unfinished.display());
-    let mut file = File::create(&unfinished).with_context(told)?;
+    // Left by somebody who was broken off, and perhaps open to others.
+    let _ = fs::remove_file(&unfinished);
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    // It holds what history says, which is nobody else's to read.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&unfinished).with_context(told)?;
     write(exporting, name, &mut file).await.with_context(told)?;
     file.sync_all().with_context(told)?;
     fs::rename(&unfinished, path).with_context(|| format!("{} cannot be written", path.display()))

@@ -31,7 +31,7 @@ pub(super) enum Command {
         /// The document.
         file: PathBuf,
         /// The public key it must be signed with, noted elsewhere.
-        #[arg(long, value_name = "HEX")]
+        #[arg(long, value_name = "HEX", value_parser = document::public_key)]
         key: Option<String>,
     },
     /// Tells the public keys that checkpoints are signed with, for others to note.
@@ -55,7 +55,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Prove(args) => Session::with(async |session| prove::prove(session, &args).await).await?,
         Command::Key { tenant } => {
-            Session::with(async |session| prove::tell_keys(session, tenant.as_deref()).await).await?;
+            Session::reading(async |session| prove::tell_keys(session, tenant.as_deref()).await).await?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use onhand_domain::values::TenantId;
 use onhand_infrastructure::{
     ledger::{Context, Head, proof},
     operations::Caller,
-    queries::signed_checkpoints,
+    queries::{signed_checkpoints, signing_keys},
 };
 
 use super::document::{self, shown};
@@ -40,7 +40,7 @@ pub(super) async fn sign(
     out: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
     let tenants = session.tenants(tenant).await?;
-    let one_file = out.is_none() || tenants.len() == 1;
+    let one_file = document::file_of(out).is_none() || tenants.len() == 1;
     ensure!(one_file, "there are {} tenants and one file; say which with --tenant", tenants.len());
     let mut code = ExitCode::SUCCESS;
     for (tenant, name) in tenants {
@@ -77,8 +77,8 @@ pub(super) async fn prove(session: &Session, args: &Args) -> anyhow::Result<()> 
 /// Tells public keys.
 pub(super) async fn tell_keys(session: &Session, tenant: Option<&str>) -> anyhow::Result<()> {
     for (tenant, name) in session.tenants(tenant).await? {
-        match session.onhand.operations.signing_key(tenant).await? {
-            Some(key) => println!("{}  {} {}", hex::encode(key.public_key()), key.name(), shown(&name)),
+        match signing_keys::public_key(session.onhand.pool(), tenant).await? {
+            Some(key) => println!("{}  {} {}", hex::encode(&key), proof::key_name(&key), shown(&name)),
             None => {
                 eprintln!("{} has no key yet: the first `onhand audit checkpoint` makes it.", shown(&name))
             }

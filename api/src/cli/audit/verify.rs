@@ -32,7 +32,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE", group = "checkpoints")]
     from: Option<PathBuf>,
     /// A public key that checkpoints must be signed with, noted elsewhere; with several, one of them.
-    #[arg(long, value_name = "HEX", requires = "checkpoints")]
+    #[arg(long, value_name = "HEX", requires = "checkpoints", value_parser = document::public_key)]
     key: Vec<String>,
     /// One line of JSON a tenant.
     #[arg(long)]
@@ -121,13 +121,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let read = |file: &PathBuf| document::checkpoint(file, &args.key);
     let against = args.against.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     let from = args.from.as_ref().map(read).transpose()?;
-    let all = Session::with(async |session| {
+    let all = Session::reading(async |session| {
         let ledgers = ledgers(session, args.tenant.as_deref()).await?;
         for checkpoint in against.iter().chain(&from) {
             let (tenant, name) = (&checkpoint.tenant, &checkpoint.tenant_name);
+            let missing = match &args.tenant {
+                Some(_) => "which is not looked at here",
+                None => "which is GONE: this database has nothing of it, or it is another database",
+            };
             ensure!(
                 ledgers.iter().any(|(id, _)| checkpoint.is_of(*id)),
-                "the checkpoint of {name:?} at position {} is of ledger {tenant}, which is not looked at here",
+                "the checkpoint of {name:?} at position {} is of ledger {tenant}, {missing}",
                 checkpoint.position,
             );
         }
@@ -183,7 +187,8 @@ async fn verify(
     let verification = Verification { from, against, ..Verification::default() };
     let found = async {
         let verdict = verification.run(pool, tenant, |at, of| bars::set(&bar, at, of)).await?;
-        Ok::<_, LedgerError>((verdict, signing_keys::public_key(pool, tenant).await?))
+        let known = signing_keys::public_key(pool, tenant).await?.map(hex::encode);
+        Ok::<_, LedgerError>((verdict, known))
     };
     let (outcome, known) = match found.await {
         Ok((verdict, known)) => (Outcome::Walked(verdict), known),

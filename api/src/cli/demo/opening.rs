@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     App, Onhand,
-    cli::serve::record_metrics,
+    cli::metrics::record_metrics,
     compose::Parts,
     serve::{Running, all_duties},
 };

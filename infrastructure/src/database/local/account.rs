@@ -36,7 +36,8 @@ impl Account {
         }
         let wanted = run_as.map_or(vec!["postgres", "nobody"], |name| vec![name]);
         let found = wanted.iter().find_map(|name| accounts.iter().find(|account| account.name == *name));
-        match found.filter(|account| account.uid != 0) {
+        match found {
+            Some(account) if account.uid == 0 => Err(LocalPostgresError::RootAccount(account.name.clone())),
             Some(account) => Ok(Some(account.clone())),
             None => Err(LocalPostgresError::NoAccount(wanted.join(" or "))),
         }

@@ -44,6 +44,11 @@ impl LocalPostgres {
     }
 
     /// Cannot be called.
+    pub async fn gone(&self) {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
     pub async fn stop(self) -> Result<(), LocalPostgresError> {
         match self.0 {}
     }
@@ -60,7 +65,7 @@ pub async fn stop(_: &LocalSettings) -> Result<bool, LocalPostgresError> {
 }
 
 /// Fails.
-pub async fn reset(_: &LocalSettings) -> Result<(), LocalPostgresError> {
+pub async fn reset(_: &LocalSettings) -> Result<bool, LocalPostgresError> {
     Err(LocalPostgresError::Unsupported)
 }
 

@@ -42,6 +42,9 @@ pub enum LocalPostgresError {
         "root may not run Postgres and there is no account {0}; create it, or name one in ONHAND_PG_RUN_AS"
     )]
     NoAccount(String),
+    /// The account that was named is root's.
+    #[error("Postgres may not be run as {0}, which is root; name another account in ONHAND_PG_RUN_AS")]
+    RootAccount(String),
     /// A folder above the data or the binaries is closed to the account that runs Postgres.
     #[error(
         "account {account} cannot enter {}, which lies above {}; choose another place with ONHAND_DATA_DIR (or \
@@ -100,6 +103,9 @@ pub enum LocalPostgresError {
         .0.display()
     )]
     NotOurs(PathBuf),
+    /// What is to be removed is in use.
+    #[error("a program uses the Postgres in {}, so it was left alone; stop that program first", .0.display())]
+    InUse(PathBuf),
     /// The server did not obey.
     #[error("Postgres (process {0}) did not stop; see its log")]
     DidNotStop(u32),

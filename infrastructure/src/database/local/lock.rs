@@ -55,6 +55,15 @@ pub(super) fn release_last(file: &File) -> bool {
     released
 }
 
+/// Whether no program is marked as a user of the server; call it under [`exclusive`].
+pub(super) fn is_free(path: &Path) -> Result<bool, LocalPostgresError> {
+    match open(path)?.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(LocalPostgresError::io("lock", path)(error)),
+    }
+}
+
 fn open(path: &Path) -> Result<File, LocalPostgresError> {
     OpenOptions::new()
         .create(true)

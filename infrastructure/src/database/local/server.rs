@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
@@ -13,6 +14,9 @@ use super::launch::{await_ready, code, launch, shut_down};
 use super::postmaster::{Endpoint, PidFile, Process, running};
 use super::settings::Layout;
 use super::{LocalInfo, LocalPostgresError, LocalSettings, binaries, cluster, lock, obtain};
+
+/// How often it is looked whether the server still runs.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A running local server, and this program's share in it.
 ///
@@ -123,6 +127,17 @@ impl LocalPostgres {
         }
     }
 
+    /// Comes back once the server does not run any more, or runs where nobody here looks for it. Whoever starts it again in the
+    /// same place within a moment goes unnoticed.
+    pub async fn gone(&self) {
+        let mut missed = 0;
+        while missed < 2 {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let here = |(file, _): (PidFile, PathBuf)| file.endpoint.is_none_or(|at| at == self.endpoint);
+            missed = if running(&self.layout.pg).is_some_and(here) { 0 } else { missed + 1 };
+        }
+    }
+
     /// Gives up this program's share and, if it was the last, stops the server; returns when it has ended.
     ///
     /// Close the pools first: what is connected is disconnected.
@@ -154,19 +169,25 @@ pub async fn stop(settings: &LocalSettings) -> Result<bool, LocalPostgresError> 
     shut_down(&layout).await
 }
 
-/// Stops the server and removes the cluster with all its data; downloaded binaries and the locks stay.
+/// Stops the server and removes the cluster with all its data, and tells whether there was one; downloaded binaries and the
+/// locks stay.
 ///
-/// Removes only what this module makes, and nothing at all from a folder this module has never used.
-pub async fn reset(settings: &LocalSettings) -> Result<(), LocalPostgresError> {
+/// Removes only what this module makes, and nothing at all from a folder this module has never used, or while a program uses
+/// the server.
+pub async fn reset(settings: &LocalSettings) -> Result<bool, LocalPostgresError> {
     let layout = Layout::of(&settings.root);
     if fs::read_dir(&layout.root).map_or(true, |mut entries| entries.next().is_none()) {
-        return Ok(());
+        return Ok(false);
     }
     if !layout.in_use.is_file() {
         return Err(LocalPostgresError::NotOurs(layout.root));
     }
     let _lock = lock::exclusive(&layout.lock).await?;
+    if !lock::is_free(&layout.in_use)? {
+        return Err(LocalPostgresError::InUse(layout.root));
+    }
     shut_down(&layout).await?;
+    let was_there = layout.pg.exists();
     // The password goes after the cluster it opens, should we be interrupted.
     let (unfinished, rotated) = (layout.root.join("pg.tmp"), layout.log.with_extension("log.1"));
     let unfinished_password = layout.root.join("pg.tmp.pass");
@@ -181,7 +202,7 @@ pub async fn reset(settings: &LocalSettings) -> Result<(), LocalPostgresError> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(was_there)
 }
 
 /// A `psql` for the running server, ready to be run; the password is in its environment, not on its command

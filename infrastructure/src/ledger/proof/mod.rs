@@ -26,7 +26,7 @@ use self::{
 };
 pub use self::{
     inclusion::{InclusionProof, ProvenEntry, prove},
-    signed_checkpoint::{SignedCheckpoint, SigningKey, Standing, standing},
+    signed_checkpoint::{SignedCheckpoint, SigningKey, Standing, key_name, standing},
     unproven::{Document, Unproven},
 };
 use super::{LedgerError, entry::genesis_hash};

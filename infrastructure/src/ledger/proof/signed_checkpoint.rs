@@ -150,7 +150,7 @@ impl SigningKey {
 }
 
 /// How a public key is called.
-fn key_name(public_key: &[u8]) -> String {
+pub fn key_name(public_key: &[u8]) -> String {
     hex::encode(&Sha256::digest(public_key)[..8])
 }
 

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, mem, panic::AssertUnwindSafe};
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{Refusal, State, StreamId, stock::Stock, stream::Lookup};
+use onhand_domain::{Refusal, RefusalKind, State, StreamId, stock::Stock, stream::Lookup};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -81,13 +81,11 @@ impl Sequencer {
         let mut verdicts = Vec::with_capacity(open.len());
         for (number, ticket) in open.iter().enumerate() {
             let submission = &ticket.submission;
-            if let Some(idempotency) = submission.idempotency {
-                if let Some(first) = keys.get(&idempotency.key_digest).copied() {
-                    let same = open[first].submission.idempotency == submission.idempotency;
-                    verdicts.push(if same { Verdict::SameAs(first) } else { Verdict::KeyReused });
-                    continue;
-                }
-                keys.insert(idempotency.key_digest, number);
+            let digest = submission.idempotency.map(|idempotency| idempotency.key_digest);
+            if let Some(first) = digest.and_then(|digest| keys.get(&digest).copied()) {
+                let same = open[first].submission.idempotency == submission.idempotency;
+                verdicts.push(if same { Verdict::SameAs(first) } else { Verdict::KeyReused });
+                continue;
             }
             let outcome = match self.ask(conn.as_deref_mut(), submission, base).await? {
                 Ok(decision) => {
@@ -96,9 +94,9 @@ impl Sequencer {
                 }
                 Err(refusal) => Err(refusal),
             };
-            // A defect of ours is not what the request came to: it may be mended tomorrow.
-            let defect = matches!(&outcome, Err(refusal) if refusal.code.starts_with("command."));
-            if let Some(idempotency) = submission.idempotency.filter(|_| !defect) {
+            let kept = outcome.as_ref().err().is_none_or(is_kept);
+            if let Some(idempotency) = submission.idempotency.filter(|_| kept) {
+                keys.insert(idempotency.key_digest, number);
                 batch.answers.push(KeptAnswer {
                     key_digest: idempotency.key_digest,
                     fingerprint: idempotency.fingerprint,
@@ -205,6 +203,12 @@ impl Sequencer {
             None => Ok(decision.answer),
         })
     }
+}
+
+/// Whether a refusal is what the request came to. One that makes no sense whatever the state is may be put right under the
+/// same key; a defect of ours may be mended tomorrow.
+fn is_kept(refusal: &Refusal) -> bool {
+    refusal.kind != RefusalKind::Invalid && !refusal.code.starts_with("command.")
 }
 
 /// Entries of a shelf carry what is on it after them, so that each number can be followed back without

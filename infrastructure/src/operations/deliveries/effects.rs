@@ -1,10 +1,8 @@
 //! What follows from what a platform told us: facts in, changes out, decided on the newest states.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use onhand_domain::{
-    Refusal, StreamId,
+    Event, Refusal, StreamId,
     aggregate::verdict,
     catalog::{self, Changes},
     connection::{ConnectionDetails, Platform},
@@ -12,15 +10,14 @@ use onhand_domain::{
     flag::FlagName,
     listing::{Listing, ListingCommand},
     monitor::Monitor,
-    order::{self, Order, OrderCommand},
+    order::{self, Heard, News, OrderEvent, ToldLine},
     product::ProductCommand,
     sighting::{self, Meaning, Sight},
     signal::SignalCommand,
     stock::StockCommand,
     stream::Lookup,
     values::{
-        ConnectionId, ExternalId, ListingId, MonitorId, OrderId, PersonId, ProductId, Quantity, Sku, StockId,
-        VariantId,
+        ConnectionId, ExternalId, ListingId, MonitorId, OrderId, PersonId, ProductId, Sku, StockId, VariantId,
     },
 };
 use serde_json::json;
@@ -124,7 +121,7 @@ impl Effects {
                 | Step::Adjusted { listings, .. } => {
                     reads.extend(listings.iter().copied().map(StreamId::Listing));
                 }
-                Step::Order { external, lines, paid } => {
+                Step::Order { external, lines, paid, .. } => {
                     reads.push(StreamId::Flag(FlagName::FeatureOrdersMoveStock));
                     if !is_new_as_a_rule(lines, *paid) {
                         reads.push(StreamId::Order(OrderId::of(id, external)));
@@ -132,7 +129,7 @@ impl Effects {
                     let variants = lines.iter().filter_map(|line| line.external_variant.as_ref());
                     reads.extend(variants.map(|variant| StreamId::Listing(ListingId::of(id, variant))));
                 }
-                Step::Cancelled { external } => reads.push(StreamId::Order(OrderId::of(id, external))),
+                Step::Cancelled { external, .. } => reads.push(StreamId::Order(OrderId::of(id, external))),
                 Step::Price { targets, news } => {
                     reads.push(StreamId::Flag(FlagName::FeatureMonitorUpdatesPrices));
                     reads.push(StreamId::Monitor(MonitorId::of(id, &news.style_code)));
@@ -148,7 +145,7 @@ impl Effects {
     /// The orders that are new as a rule, and to which an entry is added if they are.
     pub(in super::super) fn new_orders(&self) -> Vec<StreamId> {
         let placed = self.steps.iter().filter_map(|step| match step {
-            Step::Order { external, lines, paid } if is_new_as_a_rule(lines, *paid) => {
+            Step::Order { external, lines, paid, .. } if is_new_as_a_rule(lines, *paid) => {
                 Some(StreamId::Order(OrderId::of(self.connection, external)))
             }
             _ => None,
@@ -194,7 +191,7 @@ impl Effects {
             }
             Step::Removed { listings } => {
                 for id in listings {
-                    self.remove(*id, lookup, tally)?;
+                    self.remove(*id, (lookup, now), tally)?;
                 }
             }
             Step::Stock { .. } | Step::Adjusted { .. } if self.platform == Platform::Kicksdb => {
@@ -208,10 +205,14 @@ impl Effects {
             Step::Adjusted { listings, inventory, delta, reason } => {
                 self.adjust(listings, inventory, (*delta, reason), lookup, tally)?;
             }
-            Step::Order { external, lines, paid } => {
-                self.order(external, lines, *paid, (lookup, now), tally)?;
+            Step::Order { external, lines, paid, times } => {
+                self.order((external, lines), (*paid, *times), (lookup, now), tally)?;
             }
-            Step::Cancelled { external } => self.cancel(external, lookup, now, tally)?,
+            Step::Cancelled { external, at } => {
+                let place = (self.connection, external);
+                let order = lookup.order(&OrderId::of(self.connection, external));
+                tally.changes.extend(order::cancel(place, order, (*at, now), |id| lookup.stock(id))?);
+            }
             Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,
             Step::Erasure => {
                 let person = self.person().map(ToString::to_string).unwrap_or_default();
@@ -232,7 +233,8 @@ impl Effects {
                 ));
             }
             Step::Hint(hint) => {
-                let follow_up = self.follow_up(hint.resource, hint.external.to_string(), None, now);
+                let titled = hint.titled.as_ref().map(|titled| json!(titled));
+                let follow_up = self.follow_up(hint.resource, hint.external.to_string(), titled, now);
                 tally.follow_ups.push(follow_up);
                 tally.notes.push(format!("{} {} is looked at on the platform", hint.resource, hint.external));
             }
@@ -250,17 +252,25 @@ impl Effects {
         Ok(())
     }
 
-    /// A listing that is gone, unless it was seen later than that.
-    fn remove(&self, id: ListingId, lookup: &Lookup<'_>, tally: &mut Tally) -> Result<(), Refusal> {
+    /// A listing that is gone, unless it was seen later than that. That it was seen at a time that is still to come says only
+    /// that its shop's clock is ahead: then it was seen before this came.
+    fn remove(
+        &self,
+        id: ListingId,
+        (lookup, now): (&Lookup<'_>, DateTime<Utc>),
+        tally: &mut Tally,
+    ) -> Result<(), Refusal> {
         let listing = lookup.listing(&id);
         let seen = listing.mapping.as_ref().and_then(|mapping| {
             lookup.product(&mapping.product).seen(self.connection, &mapping.external_product)
         });
-        if seen.is_some_and(|seen| seen > self.at) {
+        if seen.is_some_and(|seen| self.at < seen && seen <= now) {
             tally.notes.push("it was seen later than that".to_owned());
             return Ok(());
         }
-        list(tally, id, listing, ListingCommand::Remove { at: Some(self.at) }).map(|_| ())
+        // As late as that sight, so that nothing from before it brings the listing back.
+        let at = seen.map_or(self.at, |seen| seen.max(self.at));
+        list(tally, id, listing, ListingCommand::Remove { at: Some(at) }).map(|_| ())
     }
 
     fn follow_up(
@@ -420,102 +430,56 @@ impl Effects {
         }
     }
 
-    /// An order: each line finds its shelf by the platform's variant or by SKU, and takes what is there; once it is
-    /// paid, what was taken is sold. Told again, it finds the lines that nobody knew before.
+    /// An order: each line finds its shelf by the platform's variant or by SKU. Told again, it finds the lines that nobody
+    /// knew before, and follows what has become of the others.
     fn order(
         &self,
-        external: &ExternalId,
-        lines: &[SoldLine],
-        paid: bool,
+        (external, lines): (&ExternalId, &[SoldLine]),
+        (paid, (moved_at, told_at)): (bool, (DateTime<Utc>, DateTime<Utc>)),
         (lookup, now): (&Lookup<'_>, DateTime<Utc>),
         tally: &mut Tally,
     ) -> Result<(), Refusal> {
-        let id = OrderId::of(self.connection, external);
-        let order = lookup.order(&id);
         let flag = FlagName::FeatureOrdersMoveStock;
         if !lookup.flag(&flag).is_on(flag) {
             tally.notes.push(format!("{flag} is off; the order moves no stock"));
             return Ok(());
         }
-        if order.cancelled {
-            tally.notes.push("the order is cancelled already".to_owned());
-            return Ok(());
-        }
-        let known = order.lines.is_some();
-        if !known && lines.is_empty() {
-            tally.notes.push("the order has no lines yet".to_owned());
-            return Ok(());
-        }
-        let named = (1..).zip(lines).map(|(number, line)| (line_name(number, line), line));
-        let open = named.filter(|(name, _)| !known || order.unmapped.contains(name));
-        let (wanted, found, unmapped) = self.shelves(open, lookup)?;
-        // What is held already is sold by its payment, below; both at once would count one shelf twice.
-        let holds = |shelf: &StockId| order.lines.iter().flatten().any(|line| line.stock == *shelf);
-        let at_once = |shelf: &StockId| order.paid || (paid && !holds(shelf));
-        let (held, events) = order::hold(id, wanted, at_once, now, |shelf| lookup.stock(shelf))?;
-        for line in held.iter().filter(|line| line.held < line.quantity) {
-            tally
-                .notes
-                .push(format!("sold {} of {}, but only {} were there", line.quantity, line.stock, line.held));
-        }
-        let nameless =
-            |name: &&String| !lines.iter().any(|line| can_be_known(line) && line_name(0, line) == **name);
-        tally.unmapped += unmapped.len() - unmapped.iter().filter(nameless).count();
-        tally.notes.extend(unmapped.iter().map(|name| format!("nothing here is {name}")));
-        let before = tally.changes.len();
-        let (connection, external_id, sold) = (self.connection, external.clone(), order::sold(&events));
-        if known {
-            let command = OrderCommand::FindLines { connection, external_id, lines: held, found, sold };
-            tally.changes.extend(ordered(id, order, command)?);
-        } else {
-            let sealed = self.persons.buyers.get(external);
-            let buyer = sealed.map(|sealed| sealed.buyer.clone());
-            let command = OrderCommand::Place { connection, external_id, lines: held, unmapped, buyer };
-            tally.changes.extend(ordered(id, order, command)?);
-            tally.person_keys.extend(sealed.map(|sealed| sealed.key.clone()));
-        }
-        if paid && !order.paid {
-            let lines = order.lines.as_deref().unwrap_or_default();
-            let now_sold = order::sell(id, lines, now, |id| lookup.stock(id))?;
-            let sold = if known { order::sold(&now_sold) } else { order::sold(&events) };
-            let command = OrderCommand::Pay { connection, external_id: external.clone(), sold };
-            tally.changes.extend(ordered(id, order, command)?);
-            tally.changes.extend(on_shelves(now_sold));
-        }
-        tally.changes.extend(on_shelves(events));
-        if tally.changes.len() == before {
+        let location = self.details(lookup).map(|details| details.location.clone()).unwrap_or_default();
+        let shelf = |variant| StockId { variant, location: location.clone() };
+        let told: Vec<_> = (1..)
+            .zip(lines)
+            .map(|(number, line)| ToldLine {
+                name: line_name(number, line),
+                stock: self.variant_of(line, lookup).map(shelf),
+                quantity: line.quantity,
+            })
+            .collect();
+        let order = lookup.order(&OrderId::of(self.connection, external));
+        let sealed = self.persons.buyers.get(external);
+        let news = News {
+            connection: self.connection,
+            external_id: external,
+            lines: &told,
+            paid,
+            buyer: sealed.map(|sealed| sealed.buyer.clone()),
+            moved_at,
+            told_at,
+            now,
+        };
+        let Heard { changes, notes, unknown } = order::hear(&news, order, |id| lookup.stock(id))?;
+        let can_be_found =
+            |name: &&String| lines.iter().any(|line| can_be_known(line) && line_name(0, line) == **name);
+        tally.unmapped += unknown.iter().filter(can_be_found).count();
+        tally.notes.extend(unknown.iter().map(|name| format!("nothing here is {name}")));
+        if changes.is_empty() && notes.is_empty() {
             tally.notes.push("the order is known already".to_owned());
         }
-        Ok(())
-    }
-
-    /// Units per shelf of some lines, the names of lines that were found, and of those that were not.
-    #[expect(clippy::type_complexity, reason = "three lists that belong together for one call")]
-    fn shelves<'l>(
-        &self,
-        lines: impl Iterator<Item = (String, &'l SoldLine)>,
-        lookup: &Lookup<'_>,
-    ) -> Result<(BTreeMap<StockId, Quantity>, Vec<String>, Vec<String>), Refusal> {
-        let resolved: Vec<_> =
-            lines.map(|(name, line)| (name, self.variant_of(line, lookup), line.quantity)).collect();
-        let unknown =
-            |name: &String| resolved.iter().any(|(other, variant, _)| variant.is_none() && other == name);
-        let mut wanted: BTreeMap<StockId, Quantity> = BTreeMap::new();
-        let (mut found, mut unmapped) = (vec![], vec![]);
-        let location = self.details(lookup).map(|details| details.location.clone()).unwrap_or_default();
-        for (name, variant, quantity) in &resolved {
-            // Of two lines under one name, one that is not found keeps both open: none must be taken twice.
-            match variant.filter(|_| !unknown(name)) {
-                Some(variant) => {
-                    let shelf = StockId { variant, location: location.clone() };
-                    let sum = wanted.entry(shelf).or_default();
-                    *sum = sum.plus(*quantity)?;
-                    found.push(name.clone());
-                }
-                None => unmapped.push(name.clone()),
-            }
+        if changes.iter().any(|(_, event)| matches!(event, Event::Order(OrderEvent::Placed { .. }))) {
+            tally.person_keys.extend(sealed.map(|sealed| sealed.key.clone()));
         }
-        Ok((wanted, found, unmapped))
+        tally.notes.extend(notes);
+        tally.changes.extend(changes);
+        Ok(())
     }
 
     fn variant_of(&self, line: &SoldLine, lookup: &Lookup<'_>) -> Option<VariantId> {
@@ -531,36 +495,6 @@ impl Effects {
         let (product, variant) = lookup.sku(sku).names?;
         catalog::of_brand(lookup, product, &self.details(lookup)?.brand).then_some(variant)
     }
-
-    fn cancel(
-        &self,
-        external: &ExternalId,
-        lookup: &Lookup<'_>,
-        now: DateTime<Utc>,
-        tally: &mut Tally,
-    ) -> Result<(), Refusal> {
-        let id = OrderId::of(self.connection, external);
-        let order = lookup.order(&id);
-        let command = OrderCommand::Cancel { connection: self.connection, external_id: external.clone() };
-        let cancelled = ordered(id, order, command)?;
-        if !cancelled.is_empty() {
-            tally.changes.extend(cancelled);
-            let back = order::give_back(id, order, &format!("order {external}"), now, |id| lookup.stock(id))?;
-            tally.changes.extend(on_shelves(back));
-        }
-        Ok(())
-    }
-}
-
-fn ordered(id: OrderId, order: &Order, command: OrderCommand) -> Result<Changes, Refusal> {
-    let events = verdict(&id, order, command)?;
-    Ok(events.into_iter().map(|event| (StreamId::Order(id), event.into())).collect())
-}
-
-fn on_shelves(
-    events: onhand_domain::reservation::Events,
-) -> impl Iterator<Item = (StreamId, onhand_domain::Event)> {
-    events.into_iter().map(|(shelf, event)| (StreamId::Stock(shelf), event.into()))
 }
 
 fn list(

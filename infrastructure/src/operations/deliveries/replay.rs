@@ -26,8 +26,8 @@ pub(super) const REPLAY_MAX: i64 = 200;
 /// Which dead letters to look at again.
 #[derive(Debug, Clone, Default)]
 pub struct ReplayFilter {
-    /// These; all of them, if none are named.
-    pub ids: Vec<Uuid>,
+    /// These; all of them that the rest lets through, where nothing is said.
+    pub ids: Option<Vec<Uuid>>,
     /// Of one connection.
     pub connection: Option<Uuid>,
     /// Of one platform.

@@ -12,10 +12,11 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    platforms::{Fact, Hint, SoldLine},
+    platforms::{Fact, Hint, OrderTimes, SoldLine},
     queries::{
         connections::Connected,
         listings::{listings_around, listings_of_inventories, listings_of_products},
+        offers,
         products::{StyledVariant, variants_of_style},
     },
 };
@@ -55,9 +56,12 @@ pub(super) enum Step {
         external: ExternalId,
         lines: Vec<SoldLine>,
         paid: bool,
+        /// When its units moved there, and of when its lines are.
+        times: (DateTime<Utc>, DateTime<Utc>),
     },
     Cancelled {
         external: ExternalId,
+        at: DateTime<Utc>,
     },
     /// Somebody is to be forgotten.
     Erasure,
@@ -85,6 +89,7 @@ struct Found {
     priced: HashMap<String, Vec<StyledVariant>>,
     of_product: HashMap<String, Vec<ListingId>>,
     around_product: HashMap<String, Vec<ListingId>>,
+    being_told: HashSet<String>,
     of_inventory: HashMap<String, Vec<ListingId>>,
 }
 
@@ -119,7 +124,8 @@ async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Resul
             | Fact::SignalRaised { .. }
             | Fact::ErasureAsked { .. }
             | Fact::DisclosureAsked { .. }
-            | Fact::ShopErasureAsked => {}
+            | Fact::ShopErasureAsked
+            | Fact::Unread { .. } => {}
         }
     }
     let (tenant, id) = (connection.tenant, connection.id);
@@ -129,6 +135,8 @@ async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Resul
     }
     if !shown.is_empty() {
         found.around_product = listings_around(pool, tenant, id, &shown).await?;
+        // One that begins later makes nothing of this ours, and what one that is over has said is on record by then.
+        found.being_told = offers::being_told(pool, tenant, id, &shown).await?;
     }
     if !removed.is_empty() {
         found.of_product = listings_of_products(pool, tenant, id, &removed).await?;
@@ -168,6 +176,9 @@ fn step(
     match fact {
         Fact::Product(mut observed) => {
             observed.at = observed.at.min(latest(now));
+            if found.being_told.contains(observed.external.as_str()) {
+                observed.details.title.clear(); // So that its words are passed over: they may be ours.
+            }
             let listed = of(&found.around_product, &observed.external);
             Step::Product { listed, observed, fresh: ProductId(Uuid::now_v7()) }
         }
@@ -195,9 +206,15 @@ fn step(
             let listings = found.of_inventory.get(inventory.as_str()).cloned().unwrap_or_default();
             Step::Adjusted { listings, inventory, delta, reason }
         }
-        Fact::OrderPlaced { external, lines, .. } => Step::Order { external, lines, paid: false },
-        Fact::OrderPaid { external, lines, .. } => Step::Order { external, lines, paid: true },
-        Fact::OrderCancelled { external, .. } => Step::Cancelled { external },
+        Fact::OrderPlaced { external, lines, times, .. } => {
+            Step::Order { external, lines, paid: false, times: order_times(times, (at, now)) }
+        }
+        Fact::OrderPaid { external, lines, times, .. } => {
+            Step::Order { external, lines, paid: true, times: order_times(times, (at, now)) }
+        }
+        Fact::OrderCancelled { external, at: said, .. } => {
+            Step::Cancelled { external, at: said.unwrap_or(at).min(latest(now)) }
+        }
         Fact::PriceObserved { style_code, size, market, price, at } => {
             priced(PriceNews { style_code, size, market, price, at }, &found.priced)
         }
@@ -205,6 +222,7 @@ fn step(
         Fact::SignalRaised { subject, payload } => Step::Signal { subject, payload },
         Fact::ErasureAsked { .. } => Step::Erasure,
         Fact::DisclosureAsked { .. } => Step::Disclosure,
+        Fact::Unread { note } => nothing(note, false),
         Fact::ShopErasureAsked => nothing(
             format!(
                 "the shop has left; destroy what is known of its customers with \
@@ -214,6 +232,14 @@ fn step(
             false,
         ),
     }
+}
+
+/// When an order's units moved on its platform, and of when its lines are. What does not say when counts as of now.
+fn order_times(
+    OrderTimes { moved, told }: OrderTimes,
+    (at, now): (DateTime<Utc>, DateTime<Utc>),
+) -> (DateTime<Utc>, DateTime<Utc>) {
+    (moved.unwrap_or(at).min(latest(now)), told.unwrap_or(at).min(latest(now)))
 }
 
 /// A price, with the variants it means.

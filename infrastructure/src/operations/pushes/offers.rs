@@ -33,8 +33,9 @@ pub(super) async fn rehearse(
     products: &[OfferTarget],
 ) {
     for target in products {
-        // Whoever asks for it has words said that are not there, whoever has chosen those.
-        let (what, skus, error) = match target.due(!target.says_so(), false) {
+        // Whoever asks for it has words said that are not there, whoever has chosen those. As with figures, what is believed to
+        // be shown is left out.
+        let (what, skus, error) = match target.due(!target.is_in_our_words(), false) {
             Due::Nothing => continue,
             Due::Offer(offering) => {
                 let outcome = outbound.offer(api, &offering.ask, KEY).await;

@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::super::{
     adapter::{Genuine, Hint, Inbound},
     fact::{Decoded, Fact, Identity, Rejection, Undecodable},
-    read, signature,
+    read::{self, Unread},
+    signature,
 };
 
 /// The header with the code, as Clover spells it.
@@ -56,15 +57,10 @@ struct Post {
     merchants: BTreeMap<String, Option<Vec<Event>>>,
 }
 
+/// One piece of news. Each stands by itself: what is odd about one does not keep the others from being read.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Event {
-    /// A letter or two for the sort of thing, a colon, and its id.
-    object_id: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    ts: Option<Value>,
-}
+#[serde(transparent)]
+struct Event(Value);
 
 impl Post {
     fn all(&self) -> impl Iterator<Item = &Event> {
@@ -73,7 +69,7 @@ impl Post {
 
     /// What all of the post is about, if it is one sort of news.
     fn topic(&self) -> String {
-        let topics: HashSet<_> = self.all().map(|event| (event.sort(), event.kind.as_deref())).collect();
+        let topics: HashSet<_> = self.all().map(|event| (event.sort(), event.kind())).collect();
         let mut topics = topics.into_iter();
         match (topics.next(), topics.next()) {
             (Some((Some(sort), Some(kind))), None) if is_word(sort) && is_word(kind) => {
@@ -85,7 +81,7 @@ impl Post {
 
     /// The time of the latest news, which is about when the post was sent.
     fn sent_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let times = self.all().filter_map(|event| read::whole(event.ts.as_ref()?));
+        let times = self.all().filter_map(|event| read::whole(&event.0["ts"]));
         times.filter_map(DateTime::from_timestamp_millis).filter(|at| *at <= now).max()
     }
 
@@ -115,24 +111,33 @@ fn is_word(text: &str) -> bool {
 }
 
 impl Event {
+    /// A letter or two for the sort of thing, a colon, and its id.
+    fn object_id(&self) -> Option<&str> {
+        self.0["objectId"].as_str()
+    }
+
+    fn kind(&self) -> Option<&str> {
+        self.0["type"].as_str()
+    }
+
     fn sort(&self) -> Option<&str> {
-        self.object_id.as_deref()?.split_once(':').map(|(sort, _)| sort)
+        self.object_id()?.split_once(':').map(|(sort, _)| sort)
     }
 
     /// The fact, if it is one of use.
     fn fact(&self) -> Result<Option<Fact>, Undecodable> {
         let wrong = || Undecodable("an event has no objectId that is a key, a colon and an id".into());
-        let (sort, id) = self.object_id.as_deref().and_then(|id| id.split_once(':')).ok_or_else(wrong)?;
+        let (sort, id) = self.object_id().and_then(|id| id.split_once(':')).ok_or_else(wrong)?;
         let resource = match sort {
             "I" => "product",
             "O" => "order",
             _ => return Ok(None),
         };
         let external = ExternalId::new(id).map_err(|_| wrong())?;
-        Ok(match (resource, self.kind.as_deref()) {
-            (_, Some("CREATE" | "UPDATE")) => Some(Fact::Hint(Hint { resource, external })),
+        Ok(match (resource, self.kind()) {
+            (_, Some("CREATE" | "UPDATE")) => Some(Fact::Hint(Hint { resource, external, titled: None })),
             ("product", Some("DELETE")) => Some(Fact::ProductRemoved { external }),
-            (_, Some("DELETE")) => Some(Fact::OrderCancelled { external, buyer: None }),
+            (_, Some("DELETE")) => Some(Fact::OrderCancelled { external, buyer: None, at: None }),
             _ => None,
         })
     }
@@ -158,19 +163,22 @@ pub(super) fn decode(delivery: &Genuine<'_>) -> Result<Decoded, Undecodable> {
     }
     let post: Post = read::json(delivery.body)?;
     let own = post.own(delivery.details)?.and_then(|own| post.merchants.get(own)?.as_deref());
+    let own = own.unwrap_or_default();
     let mut told = HashSet::new();
-    let mut facts = Vec::new();
+    let (mut facts, mut unread) = (Vec::new(), Unread::default());
     // Of equal news the last stands, so that a thing which is gone and back again is looked at in the end.
-    for event in own.unwrap_or_default().iter().rev() {
-        let gone = event.kind.as_deref() == Some("DELETE");
-        match event.fact()? {
-            Some(fact) if told.insert((event.object_id.as_deref(), gone)) => facts.push(fact),
-            _ => {}
+    for event in own.iter().rev() {
+        let gone = event.kind() == Some("DELETE");
+        match event.fact() {
+            Ok(Some(fact)) if told.insert((event.object_id(), gone)) => facts.push(fact),
+            Ok(_) => {}
+            Err(why) => unread.pass(why),
         }
     }
     read::within(facts.len(), read::FACTS_MAX, "changes")?;
     facts.reverse();
-    let of_use = post.all().any(|event| matches!(event.sort(), Some("I" | "O")));
+    facts.extend(unread.of(own.len())?);
+    let of_use = !facts.is_empty() || post.all().any(|event| matches!(event.sort(), Some("I" | "O")));
     Ok(if of_use { Decoded::Facts(facts) } else { Decoded::UnknownTopic })
 }
 

@@ -94,7 +94,7 @@ fn post(events: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn hint(resource: &'static str, external: &str) -> Hint {
-    Hint { resource, external: id(external) }
+    Hint { resource, external: id(external), titled: None }
 }
 
 fn seen(hint: &Hint, body: &Value) -> Result<Vec<Fact>, Undecodable> {
@@ -208,7 +208,7 @@ fn items_and_orders_are_hinted_at_and_their_end_is_told() {
     assert_eq!(told(&[("O:X", "UPDATE")]), facts(vec![Fact::Hint(hint("order", "X"))]));
     assert_eq!(
         told(&[("O:X", "DELETE")]),
-        facts(vec![Fact::OrderCancelled { external: id("X"), buyer: None }])
+        facts(vec![Fact::OrderCancelled { external: id("X"), buyer: None, at: None }])
     );
     let twice = [
         ("I:9007199254740993", "CREATE"),
@@ -236,6 +236,22 @@ fn what_names_nothing_is_refused() {
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), "UPDATE")).collect();
     assert!(decoded(&post(&many), Some("M1")).is_err());
     assert!(decoded(&post(&many[1..]), Some("M1")).is_ok());
+}
+
+#[test]
+fn odd_news_are_noted_and_stand_in_no_others_way() {
+    for odd in
+        [json!({ "objectId": 7 }), json!({ "objectId": "I:", "type": "UPDATE" }), json!(null), json!([])]
+    {
+        let good = json!({ "objectId": "I:1", "type": "UPDATE" });
+        let body = |events: Value| json!({ "merchants": { "M1": events } }).to_string().into_bytes();
+        let told = decoded(&body(json!([odd, good])), Some("M1"));
+        let Ok(Decoded::Facts(facts)) = &told else { panic!("{told:?}") };
+        let [Fact::Hint(seen), Fact::Unread { note }] = &facts[..] else { panic!("{facts:?}") };
+        assert_eq!(*seen, hint("product", "1"));
+        assert!(note.starts_with("1 of 2 could not be read"), "{note}");
+        assert!(decoded(&body(json!([odd, odd])), Some("M1")).is_err(), "{odd}");
+    }
 }
 
 #[test]
@@ -358,7 +374,7 @@ fn the_units_of_an_order_are_added_up_by_item() {
         line(None, 1, "Gift wrap"),
         line(None, 1, "Gift wrap"),
     ];
-    let paid = Fact::OrderPaid { external: id("O1"), lines, buyer: None };
+    let paid = Fact::OrderPaid { external: id("O1"), lines, buyer: None, times: Default::default() };
     assert_eq!(seen(&hint("order", "O1"), &order), Ok(vec![paid]));
 }
 
@@ -398,9 +414,28 @@ fn an_order_is_what_its_states_and_payments_say() {
         json!({ "id": "O1", "deleted": true, "state": "locked", "paymentState": "PAID", "lineItems": lines }),
         json!({ "id": "O1", "deleted": true, "state": "locked", "paymentState": "REFUNDED" }),
     ] {
-        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None }]);
+        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None, at: None }]);
         assert_eq!(seen(&look, &deleted), cancelled, "{deleted}");
     }
+}
+
+#[test]
+fn an_order_is_of_its_first_payment_and_else_of_when_it_was_made() {
+    let order = |payments: Value| {
+        let lines = json!({ "elements": [{ "item": { "id": "A" }, "name": "Runner" }] });
+        let order = json!({
+            "id": "O1", "state": "locked", "lineItems": lines, "payments": { "elements": payments },
+            "createdTime": 1_000, "modifiedTime": "9000",
+        });
+        match seen(&hint("order", "O1"), &order).expect("an order").as_slice() {
+            [Fact::OrderPaid { times, .. }] => *times,
+            other => panic!("{other:?}"),
+        }
+    };
+    let at = DateTime::from_timestamp_millis;
+    let paid = order(json!([{ "createdTime": 7_000 }, { "createdTime": 5_000 }, {}]));
+    assert_eq!((paid.moved, paid.told), (at(5_000), at(9_000)));
+    assert_eq!(order(json!([])).moved, at(1_000));
 }
 
 #[test]
@@ -436,7 +471,10 @@ fn an_order_that_may_have_more_lines_than_are_shown_is_refused() {
     over["paymentState"] = json!("REFUNDED");
     assert_eq!(seen(&look, &over), Ok(vec![]), "its lines do not matter");
     over["deleted"] = json!(true);
-    assert_eq!(seen(&look, &over), Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None }]));
+    assert_eq!(
+        seen(&look, &over),
+        Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None, at: None }])
+    );
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn woocommerce() -> Vec<Answer> {
     let product = json!({
         "id": 1, "name": "Runner", "type": "simple", "status": "publish", "sku": "RUN-42", "price": "129.00",
         "manage_stock": true, "stock_quantity": 4, "date_modified_gmt": "2026-03-01T11:00:00", "variations": [],
-        "categories": [{ "id": 15, "name": "Shoes" }], "tags": [{ "id": 16, "name": "low" }],
+        "categories": [{ "id": 15, "name": "Shoes", "slug": "shoes" }], "tags": [{ "id": 16, "name": "low" }],
     });
     let varied = json!({ "id": 1, "name": "Runner", "type": "variable", "variations": [9, 10] });
     vec![

@@ -94,7 +94,7 @@ fn topic(body: &[u8]) -> String {
         },
         Other(IgnoredAny),
     }
-    match serde_json::from_slice(body) {
+    match read::json(body) {
         Ok(Outline { event: Some(event), .. }) if !event.is_empty() && event.len() <= TOPIC_MAX => event,
         Ok(Outline { event: None, data: Some(Data::Monitor { .. }) }) => "monitor".to_owned(),
         _ => "unknown".to_owned(),

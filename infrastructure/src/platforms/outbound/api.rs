@@ -6,7 +6,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,6 +17,7 @@ use axum::http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use onhand_domain::{connection::ConnectionDetails, values::ConnectionId};
 use reqwest::Url;
@@ -22,6 +26,7 @@ use serde::de::DeserializeOwned;
 use super::{
     super::adapter::{Access, Call},
     CallError,
+    masks::Masks,
 };
 use crate::{clock::Clock, secrets::Secret};
 
@@ -32,8 +37,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_mins(30);
 /// The longest that a call waits for its turn.
 const TURN_MAX: Duration = Duration::from_secs(2);
-/// Bytes from which on a secret is looked for in answers; what is shorter is no secret, and stands anywhere.
-const MASKED_MIN: usize = 6;
 /// Calls a rehearsal notes; beyond it they are only counted as not made.
 const REHEARSED_MAX: usize = 10_000;
 
@@ -58,6 +61,8 @@ pub struct Account {
     pub refresh_token: Option<Secret>,
     /// The secret of our app with the platform.
     pub app_secret: Option<Secret>,
+    /// What its webhooks are and were signed with: told to the platform, and to nobody else.
+    pub webhook_secrets: Vec<Secret>,
     /// Which version of the platform's API is spoken, where it is chosen by the caller.
     pub api_version: String,
 }
@@ -74,10 +79,13 @@ pub struct Api {
     http: reqwest::Client,
     clock: Clock,
     account: Arc<Account>,
+    masks: Arc<Masks>,
     permits: Option<Arc<dyn Permits>>,
     points: Arc<Mutex<super::super::shopify::Points>>,
     rehearsed: Option<Arc<Mutex<Vec<Call>>>>,
     until: Option<Instant>,
+    /// An answer did not come.
+    lost: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Api {
@@ -123,14 +131,16 @@ impl Api {
         account: Account,
         permits: Option<Arc<dyn Permits>>,
     ) -> Self {
+        let masks = Arc::new(Masks::of(&account));
         let account = Arc::new(account);
-        Self { http, clock, account, permits, points: Arc::default(), rehearsed: None, until: None }
+        let (points, lost) = (Arc::default(), Arc::default());
+        Self { http, clock, account, masks, permits, points, rehearsed: None, until: None, lost }
     }
 
     /// The same account, for calls that are not begun after a moment: what they are made under ends soon after it.
     #[must_use]
     pub fn until(&self, until: Instant) -> Self {
-        Self { until: Some(until), ..self.clone() }
+        Self { until: Some(until), lost: Arc::default(), ..self.clone() }
     }
 
     /// The same account, for a rehearsal: nothing is changed there. What would have been called is told by
@@ -188,9 +198,15 @@ impl Api {
         self.send(call).await.map(|answer| self.masked(answer))
     }
 
-    /// A call that is answered with new credentials: the one whose answer is not masked.
+    /// A call that is answered with credentials: its answer is not masked, unless it is a refusal.
     pub async fn exchange(&self, call: Call) -> Result<Answer, CallError> {
-        self.send(call).await
+        let answer = self.send(call).await?;
+        Ok(if answer.is_success() { answer } else { self.masked(answer) })
+    }
+
+    /// A text in which the account's secrets stand no more.
+    pub fn without_secrets(&self, text: String) -> String {
+        self.masks.in_text(&text).unwrap_or(text)
     }
 
     /// A call that changes something there. In a rehearsal it is noted, and answered as if the line had been cut before it.
@@ -223,13 +239,25 @@ impl Api {
             }
             request = request.body(body);
         }
-        let response = request.send().await.map_err(unreached)?;
+        let response = request.send().await.map_err(|error| self.unanswered(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = read(response).await?;
-        match refused(status, &headers) {
+        let body = read(response).await.inspect_err(|_| self.lost.store(true, Ordering::Relaxed))?;
+        match refused(status, &headers, self.clock.now()) {
             Some(error) => Err(error),
             None => Ok(Answer { status, headers, body }),
         }
+    }
+
+    fn unanswered(&self, error: reqwest::Error) -> CallError {
+        if !error.is_connect() && !error.is_builder() {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        unreached(error)
+    }
+
+    /// Whether an answer did not come since [`Api::until`]: that call may still be under way over there.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Leave to call. A call that is one of many within a second or two waits here for its turn, or it would have to come back
@@ -250,15 +278,8 @@ impl Api {
     }
 
     /// An answer in which the account's secrets stand no more: what a platform says may be shown and kept.
-    fn masked(&self, mut answer: Answer) -> Answer {
-        let Account { access_token, refresh_token, app_secret, .. } = &*self.account;
-        let secrets = [access_token, refresh_token, app_secret].into_iter().flatten().map(Secret::reveal);
-        for secret in secrets.flat_map(|secret| secret.split(':')).filter(|part| part.len() >= MASKED_MIN) {
-            while let Some(at) = find(&answer.body, secret.as_bytes()) {
-                answer.body.splice(at..at + secret.len(), *b"***");
-            }
-        }
-        answer
+    fn masked(&self, answer: Answer) -> Answer {
+        Answer { body: self.masks.in_body(answer.body), ..answer }
     }
 
     /// The whole address. A target in which an id would lead to another path than the one it stands in is refused: two
@@ -292,10 +313,6 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
-}
-
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreached)? {
@@ -322,12 +339,13 @@ fn unreached(error: reqwest::Error) -> CallError {
 }
 
 /// What concerns the whole call, whatever platform says so; none for what its body has to explain.
-fn refused(status: StatusCode, headers: &HeaderMap) -> Option<CallError> {
+fn refused(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<CallError> {
     let why = format!("the platform answered {status}");
+    let after = || retry_after(headers, now);
     Some(match status.as_u16() {
         200..=299 => return None,
-        429 => CallError::Again { after: retry_after(headers), why, counts: false },
-        408 | 425 | 500 | 502.. => CallError::Again { after: retry_after(headers), why, counts: true },
+        429 => CallError::Again { after: after(), why, counts: false },
+        408 | 425 | 500 | 502.. => CallError::Again { after: after(), why, counts: true },
         401 | 403 => CallError::person(format!("{why}; renew the access token and its permissions")),
         402 | 423 => CallError::person(format!("{why}; look after the account's plan")),
         300..=399 => CallError::person(format!("{why}; correct the endpoint")),
@@ -335,8 +353,34 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Option<CallError> {
     })
 }
 
-/// Seconds, possibly with decimals.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::try_from_secs_f64(seconds).ok()?.clamp(PAUSE_MIN, PAUSE_MAX))
+/// Seconds, possibly with decimals, or the time when it is over.
+fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let pause = match (text.parse::<f64>(), DateTime::parse_from_rfc2822(text)) {
+        (Ok(seconds), _) => Duration::try_from_secs_f64(seconds).ok()?,
+        // By another clock it may be over already.
+        (_, Ok(at)) => (at.to_utc() - now).to_std().unwrap_or_default(),
+        _ => return None,
+    };
+    Some(pause.clamp(PAUSE_MIN, PAUSE_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_says_how_long_to_wait_in_seconds_or_as_a_date() {
+        let now = DateTime::from_timestamp(1_445_412_420, 0).expect("a time");
+        let told = |text: &'static str| {
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]), now)
+        };
+        assert_eq!(told("2.5"), Some(Duration::from_millis(2_500)));
+        assert_eq!(told("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::from_mins(1)));
+        assert_eq!(told("Wed, 21 Oct 2015 07:00:00 GMT"), Some(PAUSE_MIN), "over already");
+        assert_eq!(told("Thu, 22 Oct 2015 07:28:00 GMT"), Some(PAUSE_MAX));
+        for text in ["-1", "soon", ""] {
+            assert_eq!(told(text), None, "{text}");
+        }
+    }
 }

@@ -47,8 +47,8 @@ impl Skills {
 pub struct ProductAsk {
     /// What describes it.
     pub words: Words,
-    /// Our words as the platform last took them; none if it never did, or if that is not known. What is empty here and was so
-    /// when we last told it is the shop's own affair.
+    /// The words that need not be said again; none if that is not known. What is empty here and in ours is the shop's own
+    /// affair.
     pub told: Option<Words>,
     /// Whether it was us who took it off, so that what is off there may be on sale again. What somebody else has taken off
     /// or holds back stays as it is.

@@ -173,6 +173,9 @@ pub struct Shop {
     /// Whatever else a platform keeps, under names of its own.
     pub kept: BTreeMap<String, Value>,
     pub(super) happened: Vec<Happened>,
+    /// What somebody has yet to look at before it is shown, by product; while that takes time.
+    waiting: BTreeMap<String, Described>,
+    reviews: bool,
     faults: Faults,
     remembered: BTreeMap<String, (Vec<u8>, Reply)>,
     numbers: u64,
@@ -193,6 +196,8 @@ impl Shop {
             subscriptions: vec![],
             kept: BTreeMap::new(),
             happened: vec![],
+            waiting: BTreeMap::new(),
+            reviews: false,
             faults,
             remembered: BTreeMap::new(),
             numbers: 1_000_000_000_000,
@@ -294,6 +299,24 @@ impl Shop {
             }
         }
         self.happened.extend(places.first().filter(|_| changed).map(|first| Happened::Product(*first)));
+    }
+
+    /// The same where somebody looks at it first: at once, unless that takes time.
+    pub fn describe_after_review(&mut self, product: &str, described: Described) {
+        self.waiting.insert(product.to_owned(), described);
+        self.review(self.reviews);
+    }
+
+    /// Lets reviews take time from now on; or ends them, and shows what waited.
+    pub(super) fn review(&mut self, on: bool) {
+        self.reviews = on;
+        if on {
+            return;
+        }
+        for (product, described) in std::mem::take(&mut self.waiting) {
+            let places = self.product(&product);
+            self.describe(&places, &described);
+        }
     }
 
     /// Takes a product off. False if it is not there.

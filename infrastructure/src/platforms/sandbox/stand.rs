@@ -255,6 +255,11 @@ impl Sandbox {
         self.core.with(|shop| shop.sku(sku).map(|place| shop.set_price(place, price)).is_some())
     }
 
+    /// Where somebody looks at words before they are shown, that takes until this is off again; then they are.
+    pub fn review(&self, on: bool) {
+        self.core.with(|shop| shop.review(on));
+    }
+
     /// A merchant deletes a product there; `false` when it is not there.
     pub fn remove(&self, product: &str) -> bool {
         self.core.with(|shop| shop.take_off(product))

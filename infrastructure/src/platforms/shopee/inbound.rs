@@ -55,6 +55,8 @@ struct Push {
 struct OrderStatus {
     ordersn: ExternalId,
     status: Option<String>,
+    #[serde(default)]
+    update_time: Value,
 }
 
 /// The data of the pushes about an item.
@@ -118,7 +120,10 @@ pub(super) fn decode(body: &[u8], details: &ConnectionDetails) -> Result<Decoded
     let fact = match code {
         3 => order(data(push)?),
         // Reserved stock moves with its order, which has a push of its own; so this too is a reason to look.
-        6 | 8 | 16 | 22 => Fact::Hint(Hint { resource: "product", external: data::<Item>(push)?.item_id }),
+        6 | 8 | 16 | 22 => {
+            let external = data::<Item>(push)?.item_id;
+            Fact::Hint(Hint { resource: "product", external, titled: None })
+        }
         _ => return Ok(Decoded::UnknownTopic),
     };
     Ok(Decoded::Facts(vec![fact]))
@@ -127,8 +132,11 @@ pub(super) fn decode(body: &[u8], details: &ConnectionDetails) -> Result<Decoded
 /// What is cancelled needs no look; whatever else happens to an order, its lines must be fetched.
 fn order(order: OrderStatus) -> Fact {
     match order.status.as_deref() {
-        Some("CANCELLED") => Fact::OrderCancelled { external: order.ordersn, buyer: None },
-        _ => Fact::Hint(Hint { resource: "order", external: order.ordersn }),
+        Some("CANCELLED") => {
+            let at = moment(&order.update_time);
+            Fact::OrderCancelled { external: order.ordersn, buyer: None, at }
+        }
+        _ => Fact::Hint(Hint { resource: "order", external: order.ordersn, titled: None }),
     }
 }
 

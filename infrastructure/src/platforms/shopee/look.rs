@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::{
-    adapter::{Access, Call, Hint},
+    adapter::{Access, Call, Hint, Titled},
     fact::{Fact, Undecodable},
     read, signature,
 };
@@ -27,7 +27,7 @@ pub(super) const ENDPOINT: &str = "https://partner.shopeemobile.com";
 /// The hint at the models of an item, which are shown by a call of their own.
 const MODELS: &str = "models";
 
-/// What a blank in a title becomes in an id, which has none.
+/// What a blank in a title became in an id, which has none, with hints of older programs.
 const BLANK: char = '␣';
 
 /// What surrounds every answer.
@@ -42,7 +42,7 @@ struct Answer {
 
 /// The call that shows an order, an item or the models of an item.
 pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
-    let external = read::escaped(titled(hint).0);
+    let external = read::escaped(named(hint).0);
     let (path, asked) = match hint.resource {
         "order" => (
             "/api/v2/order/get_order_detail",
@@ -58,22 +58,21 @@ pub(super) fn look(hint: &Hint, access: &Access<'_>) -> Option<Call> {
     Some(Call { method: Method::GET, target, headers: vec![], body: None })
 }
 
-/// The hint at the models of an item, with a bar and the item's title behind its id: the answer about models lacks it. A
-/// title that is too long for that is left out.
-fn models_of(item: &ExternalId, title: &str) -> Hint {
-    let kept = title.chars().filter(|c| !c.is_control() || c.is_whitespace());
-    let packed: String = kept.map(|c| if c.is_whitespace() { BLANK } else { c }).collect();
-    let external = ExternalId::new(&format!("{item}|{packed}")).ok().filter(|_| !packed.is_empty());
-    Hint { resource: MODELS, external: external.unwrap_or_else(|| item.clone()) }
-}
-
-/// What a hint is at, and the title it carries; empty if it carries none.
-fn titled(hint: &Hint) -> (&str, String) {
+/// What a hint is at, and the title that those of older programs at models have behind a bar.
+fn named(hint: &Hint) -> (&str, Option<&str>) {
     let text = hint.external.as_str();
     match text.split_once('|').filter(|_| hint.resource == MODELS) {
-        Some((item, title)) => (item, title.replace(BLANK, " ")),
-        None => (text, String::new()),
+        Some((item, title)) => (item, Some(title)),
+        None => (text, None),
     }
+}
+
+/// What the item is called that a hint at models is about, at the latest at the time of the look: the answer lacks it.
+fn titled(hint: &Hint, at: DateTime<Utc>) -> Titled {
+    let title = || named(hint).1.unwrap_or_default().replace(BLANK, " ");
+    let mut titled = hint.titled.clone().unwrap_or_else(|| Titled { title: read::title(&title()), at });
+    titled.at = titled.at.min(at);
+    titled
 }
 
 /// The path of a call for a shop, with who makes it and the signature; none where the connection lacks what it takes.
@@ -135,5 +134,5 @@ pub(super) fn words(item: &ExternalId, response: Value) -> Result<Option<Words>,
 }
 
 fn of_item(hint: &Hint) -> Result<ExternalId, Undecodable> {
-    ExternalId::new(titled(hint).0).map_err(|wrong| Undecodable(wrong.to_string()))
+    ExternalId::new(named(hint).0).map_err(|wrong| Undecodable(wrong.to_string()))
 }

@@ -13,7 +13,11 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use onhand_domain::{connection::ConnectionDetails, product::Words, values::Money};
+use onhand_domain::{
+    connection::ConnectionDetails,
+    product::{Word, Words},
+    values::Money,
+};
 use uuid::Uuid;
 
 use super::{
@@ -110,6 +114,10 @@ impl Outbound for Shopee {
     /// weight and ways of shipping, and nothing here knows them. Source: the vendor's reference of `add_item`.
     fn skills(&self) -> Skills {
         Skills { offers: false, describes: true, takes_off: true }
+    }
+
+    fn words(&self) -> &'static [Word] {
+        &[Word::Title]
     }
 
     fn describe<'a>(

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Sample},
+        adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Sample, Titled},
         fact::{Decoded, Fact, Identity, Rejection, SoldLine, Undecodable},
         read,
     },
@@ -52,7 +52,11 @@ fn id(text: &str) -> ExternalId {
 }
 
 fn hint(resource: &'static str, external: &str) -> Hint {
-    Hint { resource, external: id(external) }
+    Hint { resource, external: id(external), titled: None }
+}
+
+fn models(external: &str, title: &str, at: DateTime<Utc>) -> Hint {
+    Hint { titled: Some(Titled { title: title.to_owned(), at }), ..hint("models", external) }
 }
 
 fn headers(values: &[&str]) -> HeaderMap {
@@ -187,7 +191,7 @@ fn an_order_is_cancelled_or_must_be_looked_at() {
         ]}})
     };
     let external = id("260301QUAY");
-    assert_eq!(fact(&order(json!("CANCELLED"))), Fact::OrderCancelled { external, buyer: None });
+    assert_eq!(fact(&order(json!("CANCELLED"))), Fact::OrderCancelled { external, buyer: None, at: None });
     for status in [json!("UNPAID"), json!("READY_TO_SHIP"), json!("IN_CANCEL"), json!(null)] {
         assert_eq!(fact(&order(status)), Fact::Hint(hint("order", "260301QUAY")));
     }
@@ -306,13 +310,23 @@ fn an_order_is_seen_with_its_lines() {
     ];
     let order = hint("order", "A1");
     let external = id("A1");
-    let placed = Fact::OrderPlaced { external: external.clone(), lines: lines.clone(), buyer: None };
+    let placed = Fact::OrderPlaced {
+        external: external.clone(),
+        lines: lines.clone(),
+        buyer: None,
+        times: Default::default(),
+    };
     assert_eq!(seen(&order, &order_answer("UNPAID", &items)), Ok(vec![placed]));
     for status in ["READY_TO_SHIP", "SHIPPED", "IN_CANCEL", "COMPLETED"] {
-        let paid = Fact::OrderPaid { external: external.clone(), lines: lines.clone(), buyer: None };
+        let paid = Fact::OrderPaid {
+            external: external.clone(),
+            lines: lines.clone(),
+            buyer: None,
+            times: Default::default(),
+        };
         assert_eq!(seen(&order, &order_answer(status, &items)), Ok(vec![paid]), "{status}");
     }
-    let cancelled = Fact::OrderCancelled { external, buyer: None };
+    let cancelled = Fact::OrderCancelled { external, buyer: None, at: None };
     assert_eq!(seen(&order, &order_answer("CANCELLED", &json!(null))), Ok(vec![cancelled]));
 }
 
@@ -413,15 +427,16 @@ fn an_item_that_nobody_can_buy_is_gone_and_one_with_models_leads_to_them() {
         assert_eq!(seen(&hint("product", "34"), &item_answer(&item)), Ok(vec![removed]), "{status}");
     }
     let long = "x".repeat(255);
-    for (has, name, leads_to) in [
-        (json!(true), json!(null), "34"),
-        (json!("true"), json!(" Harbour Runner "), "34|Harbour␣Runner"),
-        (json!(true), json!("a|b\u{0}\tc"), "34|a|b␣c"),
-        (json!(true), json!(long), "34"),
+    for (has, name, title) in [
+        (json!(true), json!(null), ""),
+        (json!("true"), json!(" Harbour Runner "), "Harbour Runner"),
+        (json!(true), json!("a|b\u{0} c"), "a|b c"),
+        (json!(true), json!(long), long.as_str()),
     ] {
-        let item = json!({"item_id": 34, "item_status": "NORMAL", "has_model": has, "item_name": name});
-        let models = Fact::Hint(hint("models", leads_to));
-        assert_eq!(seen(&hint("product", "34"), &item_answer(&item)), Ok(vec![models]), "{name}");
+        let item = json!({"item_id": 34, "item_status": "NORMAL", "has_model": has, "item_name": name,
+                          "update_time": 1_772_280_000});
+        let leads_to = Fact::Hint(models("34", title, noon()));
+        assert_eq!(seen(&hint("product", "34"), &item_answer(&item)), Ok(vec![leads_to]), "{name}");
     }
 }
 
@@ -468,6 +483,18 @@ fn models_are_variants_with_the_options_of_their_tiers() {
     assert_eq!((odd.external.as_str(), &odd.sku, &odd.price), ("12", &None, &None));
     assert!(odd.attributes.is_empty());
     assert_eq!(*counted, stock("9007199254740993", 5));
+    let earlier = read::time("2026-03-01T11:00:00Z").expect("a time");
+    let ahead = read::time("2026-03-01T13:00:00Z").expect("a time");
+    for (told, at) in [(earlier, earlier), (ahead, noon())] {
+        let facts = seen(&models("34", "Harbour | Runner", told), &answer).expect("facts");
+        let [Fact::Product(product), counted] = facts.as_slice() else { panic!("{facts:?}") };
+        assert_eq!((product.details.title.as_str(), product.at), ("Harbour | Runner", at));
+        assert_eq!(
+            *counted,
+            stock("9007199254740993", 5),
+            "that is of the look, however long the title waited"
+        );
+    }
     for empty in [json!({"model": []}), json!({"tier_variation": []}), json!(null)] {
         assert!(seen(&hint("models", "34"), &json!({"error": "", "response": empty})).is_err());
     }
@@ -539,7 +566,7 @@ fn a_published_answer_about_an_item_leads_to_its_models() {
     // A dash stands for any text there, for that of the error as well.
     let body = fs::read_to_string(path).expect("a copy").replacen(r#""error": "-""#, r#""error": """#, 1);
     let facts = Shopee.seen(&hint("product", "34002"), body.as_bytes(), noon(), &shop(None));
-    assert_eq!(facts, Ok(vec![Fact::Hint(hint("models", "34002|seller␣discount"))]));
+    assert_eq!(facts, Ok(vec![Fact::Hint(models("34002", "seller discount", noon()))]));
 }
 
 #[test]

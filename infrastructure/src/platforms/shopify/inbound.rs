@@ -65,23 +65,26 @@ pub(super) fn decode(
     }
     let fact = match topic {
         "products/create" | "products/update" => {
-            read::json::<bodies::Product>(body)?.observed(fallback, details)?
+            let facts = read::json::<bodies::Product>(body)?.facts(fallback, details)?;
+            return Ok(Decoded::Facts(facts));
         }
         "products/delete" => Fact::ProductRemoved { external: read::json::<bodies::Named>(body)?.id },
         "inventory_levels/connect" | "inventory_levels/update" => {
-            read::json::<bodies::InventoryLevel>(body)?.observed()
+            read::json::<bodies::InventoryLevel>(body)?.observed()?
         }
         "orders/create" => {
-            let (external, lines) = read::json::<bodies::Order>(body)?.sold()?;
-            Fact::OrderPlaced { external, lines, buyer: bodies::buyer(body) }
+            let order = read::json::<bodies::Order>(body)?;
+            let (times, (external, lines)) = (order.times(), order.sold()?);
+            Fact::OrderPlaced { external, lines, buyer: bodies::buyer(body), times }
         }
         "orders/paid" => {
-            let (external, lines) = read::json::<bodies::Order>(body)?.sold()?;
-            Fact::OrderPaid { external, lines, buyer: bodies::buyer(body) }
+            let order = read::json::<bodies::Order>(body)?;
+            let (times, (external, lines)) = (order.times(), order.sold()?);
+            Fact::OrderPaid { external, lines, buyer: bodies::buyer(body), times }
         }
         "orders/cancelled" => {
-            let external = read::json::<bodies::Cancelled>(body)?.id()?;
-            Fact::OrderCancelled { external, buyer: bodies::buyer(body) }
+            let (external, at) = read::json::<bodies::Cancelled>(body)?.when()?;
+            Fact::OrderCancelled { external, buyer: bodies::buyer(body), at }
         }
         "customers/redact" => read::json::<bodies::Redact>(body)?.fact()?,
         "customers/data_request" => read::json::<bodies::DataRequest>(body)?.fact()?,

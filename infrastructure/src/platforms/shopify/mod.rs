@@ -8,7 +8,10 @@ mod sample;
 pub mod sandbox;
 
 use futures_util::future::BoxFuture;
-use onhand_domain::{product::Words, values::Money};
+use onhand_domain::{
+    product::{Word, Words},
+    values::Money,
+};
 use uuid::Uuid;
 
 pub(super) use self::outbound::Points;
@@ -63,6 +66,10 @@ impl Adapter for Shopify {
 
 /// The Admin GraphQL API. Its limit is one of calculated cost, which each answer tells.
 impl Outbound for Shopify {
+    fn compares(&self) -> bool {
+        true
+    }
+
     fn set_quantities<'a>(
         &'a self,
         api: &'a Api,
@@ -92,6 +99,10 @@ impl Outbound for Shopify {
 
     fn skills(&self) -> Skills {
         Skills { offers: true, describes: true, takes_off: true }
+    }
+
+    fn words(&self) -> &'static [Word] {
+        &Word::ALL
     }
 
     /// Products take no key: their SKUs and the name of their page tell them apart.

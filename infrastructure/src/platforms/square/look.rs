@@ -86,7 +86,7 @@ fn next_page(hint: &Hint, cursor: &str) -> Result<Fact, Undecodable> {
     if external == hint.external {
         return Err(Undecodable("the page names itself as the next one".into()));
     }
-    Ok(Fact::Hint(Hint { resource: "catalog", external }))
+    Ok(Fact::Hint(Hint { resource: "catalog", external, titled: None }))
 }
 
 /// An answer of Square's: `errors`, or what was asked for.

@@ -98,7 +98,7 @@ fn facts(topic: &str, object: &Value) -> Result<Vec<Fact>, Undecodable> {
 }
 
 fn catalog(external: &str) -> Hint {
-    Hint { resource: "catalog", external: id(external) }
+    Hint { resource: "catalog", external: id(external), titled: None }
 }
 
 fn seen(hint: &Hint, body: &Value) -> Result<Vec<Fact>, Undecodable> {
@@ -239,12 +239,12 @@ fn the_catalogue_and_orders_are_hinted_at_and_a_cancellation_is_told() {
         ("order.fulfillment.updated", "order_fulfillment_updated"),
     ] {
         let told = |state: Value| facts(topic, &json!({ kind: { "order_id": "O1", "state": state } }));
-        let hint = Fact::Hint(Hint { resource: "order", external: id("O1") });
+        let hint = Fact::Hint(Hint { resource: "order", external: id("O1"), titled: None });
         assert_eq!(told(json!("OPEN")), Ok(vec![hint.clone()]));
         assert_eq!(told(json!(null)), Ok(vec![hint]));
         assert_eq!(
             told(json!("CANCELED")),
-            Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None }])
+            Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None, at: None }])
         );
     }
     for topic in ["payment.created", "invoice.canceled", "unknown", ""] {
@@ -286,7 +286,7 @@ fn the_catalogue_is_searched_from_a_while_before_the_hint_and_an_order_is_read()
     });
     assert_eq!(search, expected);
 
-    let order = Hint { resource: "order", external: id("a-B_9/../x") };
+    let order = Hint { resource: "order", external: id("a-B_9/../x"), titled: None };
     let call = Square.look(&order, &access).expect("a call");
     assert_eq!((&call.method, call.target.as_str()), (&Method::GET, "/v2/orders/a-B_9%2F%2E%2E%2Fx"));
     assert_eq!(call.body, None);
@@ -389,7 +389,7 @@ fn what_a_variation_costs_is_what_it_costs_at_the_connections_location() {
 
 #[test]
 fn an_order_is_what_its_state_and_what_is_due_say() {
-    let hint = Hint { resource: "order", external: id("O1") };
+    let hint = Hint { resource: "order", external: id("O1"), titled: None };
     let order = |state: &str, due: Value, tenders: Value| {
         let order = json!({
             "id": "O1", "state": state, "net_amount_due_money": due, "tenders": tenders,
@@ -413,8 +413,13 @@ fn an_order_is_what_its_state_and_what_is_due_say() {
         line(Some("V2"), 1, "Lace, by the metre"),
         line(None, 1, "Gift wrap"),
     ];
-    let placed = vec![Fact::OrderPlaced { external: id("O1"), lines: lines.clone(), buyer: None }];
-    let paid = vec![Fact::OrderPaid { external: id("O1"), lines, buyer: None }];
+    let placed = vec![Fact::OrderPlaced {
+        external: id("O1"),
+        lines: lines.clone(),
+        buyer: None,
+        times: Default::default(),
+    }];
+    let paid = vec![Fact::OrderPaid { external: id("O1"), lines, buyer: None, times: Default::default() }];
     let due = |amount: i64| json!({ "amount": amount, "currency": "EUR" });
     assert_eq!(order("OPEN", due(100), json!([{ "id": "half" }])), placed);
     assert_eq!(order("OPEN", json!(null), json!(null)), placed);
@@ -423,14 +428,14 @@ fn an_order_is_what_its_state_and_what_is_due_say() {
     assert_eq!(order("COMPLETED", due(5), json!(null)), paid);
     assert_eq!(
         order("CANCELED", due(0), json!(null)),
-        [Fact::OrderCancelled { external: id("O1"), buyer: None }]
+        [Fact::OrderCancelled { external: id("O1"), buyer: None, at: None }]
     );
     assert!(order("DRAFT", due(0), json!(null)).is_empty());
 }
 
 #[test]
 fn an_order_at_another_location_is_not_this_ones() {
-    let hint = Hint { resource: "order", external: id("O1") };
+    let hint = Hint { resource: "order", external: id("O1"), titled: None };
     let told = |own: Option<&str>, told: &Value| {
         let details = ConnectionDetails { platform_location: own.map(id), ..shop() };
         let answer = json!({ "order": told }).to_string();
@@ -446,9 +451,20 @@ fn an_order_at_another_location_is_not_this_ones() {
     let line = SoldLine { external_variant: Some(id("V1")), sku: None, quantity, title: "Runner".into() };
     let (external, lines) = (id("O1"), vec![line]);
     for (state, fact) in [
-        ("OPEN", Fact::OrderPlaced { external: external.clone(), lines: lines.clone(), buyer: None }),
-        ("COMPLETED", Fact::OrderPaid { external: external.clone(), lines, buyer: None }),
-        ("CANCELED", Fact::OrderCancelled { external, buyer: None }),
+        (
+            "OPEN",
+            Fact::OrderPlaced {
+                external: external.clone(),
+                lines: lines.clone(),
+                buyer: None,
+                times: Default::default(),
+            },
+        ),
+        (
+            "COMPLETED",
+            Fact::OrderPaid { external: external.clone(), lines, buyer: None, times: Default::default() },
+        ),
+        ("CANCELED", Fact::OrderCancelled { external, buyer: None, at: None }),
     ] {
         let expected = Ok(vec![fact]);
         assert_eq!(told(Some("L1"), &order(state, json!("L1"))), expected, "{state}: its own");
@@ -470,7 +486,7 @@ fn an_order_at_another_location_is_not_this_ones() {
 
 #[test]
 fn an_order_of_nothing_is_still_being_made() {
-    let hint = Hint { resource: "order", external: id("O1") };
+    let hint = Hint { resource: "order", external: id("O1"), titled: None };
     let nothing = json!([{ "catalog_object_id": "V1", "quantity": "0", "name": "Runner" }]);
     for lines in [json!(null), json!([]), nothing] {
         let told = |state: &str, due: i64| {
@@ -482,14 +498,14 @@ fn an_order_of_nothing_is_still_being_made() {
         for (state, due) in [("OPEN", 100), ("OPEN", 0), ("COMPLETED", 0), ("DRAFT", 0)] {
             assert_eq!(told(state, due), Ok(vec![]), "{state} {due} {lines}");
         }
-        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None }]);
+        let cancelled = Ok(vec![Fact::OrderCancelled { external: id("O1"), buyer: None, at: None }]);
         assert_eq!(told("CANCELED", 100), cancelled, "{lines}");
     }
 }
 
 #[test]
 fn an_answer_that_shows_something_else_is_refused() {
-    let hint = Hint { resource: "order", external: id("O1") };
+    let hint = Hint { resource: "order", external: id("O1"), titled: None };
     let line = |quantity: Value| json!({ "order": { "id": "O1", "line_items": [{ "quantity": quantity }] } });
     let many = vec![json!({ "quantity": "1" }); read::LINES_MAX + 1];
     for answer in [

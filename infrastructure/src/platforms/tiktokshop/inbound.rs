@@ -47,6 +47,8 @@ struct Order {
     order_id: ExternalId,
     order_status: Option<String>,
     cancel_status: Option<String>,
+    #[serde(default)]
+    update_time: Value,
 }
 
 /// The data of the notices about a product, whose id is a number in some and a text in others.
@@ -105,7 +107,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, Undecodable> {
         5 => Decoded::Facts(vec![product(data(notice)?)]),
         15 | 16 | 27 | 37 | INVENTORY_CHANGE => {
             let external = data::<Product>(notice)?.product_id;
-            Decoded::Facts(vec![Fact::Hint(Hint { resource: "product", external })])
+            Decoded::Facts(vec![Fact::Hint(Hint { resource: "product", external, titled: None })])
         }
         _ => Decoded::UnknownTopic,
     })
@@ -114,8 +116,11 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, Undecodable> {
 /// What is cancelled needs no look; whatever else happens to an order, its lines must be fetched.
 fn order(order: Order) -> Fact {
     match order.order_status.as_deref() {
-        Some("CANCELLED" | "CANCEL") => Fact::OrderCancelled { external: order.order_id, buyer: None },
-        _ => Fact::Hint(Hint { resource: "order", external: order.order_id }),
+        Some("CANCELLED" | "CANCEL") => {
+            let at = moment(&order.update_time);
+            Fact::OrderCancelled { external: order.order_id, buyer: None, at }
+        }
+        _ => Fact::Hint(Hint { resource: "order", external: order.order_id, titled: None }),
     }
 }
 
@@ -124,7 +129,7 @@ fn order(order: Order) -> Fact {
 fn cancellation(order: Order) -> Vec<Fact> {
     let status = order.cancel_status.unwrap_or_default();
     if status.contains("SUCCESS") || status.contains("COMPLETE") {
-        vec![Fact::Hint(Hint { resource: "order", external: order.order_id })]
+        vec![Fact::Hint(Hint { resource: "order", external: order.order_id, titled: None })]
     } else {
         vec![]
     }
@@ -133,7 +138,7 @@ fn cancellation(order: Order) -> Vec<Fact> {
 fn product(product: Product) -> Fact {
     match product.status.as_ref().and_then(Value::as_str) {
         Some("DELETED") => Fact::ProductRemoved { external: product.product_id },
-        _ => Fact::Hint(Hint { resource: "product", external: product.product_id }),
+        _ => Fact::Hint(Hint { resource: "product", external: product.product_id, titled: None }),
     }
 }
 

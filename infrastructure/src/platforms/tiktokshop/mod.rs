@@ -13,7 +13,11 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use onhand_domain::{connection::ConnectionDetails, product::Words, values::Money};
+use onhand_domain::{
+    connection::ConnectionDetails,
+    product::{Word, Words},
+    values::Money,
+};
 use uuid::Uuid;
 
 use super::{
@@ -106,6 +110,10 @@ impl Outbound for TiktokShop {
     /// description and a parcel's weight, and nothing here knows them. Source: the vendor's reference of `Create Product`.
     fn skills(&self) -> Skills {
         Skills { offers: false, describes: true, takes_off: true }
+    }
+
+    fn words(&self) -> &'static [Word] {
+        &[Word::Title]
     }
 
     fn describe<'a>(

@@ -49,7 +49,7 @@ fn id(text: &str) -> ExternalId {
 }
 
 fn hint(resource: &'static str, external: &str) -> Hint {
-    Hint { resource, external: id(external) }
+    Hint { resource, external: id(external), titled: None }
 }
 
 fn verified(signatures: &[&str], app: Option<&str>, body: &str, secrets: &[&str]) -> Result<(), Rejection> {
@@ -166,7 +166,7 @@ fn an_order_is_cancelled_or_must_be_looked_at() {
     };
     let external = id("576653688135258179");
     for status in ["CANCELLED", "CANCEL"] {
-        let cancelled = Fact::OrderCancelled { external: external.clone(), buyer: None };
+        let cancelled = Fact::OrderCancelled { external: external.clone(), buyer: None, at: None };
         assert_eq!(order(json!(576_653_688_135_258_179_u64), json!(status)), [cancelled]);
     }
     for status in [json!("UNPAID"), json!("AWAITING_SHIPMENT"), json!("DELIVERED"), json!(null)] {
@@ -291,14 +291,24 @@ fn units_of_one_sku_are_one_line() {
     ];
     let (order, external) = (hint("order", "77"), id("77"));
     for status in ["UNPAID", "ON_HOLD"] {
-        let placed = Fact::OrderPlaced { external: external.clone(), lines: sold.clone(), buyer: None };
+        let placed = Fact::OrderPlaced {
+            external: external.clone(),
+            lines: sold.clone(),
+            buyer: None,
+            times: Default::default(),
+        };
         assert_eq!(seen(&order, &order_answer(status, &lines)), Ok(vec![placed]), "{status}");
     }
     for status in ["AWAITING_SHIPMENT", "IN_TRANSIT", "COMPLETED"] {
-        let paid = Fact::OrderPaid { external: external.clone(), lines: sold.clone(), buyer: None };
+        let paid = Fact::OrderPaid {
+            external: external.clone(),
+            lines: sold.clone(),
+            buyer: None,
+            times: Default::default(),
+        };
         assert_eq!(seen(&order, &order_answer(status, &lines)), Ok(vec![paid]), "{status}");
     }
-    let cancelled = Fact::OrderCancelled { external, buyer: None };
+    let cancelled = Fact::OrderCancelled { external, buyer: None, at: None };
     assert_eq!(seen(&order, &order_answer("CANCELLED", &json!(null))), Ok(vec![cancelled]));
 }
 

@@ -26,7 +26,7 @@ pub(super) const ENDPOINT: &str = "https://production.trackstarhq.com";
 pub(super) fn hint(resource: &'static str, topic: &str, url: &str) -> Result<Fact, Undecodable> {
     let external = ExternalId::new(&format!("{topic}|{url}"));
     let external = external.map_err(|_| Undecodable("the body's address is too long to be kept".into()))?;
-    Ok(Fact::Hint(Hint { resource, external }))
+    Ok(Fact::Hint(Hint { resource, external, titled: None }))
 }
 
 /// The call that reads what a hint is at. The credentials go to Trackstar and nowhere else.

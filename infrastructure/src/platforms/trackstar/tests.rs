@@ -148,11 +148,28 @@ fn a_product_of_a_warehouse_is_its_own_variant() {
     let product = Fact::Product(ObservedProduct {
         external: id("prod_1"),
         details: ProductDetails { vendor: Some("Quay".into()), ..titled("Mole / Low") },
+        told: vec![],
         variants: vec![variant("prod_1", Some("inv_1"), "89.90")],
         complete: true,
         at: seven().expect("a time"),
     });
     assert_eq!(facts("product.updated", &data), [product]);
+}
+
+#[test]
+fn a_price_that_cannot_be_read_is_noted() {
+    for (topic, field) in [("product.updated", "unit_price"), ("cart-product.updated", "price")] {
+        let mut data = json!({ "id": "prod_1" });
+        for (price, noted) in [("89.90", false), ("12.345", true), ("", false)] {
+            data[field] = json!(price);
+            let facts = facts(topic, &data);
+            assert_eq!(
+                facts.iter().any(|fact| matches!(fact, Fact::Unread { .. })),
+                noted,
+                "{topic} {price}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -184,6 +201,7 @@ fn a_variant_of_a_cart_belongs_to_its_parent() {
         Fact::Product(ObservedProduct {
             external: id(external),
             details: ProductDetails { tags: vec!["low".into()], ..titled("Mole / Low 41") },
+            told: vec![],
             variants: vec![variant("var_1", Some("var_1"), "89.90")],
             complete,
             at: seven().expect("a time"),
@@ -227,14 +245,20 @@ fn an_order_of_a_cart_is_what_its_status_says() {
         ]
     };
     for status in ["open", "backordered", "exception", "other"] {
-        let placed = Fact::OrderPlaced { external: id("ord_1"), lines: lines(), buyer: None };
+        let placed = Fact::OrderPlaced {
+            external: id("ord_1"),
+            lines: lines(),
+            buyer: None,
+            times: Default::default(),
+        };
         assert_eq!(facts("cart-order.created", &order(status)), [placed], "{status}");
     }
     for status in ["confirmed", "processing", "partially_fulfilled", "Fulfilled"] {
-        let paid = Fact::OrderPaid { external: id("ord_1"), lines: lines(), buyer: None };
+        let paid =
+            Fact::OrderPaid { external: id("ord_1"), lines: lines(), buyer: None, times: Default::default() };
         assert_eq!(facts("cart-order.updated", &order(status)), [paid], "{status}");
     }
-    let cancelled = Fact::OrderCancelled { external: id("ord_1"), buyer: None };
+    let cancelled = Fact::OrderCancelled { external: id("ord_1"), buyer: None, at: None };
     assert_eq!(facts("cart_order.updated", &json!({ "id": "ord_1", "status": "cancelled" })), [cancelled]);
 }
 
@@ -305,7 +329,7 @@ fn an_event_of_another_connection_tells_nothing_here() {
 fn called(resource: &'static str, external: &str, token: Option<&str>, key: Option<&str>) -> Option<Call> {
     let (token, key, details) = (token.map(Secret::new), key.map(Secret::new), warehouse(None));
     let access = Access { details: &details, token: token.as_ref(), app_secret: key.as_ref(), now: noon() };
-    Trackstar.look(&Hint { resource, external: id(external) }, &access)
+    Trackstar.look(&Hint { resource, external: id(external), titled: None }, &access)
 }
 
 #[test]
@@ -314,7 +338,7 @@ fn a_body_that_was_too_large_is_fetched_in_two_steps() {
         "event_type": "inventory.updated", "data_truncated": true, "data": { "id": "inv_1" }, "data_url": API
     });
     let named = format!("inventory.updated|{API}");
-    let first = Hint { resource: "document", external: id(&named) };
+    let first = Hint { resource: "document", external: id(&named), titled: None };
     let hinted = Ok(Decoded::Facts(vec![Fact::Hint(first.clone())]));
     assert_eq!(decoded("inventory.updated", &event, None), hinted);
 
@@ -327,7 +351,11 @@ fn a_body_that_was_too_large_is_fetched_in_two_steps() {
     let details = warehouse(None);
     let seen =
         |hint: &Hint, body: &Value| Trackstar.seen(hint, body.to_string().as_bytes(), noon(), &details);
-    let second = Hint { resource: "download", external: id("inventory.updated|https://files.example/1?a=b") };
+    let second = Hint {
+        resource: "download",
+        external: id("inventory.updated|https://files.example/1?a=b"),
+        titled: None,
+    };
     for answer in [
         json!({ "download_url": "https://files.example/1?a=b" }),
         json!({ "data": { "download_url": "https://files.example/1?a=b" } }),
@@ -452,7 +480,8 @@ fn published_records_are_understood() {
     ] {
         let body = fs::read(folder.join("api").join(name)).expect("a record");
         let external = id(&format!("{topic}|https://files.example/1"));
-        let seen = Trackstar.seen(&Hint { resource: "download", external }, &body, noon(), &details);
+        let seen =
+            Trackstar.seen(&Hint { resource: "download", external, titled: None }, &body, noon(), &details);
         assert_eq!(seen.unwrap_or_else(|error| panic!("{name}: {error}")).len(), found, "{name}");
     }
 }

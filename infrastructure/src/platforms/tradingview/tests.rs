@@ -191,6 +191,14 @@ fn json_is_handed_on_without_its_secrets() {
 }
 
 #[test]
+fn json_is_handed_on_with_every_digit() {
+    let (subject, payload) =
+        signal(br#"{"ticker":"RUN","id":732357708734418520388,"close":129.50,"n":[-7]}"#);
+    let expected = json!({ "ticker": "RUN", "id": "732357708734418520388", "close": 129.5, "n": [-7] });
+    assert_eq!((subject.as_str(), payload), ("RUN", expected));
+}
+
+#[test]
 fn a_text_is_handed_on_without_its_secrets() {
     for (body, text) in [
         ("Runner crossed 129 secret=gull now", "Runner crossed 129 now"),

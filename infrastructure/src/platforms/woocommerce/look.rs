@@ -1,7 +1,7 @@
 //! Products of a `WooCommerce` shop, and the variations of one, which its webhook only counts up.
 //!
-//! A hint at a product is its id. A hint at its variations is the id, a slash and the page, of which each shows a hundred,
-//! and then, in base64, what the product is called: the list of its variations does not say that.
+//! A hint at a product is its id. A hint at its variations is the id, a slash and the page, of which each shows a hundred;
+//! what the product is called goes along, because the list of its variations does not say that.
 
 use axum::http::Method;
 use base64::{
@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        adapter::{Access, Call, Hint},
+        adapter::{Access, Call, Hint, Titled},
         fact::{Fact, Undecodable},
         read,
     },
@@ -31,8 +31,6 @@ use crate::secrets::Secret;
 const PAGE: usize = 100;
 /// The most pages there are of a product that has as many variants as one may have.
 const PAGES_MAX: usize = VARIANTS_MAX.div_ceil(PAGE);
-/// Bytes of a title that a hint has room for, beside an id of twenty digits and a page, in the 255 of an id.
-const TITLE_MAX: usize = 168;
 /// What is read of a product. There is far more to one, and its description may be as long as a book.
 const FIELDS: &str = "id,parent_id,type,status,name,sku,price,regular_price,manage_stock,stock_quantity,\
                       variations,attributes,categories,tags,date_modified_gmt";
@@ -41,7 +39,7 @@ const FIELDS: &str = "id,parent_id,type,status,name,sku,price,regular_price,mana
 enum Place {
     /// A product by itself.
     Whole(ExternalId),
-    /// A page of its variations.
+    /// A page of its variations; with the title, in a hint of an older program, which does not say since when.
     Variations { product: ExternalId, page: usize, title: Option<String> },
 }
 
@@ -70,21 +68,11 @@ pub(super) fn authorization(token: Option<&Secret>) -> Option<(&'static str, Str
     Some(("authorization", format!("Basic {}", STANDARD.encode(keys))))
 }
 
-/// A hint's name of a page of a product's variations.
-pub(super) fn place(
-    product: &ExternalId,
-    page: usize,
-    title: Option<&str>,
-) -> Result<ExternalId, Undecodable> {
-    let title = title.map(|title| format!("/{}", URL_SAFE_NO_PAD.encode(carried(title))));
-    let named = format!("{product}/{page}{}", title.unwrap_or_default());
-    ExternalId::new(&named).map_err(|wrong| Undecodable(wrong.to_string()))
-}
-
-/// A title as far as a hint has room for it.
-pub(super) fn carried(title: &str) -> &str {
-    let end = (0..=TITLE_MAX.min(title.len())).rev().find(|end| title.is_char_boundary(*end));
-    &title[..end.unwrap_or_default()]
+/// The hint at a page of a product's variations.
+pub(super) fn page_of(product: &ExternalId, page: usize, titled: Titled) -> Result<Hint, Undecodable> {
+    let external = ExternalId::new(&format!("{product}/{page}"));
+    let external = external.map_err(|wrong| Undecodable(wrong.to_string()))?;
+    Ok(Hint { resource: "product", external, titled: Some(titled) })
 }
 
 /// What a hint means. The ids of the platform are numbers.
@@ -121,8 +109,11 @@ pub(super) fn seen(
             (product, seen)
         }
         Some(Place::Variations { product, page, title }) => {
+            let older = || Titled { title: title.unwrap_or_default(), at };
+            let mut titled = hint.titled.clone().unwrap_or_else(older);
+            titled.at = titled.at.min(at);
             let listed = read::json::<Vec<Product>>(body);
-            let seen = listed.and_then(|them| variations(&product, page, title, &them, at, details));
+            let seen = listed.and_then(|them| variations(&product, page, titled, &them, details));
             (product, seen)
         }
     };
@@ -131,13 +122,13 @@ pub(super) fn seen(
 
 /// What a list of variations says.
 ///
-/// It is of the time of the call, because the product itself, and when it changed, are not shown.
+/// It is of the time at which the product was called so, although the variations are of this moment: a title that has waited
+/// must not be taken for one of today, and a product that has changed since is hinted at once more.
 fn variations(
     product: &ExternalId,
     page: usize,
-    title: Option<String>,
+    titled: Titled,
     variations: &[Product],
-    at: DateTime<Utc>,
     details: &ConnectionDetails,
 ) -> Result<Vec<Fact>, Undecodable> {
     read::within(variations.len(), VARIANTS_MAX, "variations")?;
@@ -145,11 +136,12 @@ fn variations(
         return Ok(vec![]);
     }
     let more = variations.len() >= PAGE;
-    let next = place(product, page + 1, title.as_deref())?;
-    let title = title.unwrap_or_default();
+    let next = page_of(product, page + 1, titled.clone())?;
+    let Titled { title, at } = titled;
     let mut facts = vec![Fact::Product(ObservedProduct {
         external: product.clone(),
         details: ProductDetails { title, ..ProductDetails::default() },
+        told: vec![],
         variants: variations.iter().map(|variation| variation.variant(details.currency)).collect(),
         complete: page == 1 && !more,
         at,
@@ -158,7 +150,7 @@ fn variations(
         facts.extend(variation.stock()?);
     }
     if more && page < PAGES_MAX {
-        facts.push(Fact::Hint(Hint { resource: "product", external: next }));
+        facts.push(Fact::Hint(next));
     }
     Ok(facts)
 }

@@ -14,7 +14,11 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use onhand_domain::{connection::ConnectionDetails, product::Words, values::Money};
+use onhand_domain::{
+    connection::ConnectionDetails,
+    product::{Word, Words},
+    values::Money,
+};
 use uuid::Uuid;
 
 use super::{
@@ -106,6 +110,10 @@ impl Outbound for Woocommerce {
 
     fn skills(&self) -> Skills {
         Skills { offers: true, describes: true, takes_off: true }
+    }
+
+    fn words(&self) -> &'static [Word] {
+        &[Word::Title, Word::Category, Word::Tags]
     }
 
     fn offer<'a>(

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    super::{fact::SoldLine, signature},
+    super::{adapter::Titled, fact::SoldLine, read, signature},
     *,
 };
 use crate::secrets::Secret;
@@ -81,7 +81,15 @@ fn id(text: &str) -> ExternalId {
 }
 
 fn product_hint(external: &str) -> Hint {
-    Hint { resource: "product", external: id(external) }
+    Hint { resource: "product", external: id(external), titled: None }
+}
+
+fn page_hint(external: &str, title: &str, at: DateTime<Utc>) -> Hint {
+    Hint { titled: Some(Titled { title: title.to_owned(), at }), ..product_hint(external) }
+}
+
+fn earlier() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_769_929_200, 0).expect("a time")
 }
 
 const SIGNATURE: &str = "x-wc-webhook-signature";
@@ -215,12 +223,43 @@ fn a_simple_product_is_its_own_variant() {
     let product = ObservedProduct {
         external: external.clone(),
         details,
+        told: vec![Word::Tags],
         variants: vec![variant],
         complete: true,
         at: at.expect("a time"),
     };
     let stock = Fact::StockObserved { inventory: external, platform_location: None, available: Some(-2), at };
     assert_eq!(facts("product.updated", &body), [Fact::Product(product), stock]);
+}
+
+#[test]
+fn a_product_that_has_no_price_only_because_it_cannot_be_read_is_noted() {
+    for (price, regular, noted) in
+        [("12.345", "", true), ("", "5,00", true), ("", "", false), ("12.345", "9.00", false)]
+    {
+        let body = json!({ "id": 1, "name": "Mole", "price": price, "regular_price": regular });
+        let facts = facts("product.updated", &body);
+        assert_eq!(facts.iter().any(|fact| matches!(fact, Fact::Unread { .. })), noted, "{body}");
+    }
+}
+
+#[test]
+fn what_is_in_no_category_is_not_in_one_of_that_name() {
+    let none = json!({ "id": 15, "name": "Uncategorized", "slug": "uncategorized" });
+    let shoes = json!({ "id": 16, "name": "Shoes", "slug": "shoes" });
+    for (categories, category) in [
+        (json!([none]), None),
+        (json!([none, shoes]), Some("Shoes")),
+        (json!([shoes, none]), Some("Shoes")),
+        (json!([{ "id": 17, "name": "Uncategorized", "slug": "uncategorized-2" }]), Some("Uncategorized")),
+        (json!([]), None),
+    ] {
+        let body = json!({ "id": 1, "name": "Mole", "categories": categories, "tags": [none] });
+        let facts = facts("product.updated", &body);
+        let [Fact::Product(product)] = facts.as_slice() else { panic!("{facts:?}") };
+        assert_eq!(product.details.category.as_deref(), category, "{body}");
+        assert_eq!(product.details.tags, ["Uncategorized"], "a tag may be called so");
+    }
 }
 
 #[test]
@@ -244,29 +283,58 @@ fn stock_that_nobody_counts_is_not_spoken_of() {
 fn what_has_variations_is_looked_at() {
     let hinted = |body: &Value| facts("product.updated", body);
     for (hint, body) in [
-        ("8/1/TW9sZQ", json!({ "id": 8, "name": "Mole", "type": "variable", "variations": [9, 10] })),
-        ("8/1", json!({ "id": 8, "type": "variable", "variations": [] })),
-        ("8/1", json!({ "id": 8, "type": "variable-subscription", "variations": [9] })),
         (
-            "8",
+            page_hint("8/1", "Mole", earlier()),
+            json!({ "id": 8, "name": "Mole", "type": "variable", "variations": [9, 10],
+                    "date_modified_gmt": "2026-02-01T07:00:00" }),
+        ),
+        (page_hint("8/1", "", noon()), json!({ "id": 8, "type": "variable", "variations": [] })),
+        (
+            page_hint("8/1", "", noon()),
+            json!({ "id": 8, "type": "variable-subscription", "variations": [9] }),
+        ),
+        (
+            product_hint("8"),
             json!({ "id": 9, "name": "Mole - 41", "type": "variation", "parent_id": 8, "status": "trash" }),
         ),
     ] {
-        assert_eq!(hinted(&body), [Fact::Hint(product_hint(hint))], "{body}");
-        assert_eq!(seen("8", &body), Ok(vec![Fact::Hint(product_hint(hint))]), "{body}");
+        assert_eq!(hinted(&body), [Fact::Hint(hint.clone())], "{body}");
+        assert_eq!(seen("8", &body), Ok(vec![Fact::Hint(hint)]), "{body}");
     }
 }
 
 #[test]
-fn a_hint_carries_as_much_of_a_title_as_it_has_room_for() {
-    let product = id("18446744073709551615");
+fn a_title_goes_along_whole_however_long_it_is() {
     let long = "é".repeat(500);
-    let hint = look::place(&product, 21, Some(&long)).expect("an id");
-    assert!(hint.as_str().len() <= 255, "{hint}");
-    let facts = seen(hint.as_str(), &json!([{ "id": 9 }])).expect("variations");
+    let body = json!({ "id": 18_446_744_073_709_551_615_u64, "name": long, "type": "variable" });
+    let hinted = facts("product.updated", &body);
+    let [Fact::Hint(hint)] = hinted.as_slice() else { panic!("{hinted:?}") };
+    let facts = shown(hint, &json!([{ "id": 9 }])).expect("variations");
     let [Fact::Product(product)] = facts.as_slice() else { panic!("{facts:?}") };
-    assert_eq!(product.details.title, "é".repeat(84), "whole letters");
-    assert_eq!(product.details.words().title, look::carried(&long));
+    assert_eq!(product.details.title, long);
+    let known: inbound::bodies::Product = serde_json::from_value(body).expect("a product");
+    assert_eq!(product.details.words(), known.words(), "what a push takes for shown");
+}
+
+#[test]
+fn a_title_that_has_waited_is_of_its_own_time_and_counted_stock_is_not() {
+    let body = json!([{ "id": 9, "manage_stock": true, "stock_quantity": 4 }]);
+    let ahead = noon() + chrono::TimeDelta::hours(1);
+    for (told, at) in [(earlier(), earlier()), (noon(), noon()), (ahead, noon())] {
+        let facts = shown(&page_hint("8/1", "Mole", told), &body).expect("variations");
+        let [Fact::Product(product), Fact::StockObserved { at: counted, .. }] = facts.as_slice() else {
+            panic!("{facts:?}")
+        };
+        assert_eq!((product.details.title.as_str(), product.at), ("Mole", at));
+        assert_eq!(*counted, None, "as of the look");
+    }
+}
+
+#[test]
+fn the_hint_of_an_older_program_has_its_title_in_its_id_and_is_of_the_look() {
+    let facts = seen("8/1/TW9sZQ", &json!([{ "id": 9 }])).expect("variations");
+    let [Fact::Product(product)] = facts.as_slice() else { panic!("{facts:?}") };
+    assert_eq!((product.details.title.as_str(), product.at), ("Mole", noon()));
     for odd in ["8/1/%%%", "8/1/", "8/1//", "8/1/_w"] {
         let facts = seen(odd, &json!([{ "id": 9 }])).expect("variations");
         assert!(matches!(&facts[..], [Fact::Product(product)] if product.details.title.is_empty()), "{odd}");
@@ -283,6 +351,26 @@ fn a_product_in_the_bin_or_deleted_is_gone() {
         assert_eq!(seen("8", &json!({ "id": 8, "type": "simple", "status": status })), Ok(gone.to_vec()));
     }
     assert_eq!(facts("product.deleted", &json!({ "id": 8 })), gone);
+}
+
+#[test]
+fn an_order_is_of_the_time_at_which_the_shop_took_it_off_its_stock() {
+    let order = |status: &str| {
+        json!({
+            "id": 3, "status": status, "line_items": [], "date_created_gmt": "2026-02-01T07:00:00",
+            "date_paid_gmt": "2026-02-01T08:00:00", "date_modified_gmt": "2026-02-01T09:00:00",
+        })
+    };
+    let time = |text: &str| read::time(text);
+    for (status, moved) in [("on-hold", "2026-02-01T07:00:00Z"), ("processing", "2026-02-01T08:00:00Z")] {
+        let told = facts("order.updated", &order(status));
+        let [Fact::OrderPlaced { times, .. } | Fact::OrderPaid { times, .. }] = told.as_slice() else {
+            panic!("{told:?}")
+        };
+        assert_eq!((times.moved, times.told), (time(moved), time("2026-02-01T09:00:00Z")), "{status}");
+    }
+    let cancelled = Fact::OrderCancelled { external: id("3"), buyer: None, at: time("2026-02-01T09:00:00Z") };
+    assert_eq!(facts("order.updated", &order("cancelled")), [cancelled]);
 }
 
 #[test]
@@ -309,14 +397,16 @@ fn an_order_is_what_its_status_says() {
         ]
     };
     for status in ["pending", "on-hold", "backordered"] {
-        let placed = Fact::OrderPlaced { external: id("3"), lines: lines(), buyer: None };
+        let placed =
+            Fact::OrderPlaced { external: id("3"), lines: lines(), buyer: None, times: Default::default() };
         assert_eq!(facts("order.created", &order(status)), [placed], "{status}");
     }
     for status in ["processing", "completed"] {
-        let paid = Fact::OrderPaid { external: id("3"), lines: lines(), buyer: None };
+        let paid =
+            Fact::OrderPaid { external: id("3"), lines: lines(), buyer: None, times: Default::default() };
         assert_eq!(facts("order.updated", &order(status)), [paid], "{status}");
     }
-    let cancelled = [Fact::OrderCancelled { external: id("3"), buyer: None }];
+    let cancelled = [Fact::OrderCancelled { external: id("3"), buyer: None, at: None }];
     for topic in ["order.created", "order.updated", "order.restored"] {
         assert_eq!(facts(topic, &order("cancelled")), cancelled, "{topic}");
         assert_eq!(facts(topic, &json!({ "id": 3, "status": "cancelled" })), cancelled, "{topic}");
@@ -401,11 +491,15 @@ fn variations_are_asked_for_with_the_shops_keys() {
     for odd in ["../orders", "8/../9", "8?x=1", "/2", "8/0", "8/22"] {
         assert_eq!(call(&product_hint(odd), Some("ck_1:cs_1")), None, "{odd}");
     }
-    assert_eq!(call(&Hint { resource: "order", external: id("8") }, Some("ck_1:cs_1")), None);
+    assert_eq!(call(&Hint { resource: "order", ..product_hint("8") }, Some("ck_1:cs_1")), None);
 }
 
 fn seen(external: &str, body: &Value) -> Result<Vec<Fact>, Undecodable> {
-    Woocommerce.seen(&product_hint(external), body.to_string().as_bytes(), noon(), &shop())
+    shown(&product_hint(external), body)
+}
+
+fn shown(hint: &Hint, body: &Value) -> Result<Vec<Fact>, Undecodable> {
+    Woocommerce.seen(hint, body.to_string().as_bytes(), noon(), &shop())
 }
 
 #[test]
@@ -439,9 +533,11 @@ fn the_variations_of_a_product_are_its_variants() {
 #[test]
 fn a_full_page_may_have_another_behind_it() {
     let page: Vec<Value> = (1..=100).map(|id| json!({ "id": id })).collect();
-    let facts = seen("8/1/TW9sZQ", &json!(page)).expect("variations");
+    let facts = shown(&page_hint("8/1", "Mole", earlier()), &json!(page)).expect("variations");
     assert!(matches!(facts.first(), Some(Fact::Product(product)) if !product.complete));
-    assert_eq!(facts.last(), Some(&Fact::Hint(product_hint("8/2/TW9sZQ"))));
+    assert_eq!(facts.last(), Some(&Fact::Hint(page_hint("8/2", "Mole", earlier()))));
+    let older = seen("8/1/TW9sZQ", &json!(page)).expect("variations");
+    assert_eq!(older.last(), Some(&Fact::Hint(page_hint("8/2", "Mole", noon()))));
     let last = seen("8/21", &json!(page)).expect("variations");
     assert!(matches!(last.as_slice(), [Fact::Product(product)] if product.external == id("8")));
 }

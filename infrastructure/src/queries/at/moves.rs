@@ -3,13 +3,10 @@
 use sqlx::PgPool;
 
 use super::{named_at, variants_at};
-use crate::{
-    ledger::read,
-    queries::{
-        Page, QueryError, Window,
-        moves::{self, MoveFilter, MoveView, SHELVES_MAX},
-        sku_filter,
-    },
+use crate::queries::{
+    Page, QueryError, Window,
+    moves::{self, MoveFilter, MoveView},
+    sku_filter,
 };
 
 /// A tenant's moves up to a position, newest first, by the SKUs and for the brands of then.
@@ -24,13 +21,10 @@ pub async fn list(
     let shelves = match sku_filter(filter.sku.as_deref())? {
         Some(sku) => {
             let named = named_at(&mut conn, window.tenant, position, sku).await?;
-            let prefix: Vec<String> =
-                named.into_iter().map(|(_, variant)| format!("stock/{variant}")).collect();
-            let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
-            let shelves = read::streams_begun(&mut conn, window.tenant, &prefix, "", SHELVES_MAX).await?;
-            Some(shelves.into_iter().map(|(stream, _)| stream).collect())
+            let variant = named.map(|(_, variant)| variant);
+            Some(moves::of_variant(&mut conn, window.tenant, variant, filter.location.as_deref()).await?)
         }
-        None => moves::shelves_of(&mut conn, window.tenant, &filter).await?,
+        None => moves::of_reservation(&mut conn, window.tenant, &filter).await?,
     };
     // Which brand a move belongs to is decided by what was true then: a page may then be short.
     let all = Window { brand: None, ..window.clone() };

@@ -134,7 +134,7 @@ async fn change_line(
     event: &StockEvent,
 ) -> anyhow::Result<()> {
     let (reservation, committed, released, expired) = match event {
-        StockEvent::Reserved { reservation, quantity, expires_at } => {
+        StockEvent::Reserved { reservation, quantity, expires_at, .. } => {
             sqlx::query(
                 "insert into reservations (tenant_id, reservation_id, variant_id, location, reserved, committed, released,
                                            expired, reserved_at, expires_at, actor, position)
@@ -157,7 +157,7 @@ async fn change_line(
             return Ok(());
         }
         StockEvent::Committed { reservation, quantity, .. } => (reservation, quantity.units(), 0, 0),
-        StockEvent::Released { reservation, quantity } => (reservation, 0, quantity.units(), 0),
+        StockEvent::Released { reservation, quantity, .. } => (reservation, 0, quantity.units(), 0),
         StockEvent::Expired { reservation, quantity } => (reservation, 0, 0, quantity.units()),
         StockEvent::Regained { reservation, quantity } => (reservation, 0, 0, -quantity.units()),
         _ => return Ok(()),

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::super::{
-    fact::{Fact, SoldLine, Undecodable},
+    fact::{Fact, OrderTimes, SoldLine, Undecodable},
     read,
 };
 
@@ -118,6 +118,7 @@ impl Item {
         };
         Fact::Product(ObservedProduct {
             details: ProductDetails { title: self.title(), ..ProductDetails::default() },
+            told: vec![],
             variants: vec![variant],
             complete: true,
             at: time(self.modified_time.as_ref()).unwrap_or(at),
@@ -160,6 +161,8 @@ pub(super) struct Order {
     deleted: Option<bool>,
     line_items: Option<Expanded<Line>>,
     payments: Option<Expanded<Payment>>,
+    created_time: Option<Value>,
+    modified_time: Option<Value>,
 }
 
 /// Lines that are shown with their order; of more nobody is told.
@@ -180,16 +183,19 @@ struct Reference {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Payment {
     result: Option<String>,
+    created_time: Option<Value>,
 }
 
 impl Order {
     /// What has become of the order that was asked for; nothing, while it has no lines.
     pub(super) fn observed(self, asked: &ExternalId) -> Result<Vec<Fact>, Undecodable> {
         same(asked, &self.id)?;
+        let times = self.times();
         if self.deleted == Some(true) {
-            return Ok(vec![Fact::OrderCancelled { external: self.id, buyer: None }]);
+            return Ok(vec![Fact::OrderCancelled { external: self.id, buyer: None, at: times.told }]);
         }
         // What was refunded may have left the shop.
         if self.is("REFUNDED") || self.is("CREDITED") {
@@ -208,7 +214,17 @@ impl Order {
             return Ok(vec![]);
         }
         // Who bought is shown only to apps that merchants let see their customers, and asking all the same loses the order.
-        Ok(vec![Fact::OrderPaid { external, lines, buyer: None }])
+        Ok(vec![Fact::OrderPaid { external, lines, buyer: None, times }])
+    }
+
+    /// A tab may be open for long before its first payment.
+    fn times(&self) -> OrderTimes {
+        let payments = self.payments.iter().filter_map(|payments| payments.elements.as_ref()).flatten();
+        let paid = payments.filter_map(|payment| time(payment.created_time.as_ref())).min();
+        OrderTimes {
+            moved: paid.or_else(|| time(self.created_time.as_ref())),
+            told: time(self.modified_time.as_ref()),
+        }
     }
 
     /// Clover writes states in small letters and payment states in capitals.

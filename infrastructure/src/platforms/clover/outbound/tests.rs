@@ -62,6 +62,7 @@ fn account(settings: &Settings, endpoint: String) -> Account {
         access_token: Some(Secret::new(settings.access_token.clone())),
         refresh_token: Some(Secret::new(settings.refresh_token.clone())),
         app_secret: None,
+        webhook_secrets: vec![],
         api_version: String::new(),
     }
 }

@@ -8,7 +8,12 @@ mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onhand_domain::{catalog::ObservedProduct, connection::Platform, product::Words, values::Sku};
+use onhand_domain::{
+    catalog::ObservedProduct,
+    connection::Platform,
+    product::{Word, Words},
+    values::Sku,
+};
 
 use super::{
     ask,
@@ -303,6 +308,32 @@ async fn what_is_described_is_told_in_the_words_that_were_answered() {
             assert!(told.is_empty(), "{platform}: the same again is no news: {told:?}");
         }
         assert_eq!(stand.all_shown(), before, "{platform}: neither prices nor quantities are touched");
+    }
+}
+
+#[tokio::test]
+async fn those_of_our_words_are_taken_that_a_platform_says_it_can_be_told_and_no_others() {
+    for platform in able(|it| it.describes).into_iter().filter(|platform| !sells_items(*platform)) {
+        let stand = Stand::bare(platform).await;
+        stand.seed("WALKER", &[("WALKER", 8_950, 5)]);
+        let mut ask = of_handles(&stand, &stand.handles());
+        let others = Words {
+            vendor: Some("Kite".to_owned()),
+            category: Some("Boots".to_owned()),
+            tags: BTreeSet::from(["high".to_owned()]),
+            ..words("Walker")
+        };
+        let mut before = stand.describe(&ask, 1).await;
+        for (key, word) in (2..).zip(Word::ALL) {
+            ask.told = Some(ask.words.clone());
+            ask.words.take(word, &others);
+            let said = stand.describe(&ask, key).await;
+            let (Ok(was), Ok(is)) = (&before, &said) else { panic!("{platform}: {before:?}, {said:?}") };
+            let changed: Vec<Word> = Word::ALL.into_iter().filter(|word| !is.agree(*word, was)).collect();
+            let told = stand.outbound.words().contains(&word);
+            assert_eq!(changed, if told { vec![word] } else { vec![] }, "{platform}: {word:?}");
+            before = said;
+        }
     }
 }
 

@@ -155,6 +155,7 @@ impl Shop {
             access_token: Some(Secret::new(TOKEN)),
             refresh_token,
             app_secret: Some(Secret::new(APP_SECRET)),
+            webhook_secrets: vec![Secret::new(SECRET)],
             api_version: match self {
                 Self::Own(_) => API_VERSION.to_owned(),
                 Self::Shared(_) => String::new(),

@@ -6,6 +6,8 @@ use onhand_domain::values::{Currency, Market, Money};
 use serde::Deserialize;
 use serde_json::Number;
 
+use super::super::super::fact::Undecodable;
+
 /// A number, or the text of one.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -15,27 +17,46 @@ pub(super) enum Decimal {
 }
 
 impl Decimal {
-    pub(super) fn into_text(self) -> String {
+    fn text(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
             Self::Text(text) => text.trim().to_owned(),
         }
     }
 
-    /// An amount, rounded half up to the currency's last digit; none for nothing and for what is no amount.
-    pub(super) fn money(self, currency: Currency) -> Option<Money> {
-        let text = self.into_text();
-        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-        let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(fraction) {
-            return None;
+    /// A size: the number `10.0` is what is called 10 everywhere else.
+    pub(super) fn size(&self) -> String {
+        let text = self.text();
+        match (self, text.strip_suffix(".0")) {
+            (Self::Number(_), Some(whole)) => whole.to_owned(),
+            _ => text,
         }
-        let decimals = currency.decimals() as usize;
-        let (kept, spare) = fraction.split_at(fraction.len().min(decimals));
-        let minor: i64 = format!("{whole}{kept:0<decimals$}").parse().ok()?;
-        let up = i64::from(spare.bytes().next().is_some_and(|digit| digit >= b'5'));
-        Money::new(minor.checked_add(up)?, currency).ok().filter(|money| money.minor > 0)
     }
+
+    /// An amount above nothing, rounded half up to the currency's last digit; none where there is no amount.
+    pub(super) fn money(&self, currency: Currency) -> Result<Option<Money>, Undecodable> {
+        let text = self.text();
+        if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
+            return Ok(None);
+        }
+        rounded(&text, currency).map(Some).ok_or_else(|| {
+            let told: String = text.chars().take(60).collect();
+            Undecodable(format!("{told:?} is no price in {currency}"))
+        })
+    }
+}
+
+fn rounded(text: &str, currency: Currency) -> Option<Money> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let decimals = currency.decimals() as usize;
+    let (kept, spare) = fraction.split_at(fraction.len().min(decimals));
+    let minor: i64 = format!("{whole}{kept:0<decimals$}").parse().ok()?;
+    let up = i64::from(spare.bytes().next().is_some_and(|digit| digit >= b'5'));
+    Money::new(minor.checked_add(up)?, currency).ok().filter(|money| money.minor > 0)
 }
 
 /// The market a currency is spent in, for bodies that name no market.
@@ -71,9 +92,14 @@ pub(super) fn bare_size(size: &str, system: Option<&str>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn minor(number: &str, currency: &str) -> Option<i64> {
+    fn priced(number: &str, currency: &str) -> Result<Option<i64>, Undecodable> {
         let number: Decimal = serde_json::from_str(number).expect("a number");
-        number.money(Currency::new(currency).expect("a currency")).map(|money| money.minor)
+        let money = number.money(Currency::new(currency).expect("a currency"))?;
+        Ok(money.map(|money| money.minor))
+    }
+
+    fn minor(number: &str, currency: &str) -> Option<i64> {
+        priced(number, currency).ok().flatten()
     }
 
     #[test]
@@ -101,6 +127,27 @@ mod tests {
             assert_eq!(minor(number, "USD"), None, "{number}");
         }
         assert_eq!(minor("9223372036854775807", "JPY"), None);
+    }
+
+    #[test]
+    fn nothing_is_nothing_to_speak_of_and_nonsense_is() {
+        for number in ["0", "0.0", "\"0.00\"", "\"\"", "\" \""] {
+            assert_eq!(priced(number, "USD"), Ok(None), "{number}");
+        }
+        for number in ["-5", "1e300", "\"free\"", "\"5,00\""] {
+            let odd = priced(number, "USD").expect_err("that is no price");
+            assert!(odd.0.ends_with(" is no price in USD"), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_a_number_has_no_fraction_of_nothing() {
+        for (written, size) in
+            [("10.0", "10"), ("10", "10"), ("9.5", "9.5"), ("\"10.0\"", "10.0"), ("\" US 9 \"", "US 9")]
+        {
+            let written: Decimal = serde_json::from_str(written).expect("a size");
+            assert_eq!(written.size(), size);
+        }
     }
 
     #[test]

@@ -30,24 +30,32 @@ fn verdict(headers: &HeaderMap, body: &[u8]) -> Result<(), Rejection> {
     verify(headers, body, &[Secret::new("new"), Secret::new("old")], now())
 }
 
-fn prices(body: &Value) -> Vec<(String, Option<String>, String, String)> {
-    let decoded = decode(body.to_string().as_bytes(), now()).expect("a body that can be understood");
-    let Decoded::Facts(facts) = decoded else { panic!("{decoded:?}") };
-    let told = facts.into_iter().map(|fact| match fact {
-        Fact::PriceObserved { style_code, size, market, price, .. } => {
-            (style_code, size, market.to_string(), price.to_string())
-        }
-        other => panic!("{other:?}"),
-    });
-    told.collect()
+type Row = (String, Option<String>, String, String);
+
+fn prices(body: &Value) -> Vec<Row> {
+    let (prices, note) = noted(body);
+    assert_eq!(note, None);
+    prices
 }
 
-fn row(
-    code: &str,
-    size: Option<&str>,
-    market: &str,
-    price: &str,
-) -> (String, Option<String>, String, String) {
+/// The prices, and what is said of those that could not be read.
+fn noted(body: &Value) -> (Vec<Row>, Option<String>) {
+    let decoded = decode(body.to_string().as_bytes(), now()).expect("a body that can be understood");
+    let Decoded::Facts(facts) = decoded else { panic!("{decoded:?}") };
+    let (mut prices, mut note) = (vec![], None);
+    for fact in facts {
+        match fact {
+            Fact::PriceObserved { style_code, size, market, price, .. } => {
+                prices.push((style_code, size, market.to_string(), price.to_string()));
+            }
+            Fact::Unread { note: said } => assert_eq!(note.replace(said), None, "one note is enough"),
+            other => panic!("{other:?}"),
+        }
+    }
+    (prices, note)
+}
+
+fn row(code: &str, size: Option<&str>, market: &str, price: &str) -> Row {
     (code.to_owned(), size.map(str::to_owned), market.to_owned(), price.to_owned())
 }
 
@@ -111,6 +119,7 @@ fn a_delivery_is_known_by_its_event_id() {
         (br#"{"data":{"product":{"sku":"QS-1"}}}"#, "monitor"),
         (br#"{"data":{"product":null}}"#, "monitor"),
         (br#"{"data":[1]}"#, "unknown"),
+        (b"\xef\xbb\xbf{\"event\":\"goat.price.updated.usd\"}", "goat.price.updated.usd"),
         (br#"{"event":5}"#, "unknown"),
         (br#"{"event":""}"#, "unknown"),
         (b"\xff{", "unknown"),
@@ -177,9 +186,70 @@ fn an_event_tells_prices_of_several_models() {
 fn goat_writes_sizes_and_absence_in_its_own_way() {
     let body = json!({"event": "goat.price.updated.usd", "data": [
         {"sku": "QS1", "size_us": 9.5, "lowest_ask": 80, "available": true},
-        {"sku": "QS1", "size_us": "10", "lowest_ask": 85, "available": false}
+        {"sku": "QS1", "size_us": 10.0, "lowest_ask": 82, "available": "true"},
+        {"sku": "QS1", "size_us": "10", "lowest_ask": 85, "available": false},
+        {"sku": "QS1", "size_us": "11", "lowest_ask": 85, "available": "False"}
     ]});
-    assert_eq!(prices(&body), [row("QS1", Some("9.5"), "US", "80.00 USD")]);
+    let expected = [row("QS1", Some("9.5"), "US", "80.00 USD"), row("QS1", Some("10"), "US", "82.00 USD")];
+    assert_eq!(prices(&body), expected);
+}
+
+#[test]
+fn what_is_sold_out_has_no_price() {
+    for (count, there) in [
+        (json!(0), false),
+        (json!("0"), false),
+        (json!(0.0), false),
+        (json!(-1), false),
+        (json!(1), true),
+        (json!("2"), true),
+        (json!(null), true),
+        (json!("some"), true),
+    ] {
+        let body = json!({"data": {"currency": "USD", "product": {"sku": "QS1", "variants": [
+            {"size": "9", "price": 19, "count": count}
+        ]}}});
+        assert_eq!(!prices(&body).is_empty(), there, "{count}");
+        let body = json!({"event": "stockx.price.updated.usd", "data": [
+            {"sku": "QS1", "lowest_ask": 55, "number_of_asks": count}
+        ]});
+        assert_eq!(!prices(&body).is_empty(), there, "{count}");
+    }
+}
+
+#[test]
+fn an_odd_price_is_noted_and_stands_in_no_others_way() {
+    let good = json!({"sku": "QS1", "lowest_ask": 80});
+    for odd in [
+        json!({"sku": "QS2", "lowest_ask": 80, "currency": "CHF"}),
+        json!({"sku": "QS2", "lowest_ask": "5,00"}),
+        json!({"sku": "QS2", "lowest_ask": {}}),
+        json!({"sku": "Q\u{0}S", "lowest_ask": 80}),
+        json!({"sku": "QS2", "size_us": "9\u{0}", "lowest_ask": 80}),
+        json!({"sku": 7, "lowest_ask": 80}),
+        json!(null),
+        json!("QS2"),
+    ] {
+        let body = json!({"event": "stockx.price.updated.usd", "data": [odd, good, odd]});
+        let (prices, note) = noted(&body);
+        assert_eq!(prices, [row("QS1", None, "US", "80.00 USD")], "{odd}");
+        let note = note.expect("somebody is told");
+        assert!(note.starts_with("2 of 3 could not be read") && !note.contains('\0'), "{note}");
+        let alone = json!({"event": "stockx.price.updated.usd", "data": [odd]}).to_string();
+        assert!(decode(alone.as_bytes(), now()).is_err(), "{odd}");
+    }
+    let sizes = json!({"event": "stockx.price.updated.usd", "data": [
+        {"sku": "QS1", "sizes": [{"size": 9, "type": "us"}], "lowest_ask": 80}
+    ]});
+    assert_eq!(prices(&sizes), [row("QS1", Some("9"), "US", "80.00 USD")]);
+    let variants =
+        json!([{"size": [], "price": 60}, {"size": "9", "price": 69}, {"size": "8", "price": "free"}]);
+    let body = json!({"data": {"currency": "USD", "product": {"sku": "QS1", "variants": variants}}});
+    let (told, note) = noted(&body);
+    assert_eq!(told, [row("QS1", Some("9"), "US", "69.00 USD")]);
+    assert!(note.is_some_and(|note| note.starts_with("2 of 3 ")));
+    let coded = json!({"data": {"currency": "USD", "product": {"sku": "Q\u{0}S", "variants": variants}}});
+    assert!(decode(coded.to_string().as_bytes(), now()).is_err());
 }
 
 #[test]
@@ -195,8 +265,10 @@ fn a_price_is_of_the_events_time_and_never_of_the_future() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(at(json!(1_799_999_000)), TimeDelta::seconds(1000));
-    for timestamp in [json!(1_900_000_000), json!(null), json!(i64::MAX)] {
+    for timestamp in [json!(1_799_999_000), json!("1799999000"), json!(1_799_999_000.5)] {
+        assert_eq!(at(timestamp), TimeDelta::seconds(1000));
+    }
+    for timestamp in [json!(1_900_000_000), json!(null), json!(i64::MAX), json!("soon")] {
         assert_eq!(at(timestamp), TimeDelta::zero());
     }
 }

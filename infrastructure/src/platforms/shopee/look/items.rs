@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::super::{
-    adapter::Hint,
+    adapter::{Hint, Titled},
     fact::{Fact, Undecodable},
     read,
 };
@@ -80,8 +80,7 @@ impl Items {
         if !item.has_models() {
             return Some(item.details().words());
         }
-        let title = super::titled(&item.models()).1;
-        Some(Words { title, ..Words::default() })
+        Some(Words { title: item.title(), ..Words::default() })
     }
 }
 
@@ -96,12 +95,13 @@ impl Item {
             Some(_) => return Ok(vec![Fact::ProductRemoved { external: self.item_id }]),
         }
         if self.has_models() {
-            return Ok(vec![Fact::Hint(self.models())]);
+            return Ok(vec![Fact::Hint(self.models(at))]);
         }
         let stock = Stock::observed(self.stock_info_v2.as_ref(), &self.item_id, at)?;
         let changed = self.update_time.as_ref().and_then(moment);
         let product = Fact::Product(ObservedProduct {
             details: self.details(),
+            told: vec![],
             variants: vec![ObservedVariant {
                 external: self.item_id.clone(),
                 inventory: Some(self.item_id.clone()),
@@ -120,9 +120,11 @@ impl Item {
         self.has_model.as_ref().is_some_and(yes)
     }
 
-    /// The hint at its models.
-    fn models(&self) -> Hint {
-        super::models_of(&self.item_id, &self.title())
+    /// The hint at its models, with the title, which the answer about them lacks: it is called so at the time of this look,
+    /// whenever it was last changed.
+    fn models(&self, at: DateTime<Utc>) -> Hint {
+        let titled = Some(Titled { title: self.title(), at });
+        Hint { resource: super::MODELS, external: self.item_id.clone(), titled }
     }
 
     /// Without a title, if it has none.

@@ -1,6 +1,6 @@
 //! The models of an item, as a look at Shopee shows them: each is a variant.
 //!
-//! The answer names neither the item nor its title; what led here does.
+//! The answer names neither the item nor its title; the hint does.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ impl Models {
         at: DateTime<Utc>,
         details: &ConnectionDetails,
     ) -> Result<Vec<Fact>, Undecodable> {
-        let (item, title) = (super::of_item(hint)?, super::titled(hint).1);
+        let (item, titled) = (super::of_item(hint)?, super::titled(hint, at));
         if self.model.is_empty() {
             return Err(Undecodable(format!("item {item} shows no models; look at the item again")));
         }
@@ -71,10 +71,12 @@ impl Models {
         let tiers = self.tier_variation.unwrap_or_default();
         let product = Fact::Product(ObservedProduct {
             external: item,
-            details: ProductDetails { title: read::title(&title), ..ProductDetails::default() },
+            details: ProductDetails { title: titled.title, ..ProductDetails::default() },
+            told: vec![],
             variants: self.model.into_iter().map(|model| model.observed(&tiers, details.currency)).collect(),
             complete: true,
-            at,
+            // A title that has waited must not be taken for one of this moment.
+            at: titled.at,
         });
         Ok(std::iter::once(product).chain(stocks).collect())
     }

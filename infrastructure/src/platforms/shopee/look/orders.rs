@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::super::super::{
     adapter::Hint,
-    fact::{Fact, SoldLine, Undecodable},
+    fact::{Fact, OrderTimes, SoldLine, Undecodable},
     read,
 };
+use super::super::inbound::moment;
 
 /// The answer about an order.
 #[derive(Deserialize)]
@@ -28,6 +29,10 @@ struct Order {
     buyer_user_id: Value,
     #[serde(default)]
     buyer_username: Value,
+    #[serde(default)]
+    create_time: Value,
+    #[serde(default)]
+    update_time: Value,
 }
 
 #[derive(Deserialize)]
@@ -54,8 +59,9 @@ impl Orders {
 impl Order {
     fn fact(self) -> Result<Fact, Undecodable> {
         let external = self.order_sn;
+        let times = OrderTimes { moved: moment(&self.create_time), told: moment(&self.update_time) };
         if self.order_status == "CANCELLED" {
-            return Ok(Fact::OrderCancelled { external, buyer: None });
+            return Ok(Fact::OrderCancelled { external, buyer: None, at: times.told });
         }
         // An order without lines would be taken for one of nothing, for good.
         let found = self.item_list.ok_or_else(|| {
@@ -68,8 +74,8 @@ impl Order {
         }
         let buyer = read::person(&self.buyer_user_id, [&self.buyer_username, &Value::Null], &Value::Null);
         Ok(match self.order_status.as_str() {
-            "UNPAID" => Fact::OrderPlaced { external, lines, buyer },
-            _ => Fact::OrderPaid { external, lines, buyer },
+            "UNPAID" => Fact::OrderPlaced { external, lines, buyer, times },
+            _ => Fact::OrderPaid { external, lines, buyer, times },
         })
     }
 }

@@ -18,7 +18,6 @@ use super::super::{
     },
     look,
 };
-use crate::secrets::Secret;
 
 /// How long to wait when too many calls were made; Shopee does not say.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -186,7 +185,7 @@ pub(super) fn understood(api: &Api, answer: &Answer) -> Result<Said, CallError> 
         }
         return Ok(Said { refusal: None, response: envelope.response });
     };
-    let message = envelope.message.map(|message| without_secrets(api, message)).unwrap_or_default();
+    let message = envelope.message.map(|message| api.without_secrets(message)).unwrap_or_default();
     let name = error.rsplit('.').next().unwrap_or(&error).to_owned();
     let refusal = Refusal { error: meaning(&error, &message, api.access().now), name };
     Ok(Said { refusal: Some(refusal), response: envelope.response })
@@ -227,14 +226,6 @@ pub(super) fn reason(reason: &str) -> CallError {
 fn until_midnight(now: DateTime<Utc>) -> Duration {
     let passed = (now.timestamp() + EAST_SECONDS).rem_euclid(DAY_SECONDS);
     Duration::from_secs((DAY_SECONDS - passed).unsigned_abs())
-}
-
-/// A platform may repeat what it was sent; a credential in it is passed on to nobody.
-fn without_secrets(api: &Api, message: String) -> String {
-    let account = api.account();
-    let secrets = [&account.access_token, &account.refresh_token, &account.app_secret];
-    let secrets = secrets.into_iter().flatten().map(Secret::reveal).filter(|secret| !secret.is_empty());
-    secrets.fold(message, |message, secret| message.replace(secret, "***"))
 }
 
 #[cfg(test)]

@@ -85,6 +85,7 @@ impl Place {
             access_token: Some(Secret::new(settings.access_token)),
             refresh_token: Some(Secret::new(settings.refresh_token)),
             app_secret: Some(Secret::new(settings.app_secret)),
+            webhook_secrets: vec![],
             api_version: String::new(),
         }
     }

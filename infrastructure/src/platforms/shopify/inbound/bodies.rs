@@ -9,15 +9,18 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
     connection::ConnectionDetails,
-    product::{ProductDetails, VARIANTS_MAX},
+    product::{ProductDetails, VARIANTS_MAX, Word},
     values::{Currency, ExternalId},
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::super::super::{
-    fact::{Fact, Person, SoldLine, Undecodable},
-    read::{FACTS_MAX, LINES_MAX, filled, json, money, person, sku, time, title, units, within, word},
+    fact::{Fact, OrderTimes, Person, SoldLine, Undecodable},
+    read::{
+        FACTS_MAX, LINES_MAX, filled, json, money, odd_prices, person, sku, time, time_in, title, units,
+        whole, within, word,
+    },
 };
 
 /// Variants of which a body may have more than it shows, where it does not name them all besides.
@@ -40,9 +43,9 @@ pub(super) struct Cancelled {
 }
 
 impl Cancelled {
-    pub(super) fn id(self) -> Result<ExternalId, Undecodable> {
+    pub(super) fn when(self) -> Result<(ExternalId, Option<DateTime<Utc>>), Undecodable> {
         match self.cancelled_at {
-            Some(_) => Ok(self.id),
+            Some(at) => Ok((self.id, time(&at))),
             None => Err(Undecodable(
                 "the order has no cancelled_at; subscribe to the topic with all fields".into(),
             )),
@@ -85,14 +88,14 @@ struct Variant {
 }
 
 impl Product {
-    pub(super) fn observed(
+    pub(super) fn facts(
         self,
         fallback: DateTime<Utc>,
         details: &ConnectionDetails,
-    ) -> Result<Fact, Undecodable> {
+    ) -> Result<Vec<Fact>, Undecodable> {
         // That is how a product is taken off, from here or by hand.
         if self.status.as_deref() == Some("archived") {
-            return Ok(Fact::ProductRemoved { external: self.id });
+            return Ok(vec![Fact::ProductRemoved { external: self.id }]);
         }
         let variants = self.variants.unwrap_or_default();
         if variants.is_empty() {
@@ -109,7 +112,13 @@ impl Product {
         }
         let name = filled(self.title).or(filled(self.handle)).unwrap_or_else(|| self.id.to_string());
         let options = self.options.unwrap_or_default();
-        Ok(Fact::Product(ObservedProduct {
+        let prices = variants.iter().filter_map(|it| Some((&it.id, it.price.as_ref()?)));
+        let odd = odd_prices(prices, details.currency);
+        // Not who makes it, which is never left empty there.
+        let told =
+            [self.product_type.as_ref().map(|_| Word::Category), self.tags.as_ref().map(|_| Word::Tags)];
+        let product = Fact::Product(ObservedProduct {
+            told: told.into_iter().flatten().collect(),
             details: described(
                 &name,
                 self.vendor,
@@ -123,7 +132,8 @@ impl Product {
             variants: variants.into_iter().map(|it| it.observed(&options, details.currency)).collect(),
             at: self.updated_at.as_deref().and_then(time).unwrap_or(fallback),
             external: self.id,
-        }))
+        });
+        Ok([product].into_iter().chain(odd).collect())
     }
 }
 
@@ -178,18 +188,24 @@ fn attributes(options: &[ProductOption], values: [Option<String>; 3]) -> BTreeMa
 pub(super) struct InventoryLevel {
     inventory_item_id: ExternalId,
     location_id: ExternalId,
-    available: Option<i64>,
+    #[serde(default)]
+    available: Value,
     updated_at: Option<String>,
 }
 
 impl InventoryLevel {
-    pub(super) fn observed(self) -> Fact {
-        Fact::StockObserved {
+    pub(super) fn observed(self) -> Result<Fact, Undecodable> {
+        let odd = || Undecodable("available is no whole number of units".into());
+        let available = match &self.available {
+            Value::Null => None,
+            counted => Some(whole(counted).ok_or_else(odd)?),
+        };
+        Ok(Fact::StockObserved {
             inventory: self.inventory_item_id,
             platform_location: Some(self.location_id),
-            available: self.available,
+            available,
             at: self.updated_at.as_deref().and_then(time),
-        }
+        })
     }
 }
 
@@ -198,22 +214,34 @@ impl InventoryLevel {
 pub(super) struct Order {
     id: ExternalId,
     line_items: Vec<Line>,
+    #[serde(default)]
+    created_at: Value,
+    #[serde(default)]
+    updated_at: Value,
 }
 
 #[derive(Deserialize)]
 struct Line {
     variant_id: Option<ExternalId>,
     sku: Option<String>,
+    /// As it was ordered.
     quantity: Value,
+    /// What is left of that after the order was edited.
+    current_quantity: Option<Value>,
     title: Option<String>,
 }
 
 impl Order {
+    /// Its units are taken off what is available once it is made, paid or not.
+    pub(super) fn times(&self) -> OrderTimes {
+        OrderTimes { moved: time_in(&self.created_at), told: time_in(&self.updated_at) }
+    }
+
     pub(super) fn sold(self) -> Result<(ExternalId, Vec<SoldLine>), Undecodable> {
         within(self.line_items.len(), LINES_MAX, "order lines")?;
         let mut lines = Vec::with_capacity(self.line_items.len());
         for line in self.line_items {
-            let quantity = units(&line.quantity)?;
+            let quantity = units(line.current_quantity.as_ref().unwrap_or(&line.quantity))?;
             if quantity.is_zero() {
                 continue;
             }

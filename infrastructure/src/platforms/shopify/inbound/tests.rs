@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use axum::http::{HeaderName, HeaderValue};
 use onhand_domain::{
     connection::Platform,
+    product::Word,
     values::{Currency, ExternalId, LocationCode, Market, Sku},
 };
 use serde_json::{Value, json};
@@ -67,6 +68,16 @@ fn a_product_that_is_archived_is_gone_and_one_that_is_a_draft_is_not() {
     for status in ["active", "draft"] {
         assert!(matches!(fact("products/update", &body(status)), Fact::Product(_)), "{status}");
     }
+}
+
+#[test]
+fn that_there_are_no_tags_and_no_category_is_told_where_the_body_has_them() {
+    let mut body = json!({ "id": 7, "title": "Mole", "variants": [{ "id": 8 }] });
+    assert!(product(&body).told.is_empty());
+    for (name, value) in [("vendor", ""), ("product_type", ""), ("tags", "")] {
+        body[name] = json!(value);
+    }
+    assert_eq!(product(&body).told, [Word::Category, Word::Tags]);
 }
 
 #[test]
@@ -159,7 +170,7 @@ fn a_product_is_taken_in_with_every_digit() {
 #[test]
 fn what_merely_describes_may_be_missing_or_wrong() {
     let variant =
-        json!({"id": 2, "inventory_item_id": null, "sku": "", "price": "-1.00", "option1": "Default Title"});
+        json!({"id": 2, "inventory_item_id": null, "sku": "", "price": "", "option1": "Default Title"});
     let bare = product(&json!({
         "id": 1, "title": "", "handle": "mole-low", "updated_at": "soon", "variants": [variant],
         "options": [{"name": "Title", "position": 1}]
@@ -177,6 +188,17 @@ fn what_merely_describes_may_be_missing_or_wrong() {
 }
 
 #[test]
+fn a_price_that_cannot_be_read_is_noted() {
+    let prices = ["-1.00", "12.345", "89.90"].map(|price| json!({"id": 2, "price": price}));
+    let told = decoded("products/update", &json!({"id": 1, "variants": prices}));
+    let Ok(Decoded::Facts(facts)) = &told else { panic!("{told:?}") };
+    let [Fact::Product(product), Fact::Unread { note }] = &facts[..] else { panic!("{facts:?}") };
+    let priced: Vec<_> = product.variants.iter().map(|variant| variant.price.is_some()).collect();
+    assert_eq!(priced, [false, false, true]);
+    assert_eq!(note, "the price \"-1.00\" of 2 is no amount of EUR, nor are 1 more");
+}
+
+#[test]
 fn what_identifies_or_counts_may_not() {
     let line = |quantity: i64| json!({"id": 1, "line_items": [{"variant_id": 2, "quantity": quantity}]});
     for (topic, body) in [
@@ -188,6 +210,7 @@ fn what_identifies_or_counts_may_not() {
         ("products/delete", json!({"id": null})),
         ("inventory_levels/update", json!({"inventory_item_id": 1, "available": 3})),
         ("inventory_levels/update", json!({"inventory_item_id": 1, "location_id": 2, "available": 1.5})),
+        ("inventory_levels/update", json!({"inventory_item_id": 1, "location_id": 2, "available": "some"})),
         ("orders/create", json!({"id": 1})),
         ("orders/create", line(-1)),
         ("orders/create", line(5_000_000_000)),
@@ -212,6 +235,7 @@ fn uncounted_stock_is_seen_as_such() {
     };
     assert_eq!(level(json!(null)), (None, None));
     assert_eq!(level(json!(-3)), (Some(-3), None));
+    assert_eq!((level(json!("8")), level(json!(8.0))), ((Some(8), None), (Some(8), None)));
 }
 
 #[test]
@@ -231,9 +255,31 @@ fn an_order_is_what_its_topic_says_whatever_its_body_says() {
     let external = ExternalId::from(3);
     assert_eq!(
         fact("orders/create", &body),
-        Fact::OrderPlaced { external: external.clone(), lines, buyer: None }
+        Fact::OrderPlaced { external: external.clone(), lines, buyer: None, times: Default::default() }
     );
-    assert_eq!(fact("orders/cancelled", &body), Fact::OrderCancelled { external, buyer: None });
+    assert_eq!(
+        fact("orders/cancelled", &body),
+        Fact::OrderCancelled { external, buyer: None, at: read::time("2026-01-01T00:00:00Z") }
+    );
+}
+
+#[test]
+fn of_an_order_that_was_edited_what_is_left_is_sold_and_its_times_are_its_own() {
+    let body = json!({
+        "id": 3, "created_at": "2026-01-01T09:00:00+01:00", "updated_at": "2026-01-01T08:30:00Z",
+        "line_items": [
+            {"variant_id": 8, "quantity": 2, "current_quantity": 0},
+            {"variant_id": 9, "quantity": 2, "current_quantity": 1},
+            {"variant_id": 7, "quantity": 2, "current_quantity": null},
+        ],
+    });
+    let Fact::OrderPaid { lines, times, .. } = fact("orders/paid", &body) else { panic!("an order") };
+    assert_eq!(lines.iter().map(|line| line.quantity.units()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(times.moved, read::time("2026-01-01T08:00:00Z"));
+    assert_eq!(times.told, read::time("2026-01-01T08:30:00Z"));
+    let odd = json!({"id": 3, "created_at": 7, "line_items": []});
+    let Fact::OrderPlaced { times, .. } = fact("orders/create", &odd) else { panic!("an order") };
+    assert_eq!(times, Default::default());
 }
 
 #[test]

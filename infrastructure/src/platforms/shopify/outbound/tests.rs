@@ -83,6 +83,7 @@ fn api(endpoint: &str, version: &str, timeout: Duration, token: &str) -> Api {
         access_token: Some(Secret::new(token)),
         refresh_token: None,
         app_secret: None,
+        webhook_secrets: vec![],
         api_version: version.to_owned(),
     };
     Api::new(client(timeout), Clock::default(), account, None)

@@ -92,7 +92,7 @@ pub(super) fn catalog(body: &[u8]) -> Result<Vec<Fact>, Undecodable> {
             "the catalogue's updated_at, {external:?}, is not an RFC 3339 time"
         )));
     }
-    Ok(vec![Fact::Hint(Hint { resource: "catalog", external })])
+    Ok(vec![Fact::Hint(Hint { resource: "catalog", external, titled: None })])
 }
 
 /// One name for each of the three topics.
@@ -106,14 +106,16 @@ struct OrderNews {
 struct Order {
     order_id: ExternalId,
     state: Option<String>,
+    #[serde(default)]
+    updated_at: Value,
 }
 
 /// `order.created` and so on: an order is named with its state, and what was bought is not told. Square has
 /// no topic for a cancellation but this state.
 pub(super) fn order(body: &[u8]) -> Result<Vec<Fact>, Undecodable> {
-    let Order { order_id: external, state } = object::<OrderNews>(body)?.order_created;
+    let Order { order_id: external, state, updated_at } = object::<OrderNews>(body)?.order_created;
     Ok(vec![match state.as_deref() {
-        Some("CANCELED") => Fact::OrderCancelled { external, buyer: None },
-        _ => Fact::Hint(Hint { resource: "order", external }),
+        Some("CANCELED") => Fact::OrderCancelled { external, buyer: None, at: read::time_in(&updated_at) },
+        _ => Fact::Hint(Hint { resource: "order", external, titled: None }),
     }])
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::super::super::{
-    fact::{Fact, Person, SoldLine, Undecodable},
+    fact::{Fact, OrderTimes, Person, SoldLine, Undecodable},
     read,
 };
 
@@ -130,6 +130,7 @@ impl Object {
         let title = read::filled(name).unwrap_or_default();
         Ok(Some(Fact::Product(ObservedProduct {
             details: ProductDetails { title: read::title(&title), ..ProductDetails::default() },
+            told: vec![],
             variants: variations.into_iter().map(|variation| variation.observed(details)).collect(),
             complete: true,
             at: changed.unwrap_or(at),
@@ -165,6 +166,10 @@ pub(super) struct Order {
     line_items: Option<Vec<Line>>,
     tenders: Option<Vec<IgnoredAny>>,
     net_amount_due_money: Option<Amount>,
+    #[serde(default)]
+    created_at: Value,
+    #[serde(default)]
+    updated_at: Value,
 }
 
 /// An answer, as far as it says who placed the order.
@@ -214,8 +219,11 @@ impl Order {
         {
             return Ok(vec![]);
         }
+        // An order that is paid is closed only once it is handed over.
+        let (moved, told) = (read::time_in(&self.created_at), read::time_in(&self.updated_at));
+        let times = OrderTimes { moved, told };
         let paid = match self.state.as_deref().unwrap_or("OPEN") {
-            "CANCELED" => return Ok(vec![Fact::OrderCancelled { external: self.id, buyer }]),
+            "CANCELED" => return Ok(vec![Fact::OrderCancelled { external: self.id, buyer, at: told }]),
             "DRAFT" => return Ok(vec![]),
             "COMPLETED" => true,
             "OPEN" => self.is_paid(),
@@ -233,9 +241,9 @@ impl Order {
             return Ok(vec![]);
         }
         Ok(vec![if paid {
-            Fact::OrderPaid { external, lines, buyer }
+            Fact::OrderPaid { external, lines, buyer, times }
         } else {
-            Fact::OrderPlaced { external, lines, buyer }
+            Fact::OrderPlaced { external, lines, buyer, times }
         }])
     }
 

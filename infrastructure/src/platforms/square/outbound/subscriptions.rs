@@ -86,8 +86,7 @@ pub(in super::super) async fn subscribe(
     if secret.is_some() {
         return Ok(None);
     }
-    let one: One = sent(api, Method::GET, &hook.path(), None).await?;
-    Ok(one.subscription.signature_key.map(Secret::new))
+    key(api, Method::GET, &hook.path(), None).await
 }
 
 async fn create(api: &Api, address: &str) -> Result<Option<Secret>, CallError> {
@@ -102,7 +101,18 @@ async fn create(api: &Api, address: &str) -> Result<Option<Secret>, CallError> {
             "api_version": VERSION,
         },
     });
-    let one: One = sent(api, Method::POST, PATH, Some(&body)).await?;
+    key(api, Method::POST, PATH, Some(&body)).await
+}
+
+/// The signature key of the subscription that a call is answered with.
+async fn key(
+    api: &Api,
+    method: Method,
+    target: &str,
+    body: Option<&Value>,
+) -> Result<Option<Secret>, CallError> {
+    let answer = api.exchange(call(api, method, target, body)?).await.map_err(advised)?;
+    let one: One = errors::told(&answer)?;
     Ok(one.subscription.signature_key.map(Secret::new))
 }
 
@@ -172,11 +182,15 @@ async fn answer(api: &Api, method: Method, target: &str, body: Option<&Value>) -
     let reads = method == Method::GET;
     let call = call(api, method, target, body)?;
     let answer = if reads { api.read(call).await } else { api.write(call).await };
-    answer.map_err(|error| match error {
+    answer.map_err(advised)
+}
+
+fn advised(error: CallError) -> CallError {
+    match error {
         CallError::NeedsPerson { why } => CallError::person(format!(
             "{why}; Square's webhooks are asked for with the application's personal access token, or entered in its \
              Developer Console"
         )),
         other => other,
-    })
+    }
 }

@@ -61,6 +61,7 @@ fn account(stand: &Sandbox) -> Account {
         access_token: Some(Secret::new(settings.access_token)),
         refresh_token: Some(Secret::new(settings.refresh_token)),
         app_secret: Some(Secret::new(settings.app_secret)),
+        webhook_secrets: vec![],
         api_version: String::new(),
     }
 }

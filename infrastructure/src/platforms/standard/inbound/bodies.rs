@@ -9,14 +9,14 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
     connection::ConnectionDetails,
-    product::{ProductDetails, VARIANTS_MAX},
+    product::{ProductDetails, VARIANTS_MAX, Word},
     values::{Currency, ExternalId, Market, Quantity},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::super::{
-    fact::{Fact, SoldLine, Undecodable},
+    fact::{Fact, OrderTimes, SoldLine, Undecodable},
     read, signature,
 };
 
@@ -80,7 +80,11 @@ struct Variant {
 }
 
 impl Product {
-    pub(super) fn observed(self, times: Times, connection: &ConnectionDetails) -> Result<Fact, Undecodable> {
+    pub(super) fn facts(
+        self,
+        times: Times,
+        connection: &ConnectionDetails,
+    ) -> Result<Vec<Fact>, Undecodable> {
         if self.variants.is_empty() {
             return Err(Undecodable(
                 "the product has no variants; give it one, even if it comes in one form only".into(),
@@ -89,9 +93,13 @@ impl Product {
         read::within(self.variants.len(), VARIANTS_MAX, "variants")?;
         let at = times.at("data.updated_at", self.updated_at.as_ref())?;
         let title = read::filled(Some(self.title)).unwrap_or_else(|| self.id.to_string());
+        let told = self.tags.iter().map(|_| Word::Tags).collect();
         let tags = self.tags.unwrap_or_default();
         let tags = tags.iter().map(|tag| read::word(tag.trim())).filter(|tag| !tag.is_empty()).collect();
-        Ok(Fact::Product(ObservedProduct {
+        let currency = connection.currency;
+        let prices = self.variants.iter().filter_map(|it| Some((&it.id, it.price_in(currency)?)));
+        let odd = read::odd_prices(prices, currency);
+        let product = Fact::Product(ObservedProduct {
             external: self.id,
             details: ProductDetails {
                 title: read::title(&title),
@@ -101,17 +109,25 @@ impl Product {
                 tags,
                 ..ProductDetails::default()
             },
-            variants: self.variants.into_iter().map(|it| it.observed(connection.currency)).collect(),
+            told,
+            variants: self.variants.into_iter().map(|it| it.observed(currency)).collect(),
             complete: true,
             at,
-        }))
+        });
+        Ok([product].into_iter().chain(odd).collect())
     }
 }
 
 impl Variant {
+    /// What is told for its price; in another currency it is no price of this connection.
+    fn price_in(&self, currency: Currency) -> Option<&Value> {
+        let told = self.currency.as_deref();
+        let ours = told.is_none_or(|code| code.trim().eq_ignore_ascii_case(currency.code()));
+        self.price.as_ref().filter(|_| ours)
+    }
+
     fn observed(self, currency: Currency) -> ObservedVariant {
-        // A price in another currency is no price of this connection.
-        let ours = self.currency.is_none_or(|code| code.trim().eq_ignore_ascii_case(currency.code()));
+        let price = self.price_in(currency).and_then(|price| read::money(price, currency));
         let attributes = self.attributes.unwrap_or_default().into_iter().filter_map(|(name, value)| {
             let name = read::word(name.trim()).to_lowercase();
             Some((name, text(value)?)).filter(|(name, _)| !name.is_empty())
@@ -121,7 +137,7 @@ impl Variant {
             external: self.id,
             sku: read::sku(self.sku.as_deref()),
             attributes: attributes.collect(),
-            price: self.price.filter(|_| ours).and_then(|price| read::money(&price, currency)),
+            price,
         }
     }
 }
@@ -190,8 +206,10 @@ pub(super) struct Price {
 impl Price {
     pub(super) fn observed(self, times: Times) -> Result<Fact, Undecodable> {
         let style_code = read::filled(Some(self.style_code))
-            .filter(|code| code.len() <= CODE_BYTES_MAX)
-            .ok_or_else(|| Undecodable("data.style_code must have 1 to 128 characters".into()))?;
+            .filter(|code| code.len() <= CODE_BYTES_MAX && !code.contains(char::is_control))
+            .ok_or_else(|| {
+                Undecodable("data.style_code must have 1 to 128 characters that can be read".into())
+            })?;
         // Nobody asks nothing; a price of 0 is a mistake that would be shown to buyers.
         let price = read::money(&self.price, self.currency).filter(|price| price.minor > 0);
         let price = price.ok_or_else(|| {
@@ -216,11 +234,27 @@ fn size(given: Option<Value>) -> Result<Option<String>, Undecodable> {
     }
 }
 
+/// `order.cancelled`.
+#[derive(Deserialize)]
+pub(super) struct Cancelled {
+    id: ExternalId,
+    at: Option<Value>,
+}
+
+impl Cancelled {
+    pub(super) fn when(self, times: Times) -> Result<(ExternalId, Option<DateTime<Utc>>), Undecodable> {
+        let at = times.at("data.at", self.at.as_ref())?;
+        Ok((self.id, Some(at)))
+    }
+}
+
 /// `order.placed`, `order.paid`.
 #[derive(Deserialize)]
 pub(super) struct Order {
     id: ExternalId,
     lines: Vec<Line>,
+    /// When it was placed.
+    at: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -232,6 +266,11 @@ struct Line {
 }
 
 impl Order {
+    pub(super) fn times(&self, times: Times) -> Result<OrderTimes, Undecodable> {
+        let moved = times.at("data.at", self.at.as_ref())?;
+        Ok(OrderTimes { moved: Some(moved), told: Some(times.event) })
+    }
+
     pub(super) fn sold(self) -> Result<(ExternalId, Vec<SoldLine>), Undecodable> {
         read::within(self.lines.len(), read::LINES_MAX, "order lines")?;
         let mut lines = Vec::with_capacity(self.lines.len());

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::super::super::{
     adapter::Hint,
-    fact::{Fact, SoldLine, Undecodable},
+    fact::{Fact, OrderTimes, SoldLine, Undecodable},
     read,
 };
+use super::super::inbound::moment;
 
 /// The answer about an order.
 #[derive(Deserialize)]
@@ -31,6 +32,10 @@ struct Order {
     buyer_email: Value,
     #[serde(default)]
     recipient_address: Value,
+    #[serde(default)]
+    create_time: Value,
+    #[serde(default)]
+    update_time: Value,
 }
 
 /// One unit of a SKU.
@@ -55,8 +60,9 @@ impl Orders {
 impl Order {
     fn fact(self) -> Result<Fact, Undecodable> {
         let external = self.id;
+        let times = OrderTimes { moved: moment(&self.create_time), told: moment(&self.update_time) };
         if cancelled(&self.status) {
-            return Ok(Fact::OrderCancelled { external, buyer: None });
+            return Ok(Fact::OrderCancelled { external, buyer: None, at: times.told });
         }
         // An order without lines would be taken for one of nothing, for good.
         let units = self.line_items.ok_or_else(|| Undecodable(format!("order {external} shows no lines")))?;
@@ -65,8 +71,8 @@ impl Order {
         let buyer = read::person(&self.user_id, names, &self.buyer_email);
         Ok(match self.status.as_str() {
             // While an order is on hold the buyer may still call it back without asking.
-            "UNPAID" | "ON_HOLD" => Fact::OrderPlaced { external, lines, buyer },
-            _ => Fact::OrderPaid { external, lines, buyer },
+            "UNPAID" | "ON_HOLD" => Fact::OrderPlaced { external, lines, buyer, times },
+            _ => Fact::OrderPaid { external, lines, buyer, times },
         })
     }
 }

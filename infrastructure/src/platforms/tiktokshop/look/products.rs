@@ -86,6 +86,7 @@ impl Product {
                 vendor: self.brand.as_ref().and_then(|brand| text(brand, "name")).map(read::word),
                 ..ProductDetails::default()
             },
+            told: vec![],
             variants: variants.into_iter().map(|variant| variant.observed(details.currency)).collect(),
             complete: true,
             at: changed.unwrap_or(at),

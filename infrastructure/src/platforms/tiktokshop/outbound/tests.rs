@@ -70,6 +70,7 @@ fn api(stand: &Sandbox, clock: Clock, change: impl FnOnce(&mut Account)) -> Api 
         access_token: Some(Secret::new(settings.access_token)),
         refresh_token: Some(Secret::new(settings.refresh_token)),
         app_secret: Some(Secret::new(settings.app_secret)),
+        webhook_secrets: vec![],
         api_version: String::new(),
     };
     change(&mut account);

@@ -1,7 +1,7 @@
 //! Products that are called something else, and products that are switched off.
 //!
-//! Of what can be changed of a product its title is read. The platform shows a new one after a review, and the stand-in at
-//! once.
+//! Of what can be changed of a product its title is read. The platform shows a new one after a review, which takes time in the
+//! stand-in if it is told so.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ pub(super) fn describe(shop: &mut Shop, product: &str, request: &Request) -> Rep
             None => return refused(400, 36_009_004, "the param `title` takes 1 to 255 characters"),
         }
     }
-    shop.describe(&places, &described);
+    shop.describe_after_review(product, described);
     let sku = |place: &usize| {
         let good = &shop.goods[*place];
         json!({ "id": good.variant, "seller_sku": good.sku })

@@ -58,7 +58,7 @@ impl Kind {
     ) -> Result<Vec<Fact>, Undecodable> {
         match self {
             Self::Inventory => read::json::<Inventory>(record)?.facts(),
-            Self::Product => Ok(vec![read::json::<Product>(record)?.observed(at, details.currency)]),
+            Self::Product => Ok(read::json::<Product>(record)?.facts(at, details.currency)),
             Self::CartProduct => read::json::<CartProduct>(record)?.facts(at, details.currency),
             Self::CartOrder => Ok(vec![read::json::<CartOrder>(record)?.fact()?]),
         }
@@ -148,8 +148,9 @@ struct InventoryItem {
 }
 
 impl Product {
-    fn observed(self, at: DateTime<Utc>, currency: Currency) -> Fact {
+    fn facts(self, at: DateTime<Utc>, currency: Currency) -> Vec<Fact> {
         let inventory = self.inventory();
+        let odd = read::odd_prices([(&self.id, &self.unit_price)], currency);
         let described = ProductDetails {
             title: titled(self.name, &self.id),
             vendor: read::filled(self.supplier).map(|supplier| read::word(&supplier)),
@@ -162,13 +163,15 @@ impl Product {
             attributes: BTreeMap::new(),
             price: read::money(&self.unit_price, currency),
         };
-        Fact::Product(ObservedProduct {
+        let product = Fact::Product(ObservedProduct {
             external: self.id,
             details: described,
+            told: vec![],
             variants: vec![variant],
             complete: true,
             at: time(self.updated_date.as_deref()).unwrap_or(at),
-        })
+        });
+        [product].into_iter().chain(odd).collect()
     }
 
     /// The one item it is made of.
@@ -211,6 +214,7 @@ impl CartProduct {
         let warehouses: Vec<_> = self.inventory_by_warehouse_id.unwrap_or_default().into_iter().collect();
         let counted = !warehouses.is_empty() || !self.inventory.is_null();
         let stock = if counted { stock(&self.id, &self.inventory, &warehouses, said)? } else { vec![] };
+        let odd = read::odd_prices([(&self.id, &self.price)], currency);
         let described = ProductDetails {
             title: titled(self.name, &self.id),
             tags: tags(self.tags.unwrap_or_default()),
@@ -228,10 +232,11 @@ impl CartProduct {
             complete: parent.is_none(),
             external: parent.unwrap_or(self.id),
             details: described,
+            told: vec![],
             variants: vec![variant],
             at: said.unwrap_or(at),
         });
-        Ok([product].into_iter().chain(stock).collect())
+        Ok([product].into_iter().chain(stock).chain(odd).collect())
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     super::super::{
-        fact::{Fact, SoldLine, Undecodable},
+        fact::{Fact, OrderTimes, SoldLine, Undecodable},
         read,
     },
     bodies::blank_or_id,
@@ -21,6 +21,10 @@ pub(super) struct CartOrder {
     id: ExternalId,
     status: String,
     line_items: Option<Vec<Line>>,
+    #[serde(default)]
+    created_date: Value,
+    #[serde(default)]
+    updated_date: Value,
 }
 
 #[derive(Deserialize)]
@@ -41,9 +45,11 @@ impl CartOrder {
     /// good. An order that waits, or that has a status of the shop's own, is placed and no more.
     pub(super) fn fact(self) -> Result<Fact, Undecodable> {
         let external = self.id;
+        let (moved, told) = (read::time_in(&self.created_date), read::time_in(&self.updated_date));
+        let times = OrderTimes { moved, told };
         let status = self.status.trim().to_lowercase().replace('-', "_");
         if matches!(status.as_str(), "cancelled" | "canceled" | "refunded") {
-            return Ok(Fact::OrderCancelled { external, buyer: None });
+            return Ok(Fact::OrderCancelled { external, buyer: None, at: told });
         }
         let lines =
             self.line_items.ok_or_else(|| Undecodable("the order does not say what was bought".into()))?;
@@ -55,8 +61,8 @@ impl CartOrder {
             | "picked"
             | "packed"
             | "partially_fulfilled"
-            | "fulfilled" => Fact::OrderPaid { external, lines, buyer: None },
-            _ => Fact::OrderPlaced { external, lines, buyer: None },
+            | "fulfilled" => Fact::OrderPaid { external, lines, buyer: None, times },
+            _ => Fact::OrderPlaced { external, lines, buyer: None, times },
         })
     }
 }

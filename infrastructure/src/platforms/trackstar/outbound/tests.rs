@@ -53,6 +53,7 @@ fn account(settings: &Settings, endpoint: &str) -> Account {
         access_token: Some(Secret::new(settings.access_token.clone())),
         refresh_token: None,
         app_secret: Some(Secret::new(settings.app_secret.clone())),
+        webhook_secrets: vec![],
         api_version: String::new(),
     }
 }

@@ -31,7 +31,7 @@ pub(super) enum Alert {
 impl Alert {
     /// Reads any bytes. There is no U+0000 in a text, because none can be kept.
     pub(super) fn read(body: &[u8]) -> Self {
-        match read::json(body) {
+        match read::exact(body) {
             Ok(Value::Object(fields)) => Self::Fields(fields),
             Ok(Value::String(text)) => Self::Text(text.replace('\0', "")),
             _ => {

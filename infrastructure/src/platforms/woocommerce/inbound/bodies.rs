@@ -6,7 +6,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
-    product::{ProductDetails, Words},
+    product::{ProductDetails, Word, Words},
     values::{Currency, ExternalId},
 };
 use serde::{Deserialize, de::IgnoredAny};
@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::super::{
     super::{
-        adapter::Hint,
-        fact::{Fact, Person, SoldLine, Undecodable},
+        adapter::{Hint, Titled},
+        fact::{Fact, OrderTimes, Person, SoldLine, Undecodable},
         read,
     },
     entities::decoded,
@@ -24,6 +24,8 @@ use super::super::{
 
 /// The most tags that are kept; the catalogue takes no more.
 const TAGS_MAX: usize = 250;
+/// The page of the category in which is what is in no other.
+pub(in super::super) const NO_CATEGORY: &str = "uncategorized";
 
 /// A body of which only the id counts: `product.deleted`.
 #[derive(Deserialize)]
@@ -59,6 +61,7 @@ pub(in super::super) struct Product {
 #[derive(Deserialize)]
 struct Term {
     name: Option<String>,
+    slug: Option<String>,
 }
 
 /// A product has several options under each name, and a variation has the one that it is.
@@ -77,41 +80,53 @@ impl Product {
         currency: Currency,
     ) -> Result<Vec<Fact>, Undecodable> {
         if let Some(external) = self.parent_id.clone().filter(|_| self.is("variation")).filter(some) {
-            return Ok(vec![Fact::Hint(Hint { resource: "product", external })]);
+            return Ok(vec![Fact::Hint(Hint { resource: "product", external, titled: None })]);
         }
         if self.is_off() {
             return Ok(vec![Fact::ProductRemoved { external: self.id }]);
         }
         if self.is_varied() {
-            let external = look::place(&self.id, 1, self.title().as_deref())?;
-            return Ok(vec![Fact::Hint(Hint { resource: "product", external })]);
+            let titled =
+                Titled { title: self.title().unwrap_or_default(), at: self.modified().unwrap_or(at) };
+            return Ok(vec![Fact::Hint(look::page_of(&self.id, 1, titled)?)]);
         }
-        let stock = self.stock()?;
+        let (stock, odd) = (self.stock()?, self.odd_price(currency));
         let product = Fact::Product(ObservedProduct {
             external: self.id.clone(),
             details: self.details(),
+            // It is always in a category.
+            told: self.tags.iter().map(|_| Word::Tags).collect(),
             at: self.modified().unwrap_or(at),
             variants: vec![self.variant(currency)],
             complete: true,
         });
-        Ok([product].into_iter().chain(stock).collect())
+        Ok([product].into_iter().chain(stock).chain(odd).collect())
     }
 
-    /// The words by which webhooks and looks make it known. Of a product with variations that is its title, as far as a
-    /// hint has room for it.
+    /// A note, if it has no price only because that cannot be read.
+    fn odd_price(&self, currency: Currency) -> Option<Fact> {
+        let prices = [&self.price, &self.regular_price];
+        if prices.iter().any(|price| read::money(price, currency).is_some()) {
+            return None;
+        }
+        read::odd_prices(prices.into_iter().map(|price| (&self.id, price)), currency)
+    }
+
+    /// The words by which webhooks and looks make it known. Of a product with variations that is its title.
     pub(in super::super) fn words(&self) -> Words {
         if self.is_varied() {
-            let title = self.title().map(|title| look::carried(&title).to_owned()).unwrap_or_default();
-            return Words { title, ..Words::default() };
+            return Words { title: self.title().unwrap_or_default(), ..Words::default() };
         }
         self.details().words()
     }
 
     fn details(&self) -> ProductDetails {
+        let categories = self.categories.iter().flatten();
+        let categories = categories.filter(|term| term.slug.as_deref() != Some(NO_CATEGORY));
         ProductDetails {
             title: self.title().unwrap_or_else(|| self.id.to_string()),
-            category: names(self.categories.as_deref()).next(),
-            tags: names(self.tags.as_deref()).take(TAGS_MAX).collect(),
+            category: names(categories).next(),
+            tags: names(self.tags.iter().flatten()).take(TAGS_MAX).collect(),
             ..ProductDetails::default()
         }
     }
@@ -185,6 +200,8 @@ impl Attribute {
 pub(in super::super) struct Order {
     id: ExternalId,
     status: String,
+    date_created_gmt: Option<String>,
+    date_modified_gmt: Option<String>,
     date_paid_gmt: Option<String>,
     line_items: Option<Vec<Line>>,
 }
@@ -227,10 +244,13 @@ impl Order {
     /// Plugins make statuses of their own; an order in one of those is paid if it says when, and else waits.
     pub(in super::super) fn fact(self, buyer: Option<Person>) -> Result<Option<Fact>, Undecodable> {
         let external = self.id;
+        let at = |text: &Option<String>| text.as_deref().and_then(utc);
+        let (made, paid_at, told) =
+            (at(&self.date_created_gmt), at(&self.date_paid_gmt), at(&self.date_modified_gmt));
         let paid = match self.status.as_str() {
             // A failed payment may be tried again, and what was refunded or thrown away may have left the house.
             "draft" | "auto-draft" | "checkout-draft" | "failed" | "refunded" | "trash" => return Ok(None),
-            "cancelled" => return Ok(Some(Fact::OrderCancelled { external, buyer })),
+            "cancelled" => return Ok(Some(Fact::OrderCancelled { external, buyer, at: told })),
             "pending" | "on-hold" => false,
             "processing" | "completed" => true,
             _ => read::filled(self.date_paid_gmt).is_some(),
@@ -239,10 +259,12 @@ impl Order {
             Undecodable("the order has no line_items; set the webhook's API version to WP REST API v3".into())
         })?;
         let lines = sold(lines)?;
+        // While it waits for a payment, nothing is taken off the stock.
+        let times = OrderTimes { moved: paid_at.filter(|_| paid).or(made), told };
         Ok(Some(if paid {
-            Fact::OrderPaid { external, lines, buyer }
+            Fact::OrderPaid { external, lines, buyer, times }
         } else {
-            Fact::OrderPlaced { external, lines, buyer }
+            Fact::OrderPlaced { external, lines, buyer, times }
         }))
     }
 }
@@ -270,8 +292,8 @@ fn some(id: &ExternalId) -> bool {
     id.as_str() != "0"
 }
 
-fn names(terms: Option<&[Term]>) -> impl Iterator<Item = String> {
-    let names = terms.unwrap_or_default().iter().filter_map(|term| read::filled(term.name.clone()));
+fn names<'t>(terms: impl Iterator<Item = &'t Term>) -> impl Iterator<Item = String> {
+    let names = terms.filter_map(|term| read::filled(term.name.clone()));
     names.map(|name| read::word(&decoded(&name)))
 }
 

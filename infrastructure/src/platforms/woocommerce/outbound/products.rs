@@ -231,7 +231,7 @@ async fn make(api: &Api, fields: &Value) -> Result<Whole, CallError> {
 async fn described(api: &Api, ask: &ProductAsk, known: &Whole) -> Result<Option<Value>, CallError> {
     let (words, told) = (&ask.words, ask.told.clone().unwrap_or_default());
     let mut fields = json!({});
-    if words.title != known.title() {
+    if words.title != told.title && words.title != known.title() {
         fields["name"] = json!(words.title);
     }
     let stays = |tag: &&Term| has(&words.tags, &tag.name) || !has(&told.tags, &tag.name);

@@ -12,7 +12,7 @@ use super::{
             read,
         },
         entities::decoded,
-        inbound::bodies::Product,
+        inbound::bodies::{NO_CATEGORY, Product},
     },
     batch::Place,
     listing::Listing,
@@ -21,9 +21,6 @@ use super::{
 /// What is read of a product. There is far more to one, and its description may be as long as a book.
 pub(super) const FIELDS: &str =
     "id,parent_id,type,status,name,slug,sku,attributes,categories,tags,variations,date_modified_gmt";
-
-/// The page of the category in which is what is in no other.
-const NO_CATEGORY: &str = "uncategorized";
 
 /// A product or a variation.
 #[derive(Debug, Clone, Deserialize)]

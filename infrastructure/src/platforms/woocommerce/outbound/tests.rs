@@ -66,6 +66,7 @@ fn api(stand: &Sandbox, keys: Option<&str>) -> Api {
         access_token: keys.map(Secret::new),
         refresh_token: None,
         app_secret: None,
+        webhook_secrets: vec![],
         api_version: String::new(),
     };
     Api::new(http_client().expect("a client"), Clock::default(), account, None)
@@ -297,7 +298,7 @@ async fn a_look_at_the_stand_in_tells_the_ids_that_are_pushed_to() {
         let answer = place.api.read(call).await.expect("an answer");
         Woocommerce.seen(hint, &answer.body, Clock::default().now(), place.api.details()).expect("facts")
     };
-    let facts = see(&Hint { resource: "product", external: handles[0].product.clone() }).await;
+    let facts = see(&Hint { resource: "product", external: handles[0].product.clone(), titled: None }).await;
     let [Fact::Hint(hint)] = &facts[..] else { panic!("{facts:?}") };
     let facts = see(hint).await;
     let Some(Fact::Product(product)) = facts.first() else { panic!("{facts:?}") };

@@ -43,16 +43,23 @@ fn what_an_entry_changes_on_a_shelf_is_all_that_differs_by_it() {
         reservation,
         quantity: units(quantity),
         expires_at: at(900),
+        origin: None,
     };
     let (quantity, reference, occurred_at) = (units(1), None::<String>, at(100));
     let location = LocationCode::new("berlin").expect("a location");
     let events = [
-        StockEvent::Restocked { quantity: units(20), reference: None, occurred_at },
+        StockEvent::Restocked { quantity: units(20), reference: None, occurred_at, origin: None },
         hold(other, 2),
         hold(buyer, 4),
         StockEvent::Extended { reservation: buyer, expires_at: at(1_000).expect("a time"), payment: true },
-        StockEvent::Committed { reservation: buyer, quantity, reference: Some("s-1".into()), occurred_at },
-        StockEvent::Released { reservation: buyer, quantity },
+        StockEvent::Committed {
+            reservation: buyer,
+            quantity,
+            reference: Some("s-1".into()),
+            occurred_at,
+            origin: None,
+        },
+        StockEvent::Released { reservation: buyer, quantity, origin: None },
         StockEvent::Expired { reservation: buyer, quantity: units(2) },
         StockEvent::Regained { reservation: buyer, quantity },
         StockEvent::RefundDue { reservation: buyer, quantity },
@@ -61,7 +68,13 @@ fn what_an_entry_changes_on_a_shelf_is_all_that_differs_by_it() {
         StockEvent::Adjusted { delta: -3, reason: "lost".into(), reference: reference.clone(), occurred_at },
         StockEvent::TransferredOut { quantity, to: location.clone(), reference: None, occurred_at },
         StockEvent::TransferredIn { quantity, from: location.clone(), reference: None, occurred_at },
-        StockEvent::Counted { counted: units(3), reference, occurred_at: at(200), on_hand: None },
+        StockEvent::Counted {
+            counted: units(3),
+            reference,
+            occurred_at: at(200),
+            on_hand: None,
+            figure: None,
+        },
         StockEvent::Covered { report: Report::Adjustment(-2), occurred_at: at(150).expect("a time") },
         StockEvent::Low { available: units(1), threshold: units(2) },
         StockEvent::Recovered { available: units(7) },

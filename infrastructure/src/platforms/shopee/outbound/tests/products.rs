@@ -36,7 +36,7 @@ impl Place {
     /// What looks tell of the item that a good is of, and whatever they lead to.
     async fn looked_at(&self, index: usize) -> Vec<Fact> {
         let api = self.api();
-        let mut hint = Hint { resource: "product", external: id(&self.goods[index].product) };
+        let mut hint = Hint { resource: "product", external: id(&self.goods[index].product), titled: None };
         loop {
             let call = Shopee.look(&hint, &api.access()).expect("a call");
             let answer = api.read(call).await.expect("an answer");

@@ -17,9 +17,11 @@ pub(super) fn introduced(words: &Words) -> Value {
 
 /// What is to be changed of a product that was told these words before, but for its tags.
 pub(super) fn changed(words: &Words, told: &Words) -> Value {
-    let title: String = words.title.chars().take(TITLE_MAX).collect();
-    let mut fields = json!({ "title": title });
-    if let Some(vendor) = &words.vendor {
+    let mut fields = json!({});
+    if words.title != told.title {
+        fields["title"] = json!(words.title.chars().take(TITLE_MAX).collect::<String>());
+    }
+    if let Some(vendor) = words.vendor.as_ref().filter(|_| words.vendor != told.vendor) {
         fields["vendor"] = json!(vendor);
     }
     if words.category != told.category {

@@ -38,7 +38,7 @@ impl Place {
 
     /// What a look tells of a product after a notice about it.
     async fn looked_at(&self, product: &str) -> Vec<Fact> {
-        let hint = Hint { resource: "product", external: id(product) };
+        let hint = Hint { resource: "product", external: id(product), titled: None };
         let call = TiktokShop.look(&hint, &self.api.access()).expect("a call");
         let answer = self.api.read(call).await.expect("an answer");
         let at = self.api.access().now;

@@ -1,0 +1,49 @@
+//! JSON texts as callers write them: objects of a form, and where they are not of it.
+
+use onhand_domain::values::Object;
+use serde::de::DeserializeOwned;
+
+/// What an object says, or in words what is wrong with the text and where.
+pub fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(text).map(|Object(it)| it).map_err(|error| located::<T>(text, &error))
+}
+
+/// Where the error is, by names. Only a text that does not fit is read twice for it.
+fn located<T: DeserializeOwned>(text: &[u8], error: &serde_json::Error) -> String {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let again: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut reader);
+    again.map_or_else(|located| located.to_string(), |_| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::extract::Time;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only what does not fit is looked at")]
+    struct Order {
+        lines: Vec<Object<Line>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only what does not fit is looked at")]
+    struct Line {
+        quantity: i64,
+        at: Option<Time>,
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_with_its_place() {
+        let told = |text: &str| object::<Order>(text.as_bytes()).expect_err("it does not fit");
+        assert!(told(r#"{"lines":[{"quantity":1},{"quantity":"2"}]}"#).starts_with("lines[1].quantity: "));
+        assert!(told(r#"{"lines":[{"quantity":1},["2"]]}"#).starts_with("lines[1]: "));
+        let time = told(r#"{"lines":[{"quantity":1,"at":"2026-01-02T03"}]}"#);
+        assert!(time.contains("lines[0].at: ") && time.contains("expected a time such as"), "{time}");
+        for text in ["", "[]", "5", r#"{"lines":[]} {}"#, r#"{"lines":[]"#] {
+            assert!(!told(text).is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What listings answer to what platforms tell of them, and to what was sent.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::scenario::given;
+
+const L: ListingId = ListingId(Uuid::from_u128(1));
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
+}
+
+fn pushed(quantity: i64, as_of: i64) -> ListingEvent {
+    ListingEvent::QuantityPushed { quantity, as_of }
+}
+
+fn observe(quantity: i64, second: i64) -> ListingCommand {
+    ListingCommand::ObserveQuantity { quantity, owed: None, at: at(second), told: true }
+}
+
+fn observed(quantity: i64, second: i64, echo: bool) -> ListingEvent {
+    ListingEvent::QuantityObserved { quantity, at: at(second), echo }
+}
+
+#[test]
+fn our_own_push_coming_back_is_an_echo_even_behind_a_newer_push() {
+    given::<Listing>(L, [pushed(5, 10), pushed(4, 11)])
+        .when(observe(5, 1))
+        .then([observed(5, 1, true)])
+        .then_state(|listing| assert_eq!(listing.quantity.value, Some(4)));
+}
+
+fn sent(quantity: i64, second: i64) -> Sent {
+    Sent { figure: Figure::Quantity { quantity }, at: at(second), lost: false }
+}
+
+fn unanswered(quantity: i64, second: i64) -> ListingEvent {
+    ListingEvent::FigureSent(sent(quantity, second))
+}
+
+#[test]
+fn a_push_that_was_never_answered_comes_back_as_an_echo_as_often_as_it_is_told() {
+    given::<Listing>(L, [pushed(10, 9), unanswered(9, 1)])
+        .when(ListingCommand::ObserveQuantity { quantity: 9, owed: Some(9), at: at(2), told: true })
+        .then([observed(9, 2, true)])
+        .then_state(|listing| assert_eq!(listing.quantity.value, Some(9)));
+    given::<Listing>(L, [pushed(10, 9), unanswered(9, 1), observed(9, 2, true)])
+        .when(observe(9, 3))
+        .then([observed(9, 3, true)]);
+}
+
+#[test]
+fn what_was_never_answered_and_is_shown_instead_of_what_is_owed_is_put_right() {
+    let late = |told| ListingCommand::ObserveQuantity { quantity: 9, owed: Some(8), at: at(3), told };
+    let drifted = ListingEvent::Drifted { shows: Figure::Quantity { quantity: 9 }, at: at(3) };
+    // The newer push was heard of already, so that this one was applied behind it.
+    let history = || [pushed(10, 9), unanswered(9, 1), pushed(8, 10), observed(8, 2, true)];
+    for told in [true, false] {
+        given::<Listing>(L, history())
+            .when(late(told))
+            .then([observed(9, 3, true), drifted.clone()])
+            .then_state(|listing| assert_eq!(listing.quantity.value, Some(9)));
+    }
+}
+
+#[test]
+fn what_was_never_answered_and_is_told_behind_a_newer_push_is_not_what_is_shown() {
+    given::<Listing>(L, [pushed(10, 9), unanswered(9, 1), pushed(8, 10)])
+        .when(observe(9, 2))
+        .then([observed(9, 2, true)])
+        .then_state(|listing| assert_eq!(listing.quantity.value, Some(8)));
+}
+
+#[test]
+fn what_was_never_answered_is_anybodys_after_an_hour() {
+    given::<Listing>(L, [pushed(10, 9), unanswered(9, 1)])
+        .when(observe(9, 3_600))
+        .then([observed(9, 3_600, true)]);
+    given::<Listing>(L, [pushed(10, 9), unanswered(9, 1)])
+        .when(observe(9, 3_601))
+        .then([observed(9, 3_601, false)]);
+}
+
+#[test]
+fn failed_attempts_are_noted_once_in_half_an_hour_and_lost_ones_each_time() {
+    let note = |second| ListingCommand::NoteSent(sent(9, second));
+    given::<Listing>(L, []).when(note(1)).then([unanswered(9, 1)]);
+    given::<Listing>(L, [unanswered(9, 1)]).when(note(1_800)).then([]);
+    given::<Listing>(L, [unanswered(9, 1)]).when(note(1_801)).then([unanswered(9, 1_801)]);
+    let lost = Sent { lost: true, ..sent(9, 2) };
+    given::<Listing>(L, [unanswered(9, 1)])
+        .when(ListingCommand::NoteSent(lost))
+        .then([ListingEvent::FigureSent(lost)])
+        .then_state(|listing| assert_eq!(listing.lost_at(FigureKind::Quantity), Some(at(2))));
+}
+
+#[test]
+fn a_number_we_never_sent_is_foreign() {
+    given::<Listing>(L, [pushed(5, 10)])
+        .when(observe(3, 1))
+        .then([observed(3, 1, false)])
+        .then_state(|listing| assert_eq!(listing.quantity.value, Some(3)));
+}
+
+#[test]
+fn an_echo_that_is_quicker_than_the_answer_is_no_stray_and_is_not_awaited_again() {
+    let early = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(5), at: at(1), told: true };
+    given::<Listing>(L, [pushed(6, 9)]).when(early).then([observed(5, 1, true)]);
+    given::<Listing>(L, [pushed(6, 9), observed(5, 1, true), pushed(5, 10), pushed(4, 11)])
+        .when(observe(5, 2))
+        .then([observed(5, 2, false)]);
+}
+
+#[test]
+fn an_echo_is_heard_once() {
+    given::<Listing>(L, [pushed(5, 10), pushed(4, 11), observed(5, 1, true)])
+        .when(observe(5, 2))
+        .then([observed(5, 2, false)]);
+}
+
+#[test]
+fn a_figure_in_question_is_noted_once_and_ends_with_a_resolution() {
+    let mapping = Mapping {
+        connection: ConnectionId(Uuid::from_u128(2)),
+        product: ProductId(Uuid::from_u128(3)),
+        variant: VariantId(Uuid::from_u128(4)),
+        external_product: ExternalId::from(1),
+        external_variant: ExternalId::from(2),
+        external_inventory: None,
+    };
+    let mapped = || ListingEvent::Mapped(mapping.clone());
+    let conflict = |quantity| Conflict { shows: Figure::Quantity { quantity }, at: at(1) };
+    let opened = |quantity| ListingEvent::ConflictOpened(conflict(quantity));
+    let open = |quantity| ListingCommand::OpenConflict(conflict(quantity));
+    let resolve = |kind| ListingCommand::ResolveConflict { kind, resolution: Resolution::UseMaster };
+    given::<Listing>(L, []).when(open(3)).then([]);
+    given::<Listing>(L, [mapped()]).when(open(3)).then([opened(3)]);
+    given::<Listing>(L, [mapped(), opened(3)]).when(open(3)).then([]);
+    given::<Listing>(L, [mapped(), opened(3)]).when(open(2)).then([opened(2)]);
+    given::<Listing>(L, [mapped(), opened(3)])
+        .when(resolve(FigureKind::Price))
+        .then_refused("conflict.unknown");
+    let (kind, resolution) = (FigureKind::Quantity, Resolution::UseMaster);
+    given::<Listing>(L, [mapped(), opened(3)])
+        .when(resolve(kind))
+        .then([ListingEvent::ConflictResolved { kind, resolution }])
+        .then_state(|listing| assert!(listing.quantity_conflict.is_none()));
+}
+
+#[test]
+fn what_we_have_looked_at_ourselves_is_no_echo_though_we_once_pushed_it() {
+    let looked = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(4), at: at(1), told: false };
+    given::<Listing>(L, [pushed(5, 10), pushed(4, 11)])
+        .when(looked)
+        .then([observed(5, 1, false)])
+        .then_state(|listing| assert_eq!(listing.quantity.value, Some(5)));
+}
+
+#[test]
+fn after_a_push_was_given_up_what_is_shown_is_not_known() {
+    let failed = ListingEvent::PushFailed { kind: "quantity".into(), reason: "503".into(), attempts: 12 };
+    given::<Listing>(L, [pushed(5, 10), failed])
+        .when(ListingCommand::Remove { at: None })
+        .then([])
+        .then_state(|listing| assert_eq!(listing.quantity.value, None));
+}
+
+#[test]
+fn late_news_of_an_earlier_price_of_ours_are_no_news() {
+    let usd = crate::values::Currency::new("USD").expect("a currency");
+    let price = |minor| Money::new(minor, usd).expect("an amount");
+    let pushed = |minor, as_of| ListingEvent::PricePushed { price: price(minor), as_of };
+    let told = |minor| ListingCommand::ObservePrice { price: price(minor), at: at(9) };
+    given::<Listing>(L, [pushed(10, 1), pushed(12, 2)]).when(told(10)).then([]);
+    given::<Listing>(L, [pushed(10, 1), pushed(12, 2)])
+        .when(told(11))
+        .then([ListingEvent::PriceObserved { price: price(11), at: at(9) }]);
+}
+
+#[test]
+fn older_news_does_not_overwrite_newer() {
+    given::<Listing>(L, [observed(3, 9, false)]).when(observe(7, 8)).then([]);
+}
+
+#[test]
+fn an_answer_for_an_older_position_does_not_overwrite_a_newer_one() {
+    given::<Listing>(L, [pushed(4, 11), pushed(5, 10)])
+        .when(ListingCommand::Remove { at: None })
+        .then([])
+        .then_state(|listing| assert_eq!(listing.quantity.value, Some(4)));
+}

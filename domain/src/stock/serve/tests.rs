@@ -1,0 +1,297 @@
+//! A shop's orders and figures on one shelf, in all their orders.
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    scenario::{Given, given},
+    stock::StockCommand,
+    values::{LocationCode, ReservationId, StockId, VariantId},
+};
+
+const ORDER: ReservationId = ReservationId(Uuid::from_u128(0xa));
+const CART: ReservationId = ReservationId(Uuid::from_u128(0xb));
+const SHOP: ConnectionId = ConnectionId(Uuid::from_u128(1));
+const OTHER: ConnectionId = ConnectionId(Uuid::from_u128(2));
+/// When news come in these tests.
+const LATE: i64 = 100;
+
+fn shelf(history: impl IntoIterator<Item = StockEvent>) -> Given<Stock> {
+    let id = StockId { variant: VariantId(Uuid::from_u128(1)), location: LocationCode::default() };
+    given::<Stock>(id, history)
+}
+
+fn units(n: i64) -> Quantity {
+    Quantity::new(n).expect("a test's quantity is in range")
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
+}
+
+fn origin(second: i64) -> Origin {
+    Origin { connection: SHOP, at: at(second) }
+}
+
+fn shows_at(connection: ConnectionId, shown: i64, second: i64) -> StockCommand {
+    StockCommand::Accept { shown, connection, at: at(second), now: at(LATE) }
+}
+
+fn shows(shown: i64, second: i64) -> StockCommand {
+    shows_at(SHOP, shown, second)
+}
+
+fn serving(second: i64) -> Serving {
+    Serving {
+        reservation: ORDER,
+        take: Quantity::ZERO,
+        give_back: Quantity::ZERO,
+        sell: false,
+        take_back: Quantity::ZERO,
+        origin: origin(second),
+        reference: "order 9".into(),
+        now: at(LATE),
+    }
+}
+
+fn buys(n: i64, second: i64, sell: bool) -> StockCommand {
+    StockCommand::Serve(Serving { take: units(n), sell, ..serving(second) })
+}
+
+/// An order that holds some or had some sold to it is cancelled.
+fn cancels(sold: i64, second: i64) -> StockCommand {
+    let (give_back, take_back) = (Quantity::MAX, units(sold));
+    StockCommand::Serve(Serving { give_back, take_back, ..serving(second) })
+}
+
+/// Ten there from the first second on, as the shop shows.
+fn ten() -> StockEvent {
+    counted(10, 0)
+}
+
+fn counted(n: i64, second: i64) -> StockEvent {
+    let figure = Figure { connection: SHOP, at: at(second), short: Quantity::ZERO };
+    StockEvent::Counted {
+        counted: units(n),
+        reference: Some(format!("connection:{SHOP}")),
+        occurred_at: Some(at(second)),
+        on_hand: None,
+        figure: Some(figure),
+    }
+}
+
+fn held(n: i64, second: i64) -> StockEvent {
+    let origin = Some(origin(second));
+    StockEvent::Reserved { reservation: ORDER, quantity: units(n), expires_at: None, origin }
+}
+
+fn back(n: i64, second: i64) -> StockEvent {
+    StockEvent::Released { reservation: ORDER, quantity: units(n), origin: Some(origin(second)) }
+}
+
+fn sold(n: i64, second: i64) -> StockEvent {
+    StockEvent::Committed {
+        reservation: ORDER,
+        quantity: units(n),
+        reference: None,
+        occurred_at: Some(at(LATE)),
+        origin: Some(origin(second)),
+    }
+}
+
+fn corrected(delta: i64) -> StockEvent {
+    let had = if delta < 0 { "had them back already" } else { "had left them out already" };
+    StockEvent::Adjusted {
+        delta,
+        reason: format!("the platform's figure {had}"),
+        reference: Some("order 9".into()),
+        occurred_at: None,
+    }
+}
+
+fn totals(on_hand: i64, reserved: i64) -> impl FnOnce(&Stock) {
+    move |stock| assert_eq!((stock.on_hand().units(), stock.reserved().units()), (on_hand, reserved))
+}
+
+#[test]
+fn a_sale_that_is_told_of_after_the_figure_that_has_it_in_it_counts_once() {
+    shelf([ten(), counted(8, 5)])
+        .when(buys(2, 5, true))
+        .then([corrected(2), held(2, 5), sold(2, 5)])
+        .then_state(totals(8, 0));
+    shelf([ten(), counted(8, 5)])
+        .when(buys(2, 5, false))
+        .then([corrected(2), held(2, 5)])
+        .then_state(totals(10, 2));
+}
+
+#[test]
+fn a_sale_after_the_newest_figure_is_taken_off() {
+    shelf([ten()]).when(buys(2, 5, true)).then([held(2, 5), sold(2, 5)]).then_state(totals(8, 0));
+}
+
+#[test]
+fn a_figure_that_is_told_of_after_a_sale_that_it_has_in_it_counts_as_it_is() {
+    let short = StockEvent::Adjusted { delta: -1, reason: "lost".into(), reference: None, occurred_at: None };
+    shelf([ten(), held(2, 5), sold(2, 5), short.clone()])
+        .when(shows(8, 5))
+        .then([counted(8, 5)])
+        .then_state(totals(8, 0));
+    shelf([ten(), held(2, 5), short]).when(shows(8, 5)).then([counted(10, 5)]).then_state(totals(10, 2));
+}
+
+#[test]
+fn an_older_figure_has_no_later_sale_in_it_whether_that_is_held_or_sold_or_came_back() {
+    let twenty = |on_hand: i64, counted: i64| StockEvent::Counted {
+        counted: units(counted),
+        reference: Some(format!("connection:{SHOP}")),
+        occurred_at: Some(at(3)),
+        on_hand: Some(units(on_hand)),
+        figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO }),
+    };
+    shelf([ten(), held(2, 5)]).when(shows(20, 3)).then([twenty(20, 22)]).then_state(totals(20, 2));
+    shelf([ten(), held(2, 5), sold(2, 5)]).when(shows(20, 3)).then([twenty(18, 20)]);
+    shelf([ten(), held(2, 5), back(2, 6)]).when(shows(20, 3)).then([StockEvent::Counted {
+        counted: units(20),
+        reference: Some(format!("connection:{SHOP}")),
+        occurred_at: Some(at(3)),
+        on_hand: None,
+        figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO }),
+    }]);
+}
+
+#[test]
+fn what_comes_back_in_a_figure_first_is_not_given_back_again() {
+    let covered = StockEvent::Covered { report: Report::Restock(units(2)), occurred_at: at(9) };
+    shelf([ten(), held(2, 5), sold(2, 5), counted(10, 9)])
+        .when(cancels(2, 9))
+        .then([covered])
+        .then_state(totals(10, 0));
+    shelf([ten(), held(2, 5), counted(12, 9)])
+        .when(cancels(0, 9))
+        .then([back(2, 9), corrected(-2)])
+        .then_state(totals(10, 0));
+}
+
+#[test]
+fn what_comes_back_before_any_figure_is_given_back_and_not_again_by_the_figure() {
+    let restocked = StockEvent::Restocked {
+        quantity: units(2),
+        reference: Some("order 9".into()),
+        occurred_at: Some(at(LATE)),
+        origin: Some(origin(9)),
+    };
+    shelf([ten(), held(2, 5), sold(2, 5)])
+        .when(cancels(2, 9))
+        .then([restocked])
+        .then_state(totals(10, 0))
+        .when(shows(10, 9))
+        .then([])
+        .when(shows(11, 9))
+        .then([counted(11, 9)]);
+}
+
+#[test]
+fn the_figure_of_another_shop_has_nothing_of_this_order_in_it_before_we_have_heard_of_it() {
+    let other = |counted, on_hand| StockEvent::Counted {
+        counted: units(counted),
+        reference: Some(format!("connection:{OTHER}")),
+        occurred_at: Some(at(6)),
+        on_hand,
+        figure: Some(Figure { connection: OTHER, at: at(6), short: Quantity::ZERO }),
+    };
+    shelf([ten(), other(9, None)])
+        .when(buys(2, 5, true))
+        .then([held(2, 5), sold(2, 5)])
+        .then_state(totals(7, 0));
+    shelf([ten(), held(2, 5), sold(2, 5)])
+        .when(shows_at(OTHER, 9, 6))
+        .then([other(9, Some(units(7)))])
+        .then_state(totals(7, 0));
+}
+
+#[test]
+fn a_count_by_hand_says_nothing_of_an_order_that_is_told_of_later() {
+    let counted = StockEvent::Counted {
+        counted: units(9),
+        reference: None,
+        occurred_at: Some(at(6)),
+        on_hand: None,
+        figure: None,
+    };
+    shelf([ten(), counted]).when(buys(2, 5, true)).then([held(2, 5), sold(2, 5)]).then_state(totals(7, 0));
+}
+
+#[test]
+fn units_that_were_sold_there_and_were_not_there_are_missing_here_whichever_is_told_first() {
+    let oversold = StockEvent::Counted {
+        counted: units(0),
+        reference: Some(format!("connection:{SHOP}")),
+        occurred_at: Some(at(5)),
+        on_hand: None,
+        figure: Some(Figure { connection: SHOP, at: at(5), short: units(2) }),
+    };
+    shelf([counted(1, 0)])
+        .when(shows(-2, 5))
+        .then([oversold])
+        .when(buys(3, 5, true))
+        .then([corrected(1), held(1, 5), sold(1, 5)])
+        .then_state(totals(0, 0));
+    shelf([counted(1, 0)])
+        .when(buys(3, 5, true))
+        .then([held(1, 5), sold(1, 5)])
+        .when(shows(-2, 5))
+        .then([])
+        .then_state(totals(0, 0));
+}
+
+#[test]
+fn a_figure_takes_nothing_from_those_for_whom_it_is_held() {
+    let cart = StockEvent::Reserved { reservation: CART, quantity: units(4), expires_at: None, origin: None };
+    shelf([ten(), cart.clone(), held(2, 5)])
+        .when(shows(1, 3))
+        .then([StockEvent::Counted {
+            counted: units(7),
+            reference: Some(format!("connection:{SHOP}")),
+            occurred_at: Some(at(3)),
+            on_hand: Some(units(6)),
+            figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO }),
+        }])
+        .then_state(totals(6, 6));
+    shelf([ten(), cart]).when(shows(0, 3)).then([counted(4, 3)]).then_state(totals(4, 4));
+}
+
+#[test]
+fn an_order_that_gets_smaller_while_it_is_paid_gives_back_and_sells_the_rest() {
+    let smaller = Serving { give_back: units(2), sell: true, ..serving(7) };
+    shelf([ten(), held(3, 5)])
+        .when(StockCommand::Serve(smaller))
+        .then([back(2, 7), sold(1, 7)])
+        .then_state(totals(9, 0));
+}
+
+#[test]
+fn a_clock_that_is_ahead_is_compared_with_itself() {
+    shelf([ten()])
+        .when(shows(8, LATE + 90))
+        .then([StockEvent::Counted {
+            counted: units(8),
+            reference: Some(format!("connection:{SHOP}")),
+            occurred_at: Some(at(LATE)),
+            on_hand: None,
+            figure: Some(Figure { connection: SHOP, at: at(LATE + 90), short: Quantity::ZERO }),
+        }])
+        .when(buys(2, LATE + 90, true))
+        .then([corrected(2), held(2, LATE + 90), sold(2, LATE + 90)])
+        .then_state(totals(8, 0));
+}
+
+#[test]
+fn what_a_shelf_remembers_of_orders_and_figures_stands_in_its_snapshot() {
+    let history = [ten(), held(2, 5), sold(1, 5), back(1, 6)];
+    let stock = history.into_iter().fold(Stock::default(), Stock::evolve);
+    assert_eq!((stock.past.orders.len(), stock.past.figures.len()), (3, 1));
+    let text = serde_json::to_string(&stock).expect("a shelf is written");
+    assert_eq!(serde_json::from_str::<Stock>(&text).expect("a shelf is read"), stock);
+}

@@ -1,0 +1,200 @@
+//! What operators and auditors do, and do by mistake: with other rights, other keys, in another place.
+
+use std::{
+    path::PathBuf,
+    process::{Output, Stdio},
+};
+
+use onhand_infrastructure::platforms::outbound::http_client;
+use onhand_tests::{
+    World,
+    process::{Process, binary, master_keys, onhand, until},
+};
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use tokio::process::Command;
+
+/// A folder of a test's own that is not there yet.
+fn nowhere(world: &World, name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{}-{name}", world.database.name))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs the program on a database, with these variables and no master keys.
+async fn run(url: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(binary())
+        .args(args)
+        .env("DATABASE_URL", url)
+        .env_remove("ONHAND_MASTER_KEYS")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("the program runs")
+}
+
+async fn execute(world: &World, sql: String) {
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut world.database.owner().await)
+        .await
+        .expect("a superuser may");
+}
+
+async fn tenants(world: &World) -> i64 {
+    let (count,): (i64,) =
+        sqlx::query_as("select count(*) from tenants").fetch_one(world.onhand.pool()).await.expect("counted");
+    count
+}
+
+#[tokio::test]
+async fn who_may_only_read_can_verify_look_and_replay() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    let (code, _, wrong) = onhand(&world, &["audit", "checkpoint"]).await;
+    assert_eq!(code, 0, "{wrong}");
+    let name = &world.database.name;
+    let reader = format!("reader_{name}");
+    execute(&world, format!("create role {reader} login password 'r' in role pg_read_all_data")).await;
+    execute(&world, format!("alter database {name} set default_transaction_read_only = on")).await;
+    let readers = world.database.options.clone().username(&reader).password("r").to_url_lossy().to_string();
+    let folder = nowhere(&world, "reader");
+    let place = [("ONHAND_DATA_DIR", folder.to_str().expect("a plain name"))];
+    for url in [world.database.url(), readers] {
+        for args in [
+            &["audit", "verify"][..],
+            &["audit", "key"],
+            &["projections"],
+            &["archive", "list"],
+            &["replay", "--sku", "A"],
+        ] {
+            let output = run(&url, args, &place).await;
+            assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        }
+    }
+    assert!(!folder.exists(), "no key is made where nothing is sealed");
+    execute(&world, format!("begin read write; drop role {reader}; commit")).await;
+}
+
+#[tokio::test]
+async fn a_command_that_reads_leaves_an_older_schema_as_it_is() {
+    let world = World::new().await;
+    let version = async || -> i64 {
+        let newest = sqlx::query_as("select max(version) from _sqlx_migrations");
+        let found: (i64,) =
+            newest.fetch_one(&mut world.database.owner().await).await.expect("it can be read");
+        found.0
+    };
+    let newest = version().await;
+    execute(&world, format!("delete from _sqlx_migrations where version = {newest}")).await;
+    let before = version().await;
+    let (code, _, wrong) = onhand(&world, &["audit", "verify"]).await;
+    assert_eq!(code, 1, "{wrong}");
+    assert!(wrong.contains(&format!("lacks migration {newest}")), "{wrong}");
+    assert_eq!(version().await, before);
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_leaves_no_tenant_behind_and_a_new_ledger_is_told() {
+    let world = World::new().await;
+    let before = tenants(&world).await;
+    let create = ["key", "create", "--role", "viewer", "--tenant"];
+    for wrong in [&[" x"][..], &[""], &["../../evil"], &["new", "--name", ""], &["new", "--brand", " "]] {
+        let (code, said, _) = onhand(&world, &[&create[..], wrong].concat()).await;
+        assert!(code != 0 && said.is_empty(), "{wrong:?}");
+        assert_eq!(tenants(&world).await, before, "{wrong:?}");
+    }
+    for (times, is_told) in [(1, true), (2, false)] {
+        let (code, _, told) = onhand(&world, &[&create[..], &["new"]].concat()).await;
+        assert_eq!((code, told.contains("ledger was begun")), (0, is_told), "{times}: {told}");
+        assert_eq!(tenants(&world).await, before + 1);
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_the_settings_is_told_before_anything_is_opened() {
+    let twice = [master_keys(), master_keys()].join(",");
+    let wrong = [
+        ("ONHAND_PUBLIC_URL", "ftp://shop.example"),
+        ("ONHAND_SHOPIFY_API_VERSION", "zzz"),
+        ("ONHAND_MASTER_KEYS", twice.as_str()),
+        ("STOCK_RESERVATION_TTL_MINUTES", "soon"),
+    ];
+    let output = run("mysql://nobody:hush@127.0.0.1:9/none", &["serve"], &wrong).await;
+    let told = text(&output.stderr);
+    assert!(!output.status.success() && !told.contains("hush"), "{told}");
+    for (name, _) in wrong.iter().chain(&[("DATABASE_URL", "")]) {
+        assert!(told.contains(name), "{name}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_is_its_readers_alone_and_a_dash_is_stdout() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    let export = ["audit", "export", "--tenant", "acme", "--out"];
+    let (code, said, wrong) = onhand(&world, &[&export[..], &["-"]].concat()).await;
+    assert!(code == 0 && said.contains("stock.restocked"), "{wrong}");
+    let file = nowhere(&world, "export");
+    let (code, said, wrong) = onhand(&world, &[&export[..], &[file.to_str().expect("plain")]].concat()).await;
+    assert!(code == 0 && said.is_empty(), "{wrong}");
+    assert_eq!(std::fs::metadata(&file).expect("it is there").mode() & 0o777, 0o600);
+    std::fs::remove_file(file).expect("a file of ours can be removed");
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_a_ledger_that_is_gone_says_so_and_a_key_that_is_none_too() {
+    let (world, other) = (World::new().await, World::new().await);
+    world.stocked(&[("A", 5)]).await;
+    let file = nowhere(&world, "checkpoint");
+    let path = file.to_str().expect("plain");
+    let (code, _, wrong) = onhand(&world, &["audit", "checkpoint", "--out", path]).await;
+    assert_eq!(code, 0, "{wrong}");
+    let (code, _, wrong) = onhand(&other, &["audit", "verify", "--against", path]).await;
+    assert!(code == 1 && wrong.contains("GONE"), "{wrong}");
+    let (code, _, wrong) = onhand(&world, &["audit", "verify", "--against", path, "--key", "zz"]).await;
+    assert!(code != 0 && wrong.contains("32 bytes in hex"), "{wrong}");
+    std::fs::remove_file(file).expect("a file of ours can be removed");
+}
+
+#[tokio::test]
+async fn a_webhook_secret_that_does_not_open_is_told_from_one_that_is_not_there() {
+    let world = World::new().await;
+    let connection = world.connect(None, serde_json::json!({})).await;
+    let args = ["webhook", "send", "shopify", "orders/create", "--connection", &connection, "--dry-run"];
+    let folder = nowhere(&world, "no-keys");
+    let place = [("ONHAND_DATA_DIR", folder.to_str().expect("a plain name"))];
+    let output = run(&world.database.url(), &args, &place).await;
+    assert!(!output.status.success() && text(&output.stderr).contains("cannot be opened"), "{output:?}");
+    let (code, _, wrong) = onhand(&world, &args).await;
+    assert_eq!(code, 0, "{wrong}");
+}
+
+#[tokio::test]
+async fn an_outage_is_told_by_readiness_by_health_and_by_the_metrics() {
+    let world = World::new().await;
+    let server = Process::serve(&world.database, "api").await;
+    let http = http_client().expect("a client is made");
+    let get = async |path: &str| {
+        let answer = http.get(format!("{}{path}", server.url)).send().await.expect("it answers");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let (status, told) = get("/metrics").await;
+    assert_eq!(status, 200);
+    for line in ["# HELP onhand_pushes_total ", "onhand_webhooks_failed_total 0", "onhand_database_up 1"] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    let health = ["health", "--url", &server.url];
+    assert_eq!(onhand(&world, &health).await.0, 0);
+
+    world.database.close().await;
+    until("it is noticed", async || get("/readyz").await.0 == 503).await;
+    assert!(get("/metrics").await.1.contains("onhand_database_up 0"));
+    let (code, _, wrong) = onhand(&world, &health).await;
+    assert!(code == 1 && wrong.contains("the database cannot be reached"), "{wrong}");
+    world.database.open().await;
+    until("it is noticed", async || get("/readyz").await.0 == 200).await;
+    server.kill().await;
+}

@@ -1,0 +1,99 @@
+//! Pushes that a platform has taken, or takes later, without our hearing of it: they are ours when they come back.
+
+use chrono::TimeDelta;
+use onhand_domain::connection::Platform;
+use onhand_tests::{
+    World,
+    channels::{self, Channel},
+    shop,
+};
+use serde_json::json;
+
+use super::{all_is_done, restock, shop_and_world, statuses, step, times};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_whose_answer_was_lost_is_not_counted_and_not_put_to_anybody_when_the_shop_tells_of_it() {
+    for rules in [json!({ "acceptInventory": true }), json!({ "holdConflicts": true })] {
+        let (sandbox, world, connection) = shop_and_world(&["42"], rules.clone()).await;
+        restock(&world, "RUN-42", 10).await;
+        world.converge().await;
+        sandbox.faults().drop_after_applying_rate(1.0);
+        world.reserve(&[("RUN-42", 1)]).await.expect(201);
+        step(&world).await;
+        assert_eq!(World::shows(&sandbox)["RUN-42"].0, 9, "it was applied");
+        assert_eq!(times(&world, "listing.figure_sent").await, 1);
+
+        world.reserve(&[("RUN-42", 1)]).await.expect(201);
+        let level = json!({
+            "inventory_item_id": sandbox.shows()[0].inventory_item_id, "location_id": 7, "available": 9,
+            "updated_at": world.clock.now(),
+        });
+        let told = shop::Webhook::new("inventory_levels/update", "late", &level);
+        told.send(&world.admin, &connection).await.expect(200);
+        assert_eq!(world.levels().await["RUN-42"], (10, 2, 8), "{rules}");
+
+        sandbox.faults().clear();
+        world.converge().await;
+        assert_eq!(World::shows(&sandbox)["RUN-42"].0, 8, "{rules}");
+        assert_eq!(world.levels().await["RUN-42"], (10, 2, 8), "{rules}");
+        assert_eq!(times(&world, "listing.conflict_opened").await, 0);
+        assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+        world.expect_rebuilt_equals_live().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_applied_behind_a_newer_one_is_made_good_a_minute_later_and_once() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 5, None).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    world.converge().await;
+    let before = times(&world, "listing.quantity_pushed").await;
+    channel.faults().drop_after_applying_rate(1.0);
+    restock(&world, "RUN-42", 1).await;
+    step(&world).await;
+    assert_eq!(times(&world, "listing.figure_sent").await, 1);
+    channel.faults().clear();
+    restock(&world, "RUN-42", 1).await;
+    world.clock.advance(TimeDelta::seconds(5));
+    step(&world).await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+
+    // What was given up gets there only now.
+    assert!(channel.sandbox.edit_quantity("RUN-42", 6));
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+    assert_eq!(times(&world, "listing.quantity_pushed").await, before + 2);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_price_whose_answer_was_lost_does_not_undo_a_newer_one_when_the_shop_tells_of_it() {
+    let (sandbox, world, connection) = shop_and_world(&["42"], json!({ "acceptPrices": true })).await;
+    world.converge().await;
+    sandbox.faults().drop_after_applying_rate(1.0);
+    channels::price(&world, "RUN-42", "130.00").await;
+    step(&world).await;
+    assert_eq!(World::shows(&sandbox)["RUN-42"].1, "130.00", "it was applied");
+    assert_eq!(times(&world, "listing.figure_sent").await, 1);
+
+    channels::price(&world, "RUN-42", "140.00").await;
+    let (priced, observed) =
+        (times(&world, "product.priced").await, times(&world, "listing.price_observed").await);
+    let shown = &sandbox.shows()[0];
+    let product = json!({
+        "id": shown.product_id, "title": "Runner", "options": [{ "name": "Size", "position": 1 }],
+        "updated_at": world.clock.now(),
+        "variants": [{ "id": shown.variant_id, "sku": shown.sku, "price": shown.price, "option1": "42",
+                       "inventory_item_id": shown.inventory_item_id }],
+    });
+    let told = shop::Webhook::new("products/update", "late", &product);
+    told.send(&world.admin, &connection).await.expect(200);
+    assert_eq!(times(&world, "listing.price_observed").await, observed + 1, "it is noted");
+    assert_eq!(times(&world, "product.priced").await, priced, "and changes nothing here");
+
+    sandbox.faults().clear();
+    world.converge().await;
+    assert_eq!(World::shows(&sandbox)["RUN-42"].1, "140.00");
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}

@@ -148,7 +148,9 @@ impl Sight<'_, '_> {
         };
         let before = self.changes.len();
         self.ask_listing(listing, ListingCommand::ObservePrice { price, at: self.observed.at })?;
-        let news = self.changes.len() > before;
+        // What we have told it ourselves, and were not answered, is put right if it is not to be shown any more.
+        let sent = self.lookup.listing(&listing).was_sent(Figure::Price { price }, self.observed.at);
+        let news = self.changes.len() > before && !sent;
         let market = self.details.market.clone();
         let priced =
             self.product(product).variants.get(&ours).is_some_and(|v| v.prices.contains_key(&market));

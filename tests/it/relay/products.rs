@@ -343,6 +343,8 @@ async fn conditions_brands_and_a_missing_price_keep_things_in() {
 async fn a_product_that_is_refused_is_told_of_and_can_be_taken_up_again() {
     let world = World::new().await;
     let channel = woo(&world).await;
+    // What enabling lets out is walked through, and that is over.
+    world.converge().await;
     channel.faults().fail_next(1, 422);
     let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
     world.converge().await;

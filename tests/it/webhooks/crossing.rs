@@ -61,6 +61,7 @@ impl Shop {
 
     /// What is noted about payments.
     async fn notes(&self) -> String {
+        self.world.project().await;
         let listed = self.world.admin.get("/api/deliveries?topic=orders/paid").await.expect(200);
         listed["data"].as_array().expect("rows").iter().map(|row| row["notes"].to_string()).collect()
     }

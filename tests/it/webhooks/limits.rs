@@ -160,8 +160,9 @@ async fn the_same_words_under_a_new_unsigned_id_do_not_move_stock_twice() {
     world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 5 })).await.expect(200);
     assert_eq!(send("b", &level).await["status"], "duplicate", "it says nothing of when that was so");
     assert_eq!(world.levels().await["DUNK-42"], (14, 0, 14));
-    // An order is one order, whatever id its news come under.
-    let order = shop::order(5, &product, &[(0, 2)]);
+    // An order is one order, whatever id its news come under; it was made after the figure had been told.
+    let mut order = shop::order(5, &product, &[(0, 2)]);
+    order["created_at"] = json!(world.clock.now() + chrono::TimeDelta::seconds(1));
     for id in ["c", "d"] {
         Webhook::new("orders/create", id, &order).send(&world.admin, &connection).await.expect(200);
     }

@@ -92,6 +92,7 @@ async fn a_removal_that_comes_after_a_later_sight_removes_nothing() {
     Webhook::new("products/delete", "d", &gone).send(&world.admin, &connection).await.expect(200);
     let listings = world.admin.get("/api/listings").await.expect(200);
     assert_eq!(listings["data"][0]["removed"], false);
+    world.project().await;
     let deliveries = world.admin.get("/api/deliveries?topic=products/delete").await.expect(200);
     assert!(deliveries["data"][0]["notes"].to_string().contains("seen later"), "{deliveries}");
 }

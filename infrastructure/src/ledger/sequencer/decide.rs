@@ -94,8 +94,7 @@ impl Sequencer {
                 }
                 Err(refusal) => Err(refusal),
             };
-            let kept = outcome.as_ref().err().is_none_or(is_kept);
-            if let Some(idempotency) = submission.idempotency.filter(|_| kept) {
+            if let Some(idempotency) = submission.idempotency.filter(|_| is_kept(&outcome)) {
                 keys.insert(idempotency.key_digest, number);
                 batch.answers.push(KeptAnswer {
                     key_digest: idempotency.key_digest,
@@ -205,10 +204,13 @@ impl Sequencer {
     }
 }
 
-/// Whether a refusal is what the request came to. One that makes no sense whatever the state is may be put right under the
+/// Whether this is what a request came to, for good. One that makes no sense whatever the state is may be put right under the
 /// same key; a defect of ours may be mended tomorrow.
-fn is_kept(refusal: &Refusal) -> bool {
-    refusal.kind != RefusalKind::Invalid && !refusal.code.starts_with("command.")
+pub(super) fn is_kept(outcome: &Outcome) -> bool {
+    outcome
+        .as_ref()
+        .err()
+        .is_none_or(|refusal| refusal.kind != RefusalKind::Invalid && !refusal.code.starts_with("command."))
 }
 
 /// Entries of a shelf carry what is on it after them, so that each number can be followed back without

@@ -9,7 +9,7 @@ use super::{
     super::{LedgerError, Receipt, Ticket, states, tail},
     Sequencer,
     commit::Plan,
-    decide::Verdict,
+    decide::{Verdict, is_kept},
     recent::find_used_keys,
 };
 
@@ -26,7 +26,9 @@ impl Sequencer {
             };
             answers.push(match first {
                 Some(Verdict::Decided { position, outcome }) => {
-                    self.recent.remember(&ticket.submission, *position, outcome, base.now);
+                    if is_kept(outcome) {
+                        self.recent.remember(&ticket.submission, *position, outcome, base.now);
+                    }
                     match outcome.clone() {
                         Ok(answer) => Ok(Receipt { position: *position, answer, replayed }),
                         Err(refusal) if replayed => Err(LedgerError::RefusedBefore(refusal)),

@@ -14,7 +14,7 @@ use std::{
 };
 
 use axum::http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, Method, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use chrono::{DateTime, Utc};
@@ -200,6 +200,7 @@ impl Api {
 
     /// A call that is answered with credentials: its answer is not masked, unless it is a refusal.
     pub async fn exchange(&self, call: Call) -> Result<Answer, CallError> {
+        let call = if call.method == Method::GET { call } else { self.unless_rehearsed(call)? };
         let answer = self.send(call).await?;
         Ok(if answer.is_success() { answer } else { self.masked(answer) })
     }
@@ -211,9 +212,11 @@ impl Api {
 
     /// A call that changes something there. In a rehearsal it is noted, and answered as if the line had been cut before it.
     pub async fn write(&self, call: Call) -> Result<Answer, CallError> {
-        let Some(rehearsed) = &self.rehearsed else {
-            return self.send(call).await.map(|answer| self.masked(answer));
-        };
+        self.send(self.unless_rehearsed(call)?).await.map(|answer| self.masked(answer))
+    }
+
+    fn unless_rehearsed(&self, call: Call) -> Result<Call, CallError> {
+        let Some(rehearsed) = &self.rehearsed else { return Ok(call) };
         let mut calls = rehearsed.lock().unwrap_or_else(PoisonError::into_inner);
         if calls.len() < REHEARSED_MAX {
             calls.push(call);

@@ -53,10 +53,10 @@ impl Turns {
 
     /// Why a question was not answered in time: it is one too many, or nobody is there to answer it.
     async fn unheard(&self, pool: &PgPool) -> LedgerError {
-        if self.reach.answers(pool).await {
-            LedgerError::Busy
+        if self.reach.is_gone(pool).await {
+            LedgerError::Unavailable("no connection could be opened".to_owned())
         } else {
-            LedgerError::Unavailable("no connection could be opened in time".to_owned())
+            LedgerError::Busy
         }
     }
 }

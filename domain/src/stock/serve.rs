@@ -196,6 +196,10 @@ impl Stock {
             self.past.recent.retain(|moved| moved.at > at);
             self.past.orders.retain(|moved| moved.at > at || !moved.is_in(at, figure.as_ref()));
         }
+        if let (Some(at), None) = (counted_at, figure) {
+            // Somebody has looked since: what they found has in it whatever the figures had left out.
+            self.past.figures.retain(|_, figure| figure.at > at);
+        }
         if let Some(figure) = figure {
             let newest = self.past.figures.entry(figure.connection).or_insert(figure);
             if figure.at >= newest.at {

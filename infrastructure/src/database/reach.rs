@@ -10,22 +10,45 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long what was found out is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 
+/// What came of asking to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    LetIn,
+    /// It says no, or nobody is there.
+    TurnedAway,
+    /// Not a word: it is away, or this process is too busy to hear it.
+    Silence,
+}
+
 /// What was found out last. However many want to know, one asks, over a connection that is none of the pool's.
 #[derive(Default)]
-pub struct Reach(Mutex<Option<(Instant, bool)>>);
+pub struct Reach(Mutex<Option<(Instant, Found)>>);
 
 impl Reach {
     /// Whether the database behind a pool lets somebody in. Says so within seconds.
     pub async fn answers(&self, pool: &PgPool) -> bool {
+        self.found(pool).await == Found::LetIn
+    }
+
+    /// Whether it is certain that it lets nobody in. Says so within seconds.
+    pub async fn is_gone(&self, pool: &PgPool) -> bool {
+        self.found(pool).await == Found::TurnedAway
+    }
+
+    async fn found(&self, pool: &PgPool) -> Found {
         let mut last = self.0.lock().await;
-        if let Some((since, answers)) = *last
+        if let Some((since, found)) = *last
             && since.elapsed() < BELIEVED
         {
-            return answers;
+            return found;
         }
-        let answers = matches!(timeout(PATIENCE, ask(pool)).await, Ok(Ok(())));
-        *last = Some((Instant::now(), answers));
-        answers
+        let found = match timeout(PATIENCE, ask(pool)).await {
+            Ok(Ok(())) => Found::LetIn,
+            Ok(Err(_)) => Found::TurnedAway,
+            Err(_) => Found::Silence,
+        };
+        *last = Some((Instant::now(), found));
+        found
     }
 }
 

@@ -295,3 +295,16 @@ fn what_a_shelf_remembers_of_orders_and_figures_stands_in_its_snapshot() {
     let text = serde_json::to_string(&stock).expect("a shelf is written");
     assert_eq!(serde_json::from_str::<Stock>(&text).expect("a shelf is read"), stock);
 }
+
+#[test]
+fn an_order_that_an_older_figure_had_left_out_is_not_left_out_of_a_count_by_hand() {
+    let by_hand = StockEvent::Counted {
+        counted: units(10),
+        reference: None,
+        occurred_at: Some(at(30)),
+        on_hand: None,
+        figure: None,
+    };
+    // The unit was sold at 10, and was still lying there.
+    shelf([ten(), counted(9, 20), by_hand]).when(buys(1, 10, false)).then([held(1, 10)]);
+}

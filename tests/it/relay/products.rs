@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::body::Body;
 use chrono::TimeDelta;
 use onhand_domain::connection::Platform;
-use onhand_infrastructure::outbox::{self, CommandKind, breakers};
+use onhand_infrastructure::{
+    outbox::{self, CommandKind, breakers},
+    platforms::shopify::sandbox::SandboxShop,
+};
 use onhand_tests::{
     World,
     channels::{self, Channel, Setup},
@@ -27,6 +30,16 @@ fn everything() -> Value {
 async fn open(world: &World, platform: Platform, more: Value) -> Channel {
     let setup = Setup { more, ..Setup::default() };
     Channel::open_with(world, platform, &[] as &[&str], &setup).await
+}
+
+/// A product made here and told to a Shopify shop: the world, the shop, its connection, and the product's id.
+async fn runner_in_a_shop() -> (World, SandboxShop, String, String) {
+    let world = World::new().await;
+    let sandbox = shop::empty().await;
+    let connection = world.connect(Some(&sandbox.base_url()), everything()).await;
+    let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
+    world.converge().await;
+    (world, sandbox, connection, id)
 }
 
 async fn woo(world: &World) -> Channel {

@@ -11,7 +11,9 @@ use onhand_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{content, describe, everything, goods, make, make_unheard, open, runner, skus, woo};
+use super::{
+    content, describe, everything, goods, make, make_unheard, open, runner, runner_in_a_shop, skus, woo,
+};
 use crate::relay::{all_is_done, restock, statuses, step, times};
 
 pub(super) fn titles(channel: &Channel) -> Vec<String> {
@@ -112,11 +114,7 @@ async fn two_products_that_are_one_in_a_shop_are_neither_renamed_nor_taken_off_f
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_shop_has_removed_is_not_made_again_with_another_size() {
-    let world = World::new().await;
-    let sandbox = shop::empty().await;
-    let connection = world.connect(Some(&sandbox.base_url()), everything()).await;
-    let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
-    world.converge().await;
+    let (world, sandbox, connection, id) = runner_in_a_shop().await;
     let product = sandbox.shows()[0].product_id;
     assert!(sandbox.delete_product(product).await);
     let gone = json!({ "id": product });
@@ -268,11 +266,7 @@ async fn where_nothing_may_be_made_what_is_there_is_taken_off_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_that_are_owed_are_told_although_others_are_seen_before() {
-    let world = World::new().await;
-    let sandbox = shop::empty().await;
-    let connection = world.connect(Some(&sandbox.base_url()), everything()).await;
-    let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
-    world.converge().await;
+    let (world, sandbox, connection, id) = runner_in_a_shop().await;
     let shop = (&sandbox, connection.as_str());
     speak(&world, shop, &json!({ "title": "Runner" }), world.clock.now()).await;
     world.clock.advance(TimeDelta::minutes(1));
@@ -388,11 +382,7 @@ async fn a_product_that_is_restored_is_brought_back_where_we_took_it_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn news_of_how_it_stood_before_it_was_described_and_of_a_sku_that_was_changed_here_change_nothing() {
-    let world = World::new().await;
-    let sandbox = shop::empty().await;
-    let connection = world.connect(Some(&sandbox.base_url()), everything()).await;
-    let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
-    world.converge().await;
+    let (world, sandbox, connection, id) = runner_in_a_shop().await;
     let shop = (&sandbox, connection.as_str());
     speak(&world, shop, &json!({ "title": "Runner" }), world.clock.now()).await;
     let before = world.clock.now();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     cases::{add, rules, speak, titles},
-    describe, everything, make, open, runner, skus, woo,
+    describe, everything, make, open, runner, runner_in_a_shop, skus, woo,
 };
 use crate::relay::{all_is_done, statuses, step, times};
 
@@ -110,11 +110,7 @@ async fn words_that_a_condition_kept_back_from_a_shop_that_was_never_told_are_to
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_of_ours_that_are_seen_before_anybody_has_noted_them_are_not_taken_for_the_shops() {
-    let world = World::new().await;
-    let sandbox = shop::empty().await;
-    let connection = world.connect(Some(&sandbox.base_url()), everything()).await;
-    let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
-    world.converge().await;
+    let (world, sandbox, connection, id) = runner_in_a_shop().await;
     let shop = (&sandbox, connection.as_str());
     let long = "Runner ".repeat(40) + "II";
     let cut: String = long.chars().take(255).collect();
@@ -136,11 +132,7 @@ async fn words_of_ours_that_are_seen_before_anybody_has_noted_them_are_not_taken
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_of_ours_whose_answer_was_lost_are_not_taken_for_the_shops_when_they_are_seen() {
-    let world = World::new().await;
-    let sandbox = shop::empty().await;
-    let connection = world.connect(Some(&sandbox.base_url()), everything()).await;
-    let id = make(&world, runner("Runner"), &[("RUN-42", Some("120.00"))]).await;
-    world.converge().await;
+    let (world, sandbox, connection, id) = runner_in_a_shop().await;
     let shop = (&sandbox, connection.as_str());
     speak(&world, shop, &json!({ "title": "Runner" }), world.clock.now()).await;
     world.clock.advance(TimeDelta::seconds(1));

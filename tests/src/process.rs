@@ -123,11 +123,12 @@ fn are_stopped(threads: &str) -> bool {
     fs::read_dir(threads).is_ok_and(|threads| threads.flatten().all(is_stopped))
 }
 
-/// Waits for a condition, looking again and again; panics with `what` after a minute.
+/// Waits for a condition, looking again and again; panics with `what` after three minutes. What the product itself puts off by
+/// a minute comes in that time.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !condition().await {
-        assert!(Instant::now() < deadline, "waited a minute for: {what}");
+        assert!(Instant::now() < deadline, "waited three minutes for: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

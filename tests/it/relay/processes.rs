@@ -254,9 +254,10 @@ async fn a_process_that_stood_still_beyond_its_lease_settles_nothing_when_it_goe
     let before = commands(&world).await;
     stale.go_on().await;
     line.let_go(1);
-    // It may no longer be told which of the two calls was applied last.
+    // It may no longer be told which of the two calls was applied last. If it stood still for so long that it took its call for
+    // lost, the figure is told yet again a minute later.
     until("the newest figure is told once more", || async {
-        line.writes().len() == 3 && newest(&world).await.0 == "done"
+        line.writes().len() >= 3 && newest(&world).await.0 == "done"
     })
     .await;
     let after = commands(&world).await;
@@ -264,7 +265,7 @@ async fn a_process_that_stood_still_beyond_its_lease_settles_nothing_when_it_goe
         before.iter().all(|command| after.contains(command)),
         "its token opens no command any more: {after:?}"
     );
-    // What it was answered is a fact and on record, unless it stood still for so long that it took its call for lost.
+    // What it was answered is a fact and on record.
     let taken = taken(&world).await;
     let [(8, newer), .., (8, _)] = taken[..] else { panic!("{taken:?}") };
     let stale_one = taken.iter().find(|(quantity, _)| *quantity == 5);
@@ -277,8 +278,9 @@ async fn a_process_that_stood_still_beyond_its_lease_settles_nothing_when_it_goe
     assert_eq!(world.levels().await["RUN-42"], (8, 0, 8));
     assert_eq!(channel.quantity("RUN-42"), 8);
     let writes = line.writes();
-    let said: Vec<&Value> = writes.iter().map(|write| &write.words["quantity"]).collect();
-    assert_eq!(said, [&json!(5), &json!(8), &json!(8)]);
+    let (first, since) = writes.split_first().expect("three at least");
+    assert_eq!(first.words["quantity"], 5);
+    assert!(since.iter().all(|write| write.words["quantity"] == 8), "{since:?}");
     assert_ne!(writes[0].key, writes[1].key, "another quantity is another call");
 
     // Left alone, it goes on from the newest truth.

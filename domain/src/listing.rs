@@ -140,6 +140,9 @@ pub enum ListingEvent {
         quantity: i64,
         /// The ledger position that number is true as of.
         as_of: i64,
+        /// Until when what has moved is in it, by our clock; none if that is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
     },
     /// The platform took our price.
     #[serde(rename = "listing.price_pushed")]
@@ -290,6 +293,9 @@ pub struct Listing {
     pub quantity: Shown<i64>,
     /// The price shown.
     pub price: Shown<Money>,
+    /// Until when it was told what has moved, by our clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_until: Option<DateTime<Utc>>,
     /// A quantity in question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity_conflict: Option<Conflict>,
@@ -441,13 +447,14 @@ impl Listing {
                 self.removed_at = at;
                 (self.quantity_conflict, self.price_conflict) = (None, None);
             }
-            ListingEvent::QuantityPushed { quantity, as_of } => {
+            ListingEvent::QuantityPushed { quantity, as_of, until } => {
                 // Already heard of: its echo was quicker than its answer, and will not come again.
                 let heard = self.quantity.value == Some(quantity);
                 // An answer for an older position says nothing about a newer one.
                 if as_of >= self.quantity.as_of {
                     self.quantity.value = Some(quantity);
                     self.quantity.as_of = as_of;
+                    self.told_until = until;
                 }
                 // What went before it unanswered may be heard of behind it: then it is not what is shown.
                 for sent in &self.unanswered {

@@ -139,7 +139,8 @@ pub fn reserve<'s>(
     let left =
         others.iter().filter(|id| !lines.contains_key(id) && stock(id).held_for(&reservation).is_some());
     for id in left {
-        let decided = verdict(id, stock(id), StockCommand::Release { reservation, quantity: None })?;
+        let command = StockCommand::Release { reservation, quantity: None, now };
+        let decided = verdict(id, stock(id), command)?;
         events.extend(decided.into_iter().map(|event| (id.clone(), event)));
     }
     Ok(events)
@@ -180,7 +181,7 @@ pub fn commit<'s>(
             for (id, quantity) in parts {
                 let shelf = stock(id);
                 let command = match shelf.held_for(&reservation) {
-                    Some(_) => StockCommand::Release { reservation, quantity: None },
+                    Some(_) => StockCommand::Release { reservation, quantity: None, now },
                     None => StockCommand::OweRefund { reservation, quantity: *quantity },
                 };
                 events.extend(verdict(id, shelf, command)?.into_iter().map(|event| (id.clone(), event)));
@@ -297,8 +298,14 @@ mod tests {
     #[test]
     fn a_commit_that_is_too_late_says_whose_money_goes_back() {
         let stock = [
-            StockEvent::Reserved { reservation: R, quantity: units(1), expires_at: None, origin: None },
-            StockEvent::Expired { reservation: R, quantity: units(1) },
+            StockEvent::Reserved {
+                reservation: R,
+                quantity: units(1),
+                expires_at: None,
+                origin: None,
+                occurred_at: None,
+            },
+            StockEvent::Expired { reservation: R, quantity: units(1), occurred_at: None },
             StockEvent::Counted {
                 counted: units(0),
                 reference: None,

@@ -77,7 +77,8 @@ pub fn of_quantity(
         return held(changes, id, (listing, holds), Figure::Quantity { quantity }, at);
     }
     let shown = quantity.saturating_add(rules.safety_buffer.units());
-    let command = StockCommand::Accept { shown, connection: mapping.connection, at, now };
+    let (connection, told_until) = (mapping.connection, listing.told_until);
+    let command = StockCommand::Accept { shown, connection, at, told_until, now };
     let events = verdict(&shelf, stock, command)?;
     changes.extend(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())));
     Ok((changes, Meaning::Accepted))

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 use uuid::Uuid;
 
-use self::serve::OrderMove;
+use self::serve::Move;
 pub use self::{
     command::{Serving, StockCommand},
     decide::occurred,
@@ -26,8 +26,6 @@ use crate::{
     values::{ConnectionId, Quantity, ReservationId, StockId},
 };
 
-/// Instants with moves that are remembered, so that a count can be told from what moved after it.
-const RECENT_MAX: usize = 1_000;
 /// Holds that ran out and are remembered, so that a payment that comes late finds its units.
 const LAPSED_MAX: usize = 10_000;
 /// Shipments and payments that are remembered, so that one that is told twice is taken off once.
@@ -55,13 +53,6 @@ struct Lapsed {
     refund_due: bool,
 }
 
-/// A change of what is on hand, and when it happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Move {
-    at: DateTime<Utc>,
-    delta: i64,
-}
-
 /// The shelf as it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Shelf")]
@@ -80,18 +71,16 @@ pub struct Stock {
 /// What has to be remembered for news that come late.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Past {
-    /// Changes of on hand since the last count, in the order in which they were recorded, but those by platforms' orders.
-    recent: VecDeque<Move>,
+    /// What has moved that a figure or a count may come without, in the order in which it was recorded.
+    moves: VecDeque<Move>,
     /// The newest change that is not remembered any more.
     forgotten: Option<DateTime<Utc>>,
-    /// Those that platforms' orders have made, in the same order.
-    #[serde(default)]
-    orders: VecDeque<OrderMove>,
     /// The newest figure that has counted, of each connection.
-    #[serde(default)]
     figures: BTreeMap<ConnectionId, Figure>,
     /// When the shelf was counted last.
     counted_at: Option<DateTime<Utc>>,
+    /// When it was last counted by somebody who looked: what they found has in it whatever older figures had left out.
+    looked_at: Option<DateTime<Utc>>,
     /// Holds that ran out, the newest last.
     lapsed: VecDeque<Lapsed>,
     /// What commits were for, the newest last: an id made of reservation and reference each.
@@ -188,9 +177,8 @@ impl Stock {
     pub fn bytes(&self) -> usize {
         // A node of each tree, at their usual filling, per hold; measured, not computed.
         460 + self.holds.len() * 200
-            + self.past.recent.len() * 24
-            + self.past.orders.len() * 56
-            + self.past.figures.len() * 64
+            + self.past.moves.len() * 64
+            + self.past.figures.len() * 80
             + self.past.lapsed.len() * 32
             + self.past.references.len() * 16
     }
@@ -205,27 +193,29 @@ impl Stock {
         let (delta, held) = event.moves(self.on_hand.units());
         match event {
             StockEvent::Counted { occurred_at, figure, .. } => {
-                self.past.counted_at = occurred_at.max(self.past.counted_at);
-                self.forget_counted(occurred_at, figure);
                 self.set_on_hand(self.on_hand.units() + delta);
+                if let Some(at) = occurred_at {
+                    self.count_from(at, figure, delta);
+                }
             }
-            StockEvent::Restocked { occurred_at, origin: Some(origin), .. } => {
+            StockEvent::Restocked { occurred_at, origin, .. } => {
                 self.set_on_hand(self.on_hand.units() + delta);
-                self.remember(origin, delta, (delta, occurred_at));
+                self.remember(occurred_at, origin, (delta, delta));
             }
-            StockEvent::Restocked { occurred_at, origin: None, .. }
-            | StockEvent::Adjusted { occurred_at, .. }
+            StockEvent::Adjusted { occurred_at, .. }
             | StockEvent::TransferredOut { occurred_at, .. }
-            | StockEvent::TransferredIn { occurred_at, .. } => self.move_on_hand(delta, occurred_at),
-            StockEvent::Reserved { reservation, quantity, expires_at, origin } => {
+            | StockEvent::TransferredIn { occurred_at, .. } => {
+                self.set_on_hand(self.on_hand.units() + delta);
+                self.remember(occurred_at, None, (delta, delta));
+            }
+            StockEvent::Reserved { reservation, quantity, expires_at, origin, occurred_at } => {
                 // Who has new units does not come back for old ones.
                 self.past.lapsed.retain(|lapsed| lapsed.reservation != reservation);
-                if let Some(origin) = origin {
-                    self.remember(origin, -held, (0, None));
-                }
+                self.remember(occurred_at, origin, (0, -held));
                 self.hold(reservation, quantity, expires_at);
             }
-            StockEvent::Regained { reservation, quantity } => {
+            StockEvent::Regained { reservation, quantity, occurred_at } => {
+                self.remember(occurred_at, None, (0, -held));
                 for lapsed in self.past.lapsed.iter_mut().filter(|l| l.reservation == reservation) {
                     lapsed.quantity = lapsed.quantity.minus(quantity);
                 }
@@ -243,23 +233,17 @@ impl Stock {
                     self.past.references.push_back(reference_id(&reservation, &reference));
                 }
                 self.unhold(reservation, -held);
-                match origin {
-                    // What is for sale there went down when it was held.
-                    Some(origin) => {
-                        self.set_on_hand(self.on_hand.units() + delta);
-                        self.remember(origin, 0, (delta, occurred_at));
-                    }
-                    None => self.move_on_hand(delta, occurred_at),
-                }
+                self.set_on_hand(self.on_hand.units() + delta);
+                // What is for sale went down when it was held.
+                self.remember(occurred_at, origin, (delta, 0));
             }
-            StockEvent::Released { reservation, origin, .. } => {
+            StockEvent::Released { reservation, origin, occurred_at, .. } => {
                 self.unhold(reservation, -held);
-                if let Some(origin) = origin {
-                    self.remember(origin, -held, (0, None));
-                }
+                self.remember(occurred_at, origin, (0, -held));
             }
-            StockEvent::Expired { reservation, quantity } => {
+            StockEvent::Expired { reservation, quantity, occurred_at } => {
                 self.unhold(reservation, -held);
+                self.remember(occurred_at, None, (0, -held));
                 if self.past.lapsed.len() >= LAPSED_MAX {
                     self.past.lapsed.pop_front();
                 }
@@ -283,21 +267,6 @@ impl Stock {
 
     fn set_on_hand(&mut self, units: i64) {
         self.on_hand = Quantity::new(units.clamp(0, Quantity::MAX.units())).unwrap_or_default();
-    }
-
-    fn move_on_hand(&mut self, delta: i64, occurred_at: Option<DateTime<Utc>>) {
-        self.set_on_hand(self.on_hand.units() + delta);
-        let Some(at) = occurred_at else { return };
-        // A batch shares one moment: what moves together is remembered together.
-        if let Some(last) = self.past.recent.back_mut().filter(|last| last.at == at) {
-            last.delta += delta;
-            return;
-        }
-        if self.past.recent.len() >= RECENT_MAX {
-            let oldest = self.past.recent.pop_front().map(|moved| moved.at);
-            self.past.forgotten = self.past.forgotten.max(oldest);
-        }
-        self.past.recent.push_back(Move { at, delta });
     }
 
     fn hold(&mut self, reservation: ReservationId, quantity: Quantity, expires_at: Option<DateTime<Utc>>) {

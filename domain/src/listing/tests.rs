@@ -12,7 +12,7 @@ fn at(second: i64) -> DateTime<Utc> {
 }
 
 fn pushed(quantity: i64, as_of: i64) -> ListingEvent {
-    ListingEvent::QuantityPushed { quantity, as_of }
+    ListingEvent::QuantityPushed { quantity, as_of, until: None }
 }
 
 fn observe(quantity: i64, second: i64) -> ListingCommand {

@@ -193,14 +193,21 @@ fn changed(
                 .extend(added.map(|name| format!("the order has {name} by now, and was paid without")));
         }
         heard.unknown = open.unknown;
-        return Ok(Asked { take: open.lines, found: open.found, ..Asked::default() });
+        let mut take = open.lines;
+        if sure {
+            // A line that was known and got another name since is no line more.
+            for (shelf, quantity) in &mut take {
+                *quantity = (*quantity).min(units(&all.lines, shelf).minus(units(&before, shelf)));
+            }
+            take.retain(|_, quantity| !quantity.is_zero());
+        }
+        return Ok(Asked { take, found: open.found, ..Asked::default() });
     }
     let mut asked = Asked { at: Some(edited_at(news, state)), ..Asked::default() };
     let mut edited = Lines::new();
     let shelves: BTreeSet<&StockId> = before.keys().chain(all.lines.keys()).collect();
     for shelf in shelves {
-        let units = |lines: &Lines| lines.get(shelf).copied().unwrap_or_default();
-        let (was, says) = (units(&before), units(&all.lines));
+        let (was, says) = (units(&before, shelf), units(&all.lines, shelf));
         let wanted = if sure { says } else { says.max(was) };
         if wanted > was {
             asked.take.insert(shelf.clone(), wanted.minus(was));
@@ -226,10 +233,13 @@ fn edited_at(news: &News<'_>, state: &Order) -> DateTime<Utc> {
     }
 }
 
+fn units(lines: &Lines, shelf: &StockId) -> Quantity {
+    lines.get(shelf).copied().unwrap_or_default()
+}
+
 /// What a paid order says otherwise by now, for somebody to see.
 fn unlike(says: &Lines, had: &Lines, sure: bool) -> Vec<String> {
     let shelves: BTreeSet<&StockId> = says.keys().chain(had.keys()).collect();
-    let units = |lines: &Lines, shelf: &StockId| lines.get(shelf).copied().unwrap_or_default();
     let both = shelves.into_iter().map(|shelf| (shelf, units(says, shelf), units(had, shelf)));
     both.filter(|(_, says, had)| says > had || (sure && says < had))
         .map(|(shelf, says, had)| {

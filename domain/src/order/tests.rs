@@ -172,7 +172,8 @@ fn an_order_gets_units_whose_hold_is_due() {
     let mut world = World::stocked(&[1]);
     let reservation = ReservationId(Uuid::from_u128(8));
     let (quantity, expires_at) = (units(1), Some(at(1)));
-    let due = StockEvent::Reserved { reservation, quantity, expires_at, origin: None };
+    let (origin, occurred_at) = (None, None);
+    let due = StockEvent::Reserved { reservation, quantity, expires_at, origin, occurred_at };
     world.record(vec![(StreamId::Stock(shelf(1)), due.into())]);
     world.hears(&[line(1, 1)], false, 0);
     assert_eq!((world.lines(), world.totals(1)), (vec![(1, 1)], (1, 1)));
@@ -192,6 +193,19 @@ fn until_it_is_paid_an_order_holds_what_it_says_by_now() {
     assert_eq!([1, 2, 3].map(|variant| world.totals(variant)), [(7, 0), (8, 0), (9, 0)]);
     world.cancelled();
     assert_eq!([1, 2, 3].map(|variant| world.totals(variant)), [(9, 0), (9, 0), (9, 0)]);
+}
+
+#[test]
+fn a_line_whose_sku_was_renamed_between_two_tellings_is_taken_once() {
+    for paid_at in [0, 1, 2] {
+        let mut world = World::stocked(&[9]);
+        world.hears(&[line(1, 2)], paid_at == 0, 0);
+        world.hears(&[unknown("NEW", 2)], paid_at <= 1, 1);
+        let renamed = ToldLine { name: "NEW".to_owned(), ..line(1, 2) };
+        world.hears(std::slice::from_ref(&renamed), true, 2);
+        world.hears(&[renamed], true, 3);
+        assert_eq!(world.totals(1), (7, 0), "paid at {paid_at}");
+    }
 }
 
 #[test]

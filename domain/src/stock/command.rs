@@ -56,6 +56,8 @@ pub enum StockCommand {
         connection: ConnectionId,
         /// When, by the platform's own clock where it gives a time.
         at: DateTime<Utc>,
+        /// Until when it was told what others have moved, by our clock; all until `at` if that is not known.
+        told_until: Option<DateTime<Utc>>,
         /// The present moment.
         now: DateTime<Utc>,
     },
@@ -99,6 +101,8 @@ pub enum StockCommand {
         reservation: ReservationId,
         /// How many; all that are held if not given.
         quantity: Option<Quantity>,
+        /// The present moment.
+        now: DateTime<Utc>,
     },
     /// End holds whose time has come, the longest overdue first.
     Expire {

@@ -33,7 +33,9 @@ impl Stock {
             StockCommand::Reserve { reservation, quantity, expires_at, now } => {
                 self.reserve(reservation, quantity, expires_at, now)
             }
-            StockCommand::Accept { shown, connection, at, now } => self.accept(shown, (connection, at), now),
+            StockCommand::Accept { shown, connection, at, told_until, now } => {
+                self.accept(shown, (connection, at), told_until, now)
+            }
             StockCommand::Serve(serving) => self.serve(&serving),
             StockCommand::Extend { reservation, expires_at, payment } => {
                 self.give_time(reservation, expires_at, payment)
@@ -46,10 +48,11 @@ impl Stock {
                 Some(_) => vec![StockEvent::Waived { reservation }],
                 None => vec![],
             }),
-            StockCommand::Release { reservation, quantity } => {
+            StockCommand::Release { reservation, quantity, now } => {
                 let held = self.holds.get(&reservation).ok_or_else(|| ended(reservation))?;
                 let quantity = part_of(held.quantity, quantity, reservation)?;
-                Ok(vec![StockEvent::Released { reservation, quantity, origin: None }])
+                let occurred_at = self.noted(now);
+                Ok(vec![StockEvent::Released { reservation, quantity, origin: None, occurred_at }])
             }
             StockCommand::Expire { now, limit } => Ok(self.overdue(now).take(limit).collect()),
             StockCommand::TransferOut { quantity, to, reference, now } => {
@@ -122,7 +125,7 @@ impl Stock {
         if self.counted_since(occurred_at) {
             return Ok(vec![StockEvent::Covered { report: Report::Count(counted), occurred_at }]);
         }
-        let since = self.moved_since(occurred_at, None)?;
+        let since = self.moved_since_count(occurred_at)?;
         let on_hand = counted.units() + since;
         if on_hand < 0 {
             return Err(Refusal::conflict(
@@ -171,7 +174,8 @@ impl Stock {
         let before = held.map_or(Quantity::ZERO, |held| held.quantity);
         if before > quantity {
             let quantity = before.minus(quantity);
-            let back = StockEvent::Released { reservation, quantity, origin: None };
+            let occurred_at = self.noted(now);
+            let back = StockEvent::Released { reservation, quantity, origin: None, occurred_at };
             let more = extended(reservation, held, expires_at);
             return Ok([Some(back), more].into_iter().flatten().collect());
         }
@@ -185,7 +189,8 @@ impl Stock {
         if wanted > reservable {
             return Err(insufficient(quantity, before.plus(reservable)?));
         }
-        events.push(StockEvent::Reserved { reservation, quantity: wanted, expires_at, origin: None });
+        let (quantity, occurred_at) = (wanted, self.noted(now));
+        events.push(StockEvent::Reserved { reservation, quantity, expires_at, origin: None, occurred_at });
         Ok(events)
     }
 
@@ -194,7 +199,7 @@ impl Stock {
     pub fn obtainable(&self, reservation: &ReservationId, now: DateTime<Utc>) -> (Quantity, Quantity) {
         let own = self.holds.get(reservation).map_or(Quantity::ZERO, |held| held.quantity);
         let due = self.overdue(now).filter_map(|event| match event {
-            StockEvent::Expired { reservation: late, quantity } if late != *reservation => {
+            StockEvent::Expired { reservation: late, quantity, .. } if late != *reservation => {
                 Some(quantity.units())
             }
             _ => None,
@@ -221,7 +226,7 @@ impl Stock {
             if reservable >= wanted.units() {
                 break;
             }
-            if let StockEvent::Expired { reservation, quantity } = &event
+            if let StockEvent::Expired { reservation, quantity, .. } = &event
                 && Some(*reservation) != own
             {
                 reservable += quantity.units();
@@ -233,9 +238,10 @@ impl Stock {
 
     /// The ends of all holds that are due, the longest overdue first.
     fn overdue(&self, now: DateTime<Utc>) -> impl Iterator<Item = StockEvent> {
-        self.due.iter().take_while(move |(due, _)| *due <= now).filter_map(|(_, reservation)| {
+        self.due.iter().take_while(move |(due, _)| *due <= now).filter_map(move |(_, reservation)| {
             let held = self.holds.get(reservation)?;
-            Some(StockEvent::Expired { reservation: *reservation, quantity: held.quantity })
+            let (reservation, quantity, occurred_at) = (*reservation, held.quantity, self.noted(now));
+            Some(StockEvent::Expired { reservation, quantity, occurred_at })
         })
     }
 
@@ -309,7 +315,7 @@ impl Stock {
             ));
         }
         self.is_there(quantity)?;
-        events.push(StockEvent::Regained { reservation, quantity });
+        events.push(StockEvent::Regained { reservation, quantity, occurred_at: self.noted(now) });
         let occurred_at = Some(now);
         events.push(StockEvent::Committed { reservation, quantity, reference, occurred_at, origin: None });
         Ok(events)

@@ -76,6 +76,9 @@ pub enum StockEvent {
         /// Whose order they are held for; a buyer's of our own if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
+        /// When; said where a platform's figure counts on this shelf, which may not know of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
     },
     /// A hold was given more time.
     #[serde(rename = "stock.extended")]
@@ -115,6 +118,9 @@ pub enum StockEvent {
         /// Whose order gave them back; a buyer's of our own if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
+        /// When; said where a platform's figure counts on this shelf, which may not know of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
     },
     /// A hold ran out of time, and its units are free again.
     #[serde(rename = "stock.expired")]
@@ -123,6 +129,9 @@ pub enum StockEvent {
         reservation: ReservationId,
         /// How many.
         quantity: Quantity,
+        /// When; said where a platform's figure counts on this shelf, which may not know of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
     },
     /// Somebody paid for units whose hold had run out; they could still be had, and are held again.
     #[serde(rename = "stock.regained")]
@@ -131,6 +140,9 @@ pub enum StockEvent {
         reservation: ReservationId,
         /// How many.
         quantity: Quantity,
+        /// When; said where a platform's figure counts on this shelf, which may not know of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurred_at: Option<DateTime<Utc>>,
     },
     /// A buyer who let a reservation go will not come back for units of it whose hold had run out.
     #[serde(rename = "stock.waived")]
@@ -212,6 +224,10 @@ pub struct Figure {
     /// Units sold there that were not there.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub short: Quantity,
+    /// Until when it has in it what others have moved, by our clock: what was recorded later was not told there yet.
+    /// Its own time if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knows: Option<DateTime<Utc>>,
 }
 
 fn is_zero(quantity: &Quantity) -> bool {

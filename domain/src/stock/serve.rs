@@ -3,7 +3,7 @@
 //! A platform takes what it sells off its figure by itself. So its figure holds all that its own orders have moved until
 //! then, whether or not we have heard of them: what we hear of later is in it already, and what we have heard of
 //! before, but happened after it, is not. Both are told by the platform's own clock. Of what others move, its figure knows
-//! only once we have said so; that goes by when it was recorded here.
+//! only once we have said so: what was recorded here after the moment that the last push spoke of comes on top.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,64 +14,69 @@ use crate::{
     values::{ConnectionId, Quantity},
 };
 
-/// Moves of platforms' orders that are remembered, so that an older figure can be told from what moved after it.
-const ORDERS_MAX: usize = 1_000;
+/// Moves that are remembered, so that a count or a figure can be told from what moved after it.
+pub(super) const MOVES_MAX: usize = 1_000;
 
-/// What a platform's order has moved.
+/// What has moved on a shelf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct OrderMove {
-    origin: Origin,
-    /// By how much, of what its platform shows for sale.
-    available: i64,
+pub(super) struct Move {
+    /// When, by our clock.
+    at: DateTime<Utc>,
     /// By how much, of what is on hand.
     on_hand: i64,
-    /// When the latter was recorded.
-    at: DateTime<Utc>,
+    /// By how much, of what may be sold.
+    available: i64,
+    /// Whose order or whose figure it was, if it was a platform's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
 }
 
-impl OrderMove {
-    /// Whether a figure has it in it, or a count that was made at a time.
-    fn is_in(&self, counted_at: DateTime<Utc>, figure: Option<&Figure>) -> bool {
-        if self.is_of(figure) {
-            return figure.is_some_and(|figure| self.origin.at <= figure.at);
+impl Move {
+    /// Whether a figure has it in it.
+    fn is_in(&self, figure: &Figure) -> bool {
+        match self.origin.filter(|origin| origin.connection == figure.connection) {
+            Some(origin) => origin.at <= figure.at,
+            None => self.at <= figure.knows.unwrap_or(figure.at),
         }
-        self.at <= counted_at
-    }
-
-    fn is_of(&self, figure: Option<&Figure>) -> bool {
-        figure.is_some_and(|figure| figure.connection == self.origin.connection)
     }
 }
 
 impl Stock {
-    /// By how many units what was counted then has moved since; in the eyes of a platform, if the count is its figure.
-    pub(super) fn moved_since(
-        &self,
-        counted_at: DateTime<Utc>,
-        figure: Option<&Figure>,
-    ) -> Result<i64, Refusal> {
-        if self.past.forgotten.is_some_and(|forgotten| forgotten > counted_at) {
+    /// By how many units what was counted then has moved since.
+    pub(super) fn moved_since_count(&self, counted_at: DateTime<Utc>) -> Result<i64, Refusal> {
+        self.remembers(counted_at)?;
+        Ok(self.past.moves.iter().filter(|moved| moved.at > counted_at).map(|moved| moved.on_hand).sum())
+    }
+
+    fn remembers(&self, since: DateTime<Utc>) -> Result<(), Refusal> {
+        if self.past.forgotten.is_some_and(|forgotten| forgotten > since) {
             return Err(Refusal::conflict(
                 "count.too_old",
                 "too much has moved since that count was made; count again",
             ));
         }
-        let moved = self.past.recent.iter().filter(|moved| moved.at > counted_at).map(|moved| moved.delta);
-        let orders = self.past.orders.iter().filter(|moved| !moved.is_in(counted_at, figure));
-        let by_orders = orders.map(|moved| if moved.is_of(figure) { moved.available } else { moved.on_hand });
-        Ok(moved.chain(by_orders).sum())
+        Ok(())
+    }
+
+    /// When holds come and go is said where a figure may come that does not know of it.
+    pub(super) fn noted(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        (!self.past.figures.is_empty()).then_some(now)
     }
 
     /// The newest figure of an order's platform, if that has the order in it.
     fn figure_with(&self, origin: &Origin) -> Option<&Figure> {
-        self.past.figures.get(&origin.connection).filter(|figure| figure.at >= origin.at)
+        let figure = self.past.figures.get(&origin.connection)?;
+        let looked_since = self.past.looked_at.is_some_and(|looked| looked >= figure.at);
+        (figure.at >= origin.at && !looked_since).then_some(figure)
     }
 
-    /// A platform's figure counts. It cannot take away what is reserved: what is then available is nothing.
+    /// A platform's figure counts, less what has moved without its knowing. It cannot take away what is reserved: what is then
+    /// available is nothing.
     pub(super) fn accept(
         &self,
         shown: i64,
         (connection, at): (ConnectionId, DateTime<Utc>),
+        told_until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<Vec<StockEvent>, Refusal> {
         let occurred_at = at.min(now);
@@ -80,9 +85,16 @@ impl Stock {
             let covered = StockEvent::Covered { report: Report::Count(counted), occurred_at };
             return Ok(if counted == self.on_hand { vec![] } else { vec![covered] });
         }
+        self.remembers(occurred_at)?;
+        // Where so much has moved that nobody knows it any more, the oldest of it was told long since.
+        // Where nothing was ever pushed there, what came after its last figure was not told.
+        let last = self.past.figures.get(&connection).map(|last| last.knows.unwrap_or(last.at));
+        let told = told_until.or(last).map(|told| self.past.forgotten.map_or(told, |at| at.max(told)));
+        let knows = told.filter(|told| *told < occurred_at);
         let short = Quantity::new(shown.saturating_neg().max(0)).unwrap_or(Quantity::MAX);
-        let figure = Figure { connection, at, short };
-        let available = shown.saturating_add(self.moved_since(occurred_at, Some(&figure))?);
+        let figure = Figure { connection, at, short, knows };
+        let unknown = self.past.moves.iter().filter(|moved| !moved.is_in(&figure));
+        let available = shown.saturating_add(unknown.map(|moved| moved.available).sum());
         let on_hand = Quantity::new(available.max(0))?.plus(self.reserved)?;
         if on_hand == self.on_hand && counted == self.on_hand {
             return Ok(vec![]);
@@ -124,14 +136,21 @@ impl Stock {
             let quantity = take.min(reservable).min(Quantity::MAX.minus(self.reserved));
             if !quantity.is_zero() {
                 held = held.plus(quantity)?;
-                let origin = Some(origin);
-                events.push(StockEvent::Reserved { reservation, quantity, expires_at: None, origin });
+                let (origin, occurred_at) = (Some(origin), Some(now));
+                events.push(StockEvent::Reserved {
+                    reservation,
+                    quantity,
+                    expires_at: None,
+                    origin,
+                    occurred_at,
+                });
             }
         }
         let back = give_back.min(held);
         if !back.is_zero() {
             held = held.minus(back);
-            events.push(StockEvent::Released { reservation, quantity: back, origin: Some(origin) });
+            let (origin, occurred_at) = (Some(origin), Some(now));
+            events.push(StockEvent::Released { reservation, quantity: back, origin, occurred_at });
             let had = if figure.is_some() { back.min(on_hand) } else { Quantity::ZERO };
             if !had.is_zero() {
                 on_hand = on_hand.minus(had);
@@ -172,40 +191,54 @@ impl Stock {
         })
     }
 
-    /// Remembers what an order has moved, for as long as a figure or a count may come that does not have it in it.
+    /// Remembers what has moved, for as long as a figure or a count may come that does not have it in it.
     pub(super) fn remember(
         &mut self,
-        origin: Origin,
-        available: i64,
-        (on_hand, at): (i64, Option<DateTime<Utc>>),
+        occurred_at: Option<DateTime<Utc>>,
+        origin: Option<Origin>,
+        (on_hand, available): (i64, i64),
     ) {
-        if on_hand == 0 && self.figure_with(&origin).is_some() {
+        let Some(at) = occurred_at.or(origin.map(|origin| origin.at)) else { return };
+        if on_hand == 0 && origin.is_some_and(|origin| self.figure_with(&origin).is_some()) {
             return;
         }
-        let orders = &mut self.past.orders;
-        if orders.len() >= ORDERS_MAX {
-            let oldest = orders.pop_front().map(|moved| moved.at);
-            self.past.forgotten = self.past.forgotten.max(oldest);
-        }
-        orders.push_back(OrderMove { origin, available, on_hand, at: at.unwrap_or(origin.at) });
+        self.add(Move { at, on_hand, available, origin });
     }
 
-    /// From a count on, what it has in it need not be remembered.
-    pub(super) fn forget_counted(&mut self, counted_at: Option<DateTime<Utc>>, figure: Option<Figure>) {
-        if let Some(at) = counted_at {
-            self.past.recent.retain(|moved| moved.at > at);
-            self.past.orders.retain(|moved| moved.at > at || !moved.is_in(at, figure.as_ref()));
+    fn add(&mut self, moved: Move) {
+        let moves = &mut self.past.moves;
+        // A batch shares one moment: what moves together is remembered together.
+        if let Some(last) = moves.back_mut().filter(|last| last.at == moved.at && last.origin == moved.origin) {
+            last.on_hand += moved.on_hand;
+            last.available += moved.available;
+            return;
         }
-        if let (Some(at), None) = (counted_at, figure) {
-            // Somebody has looked since: what they found has in it whatever the figures had left out.
-            self.past.figures.retain(|_, figure| figure.at > at);
+        if moves.len() >= MOVES_MAX {
+            let oldest = moves.pop_front().map(|moved| moved.at);
+            self.past.forgotten = self.past.forgotten.max(oldest);
         }
-        if let Some(figure) = figure {
-            let newest = self.past.figures.entry(figure.connection).or_insert(figure);
-            if figure.at >= newest.at {
-                *newest = figure;
+        moves.push_back(moved);
+    }
+
+    /// From a count or a figure on, what it has in it need not be remembered for another. A platform that was not told of the
+    /// difference yet does not know of it.
+    pub(super) fn count_from(&mut self, at: DateTime<Utc>, figure: Option<Figure>, delta: i64) {
+        self.past.counted_at = self.past.counted_at.max(Some(at));
+        match figure {
+            Some(figure) => {
+                let newest = self.past.figures.entry(figure.connection).or_insert(figure);
+                if figure.at >= newest.at {
+                    *newest = figure;
+                }
             }
+            None => self.past.looked_at = self.past.looked_at.max(Some(at)),
         }
+        let origin = figure.map(|figure| Origin { connection: figure.connection, at: figure.at });
+        self.add(Move { at, on_hand: 0, available: delta, origin });
+        let (counted_at, figures) = (self.past.counted_at, &self.past.figures);
+        self.past.moves.retain(|moved| {
+            Some(moved.at) > counted_at || figures.values().any(|figure| !moved.is_in(figure))
+        });
     }
 }
 

@@ -29,15 +29,15 @@ fn restocked(n: i64) -> StockEvent {
 }
 
 fn reserved(reservation: ReservationId, n: i64, until: i64) -> StockEvent {
-    StockEvent::Reserved { reservation, quantity: units(n), expires_at: Some(at(until)), origin: None }
+    StockEvent::Reserved { reservation, quantity: units(n), expires_at: Some(at(until)), origin: None, occurred_at: None }
 }
 
 fn released(reservation: ReservationId, n: i64) -> StockEvent {
-    StockEvent::Released { reservation, quantity: units(n), origin: None }
+    StockEvent::Released { reservation, quantity: units(n), origin: None, occurred_at: None }
 }
 
 fn expired(reservation: ReservationId, n: i64) -> StockEvent {
-    StockEvent::Expired { reservation, quantity: units(n) }
+    StockEvent::Expired { reservation, quantity: units(n), occurred_at: None }
 }
 
 fn committed(reservation: ReservationId, n: i64, now: i64) -> StockEvent {
@@ -72,7 +72,7 @@ fn ship(reference: &str, n: i64) -> StockCommand {
 }
 
 fn release(reservation: ReservationId, n: Option<i64>) -> StockCommand {
-    StockCommand::Release { reservation, quantity: n.map(units) }
+    StockCommand::Release { reservation, quantity: n.map(units), now: at(60) }
 }
 
 fn adjust(delta: i64, when: i64) -> StockCommand {
@@ -200,7 +200,10 @@ fn a_hold_expires_when_it_is_due_and_not_before() {
 fn a_payment_that_comes_late_gets_its_units_if_they_are_free() {
     given::<Stock>(shelf(), [restocked(1), reserved(A, 1, 15), expired(A, 1)])
         .when(commit(A, None, 16))
-        .then([StockEvent::Regained { reservation: A, quantity: units(1) }, committed(A, 1, 16)])
+        .then([
+            StockEvent::Regained { reservation: A, quantity: units(1), occurred_at: None },
+            committed(A, 1, 16),
+        ])
         .when(commit(A, None, 17))
         .then_refused("reservation.ended");
 }
@@ -311,7 +314,7 @@ fn a_count_that_later_sales_contradict_is_refused() {
 
 #[test]
 fn a_count_from_before_what_is_remembered_is_refused() {
-    let moves = (0..RECENT_MAX + 2).map(|n| StockEvent::Adjusted {
+    let moves = (0..super::serve::MOVES_MAX + 2).map(|n| StockEvent::Adjusted {
         delta: 1,
         reason: "found".into(),
         reference: None,
@@ -409,11 +412,8 @@ fn command() -> impl Strategy<Value = StockCommand> {
         (-8_i64..8, minute()).prop_map(|(delta, m)| adjust(delta, m)),
         (some(), minute()).prop_map(|(n, m)| count(n, m)),
         (who(), some(), minute()).prop_map(|(who, n, now)| reserve(who, n, now)),
-        (shop(), -3_i64..8, minute()).prop_map(|(connection, shown, m)| StockCommand::Accept {
-            shown,
-            connection,
-            at: at(m),
-            now: at(60)
+        (shop(), -3_i64..8, minute(), prop::option::of(minute())).prop_map(|(connection, shown, m, told)| {
+            StockCommand::Accept { shown, connection, at: at(m), told_until: told.map(at), now: at(60) }
         }),
         (who(), (some(), some(), some()), any::<bool>(), (shop(), minute())).prop_map(
             |(reservation, (take, give_back, take_back), sell, (connection, m))| StockCommand::Serve(

@@ -173,7 +173,7 @@ impl Operations {
                     (events, refusal, json!({ "status": "committed" }))
                 }
                 Bounded::Release => {
-                    let release = |quantity| StockCommand::Release { reservation, quantity };
+                    let release = |quantity| StockCommand::Release { reservation, quantity, now };
                     let mut events = reservation::each(&parts, release, stock)?;
                     // Who lets it all go does not come back for what had run out of it.
                     let rest = shelves.iter().filter(|_| lines.is_none()).map(|id| (id.clone(), None));

@@ -55,13 +55,13 @@ pub fn add_up<'e>(
             StockEvent::Released { reservation, quantity, .. } => {
                 line(&mut nets, *reservation, id, entry).released += quantity.units();
             }
-            StockEvent::Expired { reservation, quantity } => {
+            StockEvent::Expired { reservation, quantity, .. } => {
                 line(&mut nets, *reservation, id, entry).expired += quantity.units();
             }
             StockEvent::Extended { reservation, expires_at, .. } => {
                 line(&mut nets, *reservation, id, entry).expires_at = Some(Some(*expires_at));
             }
-            StockEvent::Regained { reservation, quantity } => {
+            StockEvent::Regained { reservation, quantity, .. } => {
                 line(&mut nets, *reservation, id, entry).expired -= quantity.units();
             }
             StockEvent::RefundDue { reservation, quantity } => {
@@ -136,7 +136,7 @@ mod tests {
             reservation: R,
             quantity: two,
             expires_at: Some(at(seconds)),
-            origin: None,
+            origin: None, occurred_at: None,
         };
         let committed = StockEvent::Committed {
             reservation: R,
@@ -150,10 +150,10 @@ mod tests {
             reserved(100),
             StockEvent::Extended { reservation: R, expires_at: at(200), payment: false },
             committed,
-            StockEvent::Expired { reservation: R, quantity: one },
-            StockEvent::Regained { reservation: R, quantity: one },
+            StockEvent::Expired { reservation: R, quantity: one, occurred_at: None },
+            StockEvent::Regained { reservation: R, quantity: one, occurred_at: None },
             reserved(300),
-            StockEvent::Released { reservation: R, quantity: one, origin: None },
+            StockEvent::Released { reservation: R, quantity: one, origin: None, occurred_at: None },
             StockEvent::Waived { reservation: R },
         ]);
         let net = Net {

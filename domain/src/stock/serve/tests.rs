@@ -1,5 +1,7 @@
 //! A shop's orders and figures on one shelf, in all their orders.
 
+use std::collections::VecDeque;
+
 use chrono::TimeDelta;
 use uuid::Uuid;
 
@@ -35,7 +37,8 @@ fn origin(second: i64) -> Origin {
 }
 
 fn shows_at(connection: ConnectionId, shown: i64, second: i64) -> StockCommand {
-    StockCommand::Accept { shown, connection, at: at(second), now: at(LATE) }
+    let at = at(second);
+    StockCommand::Accept { shown, connection, at, told_until: Some(at), now: self::at(LATE) }
 }
 
 fn shows(shown: i64, second: i64) -> StockCommand {
@@ -71,7 +74,7 @@ fn ten() -> StockEvent {
 }
 
 fn counted(n: i64, second: i64) -> StockEvent {
-    let figure = Figure { connection: SHOP, at: at(second), short: Quantity::ZERO };
+    let figure = Figure { connection: SHOP, at: at(second), short: Quantity::ZERO, knows: None };
     StockEvent::Counted {
         counted: units(n),
         reference: Some(format!("connection:{SHOP}")),
@@ -82,12 +85,13 @@ fn counted(n: i64, second: i64) -> StockEvent {
 }
 
 fn held(n: i64, second: i64) -> StockEvent {
-    let origin = Some(origin(second));
-    StockEvent::Reserved { reservation: ORDER, quantity: units(n), expires_at: None, origin }
+    let (origin, occurred_at) = (Some(origin(second)), Some(at(LATE)));
+    StockEvent::Reserved { reservation: ORDER, quantity: units(n), expires_at: None, origin, occurred_at }
 }
 
 fn back(n: i64, second: i64) -> StockEvent {
-    StockEvent::Released { reservation: ORDER, quantity: units(n), origin: Some(origin(second)) }
+    let (origin, occurred_at) = (Some(origin(second)), Some(at(LATE)));
+    StockEvent::Released { reservation: ORDER, quantity: units(n), origin, occurred_at }
 }
 
 fn sold(n: i64, second: i64) -> StockEvent {
@@ -98,6 +102,12 @@ fn sold(n: i64, second: i64) -> StockEvent {
         occurred_at: Some(at(LATE)),
         origin: Some(origin(second)),
     }
+}
+
+/// Held for a buyer of our own.
+fn in_a_cart(n: i64, second: i64) -> StockEvent {
+    let (expires_at, origin, occurred_at) = (None, None, Some(at(second)));
+    StockEvent::Reserved { reservation: CART, quantity: units(n), expires_at, origin, occurred_at }
 }
 
 fn corrected(delta: i64) -> StockEvent {
@@ -148,7 +158,7 @@ fn an_older_figure_has_no_later_sale_in_it_whether_that_is_held_or_sold_or_came_
         reference: Some(format!("connection:{SHOP}")),
         occurred_at: Some(at(3)),
         on_hand: Some(units(on_hand)),
-        figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO }),
+        figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO, knows: None }),
     };
     shelf([ten(), held(2, 5)]).when(shows(20, 3)).then([twenty(20, 22)]).then_state(totals(20, 2));
     shelf([ten(), held(2, 5), sold(2, 5)]).when(shows(20, 3)).then([twenty(18, 20)]);
@@ -157,7 +167,7 @@ fn an_older_figure_has_no_later_sale_in_it_whether_that_is_held_or_sold_or_came_
         reference: Some(format!("connection:{SHOP}")),
         occurred_at: Some(at(3)),
         on_hand: None,
-        figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO }),
+        figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO, knows: None }),
     }]);
 }
 
@@ -199,7 +209,7 @@ fn the_figure_of_another_shop_has_nothing_of_this_order_in_it_before_we_have_hea
         reference: Some(format!("connection:{OTHER}")),
         occurred_at: Some(at(6)),
         on_hand,
-        figure: Some(Figure { connection: OTHER, at: at(6), short: Quantity::ZERO }),
+        figure: Some(Figure { connection: OTHER, at: at(6), short: Quantity::ZERO, knows: None }),
     };
     shelf([ten(), other(9, None)])
         .when(buys(2, 5, true))
@@ -230,7 +240,7 @@ fn units_that_were_sold_there_and_were_not_there_are_missing_here_whichever_is_t
         reference: Some(format!("connection:{SHOP}")),
         occurred_at: Some(at(5)),
         on_hand: None,
-        figure: Some(Figure { connection: SHOP, at: at(5), short: units(2) }),
+        figure: Some(Figure { connection: SHOP, at: at(5), short: units(2), knows: None }),
     };
     shelf([counted(1, 0)])
         .when(shows(-2, 5))
@@ -248,7 +258,7 @@ fn units_that_were_sold_there_and_were_not_there_are_missing_here_whichever_is_t
 
 #[test]
 fn a_figure_takes_nothing_from_those_for_whom_it_is_held() {
-    let cart = StockEvent::Reserved { reservation: CART, quantity: units(4), expires_at: None, origin: None };
+    let cart = in_a_cart(4, 2);
     shelf([ten(), cart.clone(), held(2, 5)])
         .when(shows(1, 3))
         .then([StockEvent::Counted {
@@ -256,7 +266,7 @@ fn a_figure_takes_nothing_from_those_for_whom_it_is_held() {
             reference: Some(format!("connection:{SHOP}")),
             occurred_at: Some(at(3)),
             on_hand: Some(units(6)),
-            figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO }),
+            figure: Some(Figure { connection: SHOP, at: at(3), short: Quantity::ZERO, knows: None }),
         }])
         .then_state(totals(6, 6));
     shelf([ten(), cart]).when(shows(0, 3)).then([counted(4, 3)]).then_state(totals(4, 4));
@@ -280,7 +290,7 @@ fn a_clock_that_is_ahead_is_compared_with_itself() {
             reference: Some(format!("connection:{SHOP}")),
             occurred_at: Some(at(LATE)),
             on_hand: None,
-            figure: Some(Figure { connection: SHOP, at: at(LATE + 90), short: Quantity::ZERO }),
+            figure: Some(Figure { connection: SHOP, at: at(LATE + 90), short: Quantity::ZERO, knows: None }),
         }])
         .when(buys(2, LATE + 90, true))
         .then([corrected(2), held(2, LATE + 90), sold(2, LATE + 90)])
@@ -291,7 +301,7 @@ fn a_clock_that_is_ahead_is_compared_with_itself() {
 fn what_a_shelf_remembers_of_orders_and_figures_stands_in_its_snapshot() {
     let history = [ten(), held(2, 5), sold(1, 5), back(1, 6)];
     let stock = history.into_iter().fold(Stock::default(), Stock::evolve);
-    assert_eq!((stock.past.orders.len(), stock.past.figures.len()), (3, 1));
+    assert_eq!((stock.past.moves.len(), stock.past.figures.len()), (2, 1));
     let text = serde_json::to_string(&stock).expect("a shelf is written");
     assert_eq!(serde_json::from_str::<Stock>(&text).expect("a shelf is read"), stock);
 }
@@ -307,4 +317,160 @@ fn an_order_that_an_older_figure_had_left_out_is_not_left_out_of_a_count_by_hand
     };
     // The unit was sold at 10, and was still lying there.
     shelf([ten(), counted(9, 20), by_hand]).when(buys(1, 10, false)).then([held(1, 10)]);
+}
+
+fn shows_knowing(shown: i64, second: i64, told_until: i64) -> StockCommand {
+    let told_until = Some(at(told_until));
+    StockCommand::Accept { shown, connection: SHOP, at: at(second), told_until, now: at(LATE) }
+}
+
+fn counted_knowing(counted: i64, on_hand: Option<i64>, (second, knows): (i64, Option<i64>)) -> StockEvent {
+    StockEvent::Counted {
+        counted: units(counted),
+        reference: Some(format!("connection:{SHOP}")),
+        occurred_at: Some(at(second)),
+        on_hand: on_hand.map(units),
+        figure: Some(Figure { connection: SHOP, at: at(second), short: Quantity::ZERO, knows: knows.map(at) }),
+    }
+}
+
+#[test]
+fn a_figure_does_not_know_of_holds_that_others_made_after_it() {
+    shelf([ten(), in_a_cart(2, 5)])
+        .when(shows(9, 4))
+        .then([counted_knowing(11, Some(9), (4, None))])
+        .then_state(totals(9, 2));
+    shelf([ten(), in_a_cart(2, 3)]).when(shows(7, 4)).then([counted(9, 4)]).then_state(totals(9, 2));
+}
+
+#[test]
+fn a_figure_does_not_know_of_holds_that_its_platform_was_not_told_of() {
+    shelf([ten(), in_a_cart(2, 3)])
+        .when(shows_knowing(9, 4, 2))
+        .then([counted_knowing(11, Some(9), (4, Some(2)))])
+        .then_state(totals(9, 2))
+        // Nor does the next one.
+        .when(shows_knowing(8, 5, 2))
+        .then([counted_knowing(10, Some(8), (5, Some(2)))])
+        .then_state(totals(8, 2))
+        .when(shows_knowing(5, 7, 6))
+        .then([counted_knowing(7, None, (7, Some(6)))])
+        .then_state(totals(7, 2));
+}
+
+#[test]
+fn a_platform_that_nothing_was_pushed_to_knows_nothing_of_what_came_after_its_last_figure() {
+    let untold = StockCommand::Accept { shown: 9, connection: SHOP, at: at(4), told_until: None, now: at(LATE) };
+    shelf([ten(), in_a_cart(2, 3)])
+        .when(untold)
+        .then([counted_knowing(11, Some(9), (4, Some(0)))])
+        .then_state(totals(9, 2));
+}
+
+#[test]
+fn what_is_held_when_a_figure_is_made_and_sold_before_it_is_told_is_gone_once() {
+    let committed = StockEvent::Committed {
+        reservation: CART,
+        quantity: units(2),
+        reference: None,
+        occurred_at: Some(at(6)),
+        origin: None,
+    };
+    shelf([ten(), in_a_cart(2, 3), committed]).when(shows(9, 5)).then([counted(9, 5)]).then_state(totals(9, 0));
+}
+
+#[test]
+fn a_figure_does_not_know_of_a_count_by_hand_that_its_platform_was_not_told_of() {
+    let by_hand = StockEvent::Counted {
+        counted: units(7),
+        reference: None,
+        occurred_at: Some(at(5)),
+        on_hand: None,
+        figure: None,
+    };
+    shelf([ten(), by_hand])
+        .when(shows_knowing(9, 6, 4))
+        .then([counted_knowing(9, Some(6), (6, Some(4)))])
+        .then_state(totals(6, 0));
+}
+
+/// What happens here and in a shop whose figures count.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    /// Somebody there enters a number that is greater by so many, or smaller.
+    There(i64),
+    /// A buyer of ours takes so many.
+    Hold(i64),
+    /// The next buyer of ours leaves, or pays.
+    Leave,
+    Pay,
+    /// The shop tells the oldest figure that it has not told.
+    Tell,
+    /// The shop takes what we show it, if we know what it shows.
+    Push,
+}
+
+fn deed() -> impl proptest::strategy::Strategy<Value = Deed> {
+    use proptest::prelude::*;
+    prop_oneof![
+        3 => (-3_i64..4).prop_map(Deed::There),
+        3 => (1_i64..4).prop_map(Deed::Hold),
+        1 => Just(Deed::Leave),
+        1 => Just(Deed::Pay),
+        3 => Just(Deed::Tell),
+        2 => Just(Deed::Push),
+    ]
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_crosses_what_both_have_moved_counts_once(
+        deeds in proptest::collection::vec(deed(), 1..40)
+    ) {
+        let id = StockId { variant: VariantId(Uuid::from_u128(1)), location: LocationCode::default() };
+        let mut stock = Stock::default().evolve(counted(1_000, 0));
+        let (mut truth, mut shown, mut told_until) = (1_000, 1_000, None);
+        let (mut untold, mut carts) = (VecDeque::new(), VecDeque::new());
+        let ends = std::iter::repeat_n(Deed::Tell, deeds.len());
+        for (second, deed) in (1..).zip(deeds.iter().copied().chain(ends)) {
+            let now = at(second);
+            let command = match deed {
+                Deed::There(n) => {
+                    (truth, shown) = (truth + n, shown + n);
+                    untold.push_back((shown, second));
+                    continue;
+                }
+                Deed::Hold(n) => {
+                    truth -= n;
+                    let reservation = ReservationId(Uuid::from_u128(second.unsigned_abs().into()));
+                    carts.push_back((reservation, n));
+                    StockCommand::Reserve { reservation, quantity: units(n), expires_at: None, now }
+                }
+                Deed::Leave | Deed::Pay => {
+                    let Some((reservation, n)) = carts.pop_front() else { continue };
+                    let (quantity, reference) = (None, None);
+                    if matches!(deed, Deed::Leave) {
+                        truth += n;
+                        StockCommand::Release { reservation, quantity, now }
+                    } else {
+                        StockCommand::Commit { reservation, quantity, reference, now }
+                    }
+                }
+                Deed::Tell => {
+                    let Some((shown, second)) = untold.pop_front() else { continue };
+                    StockCommand::Accept { shown, connection: SHOP, at: at(second), told_until, now }
+                }
+                Deed::Push => {
+                    if untold.is_empty() {
+                        (shown, told_until) = (stock.available().units(), Some(now));
+                    }
+                    continue;
+                }
+            };
+            for event in crate::aggregate::verdict(&id, &stock, command).expect("all of it can be done") {
+                stock = stock.evolve(event);
+            }
+        }
+        proptest::prop_assert_eq!(stock.available().units(), truth);
+    }
 }

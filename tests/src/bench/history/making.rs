@@ -192,7 +192,7 @@ impl Making {
                 End::Committed => {
                     StockCommand::Commit { reservation, quantity: None, reference: reference.clone(), now }
                 }
-                End::Released => StockCommand::Release { reservation, quantity: None },
+                End::Released => StockCommand::Release { reservation, quantity: None, now },
                 End::Expired => StockCommand::Expire { now, limit: 500 },
             };
             self.ask(*shelf, &metadata, command)?;

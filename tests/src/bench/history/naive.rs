@@ -158,8 +158,8 @@ async fn change_line(
         }
         StockEvent::Committed { reservation, quantity, .. } => (reservation, quantity.units(), 0, 0),
         StockEvent::Released { reservation, quantity, .. } => (reservation, 0, quantity.units(), 0),
-        StockEvent::Expired { reservation, quantity } => (reservation, 0, 0, quantity.units()),
-        StockEvent::Regained { reservation, quantity } => (reservation, 0, 0, -quantity.units()),
+        StockEvent::Expired { reservation, quantity, .. } => (reservation, 0, 0, quantity.units()),
+        StockEvent::Regained { reservation, quantity, .. } => (reservation, 0, 0, -quantity.units()),
         _ => return Ok(()),
     };
     sqlx::query(

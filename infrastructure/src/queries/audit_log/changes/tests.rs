@@ -43,7 +43,7 @@ fn what_an_entry_changes_on_a_shelf_is_all_that_differs_by_it() {
         reservation,
         quantity: units(quantity),
         expires_at: at(900),
-        origin: None,
+        origin: None, occurred_at: None,
     };
     let (quantity, reference, occurred_at) = (units(1), None::<String>, at(100));
     let location = LocationCode::new("berlin").expect("a location");
@@ -59,9 +59,9 @@ fn what_an_entry_changes_on_a_shelf_is_all_that_differs_by_it() {
             occurred_at,
             origin: None,
         },
-        StockEvent::Released { reservation: buyer, quantity, origin: None },
-        StockEvent::Expired { reservation: buyer, quantity: units(2) },
-        StockEvent::Regained { reservation: buyer, quantity },
+        StockEvent::Released { reservation: buyer, quantity, origin: None, occurred_at: None },
+        StockEvent::Expired { reservation: buyer, quantity: units(2), occurred_at: None },
+        StockEvent::Regained { reservation: buyer, quantity, occurred_at: None },
         StockEvent::RefundDue { reservation: buyer, quantity },
         StockEvent::Waived { reservation: buyer },
         StockEvent::PolicySet(Policy { backorder_limit: units(3), low_stock_threshold: Some(units(2)) }),

@@ -1,4 +1,5 @@
-//! Pushes that a platform has taken, or takes later, without our hearing of it: they are ours when they come back.
+//! Pushes that a platform has taken, or takes later, without our hearing of it: they are ours when they come back. And what a
+//! platform tells that has not heard of us yet.
 
 use chrono::TimeDelta;
 use onhand_domain::connection::Platform;
@@ -96,4 +97,41 @@ async fn a_price_whose_answer_was_lost_does_not_undo_a_newer_one_when_the_shop_t
     world.converge().await;
     assert_eq!(World::shows(&sandbox)["RUN-42"].1, "140.00");
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_was_not_told_of_a_hold_yet_does_not_know_of_it_when_it_tells_its_own_figure() {
+    let (sandbox, world, connection) = shop_and_world(&["42"], json!({ "acceptInventory": true })).await;
+    restock(&world, "RUN-42", 10).await;
+    world.converge().await;
+    let level = async |id: &str, available: i64| {
+        let level = json!({
+            "inventory_item_id": sandbox.shows()[0].inventory_item_id, "location_id": 7, "available": available,
+            "updated_at": world.clock.now(),
+        });
+        shop::Webhook::new("inventory_levels/update", id, &level)
+            .send(&world.admin, &connection)
+            .await
+            .expect(200);
+    };
+    // The first figure of its own.
+    world.clock.advance(TimeDelta::seconds(1));
+    level("first", 12).await;
+    world.converge().await;
+    assert_eq!(world.levels().await["RUN-42"], (12, 0, 12));
+
+    world.clock.advance(TimeDelta::seconds(1));
+    world.reserve(&[("RUN-42", 3)]).await.expect(201);
+    world.clock.advance(TimeDelta::seconds(1));
+    level("second", 11).await;
+    assert_eq!(world.levels().await["RUN-42"], (11, 3, 8), "eleven, and three of them are held");
+    level("third", 10).await;
+    assert_eq!(world.levels().await["RUN-42"], (10, 3, 7));
+
+    world.converge().await;
+    assert_eq!(World::shows(&sandbox)["RUN-42"].0, 7);
+    world.clock.advance(TimeDelta::seconds(1));
+    level("fourth", 6).await;
+    assert_eq!(world.levels().await["RUN-42"], (9, 3, 6), "by now it knows");
+    world.expect_rebuilt_equals_live().await;
 }

@@ -13,6 +13,8 @@ use crate::{
 
 /// Pushes whose echo is still awaited; beyond it the oldest is forgotten.
 const AWAITED_MAX: usize = 32;
+/// Moments up to which a platform was told what has moved; beyond it the oldest is forgotten.
+const TOLD_MAX: usize = 8;
 /// Earlier prices of ours whose late news are taken for echoes; beyond it the oldest is forgotten.
 const AWAITED_PRICES_MAX: usize = 4;
 /// Figures that were sent and not answered; beyond it the oldest is forgotten.
@@ -164,6 +166,9 @@ pub enum ListingEvent {
         at: DateTime<Utc>,
         /// True if this is our own push coming back.
         echo: bool,
+        /// Until when what has moved is in it, by our clock: said where it shows what it is to show.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
     },
     /// The platform told or showed us its price.
     #[serde(rename = "listing.price_observed")]
@@ -231,6 +236,8 @@ pub enum ListingCommand {
         at: DateTime<Utc>,
         /// We were told; it may be an earlier push of ours coming back. What we have looked at ourselves is shown now.
         told: bool,
+        /// The present moment.
+        now: DateTime<Utc>,
     },
     /// The platform told us its price. Older news than what is known leads to nothing.
     ObservePrice {
@@ -293,9 +300,9 @@ pub struct Listing {
     pub quantity: Shown<i64>,
     /// The price shown.
     pub price: Shown<Money>,
-    /// Until when it was told what has moved, by our clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told_until: Option<DateTime<Utc>>,
+    /// Until when it was told what has moved, by our clock, the newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    told: VecDeque<DateTime<Utc>>,
     /// A quantity in question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity_conflict: Option<Conflict>,
@@ -329,8 +336,8 @@ impl Listing {
                 let noted = !sent.lost && known.any(|known| sent.at < known.at + UNANSWERED_FOR / 2);
                 Ok(if noted { vec![] } else { vec![ListingEvent::FigureSent(sent)] })
             }
-            ListingCommand::ObserveQuantity { quantity, owed, at, told } => {
-                Ok(self.observe_quantity(quantity, owed, (at, told)))
+            ListingCommand::ObserveQuantity { quantity, owed, at, told, now } => {
+                Ok(self.observe_quantity(quantity, owed, (at, told), now))
             }
             ListingCommand::ObservePrice { price, at } => Ok(self.observe_price(price, at)),
             ListingCommand::ObserveVariant(shown) => {
@@ -389,11 +396,24 @@ impl Listing {
             .max()
     }
 
+    /// Until when it was told what has moved, by our clock, when it showed something at a time; none if that is not known.
+    pub fn told_before(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.told.iter().rev().copied().find(|until| *until < at)
+    }
+
+    fn note_told(&mut self, until: Option<DateTime<Utc>>) {
+        self.told.extend(until.filter(|until| self.told.back() < Some(until)));
+        if self.told.len() > TOLD_MAX {
+            self.told.pop_front();
+        }
+    }
+
     fn observe_quantity(
         &self,
         quantity: i64,
         owed: Option<i64>,
         (at, told): (DateTime<Utc>, bool),
+        now: DateTime<Utc>,
     ) -> Vec<ListingEvent> {
         let ours = told && self.awaited.contains(&quantity);
         let stale = self.quantity.observed_at.is_some_and(|known| at < known);
@@ -404,7 +424,8 @@ impl Listing {
         // Also what we see ourselves: nobody over there has made it so.
         let sent = self.was_sent(Figure::Quantity { quantity }, at);
         let echo = ours || sent || (told && believed) || owed == Some(quantity);
-        let mut events = vec![ListingEvent::QuantityObserved { quantity, at, echo }];
+        let until = (owed == Some(quantity)).then_some(now);
+        let mut events = vec![ListingEvent::QuantityObserved { quantity, at, echo, until }];
         // It may have been applied behind what was taken since, and then nothing else would put it right.
         if sent && !believed && owed.is_some_and(|owed| owed != quantity) {
             events.push(ListingEvent::Drifted { shows: Figure::Quantity { quantity }, at });
@@ -454,7 +475,7 @@ impl Listing {
                 if as_of >= self.quantity.as_of {
                     self.quantity.value = Some(quantity);
                     self.quantity.as_of = as_of;
-                    self.told_until = until;
+                    self.note_told(until);
                 }
                 // What went before it unanswered may be heard of behind it: then it is not what is shown.
                 for sent in &self.unanswered {
@@ -492,7 +513,8 @@ impl Listing {
                     self.price.as_of = as_of;
                 }
             }
-            ListingEvent::QuantityObserved { quantity, at, echo } => {
+            ListingEvent::QuantityObserved { quantity, at, echo, until } => {
+                self.note_told(until);
                 match self.awaited.iter().position(|awaited| *awaited == quantity) {
                     // Perhaps an older push than the last one: what is shown now is not told by it. Those before it
                     // were either heard out of turn or never will be; a later change to one of them is foreign.

@@ -59,7 +59,8 @@ pub fn of_quantity(
     let stock = lookup.stock(&shelf);
     // What a shelf without history is to show is not known.
     let owed = (*stock != Stock::default()).then(|| stock.available().minus(rules.safety_buffer).units());
-    let mut changes = asked(id, listing, ListingCommand::ObserveQuantity { quantity, owed, at, told })?;
+    let command = ListingCommand::ObserveQuantity { quantity, owed, at, told, now };
+    let mut changes = asked(id, listing, command)?;
     let echo = |(_, event): &(StreamId, Event)| {
         matches!(event, Event::Listing(ListingEvent::QuantityObserved { echo: true, .. }))
     };
@@ -77,7 +78,9 @@ pub fn of_quantity(
         return held(changes, id, (listing, holds), Figure::Quantity { quantity }, at);
     }
     let shown = quantity.saturating_add(rules.safety_buffer.units());
-    let (connection, told_until) = (mapping.connection, listing.told_until);
+    // Where nothing is pushed, whoever keeps the figure there knows by other ways.
+    let pushed = rules.realtime_sync_enabled && rules.propagate_inventory;
+    let (connection, told_until) = (mapping.connection, listing.told_before(at).filter(|_| pushed));
     let command = StockCommand::Accept { shown, connection, at, told_until, now };
     let events = verdict(&shelf, stock, command)?;
     changes.extend(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())));

@@ -73,8 +73,10 @@ pub struct Stock {
 struct Past {
     /// What has moved that a figure or a count may come without, in the order in which it was recorded.
     moves: VecDeque<Move>,
-    /// The newest change that is not remembered any more.
+    /// The newest change of on hand that is not remembered any more.
     forgotten: Option<DateTime<Utc>>,
+    /// The newest change of what may be sold that is not remembered any more, those by holds included.
+    forgotten_holds: Option<DateTime<Utc>>,
     /// The newest figure that has counted, of each connection.
     figures: BTreeMap<ConnectionId, Figure>,
     /// When the shelf was counted last.
@@ -191,31 +193,26 @@ impl Stock {
     #[must_use]
     pub fn evolve(mut self, event: StockEvent) -> Self {
         let (delta, held) = event.moves(self.on_hand.units());
+        let (when, origin) = event.moved_by();
+        let before = self.available();
+        self.set_on_hand(self.on_hand.units() + delta);
         match event {
             StockEvent::Counted { occurred_at, figure, .. } => {
-                self.set_on_hand(self.on_hand.units() + delta);
                 if let Some(at) = occurred_at {
-                    self.count_from(at, figure, delta);
+                    self.count_from(at, figure, self.available().units() - before.units());
                 }
             }
-            StockEvent::Restocked { occurred_at, origin, .. } => {
-                self.set_on_hand(self.on_hand.units() + delta);
-                self.remember(occurred_at, origin, (delta, delta));
-            }
-            StockEvent::Adjusted { occurred_at, .. }
-            | StockEvent::TransferredOut { occurred_at, .. }
-            | StockEvent::TransferredIn { occurred_at, .. } => {
-                self.set_on_hand(self.on_hand.units() + delta);
-                self.remember(occurred_at, None, (delta, delta));
-            }
-            StockEvent::Reserved { reservation, quantity, expires_at, origin, occurred_at } => {
+            StockEvent::Restocked { .. }
+            | StockEvent::Adjusted { .. }
+            | StockEvent::TransferredOut { .. }
+            | StockEvent::TransferredIn { .. }
+            | StockEvent::Covered { .. } => {}
+            StockEvent::Reserved { reservation, quantity, expires_at, .. } => {
                 // Who has new units does not come back for old ones.
                 self.past.lapsed.retain(|lapsed| lapsed.reservation != reservation);
-                self.remember(occurred_at, origin, (0, -held));
                 self.hold(reservation, quantity, expires_at);
             }
-            StockEvent::Regained { reservation, quantity, occurred_at } => {
-                self.remember(occurred_at, None, (0, -held));
+            StockEvent::Regained { reservation, quantity, .. } => {
                 for lapsed in self.past.lapsed.iter_mut().filter(|l| l.reservation == reservation) {
                     lapsed.quantity = lapsed.quantity.minus(quantity);
                 }
@@ -225,7 +222,7 @@ impl Stock {
             StockEvent::Extended { reservation, expires_at, payment } => {
                 self.extend(reservation, expires_at, payment);
             }
-            StockEvent::Committed { reservation, reference, occurred_at, origin, .. } => {
+            StockEvent::Committed { reservation, reference, .. } => {
                 if let Some(reference) = reference {
                     if self.past.references.len() >= REFERENCES_MAX {
                         self.past.references.pop_front();
@@ -233,17 +230,10 @@ impl Stock {
                     self.past.references.push_back(reference_id(&reservation, &reference));
                 }
                 self.unhold(reservation, -held);
-                self.set_on_hand(self.on_hand.units() + delta);
-                // What is for sale went down when it was held.
-                self.remember(occurred_at, origin, (delta, 0));
             }
-            StockEvent::Released { reservation, origin, occurred_at, .. } => {
+            StockEvent::Released { reservation, .. } => self.unhold(reservation, -held),
+            StockEvent::Expired { reservation, quantity, .. } => {
                 self.unhold(reservation, -held);
-                self.remember(occurred_at, origin, (0, -held));
-            }
-            StockEvent::Expired { reservation, quantity, occurred_at } => {
-                self.unhold(reservation, -held);
-                self.remember(occurred_at, None, (0, -held));
                 if self.past.lapsed.len() >= LAPSED_MAX {
                     self.past.lapsed.pop_front();
                 }
@@ -260,7 +250,9 @@ impl Stock {
             StockEvent::PolicySet(policy) => self.policy = policy,
             StockEvent::Low { .. } => self.low = true,
             StockEvent::Recovered { .. } => self.low = false,
-            StockEvent::Covered { .. } => {}
+        }
+        if let Some(at) = when.or(origin.map(|origin| origin.at)) {
+            self.remember(at, origin, (delta, self.available().units() - before.units()));
         }
         self
     }

@@ -168,21 +168,28 @@ fn changed(
     let all = Told::of(news.lines)?;
     let open: Vec<ToldLine> =
         news.lines.iter().filter(|line| state.unmapped.contains(&line.name)).cloned().collect();
-    let open = Told::of(&open)?;
+    let Told { lines: mut take, found, unknown } = Told::of(&open)?;
     let mut before = Lines::new();
     for line in lines {
         let sum = before.entry(line.stock.clone()).or_default();
         *sum = sum.plus(line.quantity)?;
     }
-    let mut expected = before.clone();
-    for (shelf, quantity) in &open.lines {
-        let sum = expected.entry(shelf.clone()).or_default();
-        *sum = sum.plus(*quantity)?;
-    }
     let new = |name: &&String| !state.unmapped.contains(name);
     // A line that nobody knows may be one that was known when it was taken.
     let sure = !all.unknown.iter().any(|name| new(&name));
-    let left: Vec<&String> = state.unmapped.iter().filter(|name| !open.found.contains(name)).collect();
+    if sure {
+        // And one that is found now may be one that was known under another name: it is no line more.
+        for (shelf, quantity) in &mut take {
+            *quantity = (*quantity).min(units(&all.lines, shelf).minus(units(&before, shelf)));
+        }
+        take.retain(|_, quantity| !quantity.is_zero());
+    }
+    let mut expected = before.clone();
+    for (shelf, quantity) in &take {
+        let sum = expected.entry(shelf.clone()).or_default();
+        *sum = sum.plus(*quantity)?;
+    }
+    let left: Vec<&String> = state.unmapped.iter().filter(|name| !found.contains(name)).collect();
     let as_before = all.lines == expected && same(&all.unknown, &left);
     if as_before || state.paid {
         if !as_before {
@@ -192,16 +199,8 @@ fn changed(
                 .notes
                 .extend(added.map(|name| format!("the order has {name} by now, and was paid without")));
         }
-        heard.unknown = open.unknown;
-        let mut take = open.lines;
-        if sure {
-            // A line that was known and got another name since is no line more.
-            for (shelf, quantity) in &mut take {
-                *quantity = (*quantity).min(units(&all.lines, shelf).minus(units(&before, shelf)));
-            }
-            take.retain(|_, quantity| !quantity.is_zero());
-        }
-        return Ok(Asked { take, found: open.found, ..Asked::default() });
+        heard.unknown = unknown;
+        return Ok(Asked { take, found, ..Asked::default() });
     }
     let mut asked = Asked { at: Some(edited_at(news, state)), ..Asked::default() };
     let mut edited = Lines::new();

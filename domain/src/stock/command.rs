@@ -56,7 +56,7 @@ pub enum StockCommand {
         connection: ConnectionId,
         /// When, by the platform's own clock where it gives a time.
         at: DateTime<Utc>,
-        /// Until when it was told what others have moved, by our clock; all until `at` if that is not known.
+        /// Until when it was told what others have moved, by our clock; all until `at` if that is not known or is later.
         told_until: Option<DateTime<Utc>>,
         /// The present moment.
         now: DateTime<Utc>,

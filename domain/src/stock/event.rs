@@ -278,6 +278,29 @@ impl StockEvent {
         }
     }
 
+    /// When it moved units, and whose order did; a count is no movement, and a change of the number alone has no time.
+    pub(super) fn moved_by(&self) -> (Option<DateTime<Utc>>, Option<Origin>) {
+        match self {
+            Self::Restocked { occurred_at, origin, .. }
+            | Self::Reserved { occurred_at, origin, .. }
+            | Self::Committed { occurred_at, origin, .. }
+            | Self::Released { occurred_at, origin, .. } => (*occurred_at, *origin),
+            Self::Adjusted { occurred_at, .. }
+            | Self::TransferredOut { occurred_at, .. }
+            | Self::TransferredIn { occurred_at, .. }
+            | Self::Expired { occurred_at, .. }
+            | Self::Regained { occurred_at, .. } => (*occurred_at, None),
+            Self::Counted { .. }
+            | Self::Covered { .. }
+            | Self::Extended { .. }
+            | Self::RefundDue { .. }
+            | Self::Waived { .. }
+            | Self::PolicySet(_)
+            | Self::Low { .. }
+            | Self::Recovered { .. } => (None, None),
+        }
+    }
+
     /// What is on hand after a count, whatever it was before; none for everything but a count.
     pub fn sets_on_hand(&self) -> Option<i64> {
         match self {

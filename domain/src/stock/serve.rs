@@ -58,6 +58,11 @@ impl Stock {
         Ok(())
     }
 
+    /// By how many units what may be sold has moved that a figure has not in it.
+    fn moved_without(&self, figure: &Figure) -> i64 {
+        self.past.moves.iter().filter(|moved| !moved.is_in(figure)).map(|moved| moved.available).sum()
+    }
+
     /// When holds come and go is said where a figure may come that does not know of it.
     pub(super) fn noted(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         (!self.past.figures.is_empty()).then_some(now)
@@ -86,15 +91,18 @@ impl Stock {
             return Ok(if counted == self.on_hand { vec![] } else { vec![covered] });
         }
         self.remembers(occurred_at)?;
-        // Where so much has moved that nobody knows it any more, the oldest of it was told long since.
-        // Where nothing was ever pushed there, what came after its last figure was not told.
-        let last = self.past.figures.get(&connection).map(|last| last.knows.unwrap_or(last.at));
-        let told = told_until.or(last).map(|told| self.past.forgotten.map_or(told, |at| at.max(told)));
-        let knows = told.filter(|told| *told < occurred_at);
+        let knows = told_until.filter(|told| *told < occurred_at);
+        if self.past.forgotten_holds.is_some_and(|forgotten| forgotten > knows.unwrap_or(occurred_at)) {
+            // What it does not know of is not known here any more either; the next push puts it right.
+            return Ok(vec![]);
+        }
         let short = Quantity::new(shown.saturating_neg().max(0)).unwrap_or(Quantity::MAX);
         let figure = Figure { connection, at, short, knows };
-        let unknown = self.past.moves.iter().filter(|moved| !moved.is_in(&figure));
-        let available = shown.saturating_add(unknown.map(|moved| moved.available).sum());
+        // What came to this shelf untold may have been told all the same: an answer was lost, or somebody entered it there as
+        // well. It is not counted twice: rather too few than too many.
+        let told_all = Figure { knows: None, ..figure };
+        let since = self.moved_without(&figure).min(self.moved_without(&told_all));
+        let available = shown.saturating_add(since);
         let on_hand = Quantity::new(available.max(0))?.plus(self.reserved)?;
         if on_hand == self.on_hand && counted == self.on_hand {
             return Ok(vec![]);
@@ -194,11 +202,10 @@ impl Stock {
     /// Remembers what has moved, for as long as a figure or a count may come that does not have it in it.
     pub(super) fn remember(
         &mut self,
-        occurred_at: Option<DateTime<Utc>>,
+        at: DateTime<Utc>,
         origin: Option<Origin>,
         (on_hand, available): (i64, i64),
     ) {
-        let Some(at) = occurred_at.or(origin.map(|origin| origin.at)) else { return };
         if on_hand == 0 && origin.is_some_and(|origin| self.figure_with(&origin).is_some()) {
             return;
         }
@@ -214,15 +221,17 @@ impl Stock {
             return;
         }
         if moves.len() >= MOVES_MAX {
-            let oldest = moves.pop_front().map(|moved| moved.at);
-            self.past.forgotten = self.past.forgotten.max(oldest);
+            let oldest = moves.pop_front();
+            let of_count = oldest.filter(|oldest| oldest.on_hand != 0);
+            self.past.forgotten = self.past.forgotten.max(of_count.map(|oldest| oldest.at));
+            self.past.forgotten_holds = self.past.forgotten_holds.max(oldest.map(|oldest| oldest.at));
         }
         moves.push_back(moved);
     }
 
     /// From a count or a figure on, what it has in it need not be remembered for another. A platform that was not told of the
     /// difference yet does not know of it.
-    pub(super) fn count_from(&mut self, at: DateTime<Utc>, figure: Option<Figure>, delta: i64) {
+    pub(super) fn count_from(&mut self, at: DateTime<Utc>, figure: Option<Figure>, available: i64) {
         self.past.counted_at = self.past.counted_at.max(Some(at));
         match figure {
             Some(figure) => {
@@ -234,7 +243,7 @@ impl Stock {
             None => self.past.looked_at = self.past.looked_at.max(Some(at)),
         }
         let origin = figure.map(|figure| Origin { connection: figure.connection, at: figure.at });
-        self.add(Move { at, on_hand: 0, available: delta, origin });
+        self.add(Move { at, on_hand: 0, available, origin });
         let (counted_at, figures) = (self.past.counted_at, &self.past.figures);
         self.past.moves.retain(|moved| {
             Some(moved.at) > counted_at || figures.values().any(|figure| !moved.is_in(figure))

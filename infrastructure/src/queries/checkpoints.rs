@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use onhand_domain::values::TenantId;
 use sqlx::PgPool;
 use tokio::time::Instant;
@@ -74,6 +75,19 @@ pub async fn stock_known_to(
             return Ok(known);
         }
     }
+}
+
+/// When an entry was recorded; none before the first.
+pub async fn recorded_at(
+    pool: &PgPool,
+    tenant: TenantId,
+    position: i64,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar("select recorded_at from events where tenant_id = $1 and position = $2")
+        .bind(tenant.0)
+        .bind(position)
+        .fetch_optional(pool)
+        .await
 }
 
 async fn stock_known(pool: &PgPool, tenant: TenantId, wanted: i64) -> Result<i64, sqlx::Error> {

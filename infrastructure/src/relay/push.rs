@@ -55,8 +55,8 @@ pub(super) struct Attempt {
     pub(super) begun: Instant,
     /// Everything up to here was owed when the commands were leased.
     owed: i64,
-    /// Everything that was recorded before this is up to there.
-    owed_at: DateTime<Utc>,
+    /// When the last entry was recorded that is in all quantities.
+    known_at: Option<DateTime<Utc>>,
     targets: HashMap<ListingId, Target>,
     offers: HashMap<OfferId, OfferTarget>,
 }
@@ -153,17 +153,17 @@ impl Relay {
         let content = group.iter().filter_map(|command| Some((command.connection, command.product?)));
         let content: Vec<_> = content.collect();
         // Everything that was owed when these commands were leased is to be in what is read now.
-        let owed_at = self.operations.ledger().clock().now();
         let owed = Head::settled(&mut *pool.acquire().await?, tenant).await?;
         let known = match group.iter().any(|command| command.kind == CommandKind::Quantity) {
             true => checkpoints::stock_known_to(pool, tenant, owed, CATCH_UP).await?,
             false => 0,
         };
+        let known_at = checkpoints::recorded_at(pool, tenant, known).await?;
         let mut targets = targets(pool, tenant, &listings).await?;
         // What the levels were when they were read, they were known to be up to there at least.
         targets.values_mut().for_each(|target| target.quantity_as_of = target.quantity_as_of.max(known));
         let offers = offers::targets(pool, tenant, &content).await?;
-        Ok(Attempt { now: self.operations.ledger().clock().now(), begun, owed, owed_at, targets, offers })
+        Ok(Attempt { now: self.operations.ledger().clock().now(), begun, owed, known_at, targets, offers })
     }
 
     async fn record(&self, tenant: TenantId, results: Results) -> Result<(), LedgerError> {
@@ -263,7 +263,7 @@ async fn push_quantities(
         match outcome {
             Outcome::Shown(quantity) => {
                 let as_of = target.quantity_as_of;
-                let until = (as_of >= attempt.owed).then_some(attempt.owed_at);
+                let until = attempt.known_at;
                 results.note(command, ListingEvent::QuantityPushed { quantity, as_of, until });
                 results.shown(command, target, (attempt, true));
             }

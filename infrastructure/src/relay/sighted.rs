@@ -26,7 +26,7 @@ pub(super) fn sighted(strays: &[Stray], lookup: &Lookup<'_>, now: DateTime<Utc>)
         let (found, noting) = match shows {
             Figure::Quantity { quantity } => (
                 sighting::of_quantity(listing, Sight { quantity, at, told: false }, lookup, now),
-                ListingCommand::ObserveQuantity { quantity, owed: None, at, told: false },
+                ListingCommand::ObserveQuantity { quantity, owed: None, at, told: false, now },
             ),
             Figure::Price { price } => {
                 (sighting::of_price(listing, (price, at), lookup), ListingCommand::ObservePrice { price, at })

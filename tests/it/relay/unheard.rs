@@ -59,12 +59,16 @@ async fn a_call_that_is_applied_behind_a_newer_one_is_made_good_a_minute_later_a
     world.clock.advance(TimeDelta::seconds(5));
     step(&world).await;
     assert_eq!(channel.quantity("RUN-42"), 7);
+    // What is owed once more in a minute keeps nothing newer waiting.
+    world.reserve(&[("RUN-42", 2)]).await.expect(201);
+    step(&world).await;
+    assert_eq!(channel.quantity("RUN-42"), 5);
 
     // What was given up gets there only now.
     assert!(channel.sandbox.edit_quantity("RUN-42", 6));
     world.converge().await;
-    assert_eq!(channel.quantity("RUN-42"), 7);
-    assert_eq!(times(&world, "listing.quantity_pushed").await, before + 2);
+    assert_eq!(channel.quantity("RUN-42"), 5);
+    assert_eq!(times(&world, "listing.quantity_pushed").await, before + 3);
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
 }
 

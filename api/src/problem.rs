@@ -194,16 +194,13 @@ impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if is_passing(&error) {
             Self { cause: Some(error.to_string()), ..Self::no_database() }
-        } else if is_no_value(&error) {
-            let detail = "a filter or the cursor holds something that cannot be looked for";
-            Self { cause: Some(error.to_string()), ..Self::bad_request("filter.invalid", detail) }
         } else {
             Self::internal("database.failed", &error)
         }
     }
 }
 
-/// 22: the database was given what can be no value, such as a text with U+0000.
+/// 22: the database was given what can be no value, such as a text with U+0000. Where a list was asked for, the caller gave it.
 fn is_no_value(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| code.starts_with("22"))
@@ -215,6 +212,12 @@ impl From<QueryError> for Problem {
             QueryError::Cursor => Self::bad_request("cursor.invalid", error.to_string()),
             QueryError::Filter(error) => Self::bad_request("filter.invalid", error.to_string()),
             QueryError::Choice(choice) => Self::bad_request("filter.invalid", choice),
+            QueryError::Database(error) | QueryError::Ledger(LedgerError::Database(error))
+                if is_no_value(&error) =>
+            {
+                let detail = "a filter or the cursor holds something that cannot be looked for";
+                Self { cause: Some(error.to_string()), ..Self::bad_request("filter.invalid", detail) }
+            }
             QueryError::Ledger(error) => error.into(),
             QueryError::Database(error) => error.into(),
         }
@@ -259,6 +262,7 @@ impl From<ReceiveError> for Problem {
                 Self::new(StatusCode::UNAUTHORIZED, "webhook.rejected", rejection.to_string())
             }
             ReceiveError::Limited(wait) => Self::too_many("webhook.rate", error.to_string(), wait.0),
+            ReceiveError::Sealed => LedgerError::Unavailable(error.to_string()).into(),
             ReceiveError::Ledger(error) => error.into(),
         }
     }

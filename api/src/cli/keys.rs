@@ -13,7 +13,11 @@ use onhand_infrastructure::{
     },
 };
 
-use super::{audit::document::shown, program, session::Session};
+use super::{
+    audit::document::shown,
+    program,
+    session::{Aim, Session},
+};
 
 /// What can be done with keys.
 #[derive(clap::Subcommand)]
@@ -50,7 +54,8 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
-    Session::with(async |session| match command {
+    let aim = if matches!(command, Command::List { .. }) { Aim::Read } else { Aim::Write };
+    Session::to(aim, async |session| match command {
         Command::Create { tenant, role, brand, name } => create(session, &tenant, role, brand, name).await,
         Command::List { tenant } => list(session, &tenant).await,
         Command::Revoke { tenant, id } => revoke(session, &tenant, id).await,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    future::pending,
     io::{Write, stdout},
     net::SocketAddr,
     process::ExitCode,
@@ -65,7 +66,6 @@ async fn serve(
     if session.config.skip_signatures {
         tracing::warn!("SKIP_WEBHOOK_SIGNATURE_VALIDATION: anybody may send webhooks, and they are believed");
     }
-    let stop = told_to_stop();
     let running = Running::start(app, listener, duties)?;
     // A server goes on where nobody reads this.
     let _ = if answers {
@@ -73,11 +73,15 @@ async fn serve(
     } else {
         writeln!(stdout(), "working without HTTP")
     };
-    tell_newcomers(session).await?;
-    tell_of_missing_keys(session).await?;
+    // They take as long as the database does, and signals are heard meanwhile.
+    let looks = async {
+        look_around(session).await;
+        pending::<bool>().await
+    };
     let goes_on = tokio::select! {
-        () = stop => true,
+        () = told_to_stop() => true,
         () = session.server.gone() => false,
+        never = looks => never,
     };
     if goes_on {
         tracing::info!("stopping; a second signal ends the process at once");
@@ -88,6 +92,15 @@ async fn serve(
     tracing::info!("stopped");
     ensure!(goes_on, "the local Postgres has ended; the end of postgres.log in the data folder says why");
     Ok(())
+}
+
+/// Looks whether there is something to tell at the start. That only tells, so a look that fails ends nothing.
+async fn look_around(session: &Session) {
+    for looked in [tell_newcomers(session).await, tell_of_missing_keys(session).await] {
+        if let Err(error) = looked {
+            tracing::warn!(%error, "what there is to tell at the start could not be looked at");
+        }
+    }
 }
 
 /// With another key file, or without a key of the ring, nothing goes that takes a credential; all else does, and new

@@ -94,6 +94,9 @@ pub async fn replay(app: AppState, ask: Ask<ReplayBody>) -> Result<Json<Outcome>
         ask.body;
     let before = before.map(Into::into);
     platform_filter(platform.as_deref())?;
+    if topic.as_deref().is_some_and(|topic| topic.contains('\0')) {
+        return Err(Problem::bad_request("filter.invalid", "a topic has no U+0000 in it"));
+    }
     let filter = ReplayFilter { ids, connection, platform, topic, before, unmapped };
     let caller = ask.caller;
     let replay = Replay { filter, dry_run, after, limit: limit.unwrap_or(100) };

@@ -99,7 +99,10 @@ impl World {
     fn reachable(&self, id: ConnectionId, product: &ObservedProduct, fresh: ProductId) -> Vec<StreamId> {
         let mut all = streams(id, product);
         all.push(StreamId::Product(fresh));
-        let made = |v: &ObservedVariant| StreamId::Sku(sku(&format!("shopify-{}", v.external)));
+        let made = |v: &ObservedVariant| {
+            let made = Sku::new(&format!("shopify-{}", v.external));
+            StreamId::Sku(made.unwrap_or_else(|_| ListingId::of(id, &v.external).into()))
+        };
         all.extend(product.variants.iter().map(made));
         all
     }

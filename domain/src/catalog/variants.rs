@@ -29,7 +29,8 @@ impl Sight<'_, '_> {
     }
 
     /// The SKU, or one made from the shop's id: where the shop has none, or where its SKU names a variant of
-    /// another brand, which this connection has no business with.
+    /// another brand, which this connection has no business with. Where the shop's id is too long for that, one made from
+    /// the listing's.
     fn sku(&self, variant: &ObservedVariant) -> Sku {
         let foreign = |sku: &Sku| {
             let named = self.lookup.sku(sku).names;
@@ -37,8 +38,7 @@ impl Sight<'_, '_> {
         };
         variant.sku.clone().filter(|sku| !foreign(sku)).unwrap_or_else(|| {
             let made = format!("{}-{}", self.details.platform, variant.external);
-            Sku::new(&made.chars().take(128).collect::<String>())
-                .expect("a platform's name and an id without blanks make a SKU")
+            Sku::new(&made).unwrap_or_else(|_| ListingId::of(self.id, &variant.external).into())
         })
     }
 

@@ -47,7 +47,13 @@ fn unanswered(quantity: i64, second: i64) -> ListingEvent {
 #[test]
 fn a_push_that_was_never_answered_comes_back_as_an_echo_as_often_as_it_is_told() {
     given::<Listing>(L, [pushed(10, 9), unanswered(9, 1)])
-        .when(ListingCommand::ObserveQuantity { quantity: 9, owed: Some(9), at: at(2), told: true, now: at(60) })
+        .when(ListingCommand::ObserveQuantity {
+            quantity: 9,
+            owed: Some(9),
+            at: at(2),
+            told: true,
+            now: at(60),
+        })
         .then([agreed(9, 2)])
         .then_state(|listing| assert_eq!(listing.quantity.value, Some(9)));
     given::<Listing>(L, [pushed(10, 9), unanswered(9, 1), observed(9, 2, true)])
@@ -57,7 +63,8 @@ fn a_push_that_was_never_answered_comes_back_as_an_echo_as_often_as_it_is_told()
 
 #[test]
 fn what_was_never_answered_and_is_shown_instead_of_what_is_owed_is_put_right() {
-    let late = |told| ListingCommand::ObserveQuantity { quantity: 9, owed: Some(8), at: at(3), told, now: at(60) };
+    let late =
+        |told| ListingCommand::ObserveQuantity { quantity: 9, owed: Some(8), at: at(3), told, now: at(60) };
     let drifted = ListingEvent::Drifted { shows: Figure::Quantity { quantity: 9 }, at: at(3) };
     // The newer push was heard of already, so that this one was applied behind it.
     let history = || [pushed(10, 9), unanswered(9, 1), pushed(8, 10), observed(8, 2, true)];
@@ -110,7 +117,8 @@ fn a_number_we_never_sent_is_foreign() {
 
 #[test]
 fn an_echo_that_is_quicker_than_the_answer_is_no_stray_and_is_not_awaited_again() {
-    let early = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(5), at: at(1), told: true, now: at(60) };
+    let early =
+        ListingCommand::ObserveQuantity { quantity: 5, owed: Some(5), at: at(1), told: true, now: at(60) };
     given::<Listing>(L, [pushed(6, 9)]).when(early).then([agreed(5, 1)]);
     given::<Listing>(L, [pushed(6, 9), observed(5, 1, true), pushed(5, 10), pushed(4, 11)])
         .when(observe(5, 2))
@@ -119,11 +127,8 @@ fn an_echo_that_is_quicker_than_the_answer_is_no_stray_and_is_not_awaited_again(
 
 #[test]
 fn a_platform_that_showed_something_at_a_time_knew_what_it_was_told_before() {
-    let told = |quantity, as_of, second| ListingEvent::QuantityPushed {
-        quantity,
-        as_of,
-        until: Some(at(second)),
-    };
+    let told =
+        |quantity, as_of, second| ListingEvent::QuantityPushed { quantity, as_of, until: Some(at(second)) };
     let history = [told(9, 1, 10), pushed(8, 2), told(7, 3, 30), agreed(7, 5)];
     let listing = history.into_iter().fold(Listing::default(), Listing::evolve);
     let told = [5, 10, 11, 31, 61].map(|second| listing.told_before(at(second)));
@@ -168,7 +173,8 @@ fn a_figure_in_question_is_noted_once_and_ends_with_a_resolution() {
 
 #[test]
 fn what_we_have_looked_at_ourselves_is_no_echo_though_we_once_pushed_it() {
-    let looked = ListingCommand::ObserveQuantity { quantity: 5, owed: Some(4), at: at(1), told: false, now: at(60) };
+    let looked =
+        ListingCommand::ObserveQuantity { quantity: 5, owed: Some(4), at: at(1), told: false, now: at(60) };
     given::<Listing>(L, [pushed(5, 10), pushed(4, 11)])
         .when(looked)
         .then([observed(5, 1, false)])

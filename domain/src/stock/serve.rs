@@ -215,7 +215,8 @@ impl Stock {
     fn add(&mut self, moved: Move) {
         let moves = &mut self.past.moves;
         // A batch shares one moment: what moves together is remembered together.
-        if let Some(last) = moves.back_mut().filter(|last| last.at == moved.at && last.origin == moved.origin) {
+        if let Some(last) = moves.back_mut().filter(|last| last.at == moved.at && last.origin == moved.origin)
+        {
             last.on_hand += moved.on_hand;
             last.available += moved.available;
             return;

@@ -29,7 +29,13 @@ fn restocked(n: i64) -> StockEvent {
 }
 
 fn reserved(reservation: ReservationId, n: i64, until: i64) -> StockEvent {
-    StockEvent::Reserved { reservation, quantity: units(n), expires_at: Some(at(until)), origin: None, occurred_at: None }
+    StockEvent::Reserved {
+        reservation,
+        quantity: units(n),
+        expires_at: Some(at(until)),
+        origin: None,
+        occurred_at: None,
+    }
 }
 
 fn released(reservation: ReservationId, n: i64) -> StockEvent {

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::InvalidValue;
+use super::{InvalidValue, ListingId};
 
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident, $check:expr) => {
@@ -101,6 +101,13 @@ code!(
         }
     }
 );
+
+impl From<ListingId> for Sku {
+    /// What a listing's variant is called where nobody has a name for it.
+    fn from(listing: ListingId) -> Self {
+        Self(listing.to_string().into())
+    }
+}
 
 impl Default for LocationCode {
     fn default() -> Self {

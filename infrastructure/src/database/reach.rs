@@ -10,9 +10,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long what was found out is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 
+/// `too_many_connections`: the server, the database or the account has as many as it may have.
+const FULL: &str = "53300";
+
 /// What came of asking to be let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
+    /// It lets one more in, or has no room for one beside those of the pool, which it let in before.
     LetIn,
     /// It says no, or nobody is there.
     TurnedAway,
@@ -25,7 +29,7 @@ enum Found {
 pub struct Reach(Mutex<Option<(Instant, Found)>>);
 
 impl Reach {
-    /// Whether the database behind a pool lets somebody in. Says so within seconds.
+    /// Whether the database behind a pool is there for it. Says so within seconds.
     pub async fn answers(&self, pool: &PgPool) -> bool {
         self.found(pool).await == Found::LetIn
     }
@@ -44,12 +48,18 @@ impl Reach {
         }
         let found = match timeout(PATIENCE, ask(pool)).await {
             Ok(Ok(())) => Found::LetIn,
+            // Whoever says that there is no room is there, and the pool has what it has.
+            Ok(Err(error)) if is_full(&error) && pool.size() > 0 => Found::LetIn,
             Ok(Err(_)) => Found::TurnedAway,
             Err(_) => Found::Silence,
         };
         *last = Some((Instant::now(), found));
         found
     }
+}
+
+fn is_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some(FULL)
 }
 
 async fn ask(pool: &PgPool) -> Result<(), sqlx::Error> {

@@ -51,6 +51,8 @@ const BY_HAND: &str = "enter the connection's webhook address on the platform";
 /// What a name on a platform and a secret may weigh.
 const TEXT_BYTES_MAX: usize = 255;
 const SECRET_BYTES_MAX: usize = 4_096;
+/// The least that a secret weighs which is written over in what it lets in: no word or number that stands there.
+const ALERT_SECRET_BYTES_MIN: usize = 8;
 
 /// Clients that are kept; beyond it all are made anew.
 const APIS_MAX: usize = 1_000;
@@ -141,10 +143,14 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Refuses what no platform could have given.
-    fn check(&self) -> Result<(), Refusal> {
+    /// Refuses what no platform could have given, and nobody should have chosen.
+    fn check(&self, platform: Platform) -> Result<(), Refusal> {
         for (what, secret) in self.clone().given() {
-            printable(what, secret.reveal(), SECRET_BYTES_MAX)?;
+            let bytes = match (platform, what) {
+                (Platform::Tradingview, "webhook_secret") => (ALERT_SECRET_BYTES_MIN, TEXT_BYTES_MAX),
+                _ => (1, SECRET_BYTES_MAX),
+            };
+            printable(what, secret.reveal(), bytes)?;
         }
         Ok(())
     }
@@ -176,11 +182,11 @@ impl Operations {
                 Refusal::forbidden("brand.forbidden", "this key may connect its own brand only").into()
             );
         }
-        credentials.check()?;
+        credentials.check(details.platform)?;
         for (what, text) in
             [("account", &details.account), ("app", &details.app), ("endpoint", &details.endpoint)]
         {
-            text.as_deref().map_or(Ok(()), |text| printable(what, text, TEXT_BYTES_MAX))?;
+            text.as_deref().map_or(Ok(()), |text| printable(what, text, (1, TEXT_BYTES_MAX)))?;
         }
         if details.platform == Platform::Shopify && details.account.as_deref().is_some_and(is_no_host) {
             let detail = "the account of a Shopify connection is the shop's bare domain: shop.myshopify.com";
@@ -236,8 +242,8 @@ impl Operations {
         id: ConnectionId,
         credentials: Credentials,
     ) -> Result<Receipt, LedgerError> {
-        credentials.check()?;
         let connection = self.own_connection(&caller, id).await?;
+        credentials.check(connection.details.platform)?;
         self.replace_secrets(caller, &connection, credentials).await
     }
 
@@ -514,10 +520,11 @@ impl Operations {
 }
 
 /// A text that goes into headers and addresses, or is compared with what stands there.
-fn printable(what: &str, text: &str, bytes_max: usize) -> Result<(), Refusal> {
-    if text.trim().is_empty() || text.len() > bytes_max || text.chars().any(char::is_control) {
+fn printable(what: &str, text: &str, (min, max): (usize, usize)) -> Result<(), Refusal> {
+    let fits = (min..=max).contains(&text.len());
+    if text.trim().is_empty() || !fits || text.chars().any(char::is_control) {
         let detail =
-            format!("{what} has 1 to {bytes_max} bytes, and no line break or other control character in it");
+            format!("{what} has {min} to {max} bytes, and no line break or other control character in it");
         return Err(Refusal::invalid("connection.invalid", detail));
     }
     Ok(())

@@ -112,6 +112,9 @@ pub enum ReceiveError {
     /// It is not from who it says it is.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// Nobody can tell whose it is. That is not the sender's fault, and will not last.
+    #[error("the webhook secret cannot be opened")]
+    Sealed,
     /// The ledger could not take it; nothing was written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -194,12 +197,12 @@ impl Operations {
         id: ConnectionId,
     ) -> Result<Option<(ConnectionDetails, String)>, LedgerError> {
         let Some(connection) = connected(self.ledger().pool(), id).await? else { return Ok(None) };
-        let secrets = self.webhook_secrets(&connection);
-        if is_sealed(&connection, &secrets) {
+        if self.is_sealed(&connection) {
             let detail =
                 format!("the webhook secret of connection {id} cannot be opened; a master key is missing");
             return Err(Refusal::conflict("connection.secret", detail).into());
         }
+        let secrets = self.webhook_secrets(&connection);
         Ok(secrets.into_iter().next().map(|secret| (connection.details, secret.reveal().to_owned())))
     }
 
@@ -216,8 +219,10 @@ impl Operations {
             Some(id) => self.genuine_for(platform, id, request, seen).await,
             None => self.genuine_for_any(platform, request, seen).await,
         };
-        if let (Err(ReceiveError::Rejected(_) | ReceiveError::UnknownConnection), Some(address)) =
-            (&genuine, address)
+        if let (
+            Err(ReceiveError::Rejected(_) | ReceiveError::UnknownConnection | ReceiveError::Sealed),
+            Some(address),
+        ) = (&genuine, address)
         {
             // Counted by address, and only now: behind one address may be genuine senders, too.
             self.rates.admit(self.ledger().pool(), address, seen.at).await.map_err(ReceiveError::Limited)?;
@@ -278,7 +283,7 @@ impl Operations {
                     return Ok(Some(Arc::clone(connection)));
                 }
                 // That one's secret does not open says more than that others have not made the signature.
-                Err(why) if !matches!(rejection, ReceiveError::Ledger(_)) => rejection = why,
+                Err(why) if !matches!(rejection, ReceiveError::Sealed) => rejection = why,
                 Err(_) => {}
             }
         }
@@ -298,13 +303,18 @@ impl Operations {
         let secrets = self.webhook_secrets(connection);
         let verified =
             adapter_of(connection.details.platform).verify(&inbound(connection, request, &secrets, now));
-        verified.map_err(|rejection| match rejection {
-            // Nobody can tell whose it is. That is not the sender's fault, and will not last.
-            Rejection::BadSignature if is_sealed(connection, &secrets) => {
-                LedgerError::Unavailable("the webhook secret cannot be opened".to_owned()).into()
-            }
-            rejection => rejection.into(),
-        })
+        match verified {
+            Ok(()) if !secrets.is_empty() => Ok(()),
+            // What is let in without any secret is for accounts that have none.
+            Ok(()) | Err(Rejection::BadSignature) if self.is_sealed(connection) => Err(ReceiveError::Sealed),
+            verified => verified.map_err(ReceiveError::Rejected),
+        }
+    }
+
+    /// Whether there is a webhook secret that cannot be opened. An older one that can be does not stand for it.
+    fn is_sealed(&self, connection: &Connected) -> bool {
+        let current = connection.secret("webhook_secret");
+        current.is_some_and(|sealed| self.keys.open(connection.tenant, sealed).is_err())
     }
 
     /// What was verified becomes one batch of entries: the delivery and its effects. A body that speaks of other
@@ -327,19 +337,27 @@ impl Operations {
             return Ok(worst);
         }
         let platform = connection.details.platform;
-        let siblings = connected_accounts(self.ledger().pool(), connection.tenant, platform, &others).await?;
-        // Each by its own secret: whoever may speak for one account may not speak for another by naming it.
-        let genuine = |sibling: &Connected| {
-            sibling.id != connection.id && self.verify(sibling, request, seen.at).is_ok()
-        };
-        let siblings: Vec<Connected> = siblings.into_iter().filter(genuine).collect();
-        for sibling in siblings {
-            let answer = self.arrive(&Arc::new(sibling), request, &identity, at, seen, stages).await?;
-            if matches!(answer, Answer::Failed { .. }) {
-                worst = answer;
+        let found = connected_accounts(self.ledger().pool(), connection.tenant, platform, &others).await?;
+        let mut sealed = false;
+        for sibling in found {
+            if sibling.id == connection.id {
+                continue;
+            }
+            // Each by its own secret: whoever may speak for one account may not speak for another by naming it.
+            match self.verify(&sibling, request, seen.at) {
+                Ok(()) => {
+                    let sibling = Arc::new(sibling);
+                    let answer = self.arrive(&sibling, request, &identity, at, seen, stages).await?;
+                    if matches!(answer, Answer::Failed { .. }) {
+                        worst = answer;
+                    }
+                }
+                Err(ReceiveError::Sealed) => sealed = true,
+                Err(_) => {}
             }
         }
-        Ok(worst)
+        // Then it has to come again, and what was taken in is a duplicate.
+        if sealed { Err(ReceiveError::Sealed) } else { Ok(worst) }
     }
 
     async fn arrive(
@@ -417,7 +435,7 @@ impl Operations {
             Err(ReceiveError::Rejected(_)) => "rejected",
             Err(ReceiveError::Limited(_)) => "limited",
             Err(ReceiveError::UnknownConnection) => "unknown_connection",
-            Err(ReceiveError::Ledger(_)) => "unavailable",
+            Err(ReceiveError::Ledger(_) | ReceiveError::Sealed) => "unavailable",
         };
         let platform = platform.name();
         metrics::counter!("onhand_webhooks_total", "platform" => platform, "result" => result).increment(1);
@@ -449,11 +467,6 @@ impl Operations {
             total_us: total,
         });
     }
-}
-
-/// Whether there is a webhook secret, and none of those that were opened is it.
-fn is_sealed(connection: &Connected, opened: &[Secret]) -> bool {
-    opened.is_empty() && connection.secret("webhook_secret").is_some()
 }
 
 fn inbound<'r>(

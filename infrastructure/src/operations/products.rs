@@ -76,8 +76,9 @@ impl Operations {
         }
         let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
         let elsewhere = match &details.brand {
-            Some(brand) => is_listed_elsewhere(pool, tenant, product, brand).await?,
-            None => false,
+            // What no brand can be is refused by the commit.
+            Some(brand) if !brand.contains('\0') => is_listed_elsewhere(pool, tenant, product, brand).await?,
+            _ => false,
         };
         let asker = caller.clone();
         let receipt = self

@@ -19,6 +19,7 @@ use crate::{
         renewals::{self, Leased},
     },
     relay::policy,
+    secrets::Secret,
 };
 
 /// Longer than a renewal may take.
@@ -59,7 +60,7 @@ impl Operations {
                 renewals::settle(pool, &leased, Some(due), Some(&error.to_string())).await?;
                 let told = leased.attempts >= ALERT_AFTER || matches!(error, CallError::NeedsPerson { .. });
                 // Of credentials that were replaced meanwhile nobody has to hear.
-                if told && self.is_current(&connection).await? {
+                if told && self.is_current(&connection, None).await? {
                     let value = i64::from(leased.attempts);
                     let alert = ConnectionCommand::RaiseAlert { what: RENEWAL.to_owned(), value, limit: 0 };
                     self.command_connection(caller_of(&leased), connection.id, alert, json!({})).await?;
@@ -106,14 +107,15 @@ impl Operations {
         Ok(())
     }
 
-    /// Keeps new credentials, unless their owner has given others meanwhile: those are newer, and may be another account's.
+    /// Keeps new credentials, unless their owner has given others meanwhile: those are newer, and may be another account's. If
+    /// an attempt before this one has got as far as to keep them, the rest is done.
     async fn replace_renewed(
         &self,
         caller: Caller,
         connection: &Connected,
         credentials: &Credentials,
     ) -> Result<(), LedgerError> {
-        if !self.is_current(connection).await? {
+        if !self.is_current(connection, credentials.refresh_token.as_ref()).await? {
             tracing::warn!(connection = %connection.id, "what was renewed is dropped: its owner has given others");
             return Ok(());
         }
@@ -121,10 +123,17 @@ impl Operations {
         Ok(())
     }
 
-    /// Whether the refresh token of a connection still is what it was. What is only sealed anew is the same.
-    async fn is_current(&self, connection: &Connected) -> Result<bool, LedgerError> {
+    /// Whether the refresh token of a connection still is what it was, or is the renewed one. What is only sealed anew is the
+    /// same.
+    async fn is_current(
+        &self,
+        connection: &Connected,
+        renewed: Option<&Secret>,
+    ) -> Result<bool, LedgerError> {
         let Some(now) = connected(self.ledger().pool(), connection.id).await? else { return Ok(false) };
-        Ok(self.secret(&now, REFRESH_TOKEN) == self.secret(connection, REFRESH_TOKEN))
+        let given = self.secret(&now, REFRESH_TOKEN);
+        let is_renewed = renewed.is_some() && given.as_ref() == renewed;
+        Ok(is_renewed || given == self.secret(connection, REFRESH_TOKEN))
     }
 }
 

@@ -116,6 +116,15 @@ pub struct Row {
     outcome: Value,
 }
 
+/// Refuses a request for no changes, or for too many. Asked before they are read: read, millions of them take more memory
+/// than a server may have.
+pub fn check_rows(rows: usize) -> Result<(), Refusal> {
+    if rows == 0 || rows > BULK_MAX {
+        return Err(Refusal::invalid("bulk.rows", format!("send 1 to {BULK_MAX} rows, not {rows}")));
+    }
+    Ok(())
+}
+
 impl Operations {
     /// Changes what is on a shelf. Answers with the shelf as it then stands.
     pub async fn change_stock(&self, caller: Caller, change: ShelfChange) -> Result<Receipt, LedgerError> {
@@ -152,19 +161,13 @@ impl Operations {
 
     /// Makes many changes, each for itself: one that is refused, or was before it got here, keeps no other from happening.
     /// Changes of one shelf happen in the order given; what could not be tried has failed, and so have those after it there.
-    /// With a key the request is safe to repeat: rows that were decided are not decided again.
+    /// With a key the request is safe to repeat: rows that were decided are not decided again. [`check_rows`] says how many
+    /// there may be.
     pub async fn change_many(
         &self,
         caller: &Caller,
         changes: Vec<Result<ShelfChange, Refusal>>,
     ) -> Result<Outcomes, LedgerError> {
-        if changes.is_empty() || changes.len() > BULK_MAX {
-            return Err(Refusal::invalid(
-                "bulk.rows",
-                format!("send 1 to {BULK_MAX} rows, not {}", changes.len()),
-            )
-            .into());
-        }
         let mut replayed = false;
         if caller.idempotency.is_some() {
             // The key is taken by the request as a whole; each row has one that follows from it.

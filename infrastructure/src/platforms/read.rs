@@ -2,7 +2,7 @@
 //!
 //! Ids are kept as texts of any length and never pass through a floating point number.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use onhand_domain::values::{Currency, ExternalId, Money, Quantity, Sku};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -124,9 +124,10 @@ fn is_told(value: &Value) -> bool {
     !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
 }
 
-/// RFC 3339, or none.
+/// RFC 3339, or none. A year in which no shop was open stands for no time, and the database does not read each of them.
 pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())
+    let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    (1970..=9999).contains(&at.year()).then_some(at)
 }
 
 /// The same, of a field that is none where it is odd.
@@ -274,6 +275,24 @@ mod tests {
             (json!("."), None),
         ] {
             assert_eq!(whole(&value), number, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_of_a_year_in_which_there_are_shops() {
+        for (text, year) in [
+            ("1970-01-01T00:00:00Z", Some(1970)),
+            ("2026-02-01T07:00:00.5+05:30", Some(2026)),
+            ("9999-12-31T23:59:59Z", Some(9999)),
+            ("9999-12-31T23:59:59-01:00", None),
+            ("0000-00-00T00:00:00Z", None),
+            ("0000-01-01T00:00:00Z", None),
+            ("0001-01-01T00:00:00Z", None),
+            ("-0001-11-30T00:00:00Z", None),
+            ("+12345-01-01T00:00:00Z", None),
+            ("2026-02-01", None),
+        ] {
+            assert_eq!(time(text).map(|at| at.year()), year, "{text}");
         }
     }
 

@@ -143,7 +143,8 @@ mod tests {
             reservation: ReservationId(Uuid::from_u128(n)),
             quantity: units(2),
             expires_at: DateTime::from_timestamp(100, 0),
-            origin: None, occurred_at: None,
+            origin: None,
+            occurred_at: None,
         };
         let mut state = State::initial(&stream);
         let (quantity, reference, occurred_at, origin) = (units(9), None, None, None);

@@ -136,7 +136,8 @@ mod tests {
             reservation: R,
             quantity: two,
             expires_at: Some(at(seconds)),
-            origin: None, occurred_at: None,
+            origin: None,
+            occurred_at: None,
         };
         let committed = StockEvent::Committed {
             reservation: R,

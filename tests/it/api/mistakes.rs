@@ -24,6 +24,26 @@ async fn a_time_beyond_the_years_of_four_digits_is_the_callers_mistake() {
     // A text that no database takes is no failure of ours either.
     let topic = json!({ "topic": "\0" });
     assert_eq!(world.admin.post("/api/dead-letters/replay", topic).await.problem(400), "filter.invalid");
+    let made = json!({ "title": "B", "variants": [{ "sku": "B" }] });
+    let made = world.admin.post("/api/products", made).await.expect(201);
+    let path = format!("/api/products/{}", made["id"].as_str().expect("an id"));
+    let brand = json!({ "title": "B", "brand": "\0" });
+    assert_eq!(world.admin.put(&path, brand).await.problem(422), "text.nul");
+}
+
+#[tokio::test]
+async fn what_our_own_statements_get_wrong_is_no_mistake_of_the_callers() {
+    let world = World::new().await;
+    sqlx::raw_sql(
+        "create function overflow() returns trigger language plpgsql as
+             $$ begin raise exception 'out of range' using errcode = '22003'; end $$;
+         create trigger overflow before update on follow_ups for each statement execute function overflow()",
+    )
+    .execute(&mut world.database.owner().await)
+    .await
+    .expect("an owner may");
+    let body = json!({ "follow_ups": true });
+    assert_eq!(world.admin.post("/api/dead-letters/replay", body).await.problem(500), "database.failed");
 }
 
 #[tokio::test]

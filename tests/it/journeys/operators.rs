@@ -5,13 +5,16 @@ use std::{
     process::{Output, Stdio},
 };
 
-use onhand_infrastructure::platforms::outbound::http_client;
+use onhand_infrastructure::{database::Reach, platforms::outbound::http_client};
 use onhand_tests::{
     World,
     process::{Process, binary, master_keys, onhand, until},
 };
-use sqlx::{AssertSqlSafe, ConnectOptions};
-use tokio::process::Command;
+use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgPoolOptions};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
 
 /// A folder of a test's own that is not there yet.
 fn nowhere(world: &World, name: &str) -> PathBuf {
@@ -42,6 +45,30 @@ async fn execute(world: &World, sql: String) {
         .expect("a superuser may");
 }
 
+/// Starts a server, and waits until it answers.
+async fn serving(world: &World) -> Child {
+    let mut server = Command::new(binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--roles", "api"])
+        .env("DATABASE_URL", world.database.url())
+        .env("ONHAND_MASTER_KEYS", master_keys())
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the server starts");
+    let stdout = server.stdout.as_mut().expect("stdout is piped");
+    let line = BufReader::new(stdout).lines().next_line().await.expect("stdout can be read");
+    assert!(line.is_some_and(|line| line.starts_with("listening on ")), "the server says where it listens");
+    server
+}
+
+async fn tell_to_stop(server: &Child) {
+    let kill = format!("kill -TERM {}", server.id().expect("who was not waited for has an id"));
+    let status = Command::new("sh").args(["-c", &kill]).status().await.expect("there is a shell");
+    assert!(status.success(), "{kill}: {status}");
+}
+
 async fn tenants(world: &World) -> i64 {
     let (count,): (i64,) =
         sqlx::query_as("select count(*) from tenants").fetch_one(world.onhand.pool()).await.expect("counted");
@@ -65,6 +92,7 @@ async fn who_may_only_read_can_verify_look_and_replay() {
         for args in [
             &["audit", "verify"][..],
             &["audit", "key"],
+            &["key", "list", "--tenant", "acme"],
             &["projections"],
             &["archive", "list"],
             &["replay", "--sku", "A"],
@@ -170,6 +198,53 @@ async fn a_webhook_secret_that_does_not_open_is_told_from_one_that_is_not_there(
     assert!(!output.status.success() && text(&output.stderr).contains("cannot be opened"), "{output:?}");
     let (code, _, wrong) = onhand(&world, &args).await;
     assert_eq!(code, 0, "{wrong}");
+}
+
+#[tokio::test]
+async fn a_server_outlives_a_look_at_its_start_that_fails_and_hears_a_signal_during_one_that_waits() {
+    let world = World::new().await;
+    let mut owner = world.database.owner().await;
+    sqlx::raw_sql("begin; lock table connection_secrets").execute(&mut owner).await.expect("an owner may");
+    let mut server = serving(&world).await;
+    until("it waits for the table", async || {
+        let waits = "select exists (select from pg_locks
+                                    where not granted and relation = 'connection_secrets'::regclass)";
+        let (waits,): (bool,) =
+            sqlx::query_as(waits).fetch_one(world.onhand.pool()).await.expect("locks can be seen");
+        waits
+    })
+    .await;
+    tell_to_stop(&server).await;
+    let rename = "alter table connection_secrets rename to out_of_reach; commit";
+    sqlx::raw_sql(rename).execute(&mut owner).await.expect("an owner may");
+    assert_eq!(server.wait().await.expect("it ends").code(), Some(0), "it has heard the signal");
+
+    let mut server = serving(&world).await;
+    let stderr = server.stderr.take().expect("stderr is piped");
+    let mut told = BufReader::new(stderr).lines();
+    while let Some(line) = told.next_line().await.expect("stderr can be read") {
+        if line.contains("could not be looked at") {
+            break;
+        }
+    }
+    tell_to_stop(&server).await;
+    assert_eq!(server.wait().await.expect("it ends").code(), Some(0), "it was at work until it was told");
+}
+
+#[tokio::test]
+async fn a_database_without_room_is_there_for_whom_it_has_let_in() {
+    let world = World::new().await;
+    let clerk = format!("clerk_{}", world.database.name);
+    execute(&world, format!("create role {clerk} login password 'c' connection limit 1")).await;
+    let options = world.database.options.clone().username(&clerk).password("c");
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await;
+    let pool = pool.expect("there is room for one");
+    assert!(Reach::default().answers(&pool).await);
+    let late = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+    assert!(!Reach::default().answers(&late).await);
+    pool.close().await;
+    until("there is room again", async || Reach::default().answers(&late).await).await;
+    execute(&world, format!("drop role {clerk}")).await;
 }
 
 #[tokio::test]

@@ -103,6 +103,40 @@ async fn tokens_that_end_are_renewed_in_time_by_one_of_two_processes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_fails_after_its_credentials_are_kept_does_the_rest_at_its_next_attempt() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, None).await;
+    let more = json!({ "refresh_token": "renewal-of-the-shop", "access_token_expires_in_seconds": 14_400 });
+    let setup = Setup { more, ..Setup::default() };
+    let channel = Channel::open_with(&world, Platform::Clover, &["RUN-42"], &setup).await;
+    world.converge().await;
+    channel.faults().down(true);
+    restock(&world, "RUN-42", 1).await;
+    for _ in 0..10 {
+        step(&world).await;
+        world.clock.advance(TimeDelta::seconds(30));
+    }
+    channel.faults().down(false);
+    let path = format!("/realtime-sync/status/{}", channel.connection);
+    let breaker = async || world.admin.get(&path).await.expect(200)["breaker"].clone();
+    assert_eq!(breaker().await, "open");
+    // A sequence is not turned back with the statement that has failed.
+    sqlx::raw_sql(
+        "create sequence attempts;
+         create function stumble_once() returns trigger language plpgsql security definer as
+             $$ begin if nextval('attempts') = 1 then raise exception 'not now'; end if; return new; end $$;
+         create trigger stumble before update on breakers for each row
+             when (old.state = 'open' and new.state = 'closed') execute function stumble_once()",
+    )
+    .execute(&mut world.database.owner().await)
+    .await
+    .expect("an owner may");
+    world.clock.advance(TimeDelta::hours(3) + TimeDelta::minutes(13));
+    assert!(world.onhand.operations.renew().await.expect("renewals are tried"));
+    assert_eq!(breaker().await, "closed", "what the platform had against the old ones is forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_sealed_anew_and_the_old_key_is_not_needed_any_more() {
     let world = World::new().await;
     channels::stock(&world, &["RUN-42"], 7, None).await;

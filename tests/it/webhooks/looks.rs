@@ -143,3 +143,21 @@ async fn of_titles_that_wait_for_one_look_the_newer_counts_and_one_that_comes_to
     world.expect_intact().await;
     world.expect_rebuilt_equals_live().await;
 }
+
+#[tokio::test]
+async fn a_title_of_a_time_that_never_was_or_is_to_come_gives_way_to_the_next_one() {
+    let world = World::new().await;
+    let connection = world.connect_to(Platform::Woocommerce, json!({})).await;
+    for (title, seconds) in [("Never", -62_190_000_000), ("Later", 253_370_764_800)] {
+        let odd = DateTime::from_timestamp(seconds, 0).expect("a time");
+        woocommerce(&world, &connection, title, odd).await;
+        world.clock.advance(TimeDelta::minutes(10));
+        woocommerce(&world, &connection, "Mole", world.clock.now()).await;
+        let (waits,): (String,) =
+            sqlx::query_as("select payload->>'title' from follow_ups where external = '8/1'")
+                .fetch_one(world.onhand.pool())
+                .await
+                .expect("a look is due");
+        assert_eq!(waits, "Mole", "after {title}");
+    }
+}

@@ -10,14 +10,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::{body::Body, http::HeaderMap};
 use futures_util::future::join_all;
-use onhand_domain::connection::Platform;
-use onhand_infrastructure::{believed::Believed, ledger::LedgerError};
-use onhand_tests::{World, sample::Delivery};
+use onhand_domain::{connection::Platform, values::ConnectionId};
+use onhand_infrastructure::{
+    believed::Believed,
+    ledger::LedgerError,
+    operations::deliveries::{ReceiveError, Request},
+};
+use onhand_tests::{
+    World,
+    process::master_keys,
+    sample::{Delivery, SIGNING_SECRET},
+};
 use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
+/// A master key that is not the tests' own.
+const OTHER_KEY: &str = "new:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
 const SENDERS: u128 = 24;
 const MIXED: [(Platform, &str); 4] = [
     (Platform::Shopify, "orders/create"),
@@ -152,7 +163,7 @@ async fn a_pool_that_is_used_up_is_told_from_a_database_that_is_gone() {
 async fn a_sender_is_not_blamed_where_its_secret_cannot_be_opened() {
     let world = World::new().await;
     world.stocked(&[("SAMPLE-42", 5)]).await;
-    let without = world.with_keys("new:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=".to_owned()).await;
+    let without = world.with_keys(OTHER_KEY.to_owned()).await;
     let unusable = without.onhand.operations.unusable_keys().await.expect("one of each is tried");
     assert!(unusable.is_empty(), "nothing is sealed yet");
     let connection = world.connect_to(Platform::Shopify, json!({})).await;
@@ -168,4 +179,74 @@ async fn a_sender_is_not_blamed_where_its_secret_cannot_be_opened() {
     assert_eq!(forged.send(&world.admin).await.problem(401), "webhook.rejected");
     made.send(&world.admin).await.expect(200);
     assert!(world.onhand.operations.unusable_keys().await.expect("one of each is tried").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_secret_that_opens_does_not_stand_for_a_newer_one_that_does_not() {
+    let world = World::new().await;
+    let other = world.with_keys(OTHER_KEY.to_owned()).await;
+    let connection = world.connect_to(Platform::Woocommerce, json!({ "webhook_secret": "the first" })).await;
+    let path = format!("/api/connections/{connection}/secrets");
+    let told = world.admin.put(&path, json!({ "webhook_secret": "the second" })).await.expect(200);
+    assert_eq!(told["changed"], json!(["webhook_secret", "previous_webhook_secret"]));
+    let told = other.admin.put(&path, json!({ "webhook_secret": SIGNING_SECRET })).await.expect(200);
+    assert_eq!(told["changed"], json!(["webhook_secret"]), "the second does not open there");
+
+    let made =
+        Delivery::new(&world, Platform::Woocommerce, &connection, "product.deleted", "X", Uuid::now_v7());
+    assert_eq!(made.send(&world.admin).await.problem(503), "database.unavailable");
+    let id = ConnectionId(connection.parse().expect("an id"));
+    assert!(world.onhand.operations.signing(id).await.is_err(), "the first is not what it is signed with");
+    made.send(&other.admin).await.expect(200);
+}
+
+#[tokio::test]
+async fn news_for_an_account_whose_secret_cannot_be_opened_come_again() {
+    let world = World::new().await;
+    let both = world.with_keys(format!("{OTHER_KEY},{}", master_keys())).await;
+    let other = world.with_keys(OTHER_KEY.to_owned()).await;
+    let one = world.connect_to(Platform::Clover, json!({ "account": "M1" })).await;
+    other.connect_to(Platform::Clover, json!({ "account": "M2" })).await;
+    let change = json!([{ "objectId": "I:ITEM1", "type": "UPDATE", "ts": 1_790_000_000_000_i64 }]);
+    let body = json!({ "appId": "A", "merchants": { "M1": change, "M2": change } }).to_string();
+    let (path, headers) = (format!("/webhook/clover/{one}"), [("x-clover-auth", SIGNING_SECRET)]);
+    for (world, status, merchants) in [(&world, 503, &["M1"][..]), (&both, 200, &["M1", "M2"][..])] {
+        let answer = world.admin.send("POST", &path, &headers, Body::from(body.clone())).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
+        let due: Vec<(String,)> = sqlx::query_as(
+            "select c.account from follow_ups f join connections c on c.id = f.connection_id order by 1",
+        )
+        .fetch_all(world.onhand.pool())
+        .await
+        .expect("follow-ups can be read");
+        assert_eq!(due.iter().map(|(account,)| account.as_str()).collect::<Vec<_>>(), merchants);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_opened_lets_nobody_in_and_is_not_tried_without_end() {
+    let world = World::new().await;
+    let other = world.with_keys(OTHER_KEY.to_owned()).await;
+    let busy = world.with_webhook_rate(3).await;
+    let connection = other.connect_to(Platform::Clover, json!({})).await;
+    let id = ConnectionId(connection.parse().expect("an id"));
+    // Nothing is signed before there is a secret; here there is one.
+    let handshake = Request {
+        headers: HeaderMap::new(),
+        body: br#"{"verificationCode":"x"}"#.as_slice().into(),
+        url: format!("http://localhost/webhook/clover/{connection}"),
+        source_address: Some([192, 0, 2, 7].into()),
+        correlation_id: String::new(),
+        traceparent: None,
+    };
+    let answer = async || {
+        let answer = busy.onhand.operations.receive(Platform::Clover, Some(id), handshake.clone()).await;
+        answer.expect_err("it is not let in")
+    };
+    let mut answers = vec![];
+    for _ in 0..8 {
+        answers.push(answer().await);
+    }
+    assert!(matches!(answers.first(), Some(ReceiveError::Sealed)), "{answers:?}");
+    assert!(answers.iter().any(|answer| matches!(answer, ReceiveError::Limited(_))), "{answers:?}");
 }

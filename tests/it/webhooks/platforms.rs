@@ -160,6 +160,25 @@ async fn a_secret_is_kept_nowhere_however_an_alert_spells_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_stands_in_alerts_is_too_long_to_be_a_word_of_theirs() {
+    let world = World::new().await;
+    let details = |secret: &str| {
+        json!({ "platform": "tradingview", "name": "A", "brand": "kite", "currency": "USD",
+                "webhook_secret": secret })
+    };
+    let long = "x".repeat(256);
+    for secret in ["buy", "1", long.as_str()] {
+        let answer = world.admin.post("/api/connections", details(secret)).await;
+        assert_eq!(answer.problem(422), "connection.invalid", "{secret}");
+    }
+    let made = world.admin.post("/api/connections", details("gulls-42")).await.expect(201);
+    let path = format!("/api/connections/{}/secrets", made["id"].as_str().expect("an id"));
+    let answer = world.admin.put(&path, json!({ "webhook_secret": "sell" })).await;
+    assert_eq!(answer.problem(422), "connection.invalid");
+    world.admin.put(&path, json!({ "webhook_secret": &long[1..] })).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_changed_over_without_losing_a_webhook() {
     let world = World::new().await;
     let connection = world.connect_to(Platform::Woocommerce, json!({})).await;

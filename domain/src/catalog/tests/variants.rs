@@ -42,6 +42,19 @@ fn renames(world: &mut World, from: &str, to: &str) {
 }
 
 #[test]
+fn variants_without_a_sku_whose_ids_are_too_long_for_one_are_told_apart() {
+    let mut world = World::connected(&SyncRules::default());
+    let both = [1, 2].map(|number| {
+        let external = ExternalId::new(&format!("{}{number}", "x".repeat(200))).expect("an id");
+        ObservedVariant { external, ..variant(number, None, 11_000) }
+    });
+    world.sees(ONE, &dunk(both.to_vec()), 50);
+    let mut named = both.map(|it| ListingId::of(ONE, &it.external).to_string());
+    named.sort();
+    assert_eq!(skus(&world), named);
+}
+
+#[test]
 fn a_sku_that_was_changed_here_is_not_undone_by_the_next_sight() {
     let mut world = World::connected(&SyncRules::default());
     world.sees(ONE, &shown(1, "D-42", &[], 0), 50);

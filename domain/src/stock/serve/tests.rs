@@ -335,7 +335,12 @@ fn counted_knowing(counted: i64, on_hand: Option<i64>, (second, knows): (i64, Op
         reference: Some(format!("connection:{SHOP}")),
         occurred_at: Some(at(second)),
         on_hand: on_hand.map(units),
-        figure: Some(Figure { connection: SHOP, at: at(second), short: Quantity::ZERO, knows: knows.map(at) }),
+        figure: Some(Figure {
+            connection: SHOP,
+            at: at(second),
+            short: Quantity::ZERO,
+            knows: knows.map(at),
+        }),
     }
 }
 
@@ -365,12 +370,8 @@ fn a_figure_does_not_know_of_holds_that_its_platform_was_not_told_of() {
 
 #[test]
 fn what_came_to_the_shelf_untold_may_have_been_entered_there_as_well_and_is_not_counted_twice() {
-    let restocked = StockEvent::Restocked {
-        quantity: units(5),
-        reference: None,
-        occurred_at: Some(at(3)),
-        origin: None,
-    };
+    let restocked =
+        StockEvent::Restocked { quantity: units(5), reference: None, occurred_at: Some(at(3)), origin: None };
     shelf([ten(), restocked])
         .when(shows_knowing(14, 4, 2))
         .then([counted_knowing(14, None, (4, Some(2)))])
@@ -411,7 +412,10 @@ fn what_is_held_when_a_figure_is_made_and_sold_before_it_is_told_is_gone_once() 
         occurred_at: Some(at(6)),
         origin: None,
     };
-    shelf([ten(), in_a_cart(2, 3), committed]).when(shows(9, 5)).then([counted(9, 5)]).then_state(totals(9, 0));
+    shelf([ten(), in_a_cart(2, 3), committed])
+        .when(shows(9, 5))
+        .then([counted(9, 5)])
+        .then_state(totals(9, 0));
 }
 
 #[test]

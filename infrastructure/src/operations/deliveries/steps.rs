@@ -218,7 +218,12 @@ fn step(
         Fact::PriceObserved { style_code, size, market, price, at } => {
             priced(PriceNews { style_code, size, market, price, at }, &found.priced)
         }
-        Fact::Hint(hint) => Step::Hint(hint),
+        Fact::Hint(mut hint) => {
+            if let Some(titled) = &mut hint.titled {
+                titled.at = titled.at.min(latest(now));
+            }
+            Step::Hint(hint)
+        }
         Fact::SignalRaised { subject, payload } => Step::Signal { subject, payload },
         Fact::ErasureAsked { .. } => Step::Erasure,
         Fact::DisclosureAsked { .. } => Step::Disclosure,

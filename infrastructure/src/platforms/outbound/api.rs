@@ -245,6 +245,9 @@ impl Api {
         let response = request.send().await.map_err(|error| self.unanswered(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response).await.inspect_err(|_| self.lost.store(true, Ordering::Relaxed))?;
+        if waited_in_vain(status) {
+            self.lost.store(true, Ordering::Relaxed);
+        }
         match refused(status, &headers, self.clock.now()) {
             Some(error) => Err(error),
             None => Ok(Answer { status, headers, body }),
@@ -258,7 +261,7 @@ impl Api {
         unreached(error)
     }
 
-    /// Whether an answer did not come since [`Api::until`]: that call may still be under way over there.
+    /// Whether the platform's answer did not come since [`Api::until`]: that call may still be under way over there.
     pub(crate) fn has_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }
@@ -339,6 +342,12 @@ fn unreached(error: reqwest::Error) -> CallError {
     };
     // An address may carry a secret in its query.
     CallError::failed(format!("{what}: {}", error.without_url()))
+}
+
+/// Whether this is a gateway's answer in place of the platform's, which may still be at it.
+fn waited_in_vain(status: StatusCode) -> bool {
+    // The latter two are Cloudflare's.
+    matches!(status.as_u16(), 504 | 522 | 524)
 }
 
 /// What concerns the whole call, whatever platform says so; none for what its body has to explain.

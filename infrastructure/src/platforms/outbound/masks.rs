@@ -8,6 +8,8 @@ use crate::secrets::Secret;
 
 /// Bytes from which on a secret is looked for; what is shorter is no secret, and stands anywhere.
 const BYTES_MIN: usize = 6;
+/// The same for what webhooks are signed with: people choose it, and a word or a number of theirs stands in titles and ids.
+const WEBHOOK_BYTES_MIN: usize = 16;
 const MASK: &str = "***";
 
 /// All forms of an account's secrets, the longest first.
@@ -16,7 +18,8 @@ pub(super) struct Masks(Vec<String>);
 impl Masks {
     pub(super) fn of(account: &Account) -> Self {
         let Account { access_token, refresh_token, app_secret, webhook_secrets, .. } = account;
-        let secrets = [access_token, refresh_token, app_secret].into_iter().flatten().chain(webhook_secrets);
+        let chosen = webhook_secrets.iter().filter(|secret| secret.reveal().len() >= WEBHOOK_BYTES_MIN);
+        let secrets = [access_token, refresh_token, app_secret].into_iter().flatten().chain(chosen);
         let mut forms: Vec<String> = secrets.map(Secret::reveal).flat_map(forms).collect();
         forms.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
@@ -103,7 +106,12 @@ fn forms(secret: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use onhand_domain::{
+        connection::{ConnectionDetails, Platform},
+        values::{ConnectionId, Currency, LocationCode, Market},
+    };
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -133,6 +141,35 @@ mod tests {
             let shown: Value = serde_json::from_str(&masked(secret, &body)).expect("still JSON");
             assert_eq!(shown, json!({ "message": "*** is too weak", "***": 7 }), "{written}");
         }
+    }
+
+    #[test]
+    fn what_signs_webhooks_is_masked_if_it_is_too_long_to_be_a_word_or_a_number() {
+        let details = ConnectionDetails {
+            platform: Platform::Woocommerce,
+            name: "Quay Side".into(),
+            brand: "Quay".into(),
+            account: None,
+            app: None,
+            endpoint: None,
+            platform_location: None,
+            location: LocationCode::default(),
+            market: Market::default(),
+            currency: Currency::new("EUR").expect("a currency"),
+        };
+        let masks = Masks::of(&Account {
+            connection: ConnectionId(Uuid::from_u128(1)),
+            details,
+            endpoint: String::new(),
+            access_token: Some(Secret::new("ck_one")),
+            refresh_token: None,
+            app_secret: None,
+            webhook_secrets: ["sneakers", "123456", "sixteen letters!"].map(Secret::new).to_vec(),
+            api_version: String::new(),
+        });
+        let body = br#"{"id":1234567,"name":"Air sneakers","note":"ck_one sixteen letters!"}"#;
+        let shown = br#"{"id":1234567,"name":"Air sneakers","note":"*** ***"}"#;
+        assert_eq!(masks.in_body(body.to_vec()), shown);
     }
 
     #[test]

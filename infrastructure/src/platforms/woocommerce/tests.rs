@@ -288,6 +288,11 @@ fn what_has_variations_is_looked_at() {
             json!({ "id": 8, "name": "Mole", "type": "variable", "variations": [9, 10],
                     "date_modified_gmt": "2026-02-01T07:00:00" }),
         ),
+        (
+            page_hint("8/1", "Mole", noon()),
+            json!({ "id": 8, "name": "Mole", "type": "variable",
+                    "date_modified_gmt": "-0001-11-30T00:00:00" }),
+        ),
         (page_hint("8/1", "", noon()), json!({ "id": 8, "type": "variable", "variations": [] })),
         (
             page_hint("8/1", "", noon()),
@@ -354,7 +359,7 @@ fn a_product_in_the_bin_or_deleted_is_gone() {
 }
 
 #[test]
-fn an_order_is_of_the_time_at_which_the_shop_took_it_off_its_stock() {
+fn an_order_is_of_the_time_at_which_the_shop_may_have_taken_it_off_its_stock() {
     let order = |status: &str| {
         json!({
             "id": 3, "status": status, "line_items": [], "date_created_gmt": "2026-02-01T07:00:00",
@@ -362,14 +367,21 @@ fn an_order_is_of_the_time_at_which_the_shop_took_it_off_its_stock() {
         })
     };
     let time = |text: &str| read::time(text);
-    for (status, moved) in [("on-hold", "2026-02-01T07:00:00Z"), ("processing", "2026-02-01T08:00:00Z")] {
-        let told = facts("order.updated", &order(status));
+    let times = |order: &Value| {
+        let told = facts("order.updated", order);
         let [Fact::OrderPlaced { times, .. } | Fact::OrderPaid { times, .. }] = told.as_slice() else {
             panic!("{told:?}")
         };
-        assert_eq!((times.moved, times.told), (time(moved), time("2026-02-01T09:00:00Z")), "{status}");
+        (times.moved, times.told)
+    };
+    let told = time("2026-02-01T09:00:00Z");
+    for status in ["on-hold", "processing", "completed"] {
+        assert_eq!(times(&order(status)), (time("2026-02-01T07:00:00Z"), told), "{status}");
     }
-    let cancelled = Fact::OrderCancelled { external: id("3"), buyer: None, at: time("2026-02-01T09:00:00Z") };
+    let mut undated = order("processing");
+    undated["date_created_gmt"] = json!("-0001-11-30T00:00:00");
+    assert_eq!(times(&undated), (time("2026-02-01T08:00:00Z"), told));
+    let cancelled = Fact::OrderCancelled { external: id("3"), buyer: None, at: told };
     assert_eq!(facts("order.updated", &order("cancelled")), [cancelled]);
 }
 

@@ -3,7 +3,7 @@
 //! What only describes is taken as it comes or left out. What identifies or counts must be right, or all of
 //! the body is refused, because a guess here would become a wrong number in a shop.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use onhand_domain::{
     catalog::{ObservedProduct, ObservedVariant},
     product::{ProductDetails, Word, Words},
@@ -259,8 +259,8 @@ impl Order {
             Undecodable("the order has no line_items; set the webhook's API version to WP REST API v3".into())
         })?;
         let lines = sold(lines)?;
-        // While it waits for a payment, nothing is taken off the stock.
-        let times = OrderTimes { moved: paid_at.filter(|_| paid).or(made), told };
+        // One that was on hold is off the stock since before it was paid, and nobody says whether it was.
+        let times = OrderTimes { moved: made.or(paid_at), told };
         Ok(Some(if paid {
             Fact::OrderPaid { external, lines, buyer, times }
         } else {
@@ -299,5 +299,5 @@ fn names<'t>(terms: impl Iterator<Item = &'t Term>) -> impl Iterator<Item = Stri
 
 /// A time in a field that is named after Greenwich, and hence has no offset.
 fn utc(text: &str) -> Option<DateTime<Utc>> {
-    read::time(text).or_else(|| text.parse::<NaiveDateTime>().ok().map(|at| at.and_utc()))
+    read::time(text).or_else(|| read::time(&format!("{text}Z")))
 }

@@ -4,7 +4,10 @@
 mod products;
 mod told;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
 
 use onhand_domain::{
     connection::{ConnectionDetails, Platform},
@@ -274,6 +277,18 @@ async fn an_answer_without_words_is_never_a_success() {
     faults.fail_next(1, 503);
     assert!(is_failure(&place.count(&handles, 3).await[0]));
     assert_eq!(place.count(&handles, 3).await, [Outcome::Shown(3)]);
+}
+
+#[tokio::test]
+async fn where_a_gateway_has_waited_in_vain_the_call_may_still_be_under_way() {
+    let place = open().await;
+    let handles = place.seed("Mug", &["MUG"]);
+    for (status, lost) in [(500, false), (503, false), (504, true), (524, true), (503, false)] {
+        place.stand.faults().fail_next(1, status);
+        let api = place.api.until(Instant::now() + Duration::from_mins(1));
+        assert!(is_failure(&count(&api, &handles, 3).await[0]), "{status}");
+        assert_eq!(api.has_lost(), lost, "{status}");
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,8 @@ fn what_an_entry_changes_on_a_shelf_is_all_that_differs_by_it() {
         reservation,
         quantity: units(quantity),
         expires_at: at(900),
-        origin: None, occurred_at: None,
+        origin: None,
+        occurred_at: None,
     };
     let (quantity, reference, occurred_at) = (units(1), None::<String>, at(100));
     let location = LocationCode::new("berlin").expect("a location");

@@ -55,6 +55,11 @@ impl Platform {
         Self::Tradingview,
     ];
 
+    /// Whether it can be told how many there are to sell.
+    pub fn takes_quantities(self) -> bool {
+        !matches!(self, Self::Kicksdb | Self::Standard | Self::Tradingview)
+    }
+
     /// The name used in routes, tables and metrics.
     pub fn name(self) -> &'static str {
         match self {

@@ -145,6 +145,9 @@ pub enum ListingEvent {
         /// Until when what has moved is in it, by our clock; none if that is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<DateTime<Utc>>,
+        /// When it had taken it, by our clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
     },
     /// The platform took our price.
     #[serde(rename = "listing.price_pushed")]
@@ -283,6 +286,15 @@ impl<T> Default for Shown<T> {
     }
 }
 
+/// That a platform was told what has moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    /// Until when what has moved was in it, by our clock.
+    until: DateTime<Utc>,
+    /// What it shows from then on has that in it.
+    since: DateTime<Utc>,
+}
+
 /// A listing as it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
@@ -300,9 +312,9 @@ pub struct Listing {
     pub quantity: Shown<i64>,
     /// The price shown.
     pub price: Shown<Money>,
-    /// Until when it was told what has moved, by our clock, the newest last.
+    /// What it was told of what has moved, the newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    told: VecDeque<DateTime<Utc>>,
+    told: VecDeque<Told>,
     /// A quantity in question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity_conflict: Option<Conflict>,
@@ -398,11 +410,13 @@ impl Listing {
 
     /// Until when it was told what has moved, by our clock, when it showed something at a time; none if that is not known.
     pub fn told_before(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.told.iter().rev().copied().find(|until| *until < at)
+        self.told.iter().rev().find(|told| told.since < at).map(|told| told.until)
     }
 
-    fn note_told(&mut self, until: Option<DateTime<Utc>>) {
-        self.told.extend(until.filter(|until| self.told.back() < Some(until)));
+    fn note_told(&mut self, until: Option<DateTime<Utc>>, since: Option<DateTime<Utc>>) {
+        let Some(until) = until else { return };
+        let newer = self.told.back().is_none_or(|last| last.until < until);
+        self.told.extend(newer.then_some(Told { until, since: since.unwrap_or(until) }));
         if self.told.len() > TOLD_MAX {
             self.told.pop_front();
         }
@@ -424,7 +438,8 @@ impl Listing {
         // Also what we see ourselves: nobody over there has made it so.
         let sent = self.was_sent(Figure::Quantity { quantity }, at);
         let echo = ours || sent || (told && believed) || owed == Some(quantity);
-        let until = (owed == Some(quantity)).then_some(now);
+        // What was pushed says for itself until when it is; late news of it may by chance be what is owed by now.
+        let until = (owed == Some(quantity) && !ours).then_some(now);
         let mut events = vec![ListingEvent::QuantityObserved { quantity, at, echo, until }];
         // It may have been applied behind what was taken since, and then nothing else would put it right.
         if sent && !believed && owed.is_some_and(|owed| owed != quantity) {
@@ -468,14 +483,14 @@ impl Listing {
                 self.removed_at = at;
                 (self.quantity_conflict, self.price_conflict) = (None, None);
             }
-            ListingEvent::QuantityPushed { quantity, as_of, until } => {
+            ListingEvent::QuantityPushed { quantity, as_of, until, at } => {
                 // Already heard of: its echo was quicker than its answer, and will not come again.
                 let heard = self.quantity.value == Some(quantity);
                 // An answer for an older position says nothing about a newer one.
                 if as_of >= self.quantity.as_of {
                     self.quantity.value = Some(quantity);
                     self.quantity.as_of = as_of;
-                    self.note_told(until);
+                    self.note_told(until, at);
                 }
                 // What went before it unanswered may be heard of behind it: then it is not what is shown.
                 for sent in &self.unanswered {
@@ -514,7 +529,8 @@ impl Listing {
                 }
             }
             ListingEvent::QuantityObserved { quantity, at, echo, until } => {
-                self.note_told(until);
+                let overtaken = self.told.back().is_some_and(|told| at < told.since);
+                self.note_told(until, Some(at));
                 match self.awaited.iter().position(|awaited| *awaited == quantity) {
                     // Perhaps an older push than the last one: what is shown now is not told by it. Those before it
                     // were either heard out of turn or never will be; a later change to one of them is foreign.
@@ -523,7 +539,9 @@ impl Listing {
                 }
                 if !echo {
                     self.quantity.value = Some(quantity);
-                    self.awaited.clear();
+                    if !overtaken {
+                        self.awaited.clear();
+                    }
                 }
                 self.quantity.observed_at = self.quantity.observed_at.max(Some(at));
             }

@@ -79,7 +79,8 @@ pub fn of_quantity(
     }
     let shown = quantity.saturating_add(rules.safety_buffer.units());
     // Where nothing is pushed, whoever keeps the figure there knows by other ways.
-    let pushed = rules.realtime_sync_enabled && rules.propagate_inventory;
+    let pushed =
+        rules.realtime_sync_enabled && rules.propagate_inventory && details.platform.takes_quantities();
     let (connection, told_until) = (mapping.connection, listing.told_before(at).filter(|_| pushed));
     let command = StockCommand::Accept { shown, connection, at, told_until, now };
     let events = verdict(&shelf, stock, command)?;

@@ -199,7 +199,8 @@ impl Stock {
         match event {
             StockEvent::Counted { occurred_at, figure, .. } => {
                 if let Some(at) = occurred_at {
-                    self.count_from(at, figure, self.available().units() - before.units());
+                    let available = self.available().units() - before.units();
+                    self.count_from(at, figure, (delta, available));
                 }
             }
             StockEvent::Restocked { .. }

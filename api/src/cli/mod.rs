@@ -10,6 +10,7 @@ mod bars;
 mod database;
 mod demo;
 mod health;
+mod import;
 mod keys;
 mod logs;
 mod maintenance;
@@ -23,6 +24,7 @@ mod secrets;
 mod serve;
 mod session;
 mod signals;
+mod status;
 mod sync;
 mod webhook;
 
@@ -46,9 +48,14 @@ enum Command {
     Serve(serve::Args),
     /// Shows everything at work in a minute: two shops, a price feed, a rush, and the proof that all agree.
     Demo(demo::Args),
+    /// Shows how ledgers and all that follows them stand; ends with code 1 if something needs a person: dead letters, a parked
+    /// read model, a conflict, or an account that somebody has to see to.
+    Status(status::Args),
     /// Gives or withdraws access.
     #[command(subcommand)]
     Key(keys::Command),
+    /// Brings in what a spreadsheet says of products and stock.
+    Import(import::Args),
     /// Grows read models again from history and says where the live ones differed.
     Rebuild(rebuild::Args),
     /// Shows how far read models are and why one is behind; lets one stand still or go on.
@@ -111,6 +118,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Key(command) => keys::run(command).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Status(args) => status::run(args).await,
         Command::Projections(args) => projections::run(args).await,
         Command::Rebuild(args) => rebuild::run(args).await,
         Command::Replay(args) => replay::run(args).await,

@@ -13,7 +13,7 @@ use onhand_domain::{
 use onhand_infrastructure::{
     operations::{
         Caller,
-        stock::{Outcomes, ShelfChange, StockChange, Transfer, check_rows},
+        stock::{Outcomes, ShelfChange, StockChange, Transfer},
     },
     queries::{
         Page, at, location_filter,
@@ -242,8 +242,7 @@ async fn change(app: &AppState, caller: Caller, body: impl Into<ShelfChange>) ->
 
 /// `POST /api/stock/bulk`
 pub async fn bulk(app: AppState, ask: Ask<BulkBody>) -> Result<Response, Problem> {
-    check_rows(ask.body.rows.len())?;
-    let changes = ask.body.rows.iter().map(|row| read(row)).collect();
+    let changes = ask.body.rows.into_iter().map(|row| read(&row));
     let outcomes: Outcomes = app.onhand.operations.change_many(&ask.caller, changes).await?;
     let replayed = outcomes.replayed.then(|| [(REPLAYED, HeaderValue::from_static("true"))]);
     Ok((replayed, Json(outcomes)).into_response())

@@ -12,11 +12,16 @@ fn at(second: i64) -> DateTime<Utc> {
 }
 
 fn pushed(quantity: i64, as_of: i64) -> ListingEvent {
-    ListingEvent::QuantityPushed { quantity, as_of, until: None }
+    ListingEvent::QuantityPushed { quantity, as_of, until: None, at: None }
 }
 
 fn observe(quantity: i64, second: i64) -> ListingCommand {
     ListingCommand::ObserveQuantity { quantity, owed: None, at: at(second), told: true, now: at(60) }
+}
+
+/// Pushed with what has moved until one second in it, and taken at another.
+fn told(quantity: i64, as_of: i64, (until, taken): (i64, i64)) -> ListingEvent {
+    ListingEvent::QuantityPushed { quantity, as_of, until: Some(at(until)), at: Some(at(taken)) }
 }
 
 /// It shows what it is to show, at that moment of these tests.
@@ -127,12 +132,30 @@ fn an_echo_that_is_quicker_than_the_answer_is_no_stray_and_is_not_awaited_again(
 
 #[test]
 fn a_platform_that_showed_something_at_a_time_knew_what_it_was_told_before() {
-    let told =
-        |quantity, as_of, second| ListingEvent::QuantityPushed { quantity, as_of, until: Some(at(second)) };
-    let history = [told(9, 1, 10), pushed(8, 2), told(7, 3, 30), agreed(7, 5)];
+    let history = [told(9, 1, (10, 12)), pushed(8, 2), told(7, 3, (30, 33)), agreed(7, 50)];
     let listing = history.into_iter().fold(Listing::default(), Listing::evolve);
-    let told = [5, 10, 11, 31, 61].map(|second| listing.told_before(at(second)));
-    assert_eq!(told, [None, None, Some(at(10)), Some(at(30)), Some(at(60))]);
+    let told = [11, 12, 13, 33, 34, 51].map(|second| listing.told_before(at(second)));
+    assert_eq!(told, [None, None, Some(at(10)), Some(at(10)), Some(at(30)), Some(at(60))]);
+}
+
+#[test]
+fn the_echo_of_a_push_that_has_overtaken_what_the_platform_tells_is_an_echo_still() {
+    given::<Listing>(
+        L,
+        [told(10, 1, (1, 2)), observed(10, 2, true), told(8, 2, (3, 8)), observed(9, 5, false)],
+    )
+    .when(observe(8, 8))
+    .then([observed(8, 8, true)]);
+    given::<Listing>(L, [told(8, 2, (3, 8)), observed(9, 9, false)])
+        .when(observe(8, 10))
+        .then([observed(8, 10, false)]);
+}
+
+#[test]
+fn late_news_of_a_push_that_is_what_is_owed_by_now_say_nothing_of_what_was_told() {
+    let owed =
+        ListingCommand::ObserveQuantity { quantity: 8, owed: Some(8), at: at(5), told: true, now: at(60) };
+    given::<Listing>(L, [told(8, 1, (1, 2)), told(10, 2, (3, 4))]).when(owed).then([observed(8, 5, true)]);
 }
 
 #[test]

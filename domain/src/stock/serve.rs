@@ -32,6 +32,11 @@ pub(super) struct Move {
 }
 
 impl Move {
+    /// Whether units were only set aside or freed.
+    fn is_hold(&self) -> bool {
+        self.on_hand == 0
+    }
+
     /// Whether a figure has it in it.
     fn is_in(&self, figure: &Figure) -> bool {
         match self.origin.filter(|origin| origin.connection == figure.connection) {
@@ -56,11 +61,6 @@ impl Stock {
             ));
         }
         Ok(())
-    }
-
-    /// By how many units what may be sold has moved that a figure has not in it.
-    fn moved_without(&self, figure: &Figure) -> i64 {
-        self.past.moves.iter().filter(|moved| !moved.is_in(figure)).map(|moved| moved.available).sum()
     }
 
     /// When holds come and go is said where a figure may come that does not know of it.
@@ -90,7 +90,6 @@ impl Stock {
             let covered = StockEvent::Covered { report: Report::Count(counted), occurred_at };
             return Ok(if counted == self.on_hand { vec![] } else { vec![covered] });
         }
-        self.remembers(occurred_at)?;
         let knows = told_until.filter(|told| *told < occurred_at);
         if self.past.forgotten_holds.is_some_and(|forgotten| forgotten > knows.unwrap_or(occurred_at)) {
             // What it does not know of is not known here any more either; the next push puts it right.
@@ -99,10 +98,16 @@ impl Stock {
         let short = Quantity::new(shown.saturating_neg().max(0)).unwrap_or(Quantity::MAX);
         let figure = Figure { connection, at, short, knows };
         // What came to this shelf untold may have been told all the same: an answer was lost, or somebody entered it there as
-        // well. It is not counted twice: rather too few than too many.
+        // well. It is not counted twice, nor does it pay for what is held: rather too few than too many.
         let told_all = Figure { knows: None, ..figure };
-        let since = self.moved_without(&figure).min(self.moved_without(&told_all));
-        let available = shown.saturating_add(since);
+        let untold = self.past.moves.iter().filter(|moved| !moved.is_in(&figure) && moved.is_in(&told_all));
+        let (mut held, mut moved) = (0_i64, 0_i64);
+        for untold in untold {
+            *if untold.is_hold() { &mut held } else { &mut moved } += untold.available;
+        }
+        let later = self.past.moves.iter().filter(|moved| !moved.is_in(&told_all));
+        let later: i64 = later.map(|moved| moved.available).sum();
+        let available = shown.saturating_add(later + held.min(0) + moved.min(0));
         let on_hand = Quantity::new(available.max(0))?.plus(self.reserved)?;
         if on_hand == self.on_hand && counted == self.on_hand {
             return Ok(vec![]);
@@ -215,15 +220,17 @@ impl Stock {
     fn add(&mut self, moved: Move) {
         let moves = &mut self.past.moves;
         // A batch shares one moment: what moves together is remembered together.
-        if let Some(last) = moves.back_mut().filter(|last| last.at == moved.at && last.origin == moved.origin)
-        {
+        let same = |last: &&mut Move| {
+            last.at == moved.at && last.origin == moved.origin && last.is_hold() == moved.is_hold()
+        };
+        if let Some(last) = moves.iter_mut().rev().take(2).find(same) {
             last.on_hand += moved.on_hand;
             last.available += moved.available;
             return;
         }
         if moves.len() >= MOVES_MAX {
             let oldest = moves.pop_front();
-            let of_count = oldest.filter(|oldest| oldest.on_hand != 0);
+            let of_count = oldest.filter(|oldest| !oldest.is_hold());
             self.past.forgotten = self.past.forgotten.max(of_count.map(|oldest| oldest.at));
             self.past.forgotten_holds = self.past.forgotten_holds.max(oldest.map(|oldest| oldest.at));
         }
@@ -232,7 +239,12 @@ impl Stock {
 
     /// From a count or a figure on, what it has in it need not be remembered for another. A platform that was not told of the
     /// difference yet does not know of it.
-    pub(super) fn count_from(&mut self, at: DateTime<Utc>, figure: Option<Figure>, available: i64) {
+    pub(super) fn count_from(
+        &mut self,
+        at: DateTime<Utc>,
+        figure: Option<Figure>,
+        (on_hand, available): (i64, i64),
+    ) {
         self.past.counted_at = self.past.counted_at.max(Some(at));
         match figure {
             Some(figure) => {
@@ -244,7 +256,7 @@ impl Stock {
             None => self.past.looked_at = self.past.looked_at.max(Some(at)),
         }
         let origin = figure.map(|figure| Origin { connection: figure.connection, at: figure.at });
-        self.add(Move { at, on_hand: 0, available, origin });
+        self.add(Move { at, on_hand, available, origin });
         let (counted_at, figures) = (self.past.counted_at, &self.past.figures);
         self.past.moves.retain(|moved| {
             Some(moved.at) > counted_at || figures.values().any(|figure| !moved.is_in(figure))

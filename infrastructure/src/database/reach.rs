@@ -16,11 +16,11 @@ const FULL: &str = "53300";
 /// What came of asking to be let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
-    /// It lets one more in, or has no room for one beside those of the pool, which it let in before.
+    /// It lets one more in, or has no room for one, and the pool has one to give that it let in before.
     LetIn,
     /// It says no, or nobody is there.
     TurnedAway,
-    /// Not a word: it is away, or this process is too busy to hear it.
+    /// Not a word: it is away, or this process is too busy to hear it. Or it is full, and the pool gives none.
     Silence,
 }
 
@@ -48,10 +48,8 @@ impl Reach {
         }
         let found = match timeout(PATIENCE, ask(pool)).await {
             Ok(Ok(())) => Found::LetIn,
-            // Whoever says that there is no room is there, and the pool has what it has.
-            Ok(Err(error)) if is_full(&error) && pool.size() > 0 => Found::LetIn,
+            Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => Found::Silence,
             Ok(Err(_)) => Found::TurnedAway,
-            Err(_) => Found::Silence,
         };
         *last = Some((Instant::now(), found));
         found
@@ -63,5 +61,10 @@ fn is_full(error: &sqlx::Error) -> bool {
 }
 
 async fn ask(pool: &PgPool) -> Result<(), sqlx::Error> {
-    PgConnection::connect_with(&pool.connect_options()).await?.close().await
+    match PgConnection::connect_with(&pool.connect_options()).await {
+        // Whoever says that there is no room is there. Whether the pool has any is not told by its size, which also counts
+        // those that it is still asking for.
+        Err(error) if is_full(&error) => pool.acquire().await.map(drop),
+        asked => asked?.close().await,
+    }
 }

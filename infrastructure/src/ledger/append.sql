@@ -34,11 +34,13 @@ commands as (
     on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending' do nothing
 ),
 sooner as (
-    -- But for what was put off to a later time and has not failed: the newest truth does not wait for that.
+    -- But for what is told once more at a later time: the newest truth does not wait for that. What waits a moment for the
+    -- order behind a stray figure is not `forced`.
     update outbox o set next_attempt_at = $5
     from head, outbox_targets t, unnest($19::uuid[], $20::text[]) as moved (variant_id, location)
-    where o.tenant_id = $1 and o.status = 'pending' and o.last_error is null and o.next_attempt_at > o.created_at
+    where o.tenant_id = $1 and o.status = 'pending' and o.forced and o.last_error is null
+      and o.next_attempt_at > o.created_at
       and o.next_attempt_at > $5 and o.kind = 'quantity' -- outbox_put_off_idx: as a rule there is none
-      and t.tenant_id = $1 and t.listing_id = o.listing_id
+      and t.tenant_id = $1 and t.connection_id = o.connection_id and t.listing_id = o.listing_id
       and moved.variant_id = t.variant_id and moved.location = t.location
 )

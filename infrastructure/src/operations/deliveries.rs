@@ -352,7 +352,8 @@ impl Operations {
                         worst = answer;
                     }
                 }
-                Err(ReceiveError::Sealed) => sealed = true,
+                // For one that is switched off the others are not kept waiting, maybe for ever.
+                Err(ReceiveError::Sealed) => sealed |= sibling.enabled,
                 Err(_) => {}
             }
         }
@@ -403,7 +404,7 @@ impl Operations {
             return Arc::clone(&request.body);
         }
         let mut body = request.body.to_vec();
-        self.webhook_secrets(connection).iter().for_each(|secret| blot(&mut body, secret.reveal()));
+        blot(&mut body, &self.webhook_secrets(connection));
         body.into()
     }
 
@@ -414,7 +415,7 @@ impl Operations {
             return headers;
         }
         let mut headers = headers.into_bytes();
-        self.webhook_secrets(connection).iter().for_each(|secret| blot(&mut headers, secret.reveal()));
+        blot(&mut headers, &self.webhook_secrets(connection));
         String::from_utf8_lossy(&headers).into_owned()
     }
 

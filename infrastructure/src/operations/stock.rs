@@ -116,15 +116,6 @@ pub struct Row {
     outcome: Value,
 }
 
-/// Refuses a request for no changes, or for too many. Asked before they are read: read, millions of them take more memory
-/// than a server may have.
-pub fn check_rows(rows: usize) -> Result<(), Refusal> {
-    if rows == 0 || rows > BULK_MAX {
-        return Err(Refusal::invalid("bulk.rows", format!("send 1 to {BULK_MAX} rows, not {rows}")));
-    }
-    Ok(())
-}
-
 impl Operations {
     /// Changes what is on a shelf. Answers with the shelf as it then stands.
     pub async fn change_stock(&self, caller: Caller, change: ShelfChange) -> Result<Receipt, LedgerError> {
@@ -161,22 +152,27 @@ impl Operations {
 
     /// Makes many changes, each for itself: one that is refused, or was before it got here, keeps no other from happening.
     /// Changes of one shelf happen in the order given; what could not be tried has failed, and so have those after it there.
-    /// With a key the request is safe to repeat: rows that were decided are not decided again. [`check_rows`] says how many
-    /// there may be.
+    /// With a key the request is safe to repeat: rows that were decided are not decided again.
     pub async fn change_many(
         &self,
         caller: &Caller,
-        changes: Vec<Result<ShelfChange, Refusal>>,
+        changes: impl ExactSizeIterator<Item = Result<ShelfChange, Refusal>> + Send,
     ) -> Result<Outcomes, LedgerError> {
+        let count = changes.len();
+        // Asked before they are read: read, millions of them take more memory than a server may have.
+        if count == 0 || count > BULK_MAX {
+            let detail = format!("send 1 to {BULK_MAX} rows, not {count}");
+            return Err(Refusal::invalid("bulk.rows", detail).into());
+        }
         let mut replayed = false;
         if caller.idempotency.is_some() {
             // The key is taken by the request as a whole; each row has one that follows from it.
             let taken = self.submit(caller.clone(), vec![], |_, _| Ok(Decision::default())).await?;
             replayed = taken.replayed;
         }
-        let mut rows = Vec::with_capacity(changes.len());
-        let mut sound = Vec::with_capacity(changes.len());
-        for (row, change) in changes.into_iter().enumerate() {
+        let mut rows = Vec::with_capacity(count);
+        let mut sound = Vec::with_capacity(count);
+        for (row, change) in changes.enumerate() {
             match change {
                 Ok(change) => sound.push((row, change)),
                 Err(refusal) => rows.push(Row { row, outcome: refused(&refusal) }),

@@ -29,6 +29,8 @@ pub struct Connected {
     pub details: ConnectionDetails,
     /// What may flow.
     pub rules: SyncRules,
+    /// Whether it is switched on.
+    pub enabled: bool,
     secrets: Vec<SealedSecret>,
 }
 
@@ -232,13 +234,14 @@ fn gather(rows: Vec<ConnectedRow>) -> Result<Vec<Connected>, sqlx::Error> {
         match gathered.last_mut().filter(|last| last.id == id && last.tenant == tenant) {
             Some(last) => last.secrets.extend(secret),
             None => {
-                let rules = row.view.rules.0.clone();
+                let (rules, enabled) = (row.view.rules.0.clone(), row.view.enabled);
                 let details = details(row.view).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
                 gathered.push(Connected {
                     tenant,
                     id,
                     details,
                     rules,
+                    enabled,
                     secrets: secret.into_iter().collect(),
                 });
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use onhand_domain::{
     connection::{Platform, Subject, SyncRules},
     values::{ConnectionId, ExternalId, ListingId, Money, Sku, TenantId},
@@ -206,6 +207,8 @@ pub struct Target {
     pub quantity: Option<i64>,
     /// The ledger position that quantity is true as of.
     pub quantity_as_of: i64,
+    /// When the entry there was recorded.
+    pub quantity_at: Option<DateTime<Utc>>,
     /// The quantity it is believed to show.
     pub shown_quantity: Option<i64>,
     /// The price in the connection's market, if it has one.
@@ -285,6 +288,7 @@ struct TargetRow {
     external_inventory: Option<String>,
     available: Option<i64>,
     quantity_as_of: i64,
+    quantity_at: Option<DateTime<Utc>>,
     shown_quantity: Option<i64>,
     price: Option<Json<Money>>,
     price_as_of: i64,
@@ -312,6 +316,9 @@ pub async fn targets(
                 case when s.variant_id is not null then s.on_hand - s.reserved end as available,
                 coalesce((select position from checkpoints
                           where tenant_id = $1 and model = 'stock_levels'), 0) as quantity_as_of,
+                (select e.recorded_at from checkpoints k
+                 join events e on e.tenant_id = k.tenant_id and e.position = k.position
+                 where k.tenant_id = $1 and k.model = 'stock_levels') as quantity_at,
                 l.shown_quantity,
                 -- A price in another currency than the shop's is no price there.
                 case when v.prices->c.market->>'currency' = c.currency then v.prices->c.market end as price,
@@ -349,6 +356,7 @@ fn target(row: &TargetRow) -> Result<Target, sqlx::Error> {
         },
         quantity: None,
         quantity_as_of: row.quantity_as_of,
+        quantity_at: row.quantity_at,
         shown_quantity: row.shown_quantity,
         price: row.price.as_ref().map(|price| price.0),
         price_as_of: row.price_as_of,

@@ -30,6 +30,7 @@ pub mod reservations;
 pub mod signals;
 pub mod signed_checkpoints;
 pub mod signing_keys;
+pub mod standing;
 pub mod stock_levels;
 pub mod streams;
 pub mod sync_health;

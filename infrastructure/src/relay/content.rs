@@ -283,7 +283,8 @@ pub(super) fn moved(
         // There is nothing of what is made. The platform may tell us so, and that is no count of its own. What was found may have
         // been there in any number: what is shown is not known by this.
         if comes.is_some() && listing.quantity == Shown::default() {
-            let nothing = ListingEvent::QuantityPushed { quantity: 0, as_of: BEFORE_ALL, until: None };
+            let nothing =
+                ListingEvent::QuantityPushed { quantity: 0, as_of: BEFORE_ALL, until: None, at: None };
             changes.push((StreamId::Listing(*id), nothing.into()));
         }
     }

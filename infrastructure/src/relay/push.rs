@@ -24,6 +24,7 @@ use super::{
     sighted::{Stray, listed, sighted},
 };
 use crate::{
+    clock::Clock,
     ledger::{Attachments, Context, Decision, FollowUp, Head, LedgerError},
     operations::Caller,
     outbox::{self, Command, CommandKind, Owed, Settlement, Subject, Verdict, breakers},
@@ -55,8 +56,9 @@ pub(super) struct Attempt {
     pub(super) begun: Instant,
     /// Everything up to here was owed when the commands were leased.
     owed: i64,
-    /// When the last entry was recorded that is in all quantities.
+    /// When the last entry was recorded that is in all quantities, however far their read model is.
     known_at: Option<DateTime<Utc>>,
+    clock: Clock,
     targets: HashMap<ListingId, Target>,
     offers: HashMap<OfferId, OfferTarget>,
 }
@@ -163,7 +165,8 @@ impl Relay {
         // What the levels were when they were read, they were known to be up to there at least.
         targets.values_mut().for_each(|target| target.quantity_as_of = target.quantity_as_of.max(known));
         let offers = offers::targets(pool, tenant, &content).await?;
-        Ok(Attempt { now: self.operations.ledger().clock().now(), begun, owed, known_at, targets, offers })
+        let clock = self.operations.ledger().clock().clone();
+        Ok(Attempt { now: clock.now(), begun, owed, known_at, clock, targets, offers })
     }
 
     async fn record(&self, tenant: TenantId, results: Results) -> Result<(), LedgerError> {
@@ -263,8 +266,9 @@ async fn push_quantities(
         match outcome {
             Outcome::Shown(quantity) => {
                 let as_of = target.quantity_as_of;
-                let until = attempt.known_at;
-                results.note(command, ListingEvent::QuantityPushed { quantity, as_of, until });
+                let until = target.quantity_at.max(attempt.known_at);
+                let at = Some(attempt.clock.now());
+                results.note(command, ListingEvent::QuantityPushed { quantity, as_of, until, at });
                 results.shown(command, target, (attempt, true));
             }
             Outcome::Stale { observed } => {

@@ -2,6 +2,8 @@
 
 mod command_line;
 mod crash;
+mod import;
 mod local_postgres;
 mod operators;
+mod status;
 mod unheard;

@@ -94,6 +94,7 @@ async fn who_may_only_read_can_verify_look_and_replay() {
             &["audit", "key"],
             &["key", "list", "--tenant", "acme"],
             &["projections"],
+            &["status", "--stats"],
             &["archive", "list"],
             &["replay", "--sku", "A"],
         ] {
@@ -241,7 +242,13 @@ async fn a_database_without_room_is_there_for_whom_it_has_let_in() {
     let pool = pool.expect("there is room for one");
     assert!(Reach::default().answers(&pool).await);
     let late = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-    assert!(!Reach::default().answers(&late).await);
+    let asking = late.clone();
+    let asking = tokio::spawn(async move { asking.acquire().await });
+    until("it asks for one", async || late.size() > 0).await;
+    let reach = Reach::default();
+    assert!(!reach.answers(&late).await && !reach.is_gone(&late).await);
+    asking.abort();
+    assert!(asking.await.is_err(), "it was given none");
     pool.close().await;
     until("there is room again", async || Reach::default().answers(&late).await).await;
     execute(&world, format!("drop role {clerk}")).await;

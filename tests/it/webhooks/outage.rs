@@ -206,12 +206,19 @@ async fn news_for_an_account_whose_secret_cannot_be_opened_come_again() {
     let both = world.with_keys(format!("{OTHER_KEY},{}", master_keys())).await;
     let other = world.with_keys(OTHER_KEY.to_owned()).await;
     let one = world.connect_to(Platform::Clover, json!({ "account": "M1" })).await;
-    other.connect_to(Platform::Clover, json!({ "account": "M2" })).await;
+    let two = other.connect_to(Platform::Clover, json!({ "account": "M2" })).await;
     let change = json!([{ "objectId": "I:ITEM1", "type": "UPDATE", "ts": 1_790_000_000_000_i64 }]);
     let body = json!({ "appId": "A", "merchants": { "M1": change, "M2": change } }).to_string();
     let (path, headers) = (format!("/webhook/clover/{one}"), [("x-clover-auth", SIGNING_SECRET)]);
-    for (world, status, merchants) in [(&world, 503, &["M1"][..]), (&both, 200, &["M1", "M2"][..])] {
-        let answer = world.admin.send("POST", &path, &headers, Body::from(body.clone())).await;
+    for (here, enabled, status, merchants) in [
+        (&world, true, 503, &["M1"][..]),
+        // One that is switched off keeps no other waiting.
+        (&world, false, 200, &["M1"][..]),
+        (&both, true, 200, &["M1", "M2"][..]),
+    ] {
+        let switch = if enabled { "enable" } else { "disable" };
+        world.admin.post(&format!("/api/connections/{two}/{switch}"), json!({})).await.expect(200);
+        let answer = here.admin.send("POST", &path, &headers, Body::from(body.clone())).await;
         assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
         let due: Vec<(String,)> = sqlx::query_as(
             "select c.account from follow_ups f join connections c on c.id = f.connection_id order by 1",

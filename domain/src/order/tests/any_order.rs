@@ -105,11 +105,11 @@ impl Shop {
 }
 
 /// The ledger that hears of it.
-fn connected() -> (World, ListingId) {
+fn connected(platform: Platform) -> (World, ListingId) {
     let (external, variant) = (ExternalId::from(5), shelf(1).variant);
     let listing = ListingId::of(C, &external);
     let details = ConnectionDetails {
-        platform: Platform::Shopify,
+        platform,
         name: "shop".into(),
         brand: "quay".into(),
         account: None,
@@ -205,6 +205,20 @@ fn life() -> impl Strategy<Value = (i64, Vec<Tells>)> {
     })
 }
 
+#[test]
+fn who_cannot_be_told_knows_what_has_moved_by_other_ways() {
+    let (mut world, listing) = connected(Platform::Standard);
+    // What is owed anyway.
+    hears(&mut world, listing, &Tells::Figure { shown: AT_FIRST, at: 1 }, 1);
+    let (reason, reference, occurred_at) = ("lost".to_owned(), None, Some(at(1_002)));
+    let lost = StockEvent::Adjusted { delta: -1, reason, reference, occurred_at };
+    world.record(vec![(StreamId::Stock(shelf(1)), lost.into())]);
+    for (number, sold) in (1..).zip([2, 3, 4]) {
+        hears(&mut world, listing, &Tells::Figure { shown: AT_FIRST - sold, at: 1_003 + number }, 3 + number);
+        assert_eq!(world.stock(1).available().units(), AT_FIRST - sold);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -212,7 +226,7 @@ proptest! {
     fn whatever_order_the_news_of_one_shop_arrive_in_the_shelf_ends_at_the_shops_figure(
         (shown, tells) in life()
     ) {
-        let (mut world, listing) = connected();
+        let (mut world, listing) = connected(Platform::Shopify);
         for (number, tells) in (1..).zip(&tells) {
             hears(&mut world, listing, tells, number);
             let stock = world.stock(1);

@@ -306,7 +306,7 @@ fn a_clock_that_is_ahead_is_compared_with_itself() {
 fn what_a_shelf_remembers_of_orders_and_figures_stands_in_its_snapshot() {
     let history = [ten(), held(2, 5), sold(1, 5), back(1, 6)];
     let stock = history.into_iter().fold(Stock::default(), Stock::evolve);
-    assert_eq!((stock.past.moves.len(), stock.past.figures.len()), (2, 1));
+    assert_eq!((stock.past.moves.len(), stock.past.figures.len()), (3, 1));
     let text = serde_json::to_string(&stock).expect("a shelf is written");
     assert_eq!(serde_json::from_str::<Stock>(&text).expect("a shelf is read"), stock);
 }
@@ -376,6 +376,16 @@ fn what_came_to_the_shelf_untold_may_have_been_entered_there_as_well_and_is_not_
         .when(shows_knowing(14, 4, 2))
         .then([counted_knowing(14, None, (4, Some(2)))])
         .then_state(totals(14, 0));
+}
+
+#[test]
+fn what_came_to_the_shelf_does_not_pay_for_what_is_held() {
+    let restocked =
+        StockEvent::Restocked { quantity: units(5), reference: None, occurred_at: Some(at(3)), origin: None };
+    shelf([ten(), in_a_cart(3, 2), restocked])
+        .when(shows_knowing(14, 4, 1))
+        .then([counted_knowing(17, Some(14), (4, Some(1)))])
+        .then_state(|stock| assert_eq!(stock.available(), units(11)));
 }
 
 #[test]

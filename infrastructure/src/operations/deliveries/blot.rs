@@ -3,18 +3,24 @@
 //! Who sends a secret may spell it in many ways: escaped as in JSON, also in JSON within JSON, or as in an address. Rather
 //! too much is written over than too little.
 
+use crate::secrets::Secret;
+
 /// Backslashes that one escape can have, three times within a text.
 const BACKSLASHES_MAX: usize = 8;
 /// Characters at the beginning of a secret that are written over although the rest of it does not follow.
 const BEGINNING: usize = 16;
 
 /// Writes over every place where a secret stands, however it is spelled there.
-pub(super) fn blot(bytes: &mut [u8], secret: &str) {
-    let mut from = 0;
-    while from < bytes.len() {
-        let length = spelled(&bytes[from..], secret);
-        bytes[from..from + length].fill(b'*');
-        from += length.max(1);
+pub(super) fn blot(bytes: &mut [u8], secrets: &[Secret]) {
+    // Two may begin alike: where one is written over, the other would not be found any more.
+    let given = bytes.to_vec();
+    for secret in secrets {
+        let mut from = 0;
+        while from < given.len() {
+            let length = spelled(&given[from..], secret.reveal());
+            bytes[from..from + length].fill(b'*');
+            from += length.max(1);
+        }
     }
 }
 
@@ -101,7 +107,7 @@ mod tests {
 
     fn blotted(text: &str, secret: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
-        blot(&mut bytes, secret);
+        blot(&mut bytes, &[Secret::new(secret)]);
         String::from_utf8(bytes).expect("what is left is whole")
     }
 
@@ -149,6 +155,16 @@ mod tests {
         assert_eq!(blotted("a tide of sixty", secret), "a tide of sixty");
         let (secret, body) = ("a".repeat(4_000) + "b", "a".repeat(1_000_000));
         assert_eq!(blotted(&body, &secret), "*".repeat(1_000_000));
+    }
+
+    #[test]
+    fn secrets_that_begin_alike_are_both_written_over_to_their_end() {
+        let (newer, older) = ("quay-tradingview-2026-gulls", "quay-tradingview-2025-terns");
+        for secrets in [[newer, older], [older, newer]] {
+            let mut bytes = format!("{older}, {newer}").into_bytes();
+            blot(&mut bytes, &secrets.map(Secret::new));
+            assert_eq!(bytes, format!("{0}, {0}", "*".repeat(27)).into_bytes());
+        }
     }
 
     #[test]

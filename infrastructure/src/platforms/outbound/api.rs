@@ -79,7 +79,8 @@ pub struct Api {
     http: reqwest::Client,
     clock: Clock,
     account: Arc<Account>,
-    masks: Arc<Masks>,
+    in_words: Arc<Masks>,
+    in_data: Arc<Masks>,
     permits: Option<Arc<dyn Permits>>,
     points: Arc<Mutex<super::super::shopify::Points>>,
     rehearsed: Option<Arc<Mutex<Vec<Call>>>>,
@@ -131,10 +132,10 @@ impl Api {
         account: Account,
         permits: Option<Arc<dyn Permits>>,
     ) -> Self {
-        let masks = Arc::new(Masks::of(&account));
+        let (in_words, in_data) = (Arc::new(Masks::of_words(&account)), Arc::new(Masks::of_data(&account)));
         let account = Arc::new(account);
         let (points, lost) = (Arc::default(), Arc::default());
-        Self { http, clock, account, masks, permits, points, rehearsed: None, until: None, lost }
+        Self { http, clock, account, in_words, in_data, permits, points, rehearsed: None, until: None, lost }
     }
 
     /// The same account, for calls that are not begun after a moment: what they are made under ends soon after it.
@@ -207,7 +208,7 @@ impl Api {
 
     /// A text in which the account's secrets stand no more.
     pub fn without_secrets(&self, text: String) -> String {
-        self.masks.in_text(&text).unwrap_or(text)
+        self.in_words.in_text(&text).unwrap_or(text)
     }
 
     /// A call that changes something there. In a rehearsal it is noted, and answered as if the line had been cut before it.
@@ -285,7 +286,8 @@ impl Api {
 
     /// An answer in which the account's secrets stand no more: what a platform says may be shown and kept.
     fn masked(&self, answer: Answer) -> Answer {
-        Answer { body: self.masks.in_body(answer.body), ..answer }
+        let masks = if answer.is_success() { &self.in_data } else { &self.in_words };
+        Answer { body: masks.in_body(answer.body), ..answer }
     }
 
     /// The whole address. A target in which an id would lead to another path than the one it stands in is refused: two

@@ -8,17 +8,28 @@ use crate::secrets::Secret;
 
 /// Bytes from which on a secret is looked for; what is shorter is no secret, and stands anywhere.
 const BYTES_MIN: usize = 6;
-/// The same for what webhooks are signed with: people choose it, and a word or a number of theirs stands in titles and ids.
+/// The same for what webhooks are signed with, in what a platform has: people choose it, and a word or a number of theirs
+/// stands in titles and ids.
 const WEBHOOK_BYTES_MIN: usize = 16;
 const MASK: &str = "***";
 
-/// All forms of an account's secrets, the longest first.
+/// Forms of an account's secrets, the longest first.
 pub(super) struct Masks(Vec<String>);
 
 impl Masks {
-    pub(super) fn of(account: &Account) -> Self {
+    /// For what a platform says, which people read: all of them.
+    pub(super) fn of_words(account: &Account) -> Self {
+        Self::of(account, BYTES_MIN)
+    }
+
+    /// For what a platform has, which is taken in.
+    pub(super) fn of_data(account: &Account) -> Self {
+        Self::of(account, WEBHOOK_BYTES_MIN)
+    }
+
+    fn of(account: &Account, webhook_bytes_min: usize) -> Self {
         let Account { access_token, refresh_token, app_secret, webhook_secrets, .. } = account;
-        let chosen = webhook_secrets.iter().filter(|secret| secret.reveal().len() >= WEBHOOK_BYTES_MIN);
+        let chosen = webhook_secrets.iter().filter(|secret| secret.reveal().len() >= webhook_bytes_min);
         let secrets = [access_token, refresh_token, app_secret].into_iter().flatten().chain(chosen);
         let mut forms: Vec<String> = secrets.map(Secret::reveal).flat_map(forms).collect();
         forms.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -144,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_signs_webhooks_is_masked_if_it_is_too_long_to_be_a_word_or_a_number() {
+    fn what_signs_webhooks_is_masked_in_data_if_it_is_too_long_to_be_a_word_or_a_number() {
         let details = ConnectionDetails {
             platform: Platform::Woocommerce,
             name: "Quay Side".into(),
@@ -157,7 +168,7 @@ mod tests {
             market: Market::default(),
             currency: Currency::new("EUR").expect("a currency"),
         };
-        let masks = Masks::of(&Account {
+        let account = Account {
             connection: ConnectionId(Uuid::from_u128(1)),
             details,
             endpoint: String::new(),
@@ -166,10 +177,13 @@ mod tests {
             app_secret: None,
             webhook_secrets: ["sneakers", "123456", "sixteen letters!"].map(Secret::new).to_vec(),
             api_version: String::new(),
-        });
+        };
         let body = br#"{"id":1234567,"name":"Air sneakers","note":"ck_one sixteen letters!"}"#;
         let shown = br#"{"id":1234567,"name":"Air sneakers","note":"*** ***"}"#;
-        assert_eq!(masks.in_body(body.to_vec()), shown);
+        assert_eq!(Masks::of_data(&account).in_body(body.to_vec()), shown);
+        let refusal = br#"{"message":"the secret sneakers is too weak, ck_one is none"}"#;
+        let shown = br#"{"message":"the secret *** is too weak, *** is none"}"#;
+        assert_eq!(Masks::of_words(&account).in_body(refusal.to_vec()), shown);
     }
 
     #[test]

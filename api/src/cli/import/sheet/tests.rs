@@ -1,0 +1,106 @@
+//! What a spreadsheet says, and what is wrong with others.
+
+use super::*;
+
+fn wrong(text: &str) -> String {
+    Sheet::read(text).expect_err("it has a mistake").to_string()
+}
+
+#[test]
+fn columns_come_in_any_order_and_what_a_cell_leaves_out_has_a_default() {
+    let text = "Counted,Price,SKU,attribute:Material,product,CURRENCY,brand,size\r\n\
+                5, 119.9 ,RUN-41,mesh,\"Runner, low\",USD,kite,41\r\n\
+                \r\n\
+                ,,,,,,,\r\n\
+                ,,BAG,,,,,\r\n";
+    let sheet = Sheet::read(text).expect("it is sound");
+    let lines: Vec<usize> = sheet.rows.iter().map(|row| row.line).collect();
+    assert_eq!(lines, [2, 5]);
+    assert_eq!(sheet.rows[0].counted, Quantity::new(5).ok());
+    assert_eq!(sheet.rows[0].location, LocationCode::default());
+    assert_eq!(sheet.rows[1].counted, None);
+    let variant = &sheet.variants[&sheet.rows[0].sku];
+    let family = Family { title: "Runner, low".into(), brand: Some("kite".into()) };
+    assert_eq!(variant.family, Some(family));
+    let attributes: Vec<_> = variant.attributes.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    assert_eq!(attributes, [("Material", "mesh"), ("size", "41")]);
+    assert_eq!(variant.prices[&Market::default()].minor, 11_990);
+    assert_eq!(sheet.variants[&sheet.rows[1].sku].family, None);
+}
+
+#[test]
+fn a_column_that_is_unknown_repeated_or_missing_is_told_before_any_line() {
+    let told = wrong("product,colr,Product,attribute:\nx,y\n");
+    for part in ["line 1, column 2", "\"colr\"", "line 1, column 3", "line 1, column 4", "column sku"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("line 2"), "{told}");
+}
+
+#[test]
+fn every_mistake_is_told_with_its_line_and_column() {
+    let long = "x".repeat(201);
+    let text = format!(
+        "sku,product,brand,location,counted,price,currency,market,size\n\
+         A,Runner,kite,Berlin,1,,,,\n\
+         B,Runner,kite,,many,,,,\n\
+         ,Runner,kite,,1,,,,\n\
+         C,Runner,kite,,-1,,,,\n\
+         D,Runner,kite,,,5,,,\n\
+         E,Runner,kite,,,\"1,5\",EUR,usa,\n\
+         F,,kite,,,,,,\n\
+         G,Runner,{long},,,,,,\n\
+         H,Runner,kite,,,,,,{long}\n\
+         I,\"two\nlines\",kite,,,,,,\n\
+         J,Runner\n"
+    );
+    let told = wrong(&text);
+    for part in [
+        "line 2, column location",
+        "line 3, column counted: \"many\"",
+        "line 4, column sku",
+        "line 5, column counted",
+        "line 6, column currency",
+        "line 7, column price",
+        "line 7, column market",
+        "line 8, column product",
+        "line 9, column brand",
+        "line 10, column size",
+        "line 11, column product",
+        "line 13, column 3",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn lines_of_one_sku_agree_and_count_a_shelf_once() {
+    let columns = "sku,product,location,counted,price,currency,market,size\n";
+    let two = "A,Runner,,1,10,USD,US,41\nA,,north,2,9,EUR,FR,\n";
+    let sheet = Sheet::read(&format!("{columns}{two}")).expect("they agree");
+    assert_eq!((sheet.rows.len(), sheet.variants.len()), (2, 1));
+    assert!(sheet.variants.values().all(|variant| variant.prices.len() == 2));
+    for (line, column) in [
+        ("A,Walker,south,,,,,", "product"),
+        ("A,,south,,11,USD,US,", "price"),
+        ("A,,south,,,,,42", "size"),
+        ("A,,main,1,,,,", "counted"),
+    ] {
+        let told = wrong(&format!("{columns}{two}{line}\n"));
+        assert!(told.contains(&format!("line 4, column {column}")), "{told}");
+    }
+}
+
+#[test]
+fn a_file_has_its_bounds() {
+    assert_eq!(wrong(""), "the file is empty");
+    let lines = "A\n".repeat(LINES_MAX + 1);
+    assert!(wrong(&format!("sku\n{lines}")).contains("split it"));
+    let columns: Vec<String> = (0..=COLUMNS_MAX).map(|n| format!("attribute:{n}")).collect();
+    assert!(wrong(&columns.join(",")).contains("column 101"));
+    assert!(wrong(&format!("sku\n{}\n", "x".repeat(501))).contains("line 2, column sku"));
+    let mistakes = "sku\n".to_owned() + &"\"a\tb\"\n".repeat(TOLD_MAX + 3);
+    assert!(wrong(&mistakes).ends_with("and 3 more"));
+    let told = format!("{:#}", text(b"sku\nA\xff\n").expect_err("it is not UTF-8"));
+    assert!(told.contains("line 2"), "{told}");
+}

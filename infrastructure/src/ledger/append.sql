@@ -35,12 +35,17 @@ commands as (
 ),
 sooner as (
     -- But for what is told once more at a later time: the newest truth does not wait for that. What waits a moment for the
-    -- order behind a stray figure is not `forced`.
+    -- order behind a stray figure is not `forced`. As a rule there is none, and then nothing is looked for: nobody can have put
+    -- one off since, for that moves the head.
     update outbox o set next_attempt_at = $5
-    from head, outbox_targets t, unnest($19::uuid[], $20::text[]) as moved (variant_id, location)
+    from head, outbox_targets t,
+        unnest(case when exists (
+            select from outbox w
+            where w.tenant_id = $1 and w.status = 'pending' and w.forced and w.last_error is null
+              and w.next_attempt_at > w.created_at -- outbox_put_off_idx
+        ) then $19::uuid[] end, $20::text[]) as moved (variant_id, location)
     where o.tenant_id = $1 and o.status = 'pending' and o.forced and o.last_error is null
-      and o.next_attempt_at > o.created_at
-      and o.next_attempt_at > $5 and o.kind = 'quantity' -- outbox_put_off_idx: as a rule there is none
+      and o.next_attempt_at > o.created_at and o.next_attempt_at > $5 and o.kind = 'quantity'
       and t.tenant_id = $1 and t.connection_id = o.connection_id and t.listing_id = o.listing_id
       and moved.variant_id = t.variant_id and moved.location = t.location
 )

@@ -438,8 +438,9 @@ impl Listing {
         // Also what we see ourselves: nobody over there has made it so.
         let sent = self.was_sent(Figure::Quantity { quantity }, at);
         let echo = ours || sent || (told && believed) || owed == Some(quantity);
-        // What was pushed says for itself until when it is; late news of it may by chance be what is owed by now.
-        let until = (owed == Some(quantity) && !ours).then_some(now);
+        // Late news of an older push may by chance be what is owed by now.
+        let late = ours && self.told.back().is_some_and(|told| at <= told.since);
+        let until = (owed == Some(quantity) && !late).then_some(now);
         let mut events = vec![ListingEvent::QuantityObserved { quantity, at, echo, until }];
         // It may have been applied behind what was taken since, and then nothing else would put it right.
         if sent && !believed && owed.is_some_and(|owed| owed != quantity) {
@@ -529,7 +530,6 @@ impl Listing {
                 }
             }
             ListingEvent::QuantityObserved { quantity, at, echo, until } => {
-                let overtaken = self.told.back().is_some_and(|told| at < told.since);
                 self.note_told(until, Some(at));
                 match self.awaited.iter().position(|awaited| *awaited == quantity) {
                     // Perhaps an older push than the last one: what is shown now is not told by it. Those before it
@@ -539,9 +539,7 @@ impl Listing {
                 }
                 if !echo {
                     self.quantity.value = Some(quantity);
-                    if !overtaken {
-                        self.awaited.clear();
-                    }
+                    self.awaited.clear();
                 }
                 self.quantity.observed_at = self.quantity.observed_at.max(Some(at));
             }

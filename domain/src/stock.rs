@@ -253,7 +253,10 @@ impl Stock {
             StockEvent::Recovered { .. } => self.low = false,
         }
         if let Some(at) = when.or(origin.map(|origin| origin.at)) {
-            self.remember(at, origin, (delta, self.available().units() - before.units()));
+            // Where nobody has noted that they were held, units leave what may be sold when they leave the shelf.
+            let unnoted = origin.is_none() && self.past.figures.is_empty();
+            let available = if unnoted { delta } else { self.available().units() - before.units() };
+            self.remember(at, origin, (delta, available));
         }
         self
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::join_all;
 use indicatif::ProgressBar;
 use onhand_domain::{
@@ -77,7 +77,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let aim = if args.dry_run { Aim::Read } else { Aim::Write };
     let outcome = Session::to(aim, async |session| import(session, &args, &sheet, digest).await).await?;
     if args.dry_run {
-        println!("The file is sound. Nothing was written; it would come to this:");
+        println!("The file is sound. Nothing was written; at most this would be made and counted:");
     }
     outcome.tell();
     Ok(if outcome.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -104,12 +104,14 @@ async fn import(session: &Session, args: &Args, sheet: &Sheet, digest: [u8; 32])
     let tenant = tenant(session, args).await?;
     let now = session.onhand.ledger().clock().now();
     let counted_at = occurred(args.counted_at, now).context("--counted-at cannot be used")?;
-    let plans = plans(sheet, &known(session, tenant, sheet).await?)?;
+    let known = known(session, tenant, sheet).await?;
+    let kept = kept(sheet, &known);
+    let plans = plans(sheet, &known)?;
     let counts: Vec<_> = sheet.rows.iter().filter_map(|row| Some((row, row.counted?))).collect();
     if args.dry_run {
         let mut made = Made::default();
         plans.iter().for_each(|plan| made.note(plan, None));
-        return Ok(Outcome { counted: counts.len(), ..Outcome::of(sheet, &made) });
+        return Ok(Outcome { counted: counts.len(), kept, ..Outcome::of(sheet, &made) });
     }
     let import = Import {
         session,
@@ -123,7 +125,14 @@ async fn import(session: &Session, args: &Args, sheet: &Sheet, digest: [u8; 32])
     import.bar.set_length((plans.len() + counts.len()) as u64);
     let outcome = import.write(sheet, &plans, &counts).await;
     import.bar.finish_and_clear();
-    outcome.context("the import broke off; what was done stays, and the same file may be brought in again")
+    let broken = || format!("the import broke off; what was done stays. {}", again(counted_at));
+    Ok(Outcome { kept, ..outcome.with_context(broken)? })
+}
+
+/// What to do about lines that could not be tried. As of another moment, what was sold meanwhile would be back on the shelf.
+fn again(counted_at: DateTime<Utc>) -> String {
+    let counted_at = counted_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    format!("Bring in the same file again with --counted-at {counted_at}")
 }
 
 async fn tenant(session: &Session, args: &Args) -> anyhow::Result<TenantId> {
@@ -153,6 +162,12 @@ async fn known(
         known.extend(found.into_iter().map(|named| (named.sku.clone(), named)));
     }
     Ok(known)
+}
+
+/// How many variants are there already of which a file says more than counts: that is not taken in.
+fn kept(sheet: &Sheet, known: &HashMap<String, NamedVariant>) -> usize {
+    let there = sheet.variants.iter().filter(|(sku, _)| known.contains_key(sku.as_str()));
+    there.filter(|(_, variant)| variant.is_described()).count()
 }
 
 /// A product to be made, or one that gets more variants.
@@ -287,6 +302,9 @@ impl Import<'_> {
         let mut outcome = Outcome::of(sheet, &made);
         for (number, part) in counts.chunks(BULK_MAX).enumerate() {
             let counted = self.count(number, part, &made).await?;
+            if counted.iter().any(|counted| counted.status == "failed") {
+                outcome.again = Some(again(self.counted_at));
+            }
             part.iter().zip(counted).for_each(|((row, _), counted)| outcome.note(row, counted, self.before));
             self.bar.inc(part.len() as u64);
         }
@@ -331,11 +349,15 @@ impl Import<'_> {
 struct Outcome {
     products: usize,
     variants: usize,
+    /// Variants that stay as they are, whatever the file says of them.
+    kept: usize,
     counted: usize,
     /// Lines that changed nothing.
     unchanged: usize,
     /// Lines that could not be taken in, and why.
     refused: Vec<(usize, Sku, String)>,
+    /// What to do if lines could not be tried.
+    again: Option<String>,
 }
 
 impl Outcome {
@@ -371,11 +393,15 @@ impl Outcome {
     fn tell(&self) {
         println!("products made  {}", self.products);
         println!("variants made  {}", self.variants);
+        println!("variants kept  {}", self.kept);
         println!("counted        {}", self.counted);
         println!("unchanged      {}", self.unchanged);
         println!("refused        {}", self.refused.len());
         for (line, sku, why) in &self.refused {
             println!("  line {line}, SKU {}: {}", shown(sku.as_str()), shown(why));
+        }
+        if let Some(again) = &self.again {
+            println!("{again}");
         }
     }
 }
@@ -440,6 +466,21 @@ mod tests {
         assert!(told.contains("line 4, column product") && told.contains("2 products"), "{told}");
         let lines: String = (0..=VARIANTS_MAX).map(|n| format!("S{n},Runner,\n")).collect();
         assert!(wrong(&lines, &[]).contains("at most"));
+    }
+
+    #[test]
+    fn what_is_said_of_variants_that_are_there_is_told_to_be_left_out() {
+        let text = "sku,product,size,price,currency\nA,,,5,EUR\nB,,41,,\nC,Runner,,,\nD,,,,\nE,Runner,,,\n";
+        let sheet = Sheet::read(text).expect("it is sound");
+        assert_eq!(kept(&sheet, &known(&["A", "B", "C", "D"].map(|sku| (sku, P, None)))), 3);
+    }
+
+    #[test]
+    fn what_broke_off_goes_on_as_of_the_same_moment() {
+        let at = DateTime::from_timestamp_micros(1_772_388_000_000_001).expect("a time");
+        let told = again(at);
+        let said = told.rsplit(' ').next().expect("a word");
+        assert_eq!(time(said), Ok(at));
     }
 
     #[test]

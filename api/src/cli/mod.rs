@@ -51,6 +51,8 @@ enum Command {
     /// Shows how ledgers and all that follows them stand; ends with code 1 if something needs a person: dead letters, a parked
     /// read model, a conflict, or an account that somebody has to see to.
     Status(status::Args),
+    /// Shows the same as `status --stats`: also what came and went within the last 24 hours.
+    Stats(status::Args),
     /// Gives or withdraws access.
     #[command(subcommand)]
     Key(keys::Command),
@@ -120,6 +122,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Key(command) => keys::run(command).await,
         Command::Import(args) => import::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Stats(args) => status::stats(args).await,
         Command::Projections(args) => projections::run(args).await,
         Command::Rebuild(args) => rebuild::run(args).await,
         Command::Replay(args) => replay::run(args).await,

@@ -75,6 +75,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The same, with what came and went.
+pub(super) async fn stats(args: Args) -> anyhow::Result<ExitCode> {
+    run(Args { stats: true, ..args }).await
+}
+
 async fn look(session: &Session, tenant: TenantId, name: String, stats: bool) -> anyhow::Result<Status> {
     let pool = session.onhand.pool();
     let at = session.onhand.ledger().clock().now();
@@ -199,11 +204,16 @@ fn came_and_went(volumes: &Volumes) -> [String; 3] {
             each => each.join(", "),
         }
     };
-    let of = if volumes.entries > COUNTED_MAX { " of the newest" } else { "" };
+    let is_cut = volumes.entries > COUNTED_MAX;
+    let of = if is_cut { format!("; of the newest {COUNTED_MAX}") } else { String::new() };
+    let more = |kinds: &BTreeMap<String, i64>| {
+        if kinds.values().sum::<i64>() >= COUNTED_MAX { " (and perhaps more)" } else { "" }
+    };
+    let Volumes { entries, entries_by_kind, deliveries, pushes, .. } = volumes;
     [
-        format!("{} entries{of}: {}", volumes.entries, kinds(&volumes.entries_by_kind)),
-        format!("deliveries: {}", kinds(&volumes.deliveries)),
-        format!("pushes: {}", kinds(&volumes.pushes)),
+        format!("{entries} entries{of}: {}", kinds(entries_by_kind)),
+        format!("deliveries: {}{}", kinds(deliveries), more(deliveries)),
+        format!("pushes: {}{}", kinds(pushes), more(pushes)),
     ]
 }
 
@@ -218,4 +228,29 @@ fn how_long(since: DateTime<Utc>, at: DateTime<Utc>) -> String {
 
 fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_in_part_is_told_to_be_a_part() {
+        let of = |kind: &str, number| BTreeMap::from([(kind.to_owned(), number)]);
+        let volumes = Volumes {
+            since: DateTime::UNIX_EPOCH,
+            entries: 250_000,
+            entries_by_kind: of("stock", COUNTED_MAX),
+            deliveries: of("failed", COUNTED_MAX),
+            pushes: of("done", 7),
+        };
+        assert_eq!(
+            came_and_went(&volumes),
+            [
+                "250000 entries; of the newest 100000: stock 100000",
+                "deliveries: failed 100000 (and perhaps more)",
+                "pushes: done 7",
+            ]
+        );
+    }
 }

@@ -3,7 +3,8 @@
 //! A platform takes what it sells off its figure by itself. So its figure holds all that its own orders have moved until
 //! then, whether or not we have heard of them: what we hear of later is in it already, and what we have heard of
 //! before, but happened after it, is not. Both are told by the platform's own clock. Of what others move, its figure knows
-//! only once we have said so: what was recorded here after the moment that the last push spoke of comes on top.
+//! only once we have said so: what was recorded here after the moment that the last push before it spoke of comes on top, but
+//! for what may have been entered there as well.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::{
     values::{ConnectionId, Quantity},
 };
 
-/// Moves that are remembered, so that a count or a figure can be told from what moved after it.
+/// Moves that are remembered, and as many holds that come and go, so that a count or a figure can be told from what moved after it.
 pub(super) const MOVES_MAX: usize = 1_000;
 
 /// What has moved on a shelf.
@@ -90,7 +91,8 @@ impl Stock {
             let covered = StockEvent::Covered { report: Report::Count(counted), occurred_at };
             return Ok(if counted == self.on_hand { vec![] } else { vec![covered] });
         }
-        let knows = told_until.filter(|told| *told < occurred_at);
+        // Before the first figure nobody has noted when holds came and went.
+        let knows = told_until.filter(|told| *told < occurred_at && !self.past.figures.is_empty());
         if self.past.forgotten_holds.is_some_and(|forgotten| forgotten > knows.unwrap_or(occurred_at)) {
             // What it does not know of is not known here any more either; the next push puts it right.
             return Ok(vec![]);
@@ -228,11 +230,18 @@ impl Stock {
             last.available += moved.available;
             return;
         }
-        if moves.len() >= MOVES_MAX {
-            let oldest = moves.pop_front();
-            let of_count = oldest.filter(|oldest| !oldest.is_hold());
-            self.past.forgotten = self.past.forgotten.max(of_count.map(|oldest| oldest.at));
-            self.past.forgotten_holds = self.past.forgotten_holds.max(oldest.map(|oldest| oldest.at));
+        // Carts that come and go push nothing out that a count has to know of, nor the other way round.
+        let alike = |other: &Move| other.is_hold() == moved.is_hold();
+        if moves.len() >= MOVES_MAX
+            && moves.iter().filter(|other| alike(other)).count() >= MOVES_MAX
+            && let Some(oldest) = moves.iter().position(alike).and_then(|place| moves.remove(place))
+        {
+            if !oldest.is_hold() {
+                self.past.forgotten = self.past.forgotten.max(Some(oldest.at));
+            }
+            if oldest.available != 0 {
+                self.past.forgotten_holds = self.past.forgotten_holds.max(Some(oldest.at));
+            }
         }
         moves.push_back(moved);
     }

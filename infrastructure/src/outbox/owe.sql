@@ -13,9 +13,10 @@ owed as (
        or (a.kind = 'content' and c.enabled and (c.offers_products or c.describes_products or c.takes_off_products))
 ),
 closed as (
+    -- Also where the rules do not let it out any more: then it is given up for good.
     update outbox o set status = 'superseded'
-    from owed w
-    where o.tenant_id = $1 and o.id = w.instead_of and o.status = 'dead'
+    from asked a
+    where o.tenant_id = $1 and o.id = a.instead_of and o.status = 'dead'
 )
 insert into outbox (tenant_id, id, connection_id, listing_id, product_id, kind, status, position, next_attempt_at, created_at,
                     forced)

@@ -103,6 +103,8 @@ async fn one_look_tells_what_is_behind_and_ends_with_1_only_where_a_person_is_ne
     }
     assert!(!said.contains("24 hours"), "nobody has asked for it: {said}");
     assert_eq!(status(&world, &["--tenant", "other"]).await.0, 0);
+    let (code, said, wrong) = onhand(&world, &["stats", "--tenant", "other"]).await;
+    assert!(code == 0 && said.contains("  24 hours "), "{said}{wrong}");
     let (code, said) = status(&world, &["--json"]).await;
     assert_eq!((code, said.lines().count()), (1, 2), "one line a tenant, and the verdict is on all: {said}");
 

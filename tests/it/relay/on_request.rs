@@ -143,6 +143,19 @@ async fn what_was_given_up_is_taken_up_again_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_and_is_not_to_be_pushed_any_more_is_closed_when_it_is_taken_up() {
+    let (world, one, _other) = two_shops().await;
+    given_up(&world, &one).await;
+    let rules = json!({ "propagateInventory": false });
+    world.admin.put(&format!("/api/connections/{}/rules", one.connection), rules).await.expect(200);
+    world.project().await;
+    assert_eq!(world.admin.post("/api/sync/replay", json!({})).await.expect(200)["count"], 2);
+    assert_eq!(world.admin.post("/api/sync/replay", json!({})).await.expect(200)["count"], 0, "for good");
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    assert_eq!(one.quantity("RUN-42"), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_an_admin_takes_up_what_was_given_up_and_only_of_its_own_brand() {
     let (world, one, _other) = two_shops().await;
     given_up(&world, &one).await;

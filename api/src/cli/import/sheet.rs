@@ -65,6 +65,13 @@ pub(super) struct Family {
     pub(super) brand: Option<String>,
 }
 
+impl Variant {
+    /// Whether a file says more of it than its SKU.
+    pub(super) fn is_described(&self) -> bool {
+        self.family.is_some() || !self.attributes.is_empty() || !self.prices.is_empty()
+    }
+}
+
 impl Family {
     /// The product that they make.
     pub(super) fn details(&self) -> ProductDetails {
@@ -167,9 +174,13 @@ struct Records<'t> {
 
 impl<'t> Records<'t> {
     fn new(text: &'t str) -> Self {
+        // Where a comma stands in amounts, spreadsheets part cells by semicolons.
+        let names = text.split(['\r', '\n']).find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let delimiter = if names.contains(';') && !names.contains(',') { b';' } else { b',' };
         let text = text.as_bytes();
-        // Lines of another length are told as what is wrong with the file.
-        let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+        // Longer lines are told as what is wrong with the file. Shorter ones lack empty cells, which some programs leave out.
+        let mut builder = ReaderBuilder::new();
+        let reader = builder.has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
         Self { text, reader, record: StringRecord::new(), byte: 0, line: 1 }
     }
 
@@ -192,9 +203,19 @@ impl<'t> Records<'t> {
         while matches!(self.text.get(begin), Some(b'\r' | b'\n')) {
             begin += 1;
         }
-        self.line += self.text[self.byte..begin].iter().filter(|byte| **byte == b'\n').count();
+        self.line += ends(&self.text[self.byte..begin]);
         self.byte = begin;
     }
+}
+
+/// How many lines end in this: with `\n`, with `\r\n`, or with `\r`.
+fn ends(text: &[u8]) -> usize {
+    let is_end = |(at, byte): &(usize, &u8)| match **byte {
+        b'\n' => true,
+        b'\r' => text.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    text.iter().enumerate().filter(is_end).count()
 }
 
 /// The cells of one line.
@@ -280,7 +301,7 @@ impl Reading {
         if cells.get(&Column::Sku).is_none() {
             self.problems.add(line, &Column::Sku, &"it is empty, and every line needs one");
         }
-        let Some(sku) = self.cell(cells, &Column::Sku, Sku::new) else { return };
+        let Some(sku) = self.cell(cells, &Column::Sku, sku) else { return };
         self.join(cells, &sku);
         let location = self.cell(cells, &Column::Location, LocationCode::new).unwrap_or_default();
         let counted = self.cell(cells, &Column::Counted, units);
@@ -293,16 +314,16 @@ impl Reading {
         self.sheet.rows.push(Row { line, sku, location, counted });
     }
 
-    /// Whether a line has a cell for each column, and nothing in one that no column takes.
+    /// Whether a line has a column for each cell, and nothing in one that no column takes.
     fn is_sound(&mut self, cells: &Cells<'_>) -> bool {
         let Cells { line, columns, record } = *cells;
-        if record.len() != columns.len() {
+        if record.len() > columns.len() {
             let why = format!(
-                "the line has {} cells for {} columns; a text with a comma in it stands in quotes",
+                "the line has {} cells for {} columns; a text with a separator in it stands in quotes",
                 record.len(),
                 columns.len()
             );
-            self.problems.add(line, &(record.len().min(columns.len()) + 1), &why);
+            self.problems.add(line, &(columns.len() + 1), &why);
             return false;
         }
         let wrong = columns.iter().zip(record).find_map(|(column, cell)| Some((column, unfit(cell.trim())?)));
@@ -392,7 +413,7 @@ impl Reading {
             self.problems.add(cells.line, &Column::Currency, &why);
         }
         let currency = currency?;
-        let price = self.cell(cells, &Column::Price, |amount| Money::parse(amount, currency))?;
+        let price = self.cell(cells, &Column::Price, |text| amount(text, currency))?;
         Some((market, price))
     }
 }
@@ -406,6 +427,35 @@ fn unfit(cell: &str) -> Option<String> {
     } else {
         None
     }
+}
+
+/// A number that a spreadsheet has cut short names nothing any more.
+fn sku(text: &str) -> Result<Sku, InvalidValue> {
+    let is_cut = text.split_once("E+").is_some_and(|(digits, power)| {
+        digits.contains(['.', ','])
+            && digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','))
+            && power.len() == 2
+            && power.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if is_cut {
+        let why = format!("{text:?} is a number that was cut short; give the column the format \"Text\"");
+        return Err(InvalidValue { what: "Sku", why });
+    }
+    Sku::new(text)
+}
+
+/// A price as persons write it: in many countries 1.200 is twelve hundred, and 1,20 is what is 1.20 elsewhere.
+fn amount(text: &str, currency: Currency) -> Result<Money, InvalidValue> {
+    let why = match text.split_once('.') {
+        _ if text.contains(',') => {
+            format!("{text:?} has a comma; write a point before decimals, and nothing between thousands")
+        }
+        Some((_, digits)) if digits.len() == 3 && currency.decimals() != 3 => {
+            format!("{text:?} may be thousands; write such as 1200 or 1.20")
+        }
+        _ => return Money::parse(text, currency),
+    };
+    Err(InvalidValue { what: "Money", why })
 }
 
 fn units(text: &str) -> Result<Quantity, InvalidValue> {
@@ -424,7 +474,7 @@ fn refused(command: ProductCommand) -> Option<String> {
 pub(super) fn text(bytes: &[u8]) -> anyhow::Result<&str> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = ends(before) + 1;
         anyhow::anyhow!("line {line}: the file is not UTF-8; save it as \"CSV UTF-8\"")
     });
     // Some programs begin a file with a mark of its encoding.

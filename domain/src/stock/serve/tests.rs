@@ -110,6 +110,11 @@ fn in_a_cart(n: i64, second: i64) -> StockEvent {
     StockEvent::Reserved { reservation: CART, quantity: units(n), expires_at, origin, occurred_at }
 }
 
+fn paid_by_the_cart(n: i64, second: i64) -> StockEvent {
+    let (reference, occurred_at, origin) = (None, Some(at(second)), None);
+    StockEvent::Committed { reservation: CART, quantity: units(n), reference, occurred_at, origin }
+}
+
 fn gone_from_the_cart(second: i64) -> StockEvent {
     let (quantity, occurred_at) = (units(1), Some(at(second)));
     StockEvent::Released { reservation: CART, quantity, origin: None, occurred_at }
@@ -390,17 +395,15 @@ fn what_came_to_the_shelf_does_not_pay_for_what_is_held() {
 
 #[test]
 fn a_figure_that_does_not_know_of_more_than_is_remembered_says_nothing() {
-    let mut history = vec![ten()];
-    for second in 3..=3 + MOVES_MAX as i64 {
-        history.extend([in_a_cart(1, second), gone_from_the_cart(second)]);
-    }
+    let mut history = vec![counted(2_000, 0)];
+    history.extend((3..=3 + MOVES_MAX as i64).map(|second| in_a_cart(1, second)));
     shelf(history).when(shows_knowing(4, 5_000, 2)).then([]);
 }
 
 #[test]
 fn carts_that_come_and_go_do_not_make_a_count_by_hand_too_old() {
-    let mut history = vec![ten()];
-    for second in 3..=3 + MOVES_MAX as i64 {
+    let mut history = vec![ten(), in_a_cart(2, 3), paid_by_the_cart(2, 4)];
+    for second in 5..=5 + MOVES_MAX as i64 {
         history.extend([in_a_cart(1, second), gone_from_the_cart(second)]);
     }
     let by_hand = StockCommand::Count { counted: units(9), reference: None, occurred_at: at(2) };
@@ -408,21 +411,30 @@ fn carts_that_come_and_go_do_not_make_a_count_by_hand_too_old() {
         counted: units(9),
         reference: None,
         occurred_at: Some(at(2)),
-        on_hand: None,
+        on_hand: Some(units(7)),
         figure: None,
     }]);
 }
 
 #[test]
-fn what_is_held_when_a_figure_is_made_and_sold_before_it_is_told_is_gone_once() {
-    let committed = StockEvent::Committed {
-        reservation: CART,
-        quantity: units(2),
+fn the_first_figure_does_not_know_of_what_was_sold_after_it() {
+    let restocked = StockEvent::Restocked {
+        quantity: units(10),
         reference: None,
-        occurred_at: Some(at(6)),
+        occurred_at: Some(at(0)),
         origin: None,
     };
-    shelf([ten(), in_a_cart(2, 3), committed])
+    let (reservation, quantity, expires_at) = (CART, units(2), None);
+    let held = StockEvent::Reserved { reservation, quantity, expires_at, origin: None, occurred_at: None };
+    shelf([restocked, held, paid_by_the_cart(2, 11)])
+        .when(shows_knowing(9, 10, 1))
+        .then([counted_knowing(9, Some(7), (10, None))])
+        .then_state(totals(7, 0));
+}
+
+#[test]
+fn what_is_held_when_a_figure_is_made_and_sold_before_it_is_told_is_gone_once() {
+    shelf([ten(), in_a_cart(2, 3), paid_by_the_cart(2, 6)])
         .when(shows(9, 5))
         .then([counted(9, 5)])
         .then_state(totals(9, 0));

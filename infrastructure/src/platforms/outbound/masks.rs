@@ -29,9 +29,10 @@ impl Masks {
 
     fn of(account: &Account, webhook_bytes_min: usize) -> Self {
         let Account { access_token, refresh_token, app_secret, webhook_secrets, .. } = account;
-        let chosen = webhook_secrets.iter().filter(|secret| secret.reveal().len() >= webhook_bytes_min);
-        let secrets = [access_token, refresh_token, app_secret].into_iter().flatten().chain(chosen);
-        let mut forms: Vec<String> = secrets.map(Secret::reveal).flat_map(forms).collect();
+        let given = [access_token, refresh_token, app_secret].into_iter().flatten();
+        let given = given.flat_map(|secret| forms(secret, BYTES_MIN));
+        let chosen = webhook_secrets.iter().flat_map(|secret| forms(secret, webhook_bytes_min));
+        let mut forms: Vec<String> = given.chain(chosen).collect();
         forms.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
         Self(forms)
@@ -98,9 +99,9 @@ impl Masks {
 }
 
 /// As it is, in parts where it has some, as basic authorization has it, in an address, and in JSON.
-fn forms(secret: &str) -> Vec<String> {
-    let mut forms = vec![];
-    for part in secret.split(':').chain([secret]).filter(|part| part.len() >= BYTES_MIN) {
+fn forms(secret: &Secret, bytes_min: usize) -> Vec<String> {
+    let (secret, mut forms) = (secret.reveal(), vec![]);
+    for part in secret.split(':').chain([secret]).filter(|part| part.len() >= bytes_min) {
         let in_address = read::escaped(part);
         forms.extend([
             part.to_owned(),
@@ -127,7 +128,8 @@ mod tests {
     use super::*;
 
     fn masks(secrets: &[&str]) -> Masks {
-        let mut forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+        let mut forms: Vec<String> =
+            secrets.iter().flat_map(|secret| forms(&Secret::new(*secret), BYTES_MIN)).collect();
         forms.sort_unstable_by_key(|form| std::cmp::Reverse(form.len()));
         Masks(forms)
     }
@@ -175,7 +177,9 @@ mod tests {
             access_token: Some(Secret::new("ck_one")),
             refresh_token: None,
             app_secret: None,
-            webhook_secrets: ["sneakers", "123456", "sixteen letters!"].map(Secret::new).to_vec(),
+            webhook_secrets: ["sneakers", "quay:sneakers:2026", "123456", "sixteen letters!"]
+                .map(Secret::new)
+                .to_vec(),
             api_version: String::new(),
         };
         let body = br#"{"id":1234567,"name":"Air sneakers","note":"ck_one sixteen letters!"}"#;

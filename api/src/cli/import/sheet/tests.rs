@@ -52,7 +52,7 @@ fn every_mistake_is_told_with_its_line_and_column() {
          G,Runner,{long},,,,,,\n\
          H,Runner,kite,,,,,,{long}\n\
          I,\"two\nlines\",kite,,,,,,\n\
-         J,Runner\n"
+         J,Runner,kite,,,,,,,\n"
     );
     let told = wrong(&text);
     for part in [
@@ -67,9 +67,75 @@ fn every_mistake_is_told_with_its_line_and_column() {
         "line 9, column brand",
         "line 10, column size",
         "line 11, column product",
-        "line 13, column 3",
+        "line 13, column 10",
     ] {
         assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn a_price_that_may_be_thousands_is_asked_about() {
+    let read = |price: &str, currency: &str| {
+        Sheet::read(&format!("sku,product,price,currency\nA,Runner,\"{price}\",{currency}\n"))
+    };
+    for (price, currency, part) in [
+        ("1.200", "EUR", "may be thousands"),
+        ("1.299", "EUR", "may be thousands"),
+        ("12.000", "JPY", "may be thousands"),
+        ("1,5", "EUR", "a point before decimals"),
+        ("1,200.00", "USD", "nothing between thousands"),
+    ] {
+        let told = read(price, currency).expect_err(price).to_string();
+        assert!(told.contains("line 2, column price") && told.contains(part), "{told}");
+    }
+    for (price, currency, minor) in
+        [("1200", "EUR", 120_000), ("1.2", "EUR", 120), ("12000.00", "JPY", 12_000), ("1.200", "KWD", 1_200)]
+    {
+        let sheet = read(price, currency).expect(price);
+        assert!(sheet.variants.values().all(|variant| variant.prices[&Market::default()].minor == minor));
+    }
+}
+
+#[test]
+fn a_sku_that_was_cut_short_is_refused() {
+    for cut in ["4.06655E+12", "\"4,06655E+12\""] {
+        let told = wrong(&format!("sku,counted\n{cut},1\n"));
+        assert!(told.contains("line 2, column sku") && told.contains("cut short"), "{told}");
+    }
+    for whole in ["4066550000000", "AB.1E+12", "RUN-41E+12"] {
+        assert!(Sheet::read(&format!("sku,counted\n{whole},1\n")).is_ok(), "{whole}");
+    }
+}
+
+#[test]
+fn semicolons_part_cells_where_the_names_of_columns_are_parted_so() {
+    let text = "sku;product;brand;counted\r\nA;Runner, low;kite;5\r\nB;Runner, low;kite;4\r\n";
+    let sheet = Sheet::read(text).expect("it is sound");
+    let counted: Vec<_> = sheet.rows.iter().map(|row| row.counted.map(Quantity::units)).collect();
+    assert_eq!(counted, [Some(5), Some(4)]);
+    let family = Family { title: "Runner, low".into(), brand: Some("kite".into()) };
+    assert!(sheet.variants.values().all(|variant| variant.family.as_ref() == Some(&family)));
+}
+
+#[test]
+fn empty_cells_at_the_end_of_a_line_may_be_left_out() {
+    let sheet = Sheet::read("sku,product,counted,location\nA,Runner,5\nB,Runner\n").expect("it is sound");
+    let counted: Vec<_> = sheet.rows.iter().map(|row| row.counted.map(Quantity::units)).collect();
+    assert_eq!(counted, [Some(5), None]);
+    assert!(sheet.rows.iter().all(|row| row.location == LocationCode::default()));
+}
+
+#[test]
+fn lines_are_counted_however_they_end() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = ["sku,product", "A,\"two", "lines\"", "", "B,Runner,", ""].join(end);
+        let told = wrong(&text);
+        for part in ["line 2, column product", "line 5, column 3"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let bytes = [&b"sku"[..], end.as_bytes(), b"A\xff"].concat();
+        let told = format!("{:#}", super::text(&bytes).expect_err("it is not UTF-8"));
+        assert!(told.contains("line 2"), "{told}");
     }
 }
 

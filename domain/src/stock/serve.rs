@@ -64,6 +64,24 @@ impl Stock {
         Ok(())
     }
 
+    /// By how many units what may be sold has moved without a figure's knowing.
+    ///
+    /// What came to this shelf untold may have been told all the same: an answer was lost, or somebody entered it there as well.
+    /// It is not counted twice, nor does it pay for what is held: rather too few than too many.
+    fn moved_without(&self, figure: &Figure) -> i64 {
+        let told_all = Figure { knows: None, ..*figure };
+        let (mut later, mut held, mut moved) = (0_i64, 0_i64, 0_i64);
+        for unknown in self.past.moves.iter().filter(|moved| !moved.is_in(figure)) {
+            let sum = match unknown.is_in(&told_all) {
+                false => &mut later,
+                true if unknown.is_hold() => &mut held,
+                true => &mut moved,
+            };
+            *sum += unknown.available;
+        }
+        later + held.min(0) + moved.min(0)
+    }
+
     /// When holds come and go is said where a figure may come that does not know of it.
     pub(super) fn noted(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         (!self.past.figures.is_empty()).then_some(now)
@@ -99,17 +117,7 @@ impl Stock {
         }
         let short = Quantity::new(shown.saturating_neg().max(0)).unwrap_or(Quantity::MAX);
         let figure = Figure { connection, at, short, knows };
-        // What came to this shelf untold may have been told all the same: an answer was lost, or somebody entered it there as
-        // well. It is not counted twice, nor does it pay for what is held: rather too few than too many.
-        let told_all = Figure { knows: None, ..figure };
-        let untold = self.past.moves.iter().filter(|moved| !moved.is_in(&figure) && moved.is_in(&told_all));
-        let (mut held, mut moved) = (0_i64, 0_i64);
-        for untold in untold {
-            *if untold.is_hold() { &mut held } else { &mut moved } += untold.available;
-        }
-        let later = self.past.moves.iter().filter(|moved| !moved.is_in(&told_all));
-        let later: i64 = later.map(|moved| moved.available).sum();
-        let available = shown.saturating_add(later + held.min(0) + moved.min(0));
+        let available = shown.saturating_add(self.moved_without(&figure));
         let on_hand = Quantity::new(available.max(0))?.plus(self.reserved)?;
         if on_hand == self.on_hand && counted == self.on_hand {
             return Ok(vec![]);

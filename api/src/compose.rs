@@ -1,12 +1,13 @@
 //! The parts of a server, put together in one place.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use onhand_infrastructure::{
     clock::Clock,
     config::Retention,
     ledger::Ledger,
+    oidc::{Oidc, OidcSettings},
     operations::{OperationSettings, Operations},
     platforms::outbound::http_client,
     relay::Relay,
@@ -28,6 +29,8 @@ pub struct Onhand {
     pub reconcile_every: TimeDelta,
     /// For how long is kept what is only kept for a while.
     pub retention: Retention,
+    /// Whose access tokens are taken beside API keys, if anybody's are.
+    pub oidc: Option<Arc<Oidc>>,
 }
 
 /// What the parts are set up with.
@@ -73,7 +76,12 @@ impl Onhand {
         let relay = Relay::new(operations.clone());
         let reconcile_every = TimeDelta::from_std(parts.reconcile_every).unwrap_or(TimeDelta::MAX);
         let (projector, retention) = (Projector::new(ledger), parts.retention);
-        Ok(Self { operations, projector, relay, reconcile_every, retention })
+        Ok(Self { operations, projector, relay, reconcile_every, retention, oidc: None })
+    }
+
+    /// The same, which takes access tokens as well. Fails only if no HTTP client can be made.
+    pub fn with_issuer(self, settings: OidcSettings) -> Result<Self, reqwest::Error> {
+        Ok(Self { oidc: Some(Arc::new(Oidc::new(settings, http_client()?))), ..self })
     }
 
     /// The ledgers.

@@ -11,6 +11,7 @@ use axum::{
 use onhand_domain::{Refusal, RefusalKind};
 use onhand_infrastructure::{
     ledger::{LedgerError, MomentError, is_passing},
+    oidc::{OidcError, TokenFault},
     operations::deliveries::ReceiveError,
     queries::QueryError,
 };
@@ -186,6 +187,20 @@ impl From<LedgerError> for Problem {
             LedgerError::Unavailable(why) => Self { cause: Some(why), ..Self::no_database() },
             LedgerError::Database(error) => error.into(),
             LedgerError::Unreadable { .. } => Self::internal("ledger.unreadable", &error),
+        }
+    }
+}
+
+impl From<OidcError> for Problem {
+    fn from(error: OidcError) -> Self {
+        match error {
+            // Known, but not for what: another token of the same kind would be no better.
+            OidcError::Token(TokenFault::Claim { .. }) => {
+                Self::new(StatusCode::FORBIDDEN, "auth.claim", error.to_string())
+            }
+            OidcError::Token(_) => Self::new(StatusCode::UNAUTHORIZED, "auth.token", error.to_string()),
+            OidcError::NoKeys(seconds) => Self::unavailable("auth.issuer", error.to_string(), seconds),
+            OidcError::Ledger(error) => error.into(),
         }
     }
 }

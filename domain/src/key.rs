@@ -50,6 +50,11 @@ impl FromStr for Role {
     }
 }
 
+/// Whether somebody can be bound to this brand.
+pub fn is_brand(brand: &str) -> bool {
+    !brand.trim().is_empty() && brand.len() <= 200
+}
+
 /// Whom a key is for, and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
@@ -102,9 +107,7 @@ impl Key {
             KeyCommand::Create(holder) if holder.name.trim().is_empty() || holder.name.len() > 200 => {
                 Err(Refusal::invalid("key.name", "a key has a name of 1 to 200 characters"))
             }
-            KeyCommand::Create(Holder { brand: Some(brand), .. })
-                if brand.trim().is_empty() || brand.len() > 200 =>
-            {
+            KeyCommand::Create(Holder { brand: Some(brand), .. }) if !is_brand(&brand) => {
                 Err(Refusal::invalid(
                     "key.brand",
                     "the brand of a key has 1 to 200 characters; leave it out for all brands",

@@ -75,7 +75,8 @@ impl<K: Eq + Hash, V: Clone> Believed<K, V> {
         Self { entries: Mutex::default(), turns: Turns::default(), lasting, entries_max }
     }
 
-    fn find(&self, key: &K) -> Option<V> {
+    /// What is believed; nobody is asked.
+    pub fn find(&self, key: &K) -> Option<V> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, value) = entries.get(key)?;
         (since.elapsed() < self.lasting).then(|| value.clone())

@@ -6,11 +6,13 @@ use chrono::TimeDelta;
 use reqwest::Url;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::secrets::KeyRing;
+use crate::{oidc::OidcSettings, secrets::KeyRing};
 
 /// How long a reservation holds if the caller does not say.
 pub const RESERVATION_TTL: &str = "STOCK_RESERVATION_TTL_MINUTES";
 const PUBLIC_URL: &str = "ONHAND_PUBLIC_URL";
+const OIDC_ISSUER: &str = "ONHAND_OIDC_ISSUER";
+const OIDC_AUDIENCE: &str = "ONHAND_OIDC_AUDIENCE";
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub struct Config {
     pub database_connections: u32,
     /// `ONHAND_MASTER_KEYS`: `id:base64[,id:base64…]`, the first seals. Unset: a key file in the data folder.
     pub master_keys: Option<KeyRing>,
+    /// `ONHAND_OIDC_ISSUER` and `ONHAND_OIDC_AUDIENCE`: whose access tokens are taken. Unset: API keys only.
+    pub oidc: Option<OidcSettings>,
     /// `STOCK_RESERVATION_TTL_MINUTES`: default 15, from 1 to 1,440.
     pub reservation_ttl: Duration,
     /// `ONHAND_STATES_MB`: what the states of streams may take in memory, all tenants together. Default 512.
@@ -100,6 +104,7 @@ impl Config {
         let database_url = parsed(&find, "DATABASE_URL", database_url, &mut mistakes);
         let public_url = parsed(&find, PUBLIC_URL, public_url, &mut mistakes);
         let master_keys = parsed(&find, "ONHAND_MASTER_KEYS", KeyRing::parse, &mut mistakes);
+        let oidc = oidc(&find, &mut mistakes);
         let shopify = parsed(&find, "ONHAND_SHOPIFY_API_VERSION", shopify_version, &mut mistakes);
         let minutes = number(&find, RESERVATION_TTL, 15, 1..=1_440, &mut mistakes);
         let connections = number(&find, "ONHAND_DATABASE_CONNECTIONS", 16, 4..=500, &mut mistakes);
@@ -128,6 +133,7 @@ impl Config {
                 listen,
                 database_connections: connections as u32,
                 master_keys,
+                oidc,
                 reservation_ttl: Duration::from_secs(minutes * 60),
                 states_bytes: states as usize * 1_000_000,
                 shopify_api_version: shopify.unwrap_or_else(|| "2026-04".into()),
@@ -160,6 +166,20 @@ fn database_url(text: &str) -> Result<String, String> {
     }
     let options = text.parse::<PgConnectOptions>();
     options.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// The two say something together only.
+fn oidc(find: &impl Fn(&str) -> Option<String>, mistakes: &mut Vec<String>) -> Option<OidcSettings> {
+    match (find(OIDC_ISSUER), find(OIDC_AUDIENCE)) {
+        (None, None) => None,
+        (Some(issuer), Some(audience)) => OidcSettings::new(issuer.trim(), audience.trim())
+            .map_err(|why| mistakes.push(format!("{OIDC_ISSUER} cannot be used: {why}")))
+            .ok(),
+        _ => {
+            mistakes.push(format!("{OIDC_ISSUER} and {OIDC_AUDIENCE} go together; set both, or unset both"));
+            None
+        }
+    }
 }
 
 /// Shopify names its versions by the month they come with, and the one to come `unstable`.
@@ -246,7 +266,24 @@ mod tests {
     fn all_mistakes_are_reported_at_once() {
         let wrong = |name: &str| Some(if name == "ONHAND_LISTEN" { "here" } else { "true" }.to_owned());
         let ConfigError(mistakes) = Config::read(wrong).expect_err("all of it is wrong");
-        assert_eq!(mistakes.len(), 19, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 20, "{mistakes:?}");
+    }
+
+    #[test]
+    fn an_issuer_without_an_audience_says_nothing_and_the_other_way_round() {
+        for (name, value) in [(OIDC_ISSUER, "https://id.example"), (OIDC_AUDIENCE, "onhand")] {
+            let find = |asked: &str| (asked == name).then(|| value.to_owned());
+            let ConfigError(mistakes) = Config::read(find).expect_err(name);
+            assert!(mistakes[0].contains(OIDC_ISSUER) && mistakes[0].contains(OIDC_AUDIENCE), "{mistakes:?}");
+        }
+        let find = |asked: &str| match asked {
+            OIDC_ISSUER => Some("https://id.example/realms/shop".to_owned()),
+            OIDC_AUDIENCE => Some("onhand".to_owned()),
+            _ => None,
+        };
+        let oidc = Config::read(find).expect("both are there").oidc.expect("tokens are taken");
+        assert_eq!(oidc.issuer, "https://id.example/realms/shop");
+        assert_eq!(oidc.audience, "onhand");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod channels;
 pub mod client;
 pub mod convergence;
+pub mod issuer;
 pub mod postgres;
 pub mod process;
 pub mod sample;

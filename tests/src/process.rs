@@ -55,8 +55,17 @@ pub struct Process {
 impl Process {
     /// Starts a server on this database, on a port of its own.
     pub async fn serve(database: &Database, duties: &str) -> Self {
+        Self::start(database, &["serve", "--listen", "127.0.0.1:0", "--roles", duties]).await
+    }
+
+    /// Starts a relay on this database.
+    pub async fn relay(database: &Database) -> Self {
+        Self::start(database, &["relay"]).await
+    }
+
+    async fn start(database: &Database, args: &[&str]) -> Self {
         let mut child = Command::new(binary())
-            .args(["serve", "--listen", "127.0.0.1:0", "--roles", duties])
+            .args(args)
             .env("DATABASE_URL", database.url())
             .env("ONHAND_MASTER_KEYS", master_keys())
             .env("RUST_LOG", "error")

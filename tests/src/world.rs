@@ -10,6 +10,7 @@ use onhand_infrastructure::{
     config::Retention,
     database,
     ledger::{Context, Head, create_tenant, proof},
+    oidc::OidcSettings,
     operations::Caller,
     outbox::follow_ups::next_due,
     platforms::shopify::sandbox::SandboxShop,
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{Answer, Client, Database, process::master_keys, sample::SIGNING_SECRET, shop};
+use crate::{Answer, Client, Database, issuer::Issuer, process::master_keys, sample::SIGNING_SECRET, shop};
 
 /// How often another task is let go on until something has to have happened: minutes, where it happens in milliseconds.
 const YIELDS_MAX: u64 = 50_000_000;
@@ -49,6 +50,7 @@ struct Process {
     webhook_rate: u32,
     clock: Clock,
     keys: String,
+    oidc: Option<OidcSettings>,
 }
 
 impl Default for Process {
@@ -59,6 +61,7 @@ impl Default for Process {
             webhook_rate: 1_000_000,
             clock: Clock::default(),
             keys: master_keys(),
+            oidc: None,
         }
     }
 }
@@ -86,6 +89,12 @@ impl World {
         Self::open_with(self.database.clone(), Process { keys, clock, ..Process::default() }).await
     }
 
+    /// The same, which takes access tokens of this issuer.
+    pub async fn with_issuer(&self, issuer: &Issuer) -> Self {
+        let (clock, oidc) = (self.clock.clone(), Some(issuer.settings()));
+        Self::open_with(self.database.clone(), Process { oidc, clock, ..Process::default() }).await
+    }
+
     /// Another tenant in the same database.
     pub async fn other_tenant(&self) -> Self {
         Self::open(self.database.clone(), "other").await
@@ -106,7 +115,7 @@ impl World {
     }
 
     async fn open_with(database: Database, process: Process) -> Self {
-        let Process { tenant, states_bytes, webhook_rate, clock, keys } = process;
+        let Process { tenant, states_bytes, webhook_rate, clock, keys, oidc } = process;
         let pool = database::pool(&database.options, 12).await.expect("the database answers");
         let parts = Parts {
             pool: pool.clone(),
@@ -121,7 +130,10 @@ impl World {
             webhook_traces: true,
             skip_signatures: false,
         };
-        let onhand = Onhand::new(parts).expect("an HTTP client can be made");
+        let mut onhand = Onhand::new(parts).expect("an HTTP client can be made");
+        if let Some(oidc) = oidc {
+            onhand = onhand.with_issuer(oidc).expect("an HTTP client can be made");
+        }
         let tenant = create_tenant(&pool, tenant, TenantId(Uuid::now_v7()), clock.now())
             .await
             .expect("a tenant is made");

@@ -46,6 +46,8 @@ struct Cli {
 enum Command {
     /// Answers HTTP, lets read models follow and tells platforms, until it is told to stop.
     Serve(serve::Args),
+    /// Tells platforms and does what else follows, without HTTP: `serve --roles relay`.
+    Relay(serve::Place),
     /// Shows everything at work in a minute: two shops, a price feed, a rush, and the proof that all agree.
     Demo(demo::Args),
     /// Shows how ledgers and all that follows them stand; ends with code 1 if something needs a person: dead letters, a parked
@@ -96,7 +98,7 @@ enum Command {
 /// Runs the program with the arguments it was given.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    logs::start(matches!(cli.command, Command::Serve(_)));
+    logs::start(matches!(cli.command, Command::Serve(_) | Command::Relay(_)));
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -118,6 +120,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(args).await,
+        Command::Relay(place) => serve::relay(place).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Key(command) => keys::run(command).await,
         Command::Import(args) => import::run(args).await,

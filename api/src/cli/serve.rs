@@ -1,4 +1,4 @@
-//! `onhand serve`: a server from its first line of output to its orderly end.
+//! `onhand serve` and `onhand relay`: a server from its first line of output to its orderly end.
 
 use std::{
     collections::BTreeSet,
@@ -29,7 +29,14 @@ pub(super) struct Args {
     /// What this process does, of api, projector and relay; all of it by default.
     #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
     roles: Vec<Duty>,
-    /// Where HTTP is answered, instead of where `ONHAND_LISTEN` says; port 0 takes any free one.
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where a server is reached, whatever it does.
+#[derive(clap::Args)]
+pub(super) struct Place {
+    /// Where HTTP is answered, instead of where `ONHAND_LISTEN` says; port 0 takes any free one. Without the role api, nowhere.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Where platforms reach this server, instead of where `ONHAND_PUBLIC_URL` says; a connection that is enabled subscribes to
@@ -40,9 +47,18 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let duties = if args.roles.is_empty() { all_duties() } else { BTreeSet::from_iter(args.roles) };
+    work(&duties, args.place).await
+}
+
+/// The same with the role `relay` and no other.
+pub(super) async fn relay(place: Place) -> anyhow::Result<ExitCode> {
+    work(&BTreeSet::from([Duty::Relay]), place).await
+}
+
+async fn work(duties: &BTreeSet<Duty>, place: Place) -> anyhow::Result<ExitCode> {
     let session = Session::open(Aim::Write).await?;
-    let public_url = args.public_url.or_else(|| session.config.public_url.clone());
-    let served = serve(&session, &duties, args.listen, public_url).await;
+    let public_url = place.public_url.or_else(|| session.config.public_url.clone());
+    let served = serve(&session, duties, place.listen, public_url).await;
     let closed = session.close().await;
     served.and(closed).map(|()| ExitCode::SUCCESS)
 }

@@ -137,7 +137,7 @@ async fn parts(config: &Config, server: &Server, root: &Path, aim: Aim) -> anyho
         Aim::Read => database::open_to_read(options, connections).await?,
         Aim::Write => database::open(options, connections).await?,
     };
-    Ok(Onhand::new(Parts {
+    let onhand = Onhand::new(Parts {
         pool,
         clock: Clock::default(),
         keys,
@@ -149,7 +149,11 @@ async fn parts(config: &Config, server: &Server, root: &Path, aim: Aim) -> anyho
         retention: config.retention,
         webhook_traces: config.webhook_traces,
         skip_signatures: config.skip_signatures,
-    })?)
+    })?;
+    Ok(match &config.oidc {
+        Some(settings) => onhand.with_issuer(settings.clone())?,
+        None => onhand,
+    })
 }
 
 #[cfg(test)]

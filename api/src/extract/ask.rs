@@ -11,8 +11,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{
+    bearer::{authorised, caller},
     body::object,
-    holder::{authorised, caller},
 };
 use crate::{App, problem::Problem};
 
@@ -75,8 +75,8 @@ impl<T: DeserializeOwned> FromRequest<App> for AdminAsk<T> {
 
 async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> Result<(Caller, T), Problem> {
     let (parts, body) = request.into_parts();
-    let holder = authorised(app, &parts.headers, role).await?;
-    let mut caller = caller(&parts, holder);
+    let bearer = authorised(app, &parts.headers, role).await?;
+    let mut caller = caller(&parts, bearer);
     let key = idempotency_key(&parts.headers)?;
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let bytes = Bytes::from_request(Request::from_parts(parts, body), app).await?;

@@ -1,15 +1,15 @@
 //! What a handler is given: who asks, with what right, and what for. No route that touches data is without one of these.
 
 mod ask;
+mod bearer;
 mod body;
-mod holder;
 mod path;
 mod reader;
 mod time;
 
 pub use ask::{AdminAsk, Ask, Empty, Query};
+pub(crate) use bearer::{KeyCache, no_keys_known};
 pub use body::object;
-pub(crate) use holder::{KeyCache, no_keys_known};
 pub use path::{OpenPath, Path};
 pub use reader::{AnyTime, Listing, Reader, position_of};
 pub use time::Time;

@@ -4,7 +4,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use onhand_domain::key::Role;
 use serde::de::DeserializeOwned;
 
-use super::holder::authorised;
+use super::bearer::authorised;
 use crate::{App, problem::Problem};
 
 /// `{id}` and the like, for whoever has a key: others are told of that, and not of what is wrong with the path.

@@ -1,4 +1,4 @@
-//! A read: anybody with a key, one page, optionally not older than a position.
+//! A read: anybody with a key or a token, one page, optionally not older than a position.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use onhand_infrastructure::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::holder::authorised;
+use super::bearer::authorised;
 use crate::{App, problem::Problem};
 
 /// How long a read waits for the position it asks for.
@@ -41,8 +41,8 @@ impl FromRequestParts<App> for Reader {
 }
 
 async fn reader(parts: &Parts, app: &App) -> Result<Reader, Problem> {
-    let holder = authorised(app, &parts.headers, Role::Viewer).await?;
-    Ok(Reader { tenant: holder.tenant, brand: holder.brand })
+    let bearer = authorised(app, &parts.headers, Role::Viewer).await?;
+    Ok(Reader { tenant: bearer.tenant, brand: bearer.brand })
 }
 
 /// Who reads which page of what, and of when.

@@ -9,7 +9,10 @@ use axum::{
 };
 use onhand_infrastructure::{
     ledger::LedgerError,
-    queries::projections::{self, Lag},
+    queries::{
+        projections::{self, Lag},
+        standing,
+    },
 };
 use onhand_projector::registry;
 use serde_json::{Value, json};
@@ -58,6 +61,7 @@ pub async fn metrics(app: AppState) -> Response {
         metrics::gauge!("onhand_database_up").set(u8::from(answers));
         if answers {
             gauge_lags(&app).await;
+            gauge_work(&app).await;
         }
     }
     let text = app.metrics.as_ref().map(metrics_exporter_prometheus::PrometheusHandle::render);
@@ -74,6 +78,17 @@ async fn gauge_lags(app: &AppState) {
         metrics::gauge!("onhand_projection_lag_seconds", "model" => model.clone()).set(seconds);
         metrics::gauge!("onhand_projection_parked", "model" => model).set(parked as f64);
     }
+}
+
+/// Nor does what waits for a relay that is not there, or for a person, say anything by itself.
+async fn gauge_work(app: &AppState) {
+    let work = standing::overall(app.onhand.pool(), app.onhand.ledger().clock().now());
+    let Ok(Ok(work)) = tokio::time::timeout(PATIENCE, work).await else { return };
+    metrics::gauge!("onhand_outbox_pending").set(work.outbox_pending as f64);
+    metrics::gauge!("onhand_outbox_oldest_seconds").set(work.outbox_due_seconds);
+    metrics::gauge!("onhand_dead_letters", "of" => "pushes").set(work.outbox_dead as f64);
+    metrics::gauge!("onhand_dead_letters", "of" => "deliveries").set(work.deliveries_failed as f64);
+    metrics::gauge!("onhand_conflicts_open").set(work.conflicts as f64);
 }
 
 #[cfg(test)]

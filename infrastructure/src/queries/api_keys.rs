@@ -1,31 +1,16 @@
 //! Keys: who a caller is.
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{
-    key::Role,
-    values::{KeyId, TenantId},
-};
+use onhand_domain::values::{KeyId, TenantId};
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use super::{Page, QueryError, Window};
+use crate::bearer::Bearer;
 
-/// Who a key belongs to, and what it may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyHolder {
-    /// Whose data.
-    pub tenant: TenantId,
-    /// Which key.
-    pub key: KeyId,
-    /// What it may do.
-    pub role: Role,
-    /// The only brand it sees, if it is bound to one.
-    pub brand: Option<String>,
-}
-
-/// The holder of a key that has not been revoked.
-pub async fn holder(pool: &PgPool, sha256: &str) -> Result<Option<KeyHolder>, sqlx::Error> {
+/// Who shows a key that has not been revoked.
+pub async fn bearer(pool: &PgPool, sha256: &str) -> Result<Option<Bearer>, sqlx::Error> {
     let row: Option<(Uuid, Uuid, String, Option<String>)> = sqlx::query_as(
         "select tenant_id, id, role, brand from api_keys where sha256 = $1 and not revoked -- api_keys_sha256_idx",
     )
@@ -33,7 +18,8 @@ pub async fn holder(pool: &PgPool, sha256: &str) -> Result<Option<KeyHolder>, sq
     .fetch_optional(pool)
     .await?;
     Ok(row.and_then(|(tenant, key, role, brand)| {
-        Some(KeyHolder { tenant: TenantId(tenant), key: KeyId(key), role: role.parse().ok()?, brand })
+        let actor = format!("key:{}", KeyId(key));
+        Some(Bearer { tenant: TenantId(tenant), actor, role: role.parse().ok()?, brand })
     }))
 }
 

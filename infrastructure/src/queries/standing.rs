@@ -1,4 +1,5 @@
-//! How a tenant's work stands: what is still to be done, what waits for a person, and which accounts are not well.
+//! How a tenant's work stands, or that of all of them: what is still to be done, what waits for a person, and which accounts are
+//! not well.
 //!
 //! It is looked at first when something seems wrong, so it costs little however much there is.
 
@@ -23,7 +24,7 @@ pub const ACCOUNTS_MAX: i64 = 100;
 pub struct Standing {
     /// Pending commands whose time has come.
     pub outbox_due: i64,
-    /// Since when the first of them is due.
+    /// Since when the first of them is due, but for those of accounts that are paused.
     pub outbox_due_since: Option<DateTime<Utc>>,
     /// Pending commands whose time is still to come: after an attempt that failed, or by choice.
     pub outbox_put_off: i64,
@@ -49,6 +50,26 @@ pub async fn of(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) -> Result<S
         .bind(COUNTED_MAX)
         .fetch_one(pool)
         .await
+}
+
+/// What is still to be done for all tenants together, and what waits for a person. Each count ends at [`COUNTED_MAX`].
+#[derive(Debug, Clone, FromRow)]
+pub struct Overall {
+    /// Pending commands, whether their time has come or not.
+    pub outbox_pending: i64,
+    /// For how long the first of those whose time has come has been due, in seconds; 0 if there is none.
+    pub outbox_due_seconds: f64,
+    /// Commands given up, and not taken up again.
+    pub outbox_dead: i64,
+    /// Deliveries that failed, and that wait for a replay.
+    pub deliveries_failed: i64,
+    /// Listings with a figure that somebody has to judge.
+    pub conflicts: i64,
+}
+
+/// How the work of all tenants stands.
+pub async fn overall(pool: &PgPool, now: DateTime<Utc>) -> Result<Overall, sqlx::Error> {
+    sqlx::query_as(include_str!("standing_overall.sql")).bind(now).bind(COUNTED_MAX).fetch_one(pool).await
 }
 
 /// An account that is paused or held, whose breaker is not closed, or with an alert on record.

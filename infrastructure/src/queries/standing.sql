@@ -12,7 +12,8 @@ from (
     ) o
 ) pending
 cross join (
-    -- Exact, however much is due: one step along outbox_due_idx for each account and kind.
+    -- Exact, however much is due: one step along outbox_due_idx for each account and kind. What is owed to an account that was
+    -- paused waits because somebody wants it to.
     select min(o.next_attempt_at) as outbox_due_since
     from connections c
     cross join (values ('quantity'), ('price'), ('content')) as k (kind)
@@ -22,7 +23,7 @@ cross join (
           and next_attempt_at <= $2
         order by next_attempt_at limit 1
     ) o
-    where c.tenant_id = $1
+    where c.tenant_id = $1 and not c.paused
 ) longest
 cross join (
     select count(*) as outbox_leased

@@ -1,4 +1,4 @@
-//! Tenants, for the programs on the command line.
+//! Tenants, for the programs on the command line and for those who say that they belong to one.
 
 use onhand_domain::values::TenantId;
 use sqlx::PgPool;
@@ -9,6 +9,13 @@ pub async fn all(pool: &PgPool) -> Result<Vec<(TenantId, String)>, sqlx::Error> 
     let rows: Vec<(Uuid, String)> =
         sqlx::query_as("select id, name from tenants order by name").fetch_all(pool).await?;
     Ok(rows.into_iter().map(|(id, name)| (TenantId(id), name)).collect())
+}
+
+/// Whether there is such a tenant.
+pub async fn exists(pool: &PgPool, tenant: TenantId) -> Result<bool, sqlx::Error> {
+    let query = "select exists (select from tenants where id = $1) -- tenants_pkey";
+    let (exists,): (bool,) = sqlx::query_as(query).bind(tenant.0).fetch_one(pool).await?;
+    Ok(exists)
 }
 
 /// Whoever has a ledger or a part of one, also where the row of the tenant is gone; with the name where it is not. Those

@@ -3,4 +3,5 @@
 mod access;
 mod contract;
 mod mistakes;
+mod oidc;
 mod products;

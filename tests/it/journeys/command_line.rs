@@ -1,8 +1,10 @@
 use std::process::Stdio;
 
+use onhand_domain::connection::Platform;
 use onhand_tests::{
     World,
-    process::{self, onhand},
+    channels::{self, Channel},
+    process::{self, Process, onhand, until},
 };
 use tokio::process::Command;
 
@@ -91,6 +93,19 @@ async fn a_setting_that_cannot_be_used_is_named_and_the_program_does_not_start()
         said.contains("FEATURE_MONITOR_UPDATES_STOCK") && said.contains("STOCK_RESERVATION_TTL_MINUTES"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_tells_platforms_and_answers_no_http() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, None).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    world.project().await;
+    assert_eq!(channel.quantity("RUN-42"), 0);
+    let relay = Process::relay(&world.database).await;
+    assert_eq!(relay.url, "");
+    until("it is told", || async { channel.quantity("RUN-42") == 7 }).await;
+    relay.kill().await;
 }
 
 #[tokio::test]

@@ -5,11 +5,15 @@ use std::{
     process::{Output, Stdio},
 };
 
+use onhand_domain::connection::Platform;
 use onhand_infrastructure::{database::Reach, platforms::outbound::http_client};
 use onhand_tests::{
     World,
+    channels::{self, Channel},
     process::{Process, binary, master_keys, onhand, until},
+    shop::Webhook,
 };
+use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgPoolOptions};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -191,7 +195,7 @@ async fn a_checkpoint_of_a_ledger_that_is_gone_says_so_and_a_key_that_is_none_to
 #[tokio::test]
 async fn a_webhook_secret_that_does_not_open_is_told_from_one_that_is_not_there() {
     let world = World::new().await;
-    let connection = world.connect(None, serde_json::json!({})).await;
+    let connection = world.connect(None, json!({})).await;
     let args = ["webhook", "send", "shopify", "orders/create", "--connection", &connection, "--dry-run"];
     let folder = nowhere(&world, "no-keys");
     let place = [("ONHAND_DATA_DIR", folder.to_str().expect("a plain name"))];
@@ -278,5 +282,73 @@ async fn an_outage_is_told_by_readiness_by_health_and_by_the_metrics() {
     assert!(code == 1 && wrong.contains("the database cannot be reached"), "{wrong}");
     world.database.open().await;
     until("it is noticed", async || get("/readyz").await.0 == 200).await;
+    server.kill().await;
+}
+
+/// What the metrics of a server tell.
+async fn metrics(http: &reqwest::Client, server: &Process) -> String {
+    let answer = http.get(format!("{}/metrics", server.url)).send().await.expect("it answers");
+    answer.text().await.expect("a text")
+}
+
+/// Waits until they tell of so many commands that are pending, of so many pushes and deliveries that are dead letters, and of so
+/// many conflicts. Gives all that they tell.
+async fn told_of(
+    http: &reqwest::Client,
+    server: &Process,
+    [pending, pushes, deliveries, conflicts]: [usize; 4],
+) -> String {
+    let lines = [
+        format!("onhand_outbox_pending {pending}"),
+        format!("onhand_dead_letters{{of=\"pushes\"}} {pushes}"),
+        format!("onhand_dead_letters{{of=\"deliveries\"}} {deliveries}"),
+        format!("onhand_conflicts_open {conflicts}"),
+    ];
+    // On a machine that is busy elsewhere they may stay as they were for once.
+    until(&lines.join(", "), || async {
+        let told = metrics(http, server).await;
+        lines.iter().all(|wanted| told.lines().any(|line| line == wanted))
+    })
+    .await;
+    metrics(http, server).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_relay_or_a_person_is_told_by_the_metrics_for_all_tenants_until_it_is_done() {
+    const NONE_IS_DUE: &str = "\nonhand_outbox_oldest_seconds 0\n";
+    let world = World::new().await;
+    let server = Process::serve(&world.database, "api").await;
+    let http = http_client().expect("a client is made");
+    assert!(told_of(&http, &server, [0; 4]).await.contains(NONE_IS_DUE));
+
+    // A listing is not there.
+    channels::stock(&world, &["RUN-42"], 7, None).await;
+    channels::stock(&world, &["LOST-1"], 3, None).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    let nobodys = json!({
+        "connection": channel.connection, "external_product": "NOBODYS", "external_variant": "NOBODYS1",
+        "sku": "LOST-1",
+    });
+    world.admin.post("/api/listings", nobodys).await.expect(200);
+    world.project().await;
+    let pending = world.admin.get("/api/outbox?status=pending&limit=200").await.expect(200);
+    let pending = pending["data"].as_array().map(Vec::len).expect("a page has rows");
+    assert!(pending > 1, "each listing is owed something");
+    let told = told_of(&http, &server, [pending, 0, 0, 0]).await;
+    assert!(told.contains("\nonhand_outbox_oldest_seconds ") && !told.contains(NONE_IS_DUE), "{told}");
+
+    world.converge().await;
+    let other = world.other_tenant().await;
+    let connection = other.connect(None, json!({})).await;
+    let failing = Webhook::of_bytes("orders/create", "late", b"{\"id\":10}".to_vec());
+    failing.send(&other.admin, &connection).await.expect(500);
+    other.project().await;
+    let dispute = "update listings set quantity_conflict = '{}' where external_product = 'NOBODYS'";
+    execute(&world, dispute.to_owned()).await;
+    assert!(told_of(&http, &server, [0, 1, 1, 1]).await.contains(NONE_IS_DUE));
+
+    execute(&world, "update listings set quantity_conflict = null".to_owned()).await;
+    assert_eq!(world.admin.post("/api/sync/replay", json!({})).await.expect(200)["count"], 1);
+    told_of(&http, &server, [1, 0, 1, 0]).await;
     server.kill().await;
 }

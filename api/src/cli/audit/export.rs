@@ -53,7 +53,7 @@ struct Which {
     /// Of one kind of event: stock.adjusted.
     #[arg(long)]
     action: Option<String>,
-    /// By one actor: `key:<id>`, cli, relay.
+    /// By one actor: `key:<id>`, `oidc:<subject>`, cli, relay.
     #[arg(long)]
     actor: Option<String>,
     /// Through one door: rest, webhook, `webhook/shopify`.

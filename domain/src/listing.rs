@@ -228,7 +228,8 @@ pub enum ListingCommand {
     /// Note that a figure was sent and not taken, as far as is known; nothing happens if there was an answer, and that was
     /// noted a short while ago.
     NoteSent(Sent),
-    /// The platform told us its quantity. Older news than what is known leads to nothing.
+    /// The platform told us its quantity. Older news than what is known leads to nothing, nor does what is owed anyway from
+    /// before our last push was taken.
     ObserveQuantity {
         /// What it shows.
         quantity: i64,
@@ -431,16 +432,17 @@ impl Listing {
     ) -> Vec<ListingEvent> {
         let ours = told && self.awaited.contains(&quantity);
         let stale = self.quantity.observed_at.is_some_and(|known| at < known);
-        if stale && !ours {
-            return vec![];
-        }
         let believed = self.quantity.value == Some(quantity);
         // Also what we see ourselves: nobody over there has made it so.
         let sent = self.was_sent(Figure::Quantity { quantity }, at);
-        let echo = ours || sent || (told && believed) || owed == Some(quantity);
-        // Late news of an older push may by chance be what is owed by now.
-        let late = ours && self.told.back().is_some_and(|told| at <= told.since);
-        let until = (owed == Some(quantity) && !late).then_some(now);
+        let (known, is_owed) = (ours || sent || (told && believed), owed == Some(quantity));
+        // Late news may by chance be what is owed by now, and not be shown any more since our last push was taken.
+        let behind = told && self.told.back().is_some_and(|last| at <= last.since);
+        if (stale && !ours) || (behind && is_owed && !known) {
+            return vec![];
+        }
+        let echo = known || is_owed;
+        let until = (is_owed && !behind && !stale).then_some(now);
         let mut events = vec![ListingEvent::QuantityObserved { quantity, at, echo, until }];
         // It may have been applied behind what was taken since, and then nothing else would put it right.
         if sent && !believed && owed.is_some_and(|owed| owed != quantity) {

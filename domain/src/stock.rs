@@ -41,6 +41,9 @@ pub struct Hold {
     /// True once it was given time for a payment under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     payment: bool,
+    /// True where it was noted when all of it came to be held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    noted: bool,
 }
 
 /// A hold that ran out of time.
@@ -194,7 +197,9 @@ impl Stock {
     pub fn evolve(mut self, event: StockEvent) -> Self {
         let (delta, held) = event.moves(self.on_hand.units());
         let (when, origin) = event.moved_by();
+        let at = when.or(origin.map(|origin| origin.at));
         let before = self.available();
+        let mut unnoted = false;
         self.set_on_hand(self.on_hand.units() + delta);
         match event {
             StockEvent::Counted { occurred_at, figure, .. } => {
@@ -211,14 +216,14 @@ impl Stock {
             StockEvent::Reserved { reservation, quantity, expires_at, .. } => {
                 // Who has new units does not come back for old ones.
                 self.past.lapsed.retain(|lapsed| lapsed.reservation != reservation);
-                self.hold(reservation, quantity, expires_at);
+                self.hold(reservation, quantity, expires_at, at.is_some());
             }
             StockEvent::Regained { reservation, quantity, .. } => {
                 for lapsed in self.past.lapsed.iter_mut().filter(|l| l.reservation == reservation) {
                     lapsed.quantity = lapsed.quantity.minus(quantity);
                 }
                 self.past.lapsed.retain(|lapsed| !lapsed.quantity.is_zero());
-                self.hold(reservation, quantity, None);
+                self.hold(reservation, quantity, None, at.is_some());
             }
             StockEvent::Extended { reservation, expires_at, payment } => {
                 self.extend(reservation, expires_at, payment);
@@ -230,6 +235,8 @@ impl Stock {
                     }
                     self.past.references.push_back(reference_id(&reservation, &reference));
                 }
+                let sold = self.holds.get(&reservation);
+                unnoted = self.past.figures.is_empty() && sold.is_some_and(|hold| !hold.noted);
                 self.unhold(reservation, -held);
             }
             StockEvent::Released { reservation, .. } => self.unhold(reservation, -held),
@@ -252,11 +259,10 @@ impl Stock {
             StockEvent::Low { .. } => self.low = true,
             StockEvent::Recovered { .. } => self.low = false,
         }
-        if let Some(at) = when.or(origin.map(|origin| origin.at)) {
+        if let Some(at) = at {
             // Where nobody has noted that they were held, units leave what may be sold when they leave the shelf.
-            let unnoted = origin.is_none() && self.past.figures.is_empty();
             let available = if unnoted { delta } else { self.available().units() - before.units() };
-            self.remember(at, origin, (delta, available));
+            self.remember(Move { at, on_hand: delta, available, origin, unnoted });
         }
         self
     }
@@ -265,14 +271,22 @@ impl Stock {
         self.on_hand = Quantity::new(units.clamp(0, Quantity::MAX.units())).unwrap_or_default();
     }
 
-    fn hold(&mut self, reservation: ReservationId, quantity: Quantity, expires_at: Option<DateTime<Utc>>) {
+    fn hold(
+        &mut self,
+        reservation: ReservationId,
+        quantity: Quantity,
+        expires_at: Option<DateTime<Utc>>,
+        noted: bool,
+    ) {
         self.reserved = self.reserved.plus(quantity).unwrap_or(Quantity::MAX);
         let hold = self.holds.entry(reservation).or_insert_with(|| Hold {
             quantity: Quantity::ZERO,
             expires_at: None,
             payment: false,
+            noted: true,
         });
         hold.quantity = hold.quantity.plus(quantity).unwrap_or(Quantity::MAX);
+        hold.noted &= noted;
         if let Some(due) = hold.expires_at {
             self.due.remove(&(due, reservation));
         }

@@ -5,6 +5,7 @@ mod sheet;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ffi::OsStr,
+    fmt::Display,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -113,7 +114,7 @@ async fn import(session: &Session, args: &Args, sheet: &Sheet, digest: [u8; 32])
         plans.iter().for_each(|plan| made.note(plan, None));
         return Ok(Outcome { counted: counts.len(), kept, ..Outcome::of(sheet, &made) });
     }
-    let import = Import {
+    let mut import = Import {
         session,
         caller: Caller::new(Context::internal(tenant, "cli")),
         counted_at,
@@ -122,17 +123,27 @@ async fn import(session: &Session, args: &Args, sheet: &Sheet, digest: [u8; 32])
         before: Head::read(&mut *session.onhand.pool().acquire().await?, tenant).await?.position,
         bar: bars::bar("import".to_owned()),
     };
+    if args.counted_at.is_none() && !counts.is_empty() {
+        // A file that comes again is as of the moment when it came first: what was sold meanwhile is not back on the shelf.
+        import.counted_at = session.onhand.operations.first_at(import.with_key(&"begun"), counted_at).await?;
+        let at = exact(import.counted_at);
+        eprintln!("Counts are as of {at}. If not all is taken in, go on with --counted-at {at}");
+    }
     import.bar.set_length((plans.len() + counts.len()) as u64);
     let outcome = import.write(sheet, &plans, &counts).await;
     import.bar.finish_and_clear();
-    let broken = || format!("the import broke off; what was done stays. {}", again(counted_at));
+    let broken = || format!("the import broke off; what was done stays. {}", again(import.counted_at));
     Ok(Outcome { kept, ..outcome.with_context(broken)? })
 }
 
-/// What to do about lines that could not be tried. As of another moment, what was sold meanwhile would be back on the shelf.
+/// What to do about lines that were not taken in. As of another moment, what was sold meanwhile would be back on the shelf.
 fn again(counted_at: DateTime<Utc>) -> String {
-    let counted_at = counted_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-    format!("Bring in the same file again with --counted-at {counted_at}")
+    let counted_at = exact(counted_at);
+    format!("Bring the file in again, mended where it has to be, with --counted-at {counted_at}")
+}
+
+fn exact(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 async fn tenant(session: &Session, args: &Args) -> anyhow::Result<TenantId> {
@@ -302,35 +313,55 @@ impl Import<'_> {
         let mut outcome = Outcome::of(sheet, &made);
         for (number, part) in counts.chunks(BULK_MAX).enumerate() {
             let counted = self.count(number, part, &made).await?;
-            if counted.iter().any(|counted| counted.status == "failed") {
-                outcome.again = Some(again(self.counted_at));
-            }
             part.iter().zip(counted).for_each(|((row, _), counted)| outcome.note(row, counted, self.before));
             self.bar.inc(part.len() as u64);
         }
         outcome.refused.sort_by_key(|(line, ..)| *line);
+        outcome.again = (!outcome.refused.is_empty()).then(|| again(self.counted_at));
         Ok(outcome)
     }
 
     /// Takes a part of the counts. Each has a key that follows from the file and its place in it, so that a file that comes again
-    /// counts nothing twice: that would put back on the shelf what was sold meanwhile.
+    /// counts nothing twice. What was refused when it came before is tried anew: what stood in the way may be gone.
     async fn count(
         &self,
         number: usize,
         part: &[(&Row, Quantity)],
         made: &Made<'_>,
     ) -> anyhow::Result<Vec<Counted>> {
+        let (mut counted, replayed) = self.take(&self.with_key(&number), part, made).await?;
+        let each = counted.iter_mut().zip(part.iter().copied());
+        let (places, refused): (Vec<_>, Vec<_>) = each.filter(|(each, _)| each.status == "refused").unzip();
+        if replayed && !refused.is_empty() {
+            let (anew, _) = self.take(&self.caller, &refused, made).await?;
+            places.into_iter().zip(anew).for_each(|(place, anew)| *place = anew);
+        }
+        Ok(counted)
+    }
+
+    /// Somebody who asks with a key that follows from the file.
+    fn with_key(&self, part: &dyn Display) -> Caller {
+        let key = format!("import/{}/{part}", hex::encode(self.digest));
+        let idempotency = Some(Idempotency::new(&self.caller.context.actor, &key, self.digest));
+        Caller { idempotency, ..self.caller.clone() }
+    }
+
+    /// Gives what became of each count, and whether they had been asked for before.
+    async fn take(
+        &self,
+        caller: &Caller,
+        part: &[(&Row, Quantity)],
+        made: &Made<'_>,
+    ) -> anyhow::Result<(Vec<Counted>, bool)> {
         let changes = part.iter().map(|(row, counted)| match made.refused.get(&row.sku) {
             Some(refusal) => Err(refusal.clone()),
             None => Ok(self.change(row, *counted)),
         });
-        let key = format!("import/{}/{number}", hex::encode(self.digest));
-        let idempotency = Some(Idempotency::new(&self.caller.context.actor, &key, self.digest));
-        let caller = Caller { idempotency, ..self.caller.clone() };
         let operations = &self.session.onhand.operations;
-        let outcomes = operations.change_many(&caller, changes.collect::<Vec<_>>().into_iter()).await?;
+        let outcomes = operations.change_many(caller, changes.collect::<Vec<_>>().into_iter()).await?;
+        let replayed = outcomes.replayed;
         let mut told = serde_json::to_value(outcomes)?;
-        Ok(serde_json::from_value(told["rows"].take())?)
+        Ok((serde_json::from_value(told["rows"].take())?, replayed))
     }
 
     fn change(&self, row: &Row, counted: Quantity) -> ShelfChange {
@@ -354,9 +385,11 @@ struct Outcome {
     counted: usize,
     /// Lines that changed nothing.
     unchanged: usize,
+    /// Counts that something later had seen already.
+    covered: usize,
     /// Lines that could not be taken in, and why.
     refused: Vec<(usize, Sku, String)>,
-    /// What to do if lines could not be tried.
+    /// What to do if there are such lines.
     again: Option<String>,
 }
 
@@ -383,7 +416,9 @@ impl Outcome {
         let Counted { status, detail, position, covered } = counted;
         if status != "done" {
             self.refuse(row, detail.unwrap_or(status));
-        } else if covered.is_none() && position.is_some_and(|position| position > before) {
+        } else if covered.is_some() {
+            self.covered += 1;
+        } else if position.is_some_and(|position| position > before) {
             self.counted += 1;
         } else {
             self.unchanged += 1;
@@ -396,6 +431,10 @@ impl Outcome {
         println!("variants kept  {}", self.kept);
         println!("counted        {}", self.counted);
         println!("unchanged      {}", self.unchanged);
+        println!("covered        {}", self.covered);
+        if self.covered > 0 {
+            println!("  a later count, or a figure of a shop, has seen these already; their numbers stay");
+        }
         println!("refused        {}", self.refused.len());
         for (line, sku, why) in &self.refused {
             println!("  line {line}, SKU {}: {}", shown(sku.as_str()), shown(why));

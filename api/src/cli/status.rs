@@ -1,8 +1,9 @@
 //! `onhand status`: how each ledger and all that follows it stand, for whoever looks first when something seems wrong.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, pin::pin, process::ExitCode};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use futures_util::{StreamExt, stream};
 use onhand_domain::values::TenantId;
 use onhand_infrastructure::queries::{
     checkpoints,
@@ -23,6 +24,9 @@ pub(super) struct Args {
     /// Also what came and went within the last 24 hours: entries, deliveries, pushes.
     #[arg(long)]
     stats: bool,
+    /// Only of tenants of which something needs a person.
+    #[arg(long)]
+    amiss: bool,
     /// One line of JSON a tenant.
     #[arg(long)]
     json: bool,
@@ -60,16 +64,30 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         if tenants.is_empty() {
             eprintln!("There is no tenant yet, so there is nothing that could stand still.");
         }
-        let mut well = true;
-        for (tenant, name) in tenants {
-            let status = look(session, tenant, name, args.stats).await?;
-            well &= status.needs_person.is_empty();
-            match args.json {
-                true => println!("{}", serde_json::to_string(&status)?),
-                false => tell(&status),
+        let looks = tenants.iter().map(|(tenant, name)| async move {
+            let looked = look(session, *tenant, name.clone(), args.stats).await;
+            (name, looked)
+        });
+        // No more at a time than there are connections: nobody waits for one in vain.
+        let abreast = session.config.database_connections as usize;
+        let mut looks = pin!(stream::iter(looks).buffered(abreast));
+        let mut amiss = vec![];
+        while let Some((name, looked)) = looks.next().await {
+            let is_well = looked.as_ref().is_ok_and(|status| status.needs_person.is_empty());
+            if !is_well {
+                amiss.push(shown(name));
+            }
+            match looked {
+                Err(error) => eprintln!("error: {} could not be looked at: {error:#}", shown(name)),
+                Ok(_) if is_well && args.amiss => {}
+                Ok(status) if args.json => println!("{}", serde_json::to_string(&status)?),
+                Ok(status) => tell(&status),
             }
         }
-        Ok(well)
+        if tenants.len() > 1 && !args.json {
+            println!("{}", sum(&amiss, tenants.len()));
+        }
+        Ok(amiss.is_empty())
     })
     .await?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -78,6 +96,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// The same, with what came and went.
 pub(super) async fn stats(args: Args) -> anyhow::Result<ExitCode> {
     run(Args { stats: true, ..args }).await
+}
+
+/// Which of several tenants are to be looked after.
+fn sum(amiss: &[String], tenants: usize) -> String {
+    match amiss {
+        [] => format!("{tenants} tenants, and none needs a person"),
+        amiss => format!("{tenants} tenants, {} of them amiss: {}", amiss.len(), amiss.join(", ")),
+    }
 }
 
 async fn look(session: &Session, tenant: TenantId, name: String, stats: bool) -> anyhow::Result<Status> {

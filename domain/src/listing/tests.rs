@@ -150,6 +150,43 @@ fn late_news_of_a_push_that_is_what_is_owed_by_now_say_nothing_of_what_was_told(
 }
 
 #[test]
+fn news_from_before_our_last_push_that_are_what_is_owed_by_now_are_not_taken_for_what_is_shown() {
+    let owed = |quantity, second| ListingCommand::ObserveQuantity {
+        quantity,
+        owed: Some(quantity),
+        at: at(second),
+        told: true,
+        now: at(60),
+    };
+    // Somebody there has set it before our push was applied.
+    given::<Listing>(L, [told(10, 1, (4, 7))]).when(owed(8, 5)).then([]);
+    given::<Listing>(L, [told(10, 1, (4, 7))]).when(owed(8, 8)).then([agreed(8, 8)]);
+    // What we have sent since is ours all the same, as is what is believed.
+    given::<Listing>(L, [told(10, 1, (4, 7)), unanswered(8, 8)])
+        .when(owed(8, 7))
+        .then([observed(8, 7, true)]);
+    given::<Listing>(L, [told(10, 1, (4, 7)), observed(10, 7, true)])
+        .when(owed(10, 7))
+        .then([observed(10, 7, true)]);
+    // What we look at ourselves is shown now.
+    let looked =
+        ListingCommand::ObserveQuantity { quantity: 8, owed: Some(8), at: at(7), told: false, now: at(60) };
+    given::<Listing>(L, [told(10, 1, (4, 7))]).when(looked).then([agreed(8, 7)]);
+}
+
+#[test]
+fn late_news_of_a_push_from_before_a_newer_sight_say_nothing_of_what_was_told() {
+    let late =
+        ListingCommand::ObserveQuantity { quantity: 8, owed: Some(8), at: at(15), told: true, now: at(60) };
+    // The echo of nine was quicker than its answer, and that of eight has not come yet.
+    let history = [told(8, 1, (1, 2)), observed(9, 3, true), told(9, 2, (3, 4)), observed(9, 20, true)];
+    given::<Listing>(L, history)
+        .when(late)
+        .then([observed(8, 15, true)])
+        .then_state(|listing| assert_eq!(listing.quantity.value, Some(9)));
+}
+
+#[test]
 fn an_echo_is_heard_once() {
     given::<Listing>(L, [pushed(5, 10), pushed(4, 11), observed(5, 1, true)])
         .when(observe(5, 2))

@@ -224,8 +224,8 @@ pub struct Figure {
     /// Units sold there that were not there.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub short: Quantity,
-    /// Until when it has in it what others have moved, by our clock: what was held later was not told there yet. Its own time if not
-    /// given.
+    /// Until when it has in it what others have moved, by our clock: what was held or went later was not told there yet. Its own
+    /// time if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knows: Option<DateTime<Utc>>,
 }

@@ -22,14 +22,17 @@ pub(super) const MOVES_MAX: usize = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Move {
     /// When, by our clock.
-    at: DateTime<Utc>,
+    pub(super) at: DateTime<Utc>,
     /// By how much, of what is on hand.
-    on_hand: i64,
+    pub(super) on_hand: i64,
     /// By how much, of what may be sold.
-    available: i64,
+    pub(super) available: i64,
     /// Whose order or whose figure it was, if it was a platform's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    origin: Option<Origin>,
+    pub(super) origin: Option<Origin>,
+    /// Units were sold of which nobody has noted when they came to be held: a figure since then is taken to know of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unnoted: bool,
 }
 
 impl Move {
@@ -42,6 +45,7 @@ impl Move {
     fn is_in(&self, figure: &Figure) -> bool {
         match self.origin.filter(|origin| origin.connection == figure.connection) {
             Some(origin) => origin.at <= figure.at,
+            None if self.unnoted => self.at <= figure.at,
             None => self.at <= figure.knows.unwrap_or(figure.at),
         }
     }
@@ -109,8 +113,7 @@ impl Stock {
             let covered = StockEvent::Covered { report: Report::Count(counted), occurred_at };
             return Ok(if counted == self.on_hand { vec![] } else { vec![covered] });
         }
-        // Before the first figure nobody has noted when holds came and went.
-        let knows = told_until.filter(|told| *told < occurred_at && !self.past.figures.is_empty());
+        let knows = told_until.filter(|told| *told < occurred_at);
         if self.past.forgotten_holds.is_some_and(|forgotten| forgotten > knows.unwrap_or(occurred_at)) {
             // What it does not know of is not known here any more either; the next push puts it right.
             return Ok(vec![]);
@@ -215,23 +218,19 @@ impl Stock {
     }
 
     /// Remembers what has moved, for as long as a figure or a count may come that does not have it in it.
-    pub(super) fn remember(
-        &mut self,
-        at: DateTime<Utc>,
-        origin: Option<Origin>,
-        (on_hand, available): (i64, i64),
-    ) {
-        if on_hand == 0 && origin.is_some_and(|origin| self.figure_with(&origin).is_some()) {
+    pub(super) fn remember(&mut self, moved: Move) {
+        if moved.is_hold() && moved.origin.is_some_and(|origin| self.figure_with(&origin).is_some()) {
             return;
         }
-        self.add(Move { at, on_hand, available, origin });
+        self.add(moved);
     }
 
     fn add(&mut self, moved: Move) {
         let moves = &mut self.past.moves;
         // A batch shares one moment: what moves together is remembered together.
         let same = |last: &&mut Move| {
-            last.at == moved.at && last.origin == moved.origin && last.is_hold() == moved.is_hold()
+            (last.at, last.origin, last.unnoted) == (moved.at, moved.origin, moved.unnoted)
+                && last.is_hold() == moved.is_hold()
         };
         if let Some(last) = moves.iter_mut().rev().take(2).find(same) {
             last.on_hand += moved.on_hand;
@@ -255,7 +254,7 @@ impl Stock {
     }
 
     /// From a count or a figure on, what it has in it need not be remembered for another. A platform that was not told of the
-    /// difference yet does not know of it.
+    /// difference yet does not know of it, even if it has never told a figure: until the next one that is remembered.
     pub(super) fn count_from(
         &mut self,
         at: DateTime<Utc>,
@@ -273,10 +272,10 @@ impl Stock {
             None => self.past.looked_at = self.past.looked_at.max(Some(at)),
         }
         let origin = figure.map(|figure| Origin { connection: figure.connection, at: figure.at });
-        self.add(Move { at, on_hand, available, origin });
+        self.add(Move { at, on_hand, available, origin, unnoted: false });
         let (counted_at, figures) = (self.past.counted_at, &self.past.figures);
         self.past.moves.retain(|moved| {
-            Some(moved.at) > counted_at || figures.values().any(|figure| !moved.is_in(figure))
+            Some(moved.at) >= counted_at || figures.values().any(|figure| !moved.is_in(figure))
         });
     }
 }

@@ -51,8 +51,9 @@ const BY_HAND: &str = "enter the connection's webhook address on the platform";
 /// What a name on a platform and a secret may weigh.
 const TEXT_BYTES_MAX: usize = 255;
 const SECRET_BYTES_MAX: usize = 4_096;
-/// The least that a secret weighs which is written over in what it lets in: no word or number that stands there.
-const ALERT_SECRET_BYTES_MIN: usize = 8;
+/// The least that a secret weighs which is written over in what it lets in: no word or number that stands there, and not to
+/// be guessed.
+const ALERT_SECRET_BYTES_MIN: usize = 16;
 
 /// Clients that are kept; beyond it all are made anew.
 const APIS_MAX: usize = 1_000;

@@ -7,6 +7,7 @@ mod replay;
 mod steps;
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     sync::{
         Arc,
@@ -327,6 +328,8 @@ impl Operations {
         stages: &Arc<Stages>,
     ) -> Result<Answer, ReceiveError> {
         let adapter = adapter_of(connection.details.platform);
+        let kept = self.as_kept(connection, request);
+        let request = &*kept;
         let identity = adapter.identify(&inbound(connection, request, &[], seen.at))?;
         seen.topic = Some(identity.topic.clone());
         let at = identity.sent_at.unwrap_or(seen.at).min(seen.at);
@@ -371,8 +374,7 @@ impl Operations {
         stages: &Arc<Stages>,
     ) -> Result<Answer, ReceiveError> {
         let adapter = adapter_of(connection.details.platform);
-        let kept = self.kept_body(connection, request);
-        let genuine = genuine(connection, identity, &kept, at);
+        let genuine = genuine(connection, identity, &request.body, at);
         let (decoded, anothers) = (adapter.decode(&genuine), adapter.is_anothers(&genuine));
         let identity = act::identity(identity, &decoded, &request.body);
         let delivery = DeliveryId::of(connection.id, &identity.external_id);
@@ -380,7 +382,7 @@ impl Operations {
         let body = (!anothers).then(|| DeliveryBody {
             delivery: delivery.0,
             headers: self.kept_headers(connection, request),
-            body: Arc::clone(&kept),
+            body: Arc::clone(&request.body),
             person: None,
         });
         let arrived = Arrived {
@@ -397,15 +399,15 @@ impl Operations {
         self.act(arrived, decoded, stages).await
     }
 
-    /// The bytes that are kept and understood. A platform that cannot sign may have its secret in the body; that is for
-    /// nobody to read.
-    fn kept_body(&self, connection: &Connected, request: &Request) -> Arc<[u8]> {
+    /// The request with the bytes that are kept and understood. A platform that cannot sign may have its secret in the body;
+    /// that is for nobody to read, nor to guess from a hash of it.
+    fn as_kept<'r>(&self, connection: &Connected, request: &'r Request) -> Cow<'r, Request> {
         if connection.details.platform != Platform::Tradingview {
-            return Arc::clone(&request.body);
+            return Cow::Borrowed(request);
         }
         let mut body = request.body.to_vec();
         blot(&mut body, &self.webhook_secrets(connection));
-        body.into()
+        Cow::Owned(Request { body: body.into(), ..request.clone() })
     }
 
     /// The headers that are kept, without what a thief could use: a proxy may repeat an address that ends with a secret.

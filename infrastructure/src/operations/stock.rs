@@ -150,6 +150,16 @@ impl Operations {
         .await
     }
 
+    /// When a request with a key was made: at this time, or, if it comes again, at the time that was given first.
+    pub async fn first_at(&self, caller: Caller, at: DateTime<Utc>) -> Result<DateTime<Utc>, LedgerError> {
+        let taken = self.submit(caller, vec![], move |_, _| {
+            Ok(Decision { answer: json!({ "at": at }).into(), ..Decision::default() })
+        });
+        let Receipt { position, answer, .. } = taken.await?;
+        serde_json::from_value(answer.value()["at"].take())
+            .map_err(|error| LedgerError::Unreadable { position, why: error.to_string() })
+    }
+
     /// Makes many changes, each for itself: one that is refused, or was before it got here, keeps no other from happening.
     /// Changes of one shelf happen in the order given; what could not be tried has failed, and so have those after it there.
     /// With a key the request is safe to repeat: rows that were decided are not decided again.

@@ -47,7 +47,7 @@ async fn import_from_stdin(world: &World, text: &str) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-/// What is said in the end, without blanks: products and variants made, variants kept, counted, unchanged, refused.
+/// What is said in the end, without blanks: products and variants made, variants kept, counted, unchanged, covered, refused.
 fn figures(said: &str) -> Vec<(String, i64)> {
     let figure = |line: &str| {
         let (what, number) = line.rsplit_once(' ')?;
@@ -64,10 +64,29 @@ fn expected(made: (i64, i64), kept: i64, counted: i64, unchanged: i64, refused: 
         ("variants kept", kept),
         ("counted", counted),
         ("unchanged", unchanged),
+        ("covered", 0),
         ("refused", refused),
     ]
     .map(|(what, number)| (what.to_owned(), number))
     .to_vec()
+}
+
+/// The time to go on with, as it was told.
+fn named_time(told: &str) -> &str {
+    let named = told.rsplit_once("--counted-at ").and_then(|(_, named)| named.split_whitespace().next());
+    named.unwrap_or_else(|| panic!("no time is named: {told}"))
+}
+
+/// Two units of each are sold, of which no platform tells.
+async fn sell_two(world: &World, skus: &[&str]) {
+    for sku in skus {
+        let sold = json!({ "sku": sku, "delta": -2, "reason": "sold at the counter" });
+        world.admin.post("/api/stock/adjust", sold).await.expect(200);
+    }
+}
+
+async fn execute(world: &World, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(&mut world.database.owner().await).await.expect("an owner may");
 }
 
 async fn product(world: &World, title: &str) -> Value {
@@ -126,8 +145,7 @@ async fn a_spreadsheet_is_checked_as_a_whole_brought_in_once_and_told_line_by_li
     assert!(newest["actor"] == "cli" && newest["action"] == "stock.counted", "{newest}");
 
     // Units that are sold meanwhile do not come back with the file.
-    let sold = json!({ "sku": "RUN-41", "delta": -2, "reason": "sold at the counter" });
-    world.admin.post("/api/stock/adjust", sold).await.expect(200);
+    sell_two(&world, &["RUN-41"]).await;
     let before = world.history().await;
     let (code, said, told) = import(&world, STOCK, &["--tenant", "acme"]).await;
     assert_eq!((code, figures(&said)), (0, expected((0, 0), 3, 0, 4, 0)), "{said}{told}");
@@ -156,8 +174,7 @@ async fn what_moved_since_a_count_comes_on_top_however_often_its_file_comes() {
     assert_eq!((code, figures(&said)), (0, expected((1, 1), 0, 1, 0, 0)), "{said}{told}");
 
     let counted_at = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
-    let sold = json!({ "sku": "RUN-41", "delta": -2, "reason": "sold at the counter" });
-    world.admin.post("/api/stock/adjust", sold).await.expect(200);
+    sell_two(&world, &["RUN-41"]).await;
     let (file, at) = ("sku;counted;location\r\nRUN-41;5\r\n", ["--counted-at", &counted_at]);
     let (code, said, told) = import(&world, file, &at).await;
     assert_eq!((code, figures(&said)), (0, expected((0, 0), 0, 1, 0, 0)), "{said}{told}");
@@ -169,10 +186,88 @@ async fn what_moved_since_a_count_comes_on_top_however_often_its_file_comes() {
     assert_eq!(world.history().await, before);
 
     // As after a break without a named time: nothing is known of the first run but what it counted.
-    let keys = sqlx::raw_sql("delete from idempotency_keys");
-    keys.execute(&mut world.database.owner().await).await.expect("an owner may");
+    execute(&world, "delete from idempotency_keys").await;
     let (code, said, told) = import(&world, file, &at).await;
     assert_eq!(code, 0, "{said}{told}");
     assert_eq!(world.levels().await["RUN-41"], (3, 0, 3));
+
+    // What is older than a count changes nothing, and that is told: the year may be a slip.
+    let (code, said, told) = import(&world, file, &["--counted-at", "2020-01-01T00:00:00Z"]).await;
+    assert!(code == 0 && said.contains("covered        1\n  a later count"), "{said}{told}");
+    assert!(said.contains("counted        0\nunchanged      0\n"), "{said}");
+    assert_eq!(world.levels().await["RUN-41"], (3, 0, 3));
+    world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn a_mended_file_comes_as_of_the_moment_that_was_told_so_that_sold_units_stay_sold() {
+    let world = World::new().await;
+    world.stocked(&[("RUN-41", 1), ("RUN-42", 4)]).await;
+    world.reserve(&[("RUN-42", 4)]).await.expect(201);
+    let (code, said, told) = import(&world, "sku,counted\nRUN-41,5\nRUN-42,1\n", &[]).await;
+    assert_eq!((code, figures(&said)), (1, expected((0, 0), 0, 1, 0, 1)), "{said}{told}");
+    let at = named_time(&said);
+    assert_eq!(named_time(&told), at, "it was told at once, too");
+
+    sell_two(&world, &["RUN-41"]).await;
+    let mended = "sku,counted\nRUN-41,5\nRUN-42,6\n";
+    let (code, said, told) = import(&world, mended, &["--counted-at", at]).await;
+    assert_eq!((code, figures(&said)), (0, expected((0, 0), 0, 2, 0, 0)), "{said}{told}");
+    let levels = world.levels().await;
+    assert_eq!((levels["RUN-41"], levels["RUN-42"]), ((3, 0, 3), (6, 4, 2)));
+    world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn an_import_that_ended_in_the_middle_goes_on_as_of_the_moment_when_it_began() {
+    let world = World::new().await;
+    world.stocked(&[("RUN-41", 1), ("RUN-42", 1)]).await;
+    let file = "sku,counted\nRUN-41,5\nRUN-42,9\n";
+    execute(
+        &world,
+        "create function stumble() returns trigger language plpgsql as $$ begin raise exception 'not now'; end $$;
+         create trigger stumble before insert on events for each row when (new.payload::text like '%, line 3\"%')
+             execute function stumble()",
+    )
+    .await;
+    let (code, said, told) = import(&world, file, &[]).await;
+    assert_eq!((code, figures(&said)), (1, expected((0, 0), 0, 1, 0, 1)), "{said}{told}");
+    let at = named_time(&said);
+    execute(&world, "drop trigger stumble on events").await;
+
+    // Nothing has to be named for that; and it does no harm where it is.
+    world.admin.post("/api/stock/restock", json!({ "sku": "RUN-42", "quantity": 3 })).await.expect(200);
+    sell_two(&world, &["RUN-41", "RUN-42"]).await;
+    for (args, counted) in [(&[][..], 1), (&["--counted-at", at], 2)] {
+        let (code, said, told) = import(&world, file, args).await;
+        assert_eq!((code, figures(&said)), (0, expected((0, 0), 0, counted, 2 - counted, 0)), "{said}{told}");
+        assert!(!args.is_empty() || named_time(&told) == at, "{told}");
+        let levels = world.levels().await;
+        assert_eq!((levels["RUN-41"], levels["RUN-42"]), ((3, 0, 3), (10, 0, 10)));
+    }
+    world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn what_was_refused_is_tried_anew_when_its_file_comes_again() {
+    let world = World::new().await;
+    world.stocked(&[("RUN-41", 1), ("RUN-42", 4)]).await;
+    let held = world.reserve(&[("RUN-42", 4)]).await.expect(201);
+    let file = "sku,counted\nRUN-41,5\nRUN-42,1\n";
+    let counted_at = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    let ways = [&["--counted-at", &counted_at][..], &[]];
+    for args in ways {
+        let (code, said, told) = import(&world, file, args).await;
+        assert_eq!((code, figures(&said)), (1, expected((0, 0), 0, 1, 0, 1)), "{said}{told}");
+        assert!(said.contains("line 3, SKU RUN-42: 4 are reserved"), "{said}");
+    }
+    let release = format!("/api/reservations/{}/release", held["reservation"].as_str().expect("an id"));
+    world.admin.post(&release, json!({})).await.expect(200);
+    for args in ways {
+        let (code, said, told) = import(&world, file, args).await;
+        assert_eq!((code, figures(&said)), (0, expected((0, 0), 0, 1, 1, 0)), "{said}{told}");
+        let levels = world.levels().await;
+        assert_eq!((levels["RUN-41"], levels["RUN-42"]), ((5, 0, 5), (1, 0, 1)));
+    }
     world.expect_intact().await;
 }

@@ -48,6 +48,7 @@ async fn one_look_tells_what_is_behind_and_ends_with_1_only_where_a_person_is_ne
     assert_eq!(code, 0, "that read models are behind is no matter for a person: {said}");
     assert!(said.contains("acme: nothing needs") && said.contains("other: nothing needs"), "{said}");
     assert!(said.contains(" behind for ") && said.contains("none is held"), "{said}");
+    assert!(said.ends_with("\n2 tenants, and none needs a person\n"), "{said}");
 
     // On one account a listing is not there, the other one lets nobody in.
     channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
@@ -98,6 +99,7 @@ async fn one_look_tells_what_is_behind_and_ends_with_1_only_where_a_person_is_ne
         " in hand, 1 dead\n",
         "paused by key:",
         "; alerts locked_out; ",
+        "\n2 tenants, 1 of them amiss: acme\n",
     ] {
         assert!(said.contains(line), "{line}: {said}");
     }
@@ -144,4 +146,34 @@ async fn one_look_tells_what_is_behind_and_ends_with_1_only_where_a_person_is_ne
     for line in ["parked", "it is unreadable", ": paused\n", "  24 hours ", "deliveries: failed 1\n"] {
         assert!(said.contains(line), "{line}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_on_purpose_is_not_late_and_who_cannot_be_looked_at_hides_nobody() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    work(&world).await;
+    world.admin.post("/api/stock/restock", json!({ "sku": "RUN-42", "quantity": 1 })).await.expect(200);
+    let (_, told) = document(&world).await;
+    assert!(told["outbox_due"].as_i64() > Some(0) && told["outbox_due_since"].is_string(), "{told}");
+    world.admin.post(&format!("/api/connections/{}/pause", channel.connection), json!({})).await.expect(200);
+    let (code, told) = document(&world).await;
+    assert!(told["outbox_due"].as_i64() > Some(0) && told["outbox_due_since"].is_null(), "{told}");
+    assert_eq!(code, 0, "{told}");
+
+    let other = world.other_tenant().await;
+    other.connect(None, json!({})).await;
+    execute(
+        &world,
+        "update connections set alerts = '{}' where tenant_id = (select id from tenants where name = 'other')",
+    )
+    .await;
+    let (code, said, wrong) = onhand(&world, &["status"]).await;
+    assert!(code == 1 && wrong.contains("error: other could not be looked at: "), "{said}{wrong}");
+    assert!(said.starts_with("acme: nothing needs a person\n") && !said.contains("other: "), "{said}");
+    let sum = "2 tenants, 1 of them amiss: other\n";
+    assert!(said.ends_with(sum), "{said}");
+    let (code, said) = status(&world, &["--amiss"]).await;
+    assert_eq!((code, said.as_str()), (1, sum), "who is well is left out");
 }

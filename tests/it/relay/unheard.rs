@@ -73,6 +73,62 @@ async fn a_call_that_is_applied_behind_a_newer_one_is_made_good_a_minute_later_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_a_gateway_has_given_up_and_the_shop_has_not_is_made_good_as_well() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 5, None).await;
+    let channel = Channel::open(&world, Platform::Woocommerce, &["RUN-42"]).await;
+    world.converge().await;
+    channel.faults().fail_next(1, 503);
+    restock(&world, "RUN-42", 1).await;
+    step(&world).await;
+    restock(&world, "RUN-42", 1).await;
+    world.clock.advance(TimeDelta::seconds(5));
+    step(&world).await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+
+    // Behind the gateway the shop is through with the older call only now.
+    assert!(channel.sandbox.edit_quantity("RUN-42", 6));
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_once_more_later_waits_for_the_order_behind_a_foreign_figure_and_no_longer() {
+    let (sandbox, world, connection) = shop_and_world(&["42"], json!({})).await;
+    restock(&world, "RUN-42", 10).await;
+    world.converge().await;
+    restock(&world, "RUN-42", 1).await;
+    // As behind a call that nobody has answered.
+    sqlx::query(
+        "update outbox set forced = true, next_attempt_at = next_attempt_at + interval '1 minute'
+         where status = 'pending' and kind = 'quantity'",
+    )
+    .execute(world.onhand.pool())
+    .await
+    .expect("it is put off");
+    assert_eq!(step(&world).await, 0);
+
+    sandbox.set_quantity_by_hand("RUN-42", 3).await;
+    let level = json!({
+        "inventory_item_id": sandbox.shows()[0].inventory_item_id, "location_id": 7, "available": 3,
+        "updated_at": world.clock.now(),
+    });
+    let told = shop::Webhook::new("inventory_levels/update", "foreign", &level);
+    told.send(&world.admin, &connection).await.expect(200);
+    world.clock.advance(TimeDelta::seconds(1));
+    world.reserve(&[("RUN-42", 1)]).await.expect(201);
+    assert_eq!(step(&world).await, 0, "the order that explains it may be a moment behind");
+    assert_eq!(World::shows(&sandbox)["RUN-42"].0, 3);
+
+    world.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(step(&world).await, 1, "and not a minute");
+    assert_eq!(World::shows(&sandbox)["RUN-42"].0, 10);
+    world.converge().await;
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_price_whose_answer_was_lost_does_not_undo_a_newer_one_when_the_shop_tells_of_it() {
     let (sandbox, world, connection) = shop_and_world(&["42"], json!({ "acceptPrices": true })).await;
     world.converge().await;

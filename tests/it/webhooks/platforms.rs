@@ -87,14 +87,14 @@ async fn two_merchants_in_one_post_are_taken_in_each_by_its_own_connection() {
 async fn an_alert_becomes_a_signal_that_a_consumer_reads_in_order_and_its_secret_is_kept_nowhere() {
     let world = World::new().await;
     let connection =
-        world.connect_to(Platform::Tradingview, json!({ "webhook_secret": "pine-secret" })).await;
+        world.connect_to(Platform::Tradingview, json!({ "webhook_secret": "pine-secret-kite" })).await;
     for price in [1, 2, 3] {
-        let body = json!({ "secret": "pine-secret", "ticker": "KITE", "price": price, "timenow": "2026-11-01T12:00:00Z" });
+        let body = json!({ "secret": "pine-secret-kite", "ticker": "KITE", "price": price, "timenow": "2026-11-01T12:00:00Z" });
         let answer = world.admin.with_key(None).post("/api/webhooks/tradingview", body).await.expect(200);
         assert_eq!(answer["status"], "processed");
     }
     let plain = "KITE crossing 140";
-    let path = "/api/webhooks/tradingview/pine-secret";
+    let path = "/api/webhooks/tradingview/pine-secret-kite";
     world.admin.with_key(None).send("POST", path, &[], Body::from(plain)).await.expect(200);
     let wrong =
         world.admin.with_key(None).send("POST", "/api/webhooks/tradingview/no", &[], Body::from(plain)).await;
@@ -111,9 +111,9 @@ async fn an_alert_becomes_a_signal_that_a_consumer_reads_in_order_and_its_secret
     assert_eq!(prices(&second)[0], json!(3));
     assert_eq!(second["data"][1]["payload"]["text"], plain);
     let (leaks,): (i64,) = sqlx::query_as(
-        "select (select count(*) from events where payload::text like '%pine-secret%')
-              + (select count(*) from delivery_bodies where position('pine-secret'::bytea in body) > 0
-                                                         or headers::text like '%pine-secret%')",
+        "select (select count(*) from events where payload::text like '%pine-secret-kite%')
+              + (select count(*) from delivery_bodies where position('pine-secret-kite'::bytea in body) > 0
+                                                         or headers::text like '%pine-secret-kite%')",
     )
     .fetch_one(world.onhand.pool())
     .await
@@ -160,6 +160,40 @@ async fn a_secret_is_kept_nowhere_however_an_alert_spells_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_hash_is_made_of_an_alerts_secret_and_under_another_one_it_is_the_same_alert() {
+    let world = World::new().await;
+    let (old, new) = ("gulls-over-kites-1", "terns-over-kites-2");
+    let connection = world.connect_to(Platform::Tradingview, json!({ "webhook_secret": old })).await;
+    let send = async |secret: &str, price: i64| {
+        let body = json!({
+            "secret": secret, "ticker": "KITE", "price": price, "timenow": "2026-11-01T12:00:00Z",
+        });
+        world.admin.with_key(None).post("/api/webhooks/tradingview", body).await.expect(200)
+    };
+    let duplicate = json!({ "status": "duplicate" });
+    assert_eq!(send(old, 1).await["status"], "processed");
+    assert_eq!(send(old, 1).await, duplicate);
+    let path = format!("/api/connections/{connection}/secrets");
+    world.admin.put(&path, json!({ "webhook_secret": new })).await.expect(200);
+    // While they are changed over, both let it in.
+    assert_eq!(send(old, 1).await, duplicate);
+    assert_eq!(send(new, 1).await, duplicate);
+    assert_eq!(send(new, 2).await["status"], "processed");
+
+    world.project().await;
+    let (all, of_what_is_kept): (i64, i64) = sqlx::query_as(
+        "select count(*), count(*) filter (where d.body_sha256 = encode(sha256(b.body), 'hex') and d.external_id = 'sha256:'
+                    || encode(sha256(int8send(5) || 'alert'::bytea || int8send(length(b.body)) || b.body), 'hex'))
+         from deliveries d join delivery_bodies b on b.tenant_id = d.tenant_id and b.delivery_id = d.id
+         where convert_from(b.body, 'utf8') like '%\"secret\":\"***%'",
+    )
+    .fetch_one(world.onhand.pool())
+    .await
+    .expect("hashes are compared");
+    assert_eq!((all, of_what_is_kept), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_stands_in_alerts_is_too_long_to_be_a_word_of_theirs() {
     let world = World::new().await;
     let details = |secret: &str| {
@@ -167,11 +201,11 @@ async fn a_secret_that_stands_in_alerts_is_too_long_to_be_a_word_of_theirs() {
                 "webhook_secret": secret })
     };
     let long = "x".repeat(256);
-    for secret in ["buy", "1", long.as_str()] {
+    for secret in ["buy", "1", "fifteen-letters", long.as_str()] {
         let answer = world.admin.post("/api/connections", details(secret)).await;
         assert_eq!(answer.problem(422), "connection.invalid", "{secret}");
     }
-    let made = world.admin.post("/api/connections", details("gulls-42")).await.expect(201);
+    let made = world.admin.post("/api/connections", details("gulls-over-kites")).await.expect(201);
     let path = format!("/api/connections/{}/secrets", made["id"].as_str().expect("an id"));
     let answer = world.admin.put(&path, json!({ "webhook_secret": "sell" })).await;
     assert_eq!(answer.problem(422), "connection.invalid");

@@ -203,6 +203,9 @@ async fn quiet(server: &LocalPostgres) -> anyhow::Result<()> {
         let mut conn = sqlx::PgConnection::connect_with(&server.connect_options(&database)).await?;
         sqlx::raw_sql("vacuum (analyze)").execute(&mut conn).await?;
     }
+    // What that has written is on the disk before anybody waits for a flush of the log: it would wait for all of it.
+    let synced = tokio::process::Command::new("sync").status().await?;
+    anyhow::ensure!(synced.success(), "`sync` has failed");
     Ok(())
 }
 

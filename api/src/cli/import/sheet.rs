@@ -174,9 +174,8 @@ struct Records<'t> {
 
 impl<'t> Records<'t> {
     fn new(text: &'t str) -> Self {
-        // Where a comma stands in amounts, spreadsheets part cells by semicolons.
         let names = text.split(['\r', '\n']).find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let delimiter = if names.contains(';') && !names.contains(',') { b';' } else { b',' };
+        let delimiter = delimiter(names);
         let text = text.as_bytes();
         // Longer lines are told as what is wrong with the file. Shorter ones lack empty cells, which some programs leave out.
         let mut builder = ReaderBuilder::new();
@@ -216,6 +215,19 @@ fn ends(text: &[u8]) -> usize {
         _ => false,
     };
     text.iter().enumerate().filter(is_end).count()
+}
+
+/// What parts cells, by the names of columns. Where a comma stands in amounts, spreadsheets write semicolons; either may stand in
+/// a name as well, and a tab does not.
+fn delimiter(names: &str) -> u8 {
+    let [commas, semicolons] = [',', ';'].map(|delimiter| names.matches(delimiter).count());
+    if names.contains('\t') {
+        b'\t'
+    } else if semicolons > commas {
+        b';'
+    } else {
+        b','
+    }
 }
 
 /// The cells of one line.
@@ -265,13 +277,15 @@ struct Reading {
 
 impl Reading {
     fn columns(&mut self, line: usize, names: &StringRecord) -> Vec<Column> {
-        let mut columns = Vec::with_capacity(names.len());
-        if names.len() > COLUMNS_MAX {
+        // Columns that were emptied and not deleted are saved without a name, after the others.
+        let named = names.iter().rev().skip_while(|name| name.trim().is_empty()).count();
+        let mut columns = Vec::with_capacity(named);
+        if named > COLUMNS_MAX {
             let why = format!("a file has at most {COLUMNS_MAX} columns");
             self.problems.add(line, &(COLUMNS_MAX + 1), &why);
             return columns;
         }
-        for (number, name) in (1_usize..).zip(names.iter().map(str::trim)) {
+        for (number, name) in (1..=named).zip(names.iter().map(str::trim)) {
             if let Some(why) = unfit(name) {
                 self.problems.add(line, &number, &why);
                 continue;
@@ -314,16 +328,16 @@ impl Reading {
         self.sheet.rows.push(Row { line, sku, location, counted });
     }
 
-    /// Whether a line has a column for each cell, and nothing in one that no column takes.
+    /// Whether a line has a column for each cell with something in it, and nothing in one that no column takes.
     fn is_sound(&mut self, cells: &Cells<'_>) -> bool {
         let Cells { line, columns, record } = *cells;
-        if record.len() > columns.len() {
+        if let Some(beyond) = record.iter().skip(columns.len()).position(|cell| !cell.trim().is_empty()) {
             let why = format!(
                 "the line has {} cells for {} columns; a text with a separator in it stands in quotes",
                 record.len(),
                 columns.len()
             );
-            self.problems.add(line, &(columns.len() + 1), &why);
+            self.problems.add(line, &(columns.len() + 1 + beyond), &why);
             return false;
         }
         let wrong = columns.iter().zip(record).find_map(|(column, cell)| Some((column, unfit(cell.trim())?)));
@@ -432,7 +446,7 @@ fn unfit(cell: &str) -> Option<String> {
 /// A number that a spreadsheet has cut short names nothing any more.
 fn sku(text: &str) -> Result<Sku, InvalidValue> {
     let is_cut = text.split_once("E+").is_some_and(|(digits, power)| {
-        digits.contains(['.', ','])
+        digits.starts_with(|first: char| first.is_ascii_digit())
             && digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','))
             && power.len() == 2
             && power.bytes().all(|byte| byte.is_ascii_digit())
@@ -446,6 +460,8 @@ fn sku(text: &str) -> Result<Sku, InvalidValue> {
 
 /// A price as persons write it: in many countries 1.200 is twelve hundred, and 1,20 is what is 1.20 elsewhere.
 fn amount(text: &str, currency: Currency) -> Result<Money, InvalidValue> {
+    let decimal = with_point(text);
+    let text = decimal.as_deref().unwrap_or(text);
     let why = match text.split_once('.') {
         _ if text.contains(',') => {
             format!("{text:?} has a comma; write a point before decimals, and nothing between thousands")
@@ -456,6 +472,21 @@ fn amount(text: &str, currency: Currency) -> Result<Money, InvalidValue> {
         _ => return Money::parse(text, currency),
     };
     Err(InvalidValue { what: "Money", why })
+}
+
+/// The same amount with a point for a comma that can only stand before decimals: before the last one or two digits. Points before
+/// it part thousands.
+fn with_point(text: &str) -> Option<String> {
+    let (whole, decimals) = text.split_once(',')?;
+    let groups: Vec<&str> = whole.split('.').collect();
+    let (first, thousands) = groups.split_first()?;
+    let mut parts = groups.iter().chain([&decimals]);
+    let is_amount = matches!(decimals.len(), 1 | 2)
+        && !first.is_empty()
+        && (thousands.is_empty() || first.len() <= 3)
+        && thousands.iter().all(|group| group.len() == 3)
+        && parts.all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    is_amount.then(|| format!("{}.{decimals}", groups.concat()))
 }
 
 fn units(text: &str) -> Result<Quantity, InvalidValue> {

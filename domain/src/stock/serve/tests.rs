@@ -104,9 +104,36 @@ fn sold(n: i64, second: i64) -> StockEvent {
     }
 }
 
+/// Held for an order of the other shop.
+fn held_elsewhere(n: i64, second: i64) -> StockEvent {
+    let (origin, occurred_at) = (Some(Origin { connection: OTHER, at: at(second) }), Some(at(second)));
+    StockEvent::Reserved { reservation: ORDER, quantity: units(n), expires_at: None, origin, occurred_at }
+}
+
+fn restocked(n: i64, second: i64) -> StockEvent {
+    let (reference, occurred_at) = (None, Some(at(second)));
+    StockEvent::Restocked { quantity: units(n), reference, occurred_at, origin: None }
+}
+
+fn lost(n: i64, second: i64) -> StockEvent {
+    let (reference, occurred_at) = (None, Some(at(second)));
+    StockEvent::Adjusted { delta: -n, reason: "lost".into(), reference, occurred_at }
+}
+
+fn counted_by_hand(n: i64, second: i64) -> StockEvent {
+    let (reference, occurred_at) = (None, Some(at(second)));
+    StockEvent::Counted { counted: units(n), reference, occurred_at, on_hand: None, figure: None }
+}
+
 /// Held for a buyer of our own.
 fn in_a_cart(n: i64, second: i64) -> StockEvent {
     let (expires_at, origin, occurred_at) = (None, None, Some(at(second)));
+    StockEvent::Reserved { reservation: CART, quantity: units(n), expires_at, origin, occurred_at }
+}
+
+/// The same where no figure counts, so that nobody has noted when.
+fn in_a_cart_unnoted(n: i64) -> StockEvent {
+    let (expires_at, origin, occurred_at) = (None, None, None);
     StockEvent::Reserved { reservation: CART, quantity: units(n), expires_at, origin, occurred_at }
 }
 
@@ -233,14 +260,10 @@ fn the_figure_of_another_shop_has_nothing_of_this_order_in_it_before_we_have_hea
 
 #[test]
 fn a_count_by_hand_says_nothing_of_an_order_that_is_told_of_later() {
-    let counted = StockEvent::Counted {
-        counted: units(9),
-        reference: None,
-        occurred_at: Some(at(6)),
-        on_hand: None,
-        figure: None,
-    };
-    shelf([ten(), counted]).when(buys(2, 5, true)).then([held(2, 5), sold(2, 5)]).then_state(totals(7, 0));
+    shelf([ten(), counted_by_hand(9, 6)])
+        .when(buys(2, 5, true))
+        .then([held(2, 5), sold(2, 5)])
+        .then_state(totals(7, 0));
 }
 
 #[test]
@@ -311,22 +334,15 @@ fn a_clock_that_is_ahead_is_compared_with_itself() {
 fn what_a_shelf_remembers_of_orders_and_figures_stands_in_its_snapshot() {
     let history = [ten(), held(2, 5), sold(1, 5), back(1, 6)];
     let stock = history.into_iter().fold(Stock::default(), Stock::evolve);
-    assert_eq!((stock.past.moves.len(), stock.past.figures.len()), (3, 1));
+    assert_eq!((stock.past.moves.len(), stock.past.figures.len()), (4, 1));
     let text = serde_json::to_string(&stock).expect("a shelf is written");
     assert_eq!(serde_json::from_str::<Stock>(&text).expect("a shelf is read"), stock);
 }
 
 #[test]
 fn an_order_that_an_older_figure_had_left_out_is_not_left_out_of_a_count_by_hand() {
-    let by_hand = StockEvent::Counted {
-        counted: units(10),
-        reference: None,
-        occurred_at: Some(at(30)),
-        on_hand: None,
-        figure: None,
-    };
     // The unit was sold at 10, and was still lying there.
-    shelf([ten(), counted(9, 20), by_hand]).when(buys(1, 10, false)).then([held(1, 10)]);
+    shelf([ten(), counted(9, 20), counted_by_hand(10, 30)]).when(buys(1, 10, false)).then([held(1, 10)]);
 }
 
 fn shows_knowing(shown: i64, second: i64, told_until: i64) -> StockCommand {
@@ -375,9 +391,7 @@ fn a_figure_does_not_know_of_holds_that_its_platform_was_not_told_of() {
 
 #[test]
 fn what_came_to_the_shelf_untold_may_have_been_entered_there_as_well_and_is_not_counted_twice() {
-    let restocked =
-        StockEvent::Restocked { quantity: units(5), reference: None, occurred_at: Some(at(3)), origin: None };
-    shelf([ten(), restocked])
+    shelf([ten(), restocked(5, 3)])
         .when(shows_knowing(14, 4, 2))
         .then([counted_knowing(14, None, (4, Some(2)))])
         .then_state(totals(14, 0));
@@ -385,9 +399,7 @@ fn what_came_to_the_shelf_untold_may_have_been_entered_there_as_well_and_is_not_
 
 #[test]
 fn what_came_to_the_shelf_does_not_pay_for_what_is_held() {
-    let restocked =
-        StockEvent::Restocked { quantity: units(5), reference: None, occurred_at: Some(at(3)), origin: None };
-    shelf([ten(), in_a_cart(3, 2), restocked])
+    shelf([ten(), in_a_cart(3, 2), restocked(5, 3)])
         .when(shows_knowing(14, 4, 1))
         .then([counted_knowing(17, Some(14), (4, Some(1)))])
         .then_state(|stock| assert_eq!(stock.available(), units(11)));
@@ -398,6 +410,16 @@ fn a_figure_that_does_not_know_of_more_than_is_remembered_says_nothing() {
     let mut history = vec![counted(2_000, 0)];
     history.extend((3..=3 + MOVES_MAX as i64).map(|second| in_a_cart(1, second)));
     shelf(history).when(shows_knowing(4, 5_000, 2)).then([]);
+}
+
+#[test]
+fn sales_push_out_no_hold_that_a_figure_does_not_know_of_and_do_not_silence_it() {
+    let mut history = vec![counted(2_000, 0), in_a_cart(1_100, 1), in_a_cart(2, 3)];
+    history.extend((5..=5 + MOVES_MAX as i64).map(|second| paid_by_the_cart(1, second)));
+    shelf(history)
+        .when(shows_knowing(899, 4, 2))
+        .then([counted_knowing(1_000, Some(998), (4, Some(2)))])
+        .then_state(totals(998, 101));
 }
 
 #[test]
@@ -418,18 +440,73 @@ fn carts_that_come_and_go_do_not_make_a_count_by_hand_too_old() {
 
 #[test]
 fn the_first_figure_does_not_know_of_what_was_sold_after_it() {
-    let restocked = StockEvent::Restocked {
-        quantity: units(10),
+    shelf([restocked(10, 0), in_a_cart_unnoted(2), paid_by_the_cart(2, 11)])
+        .when(shows_knowing(9, 10, 1))
+        .then([counted_knowing(9, Some(7), (10, Some(1)))])
+        .then_state(totals(7, 0));
+}
+
+#[test]
+fn the_first_figure_knows_of_what_was_sold_before_it_though_nobody_has_noted_when_it_was_held() {
+    shelf([restocked(10, 0), in_a_cart_unnoted(2), paid_by_the_cart(2, 5)])
+        .when(shows_knowing(7, 6, 1))
+        .then([counted_knowing(7, None, (6, Some(1)))])
+        .then_state(totals(7, 0));
+}
+
+#[test]
+fn the_first_figure_does_not_know_of_what_went_and_of_orders_elsewhere_that_its_platform_was_not_told_of() {
+    shelf([restocked(10, 0), lost(3, 5)])
+        .when(shows_knowing(9, 6, 1))
+        .then([counted_knowing(9, Some(6), (6, Some(1)))])
+        .then_state(totals(6, 0));
+    shelf([restocked(10, 0), held_elsewhere(2, 5)])
+        .when(shows_knowing(9, 6, 1))
+        .then([counted_knowing(11, Some(9), (6, Some(1)))])
+        .then_state(totals(9, 2));
+}
+
+#[test]
+fn the_first_figure_does_not_know_of_a_count_or_of_another_shops_figure_that_its_platform_was_not_told_of() {
+    let elsewhere = StockEvent::Counted {
+        counted: units(4),
+        reference: Some(format!("connection:{OTHER}")),
+        occurred_at: Some(at(5)),
+        on_hand: None,
+        figure: Some(Figure { connection: OTHER, at: at(5), short: Quantity::ZERO, knows: None }),
+    };
+    for difference in [counted_by_hand(4, 5), elsewhere] {
+        shelf([restocked(10, 0), difference])
+            .when(shows_knowing(9, 6, 1))
+            .then([counted_knowing(9, Some(3), (6, Some(1)))])
+            .then_state(totals(3, 0));
+    }
+}
+
+#[test]
+fn what_came_for_those_who_wait_for_it_is_not_for_sale_after_the_first_figure_either() {
+    shelf([in_a_cart_unnoted(5), restocked(3, 11)])
+        .when(shows(1, 10))
+        .then([counted(6, 10)])
+        .then_state(totals(6, 5));
+}
+
+#[test]
+fn an_order_that_is_committed_by_hand_before_the_first_figure_counts_once() {
+    let by_hand = StockEvent::Committed {
+        reservation: ORDER,
+        quantity: units(2),
         reference: None,
-        occurred_at: Some(at(0)),
+        occurred_at: Some(at(7)),
         origin: None,
     };
-    let (reservation, quantity, expires_at) = (CART, units(2), None);
-    let held = StockEvent::Reserved { reservation, quantity, expires_at, origin: None, occurred_at: None };
-    shelf([restocked, held, paid_by_the_cart(2, 11)])
-        .when(shows_knowing(9, 10, 1))
-        .then([counted_knowing(9, Some(7), (10, None))])
+    let history = [restocked(10, 0), held_elsewhere(2, 5), by_hand];
+    shelf(history.clone())
+        .when(shows(9, 4))
+        .then([counted_knowing(9, Some(7), (4, None))])
         .then_state(totals(7, 0));
+    // The figure of its own shop has it in it.
+    shelf(history).when(shows_at(OTHER, 8, 6)).then([]);
 }
 
 #[test]
@@ -442,14 +519,7 @@ fn what_is_held_when_a_figure_is_made_and_sold_before_it_is_told_is_gone_once() 
 
 #[test]
 fn a_figure_does_not_know_of_a_count_by_hand_that_its_platform_was_not_told_of() {
-    let by_hand = StockEvent::Counted {
-        counted: units(7),
-        reference: None,
-        occurred_at: Some(at(5)),
-        on_hand: None,
-        figure: None,
-    };
-    shelf([ten(), by_hand])
+    shelf([ten(), counted_by_hand(7, 5)])
         .when(shows_knowing(9, 6, 4))
         .then([counted_knowing(9, Some(6), (6, Some(4)))])
         .then_state(totals(6, 0));
@@ -467,6 +537,8 @@ enum Deed {
     Pay,
     /// So many come.
     Restock(i64),
+    /// So many are lost.
+    Lose(i64),
     /// The shop tells the oldest figure that it has not told.
     Tell,
     /// The shop takes what we show it, if we know what it shows.
@@ -481,6 +553,7 @@ fn deed() -> impl proptest::strategy::Strategy<Value = Deed> {
         1 => Just(Deed::Leave),
         1 => Just(Deed::Pay),
         1 => (1_i64..4).prop_map(Deed::Restock),
+        2 => (1_i64..4).prop_map(Deed::Lose),
         3 => Just(Deed::Tell),
         2 => Just(Deed::Push),
     ]
@@ -489,10 +562,11 @@ fn deed() -> impl proptest::strategy::Strategy<Value = Deed> {
 proptest::proptest! {
     #[test]
     fn whatever_crosses_what_both_have_moved_counts_once_and_is_never_too_many(
-        deeds in proptest::collection::vec(deed(), 1..40)
+        deeds in proptest::collection::vec(deed(), 1..40), begins_with_a_figure in proptest::bool::ANY
     ) {
         let id = StockId { variant: VariantId(Uuid::from_u128(1)), location: LocationCode::default() };
-        let mut stock = Stock::default().evolve(counted(1_000, 0));
+        let first = if begins_with_a_figure { counted(1_000, 0) } else { restocked(1_000, 0) };
+        let mut stock = Stock::default().evolve(first);
         let (mut truth, mut shown, mut told_until) = (1_000, 1_000, Some(at(0)));
         let (mut untold, mut carts) = (VecDeque::new(), VecDeque::new());
         let ends = std::iter::repeat_n(Deed::Tell, deeds.len());
@@ -504,6 +578,8 @@ proptest::proptest! {
                     untold.push_back((shown, second));
                     continue;
                 }
+                // A first figure is taken to know of what is held.
+                Deed::Hold(_) if stock.past.figures.is_empty() => continue,
                 Deed::Hold(n) => {
                     truth -= n;
                     let reservation = ReservationId(Uuid::from_u128(second.unsigned_abs().into()));
@@ -524,6 +600,11 @@ proptest::proptest! {
                     truth += n;
                     let (quantity, reference, occurred_at) = (units(n), None, now);
                     StockCommand::Restock { quantity, reference, occurred_at }
+                }
+                Deed::Lose(n) => {
+                    truth -= n;
+                    let (reason, reference, occurred_at) = ("lost".into(), None, now);
+                    StockCommand::Adjust { delta: -n, reason, reference, occurred_at }
                 }
                 Deed::Tell => {
                     let Some((shown, second)) = untold.pop_front() else { continue };

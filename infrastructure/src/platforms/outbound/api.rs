@@ -346,10 +346,10 @@ fn unreached(error: reqwest::Error) -> CallError {
     CallError::failed(format!("{what}: {}", error.without_url()))
 }
 
-/// Whether this is a gateway's answer in place of the platform's, which may still be at it.
+/// Whether this may be a gateway's answer in place of the platform's, which may still be at it.
 fn waited_in_vain(status: StatusCode) -> bool {
-    // The latter two are Cloudflare's.
-    matches!(status.as_u16(), 504 | 522 | 524)
+    // Some say 502 or 503 when they have waited long enough; those above 511 are Cloudflare's.
+    matches!(status.as_u16(), 502..=504 | 520 | 522 | 524)
 }
 
 /// What concerns the whole call, whatever platform says so; none for what its body has to explain.

@@ -47,12 +47,12 @@ fn every_mistake_is_told_with_its_line_and_column() {
          ,Runner,kite,,1,,,,\n\
          C,Runner,kite,,-1,,,,\n\
          D,Runner,kite,,,5,,,\n\
-         E,Runner,kite,,,\"1,5\",EUR,usa,\n\
+         E,Runner,kite,,,\"1,500\",EUR,usa,\n\
          F,,kite,,,,,,\n\
          G,Runner,{long},,,,,,\n\
          H,Runner,kite,,,,,,{long}\n\
          I,\"two\nlines\",kite,,,,,,\n\
-         J,Runner,kite,,,,,,,\n"
+         J,Runner,kite,,,,,,,,x\n"
     );
     let told = wrong(&text);
     for part in [
@@ -67,7 +67,7 @@ fn every_mistake_is_told_with_its_line_and_column() {
         "line 9, column brand",
         "line 10, column size",
         "line 11, column product",
-        "line 13, column 10",
+        "line 13, column 11",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
@@ -82,15 +82,29 @@ fn a_price_that_may_be_thousands_is_asked_about() {
         ("1.200", "EUR", "may be thousands"),
         ("1.299", "EUR", "may be thousands"),
         ("12.000", "JPY", "may be thousands"),
-        ("1,5", "EUR", "a point before decimals"),
+        ("1,200", "EUR", "a point before decimals"),
         ("1,200.00", "USD", "nothing between thousands"),
+        ("1,2,50", "EUR", "a point before decimals"),
+        ("1.23,50", "EUR", "a point before decimals"),
+        ("1234.567,50", "EUR", "a point before decimals"),
+        (",50", "EUR", "a point before decimals"),
+        ("1,50", "JPY", "is not an amount of JPY"),
     ] {
         let told = read(price, currency).expect_err(price).to_string();
         assert!(told.contains("line 2, column price") && told.contains(part), "{told}");
     }
-    for (price, currency, minor) in
-        [("1200", "EUR", 120_000), ("1.2", "EUR", 120), ("12000.00", "JPY", 12_000), ("1.200", "KWD", 1_200)]
-    {
+    for (price, currency, minor) in [
+        ("1200", "EUR", 120_000),
+        ("1.2", "EUR", 120),
+        ("12000.00", "JPY", 12_000),
+        ("1.200", "KWD", 1_200),
+        // A comma before one or two digits parts no thousands anywhere.
+        ("119,90", "EUR", 11_990),
+        ("1,5", "EUR", 150),
+        ("1.234,50", "EUR", 123_450),
+        ("1234567,50", "EUR", 123_456_750),
+        ("1.234.567,5", "EUR", 123_456_750),
+    ] {
         let sheet = read(price, currency).expect(price);
         assert!(sheet.variants.values().all(|variant| variant.prices[&Market::default()].minor == minor));
     }
@@ -98,7 +112,7 @@ fn a_price_that_may_be_thousands_is_asked_about() {
 
 #[test]
 fn a_sku_that_was_cut_short_is_refused() {
-    for cut in ["4.06655E+12", "\"4,06655E+12\""] {
+    for cut in ["4.06655E+12", "\"4,06655E+12\"", "4E+12"] {
         let told = wrong(&format!("sku,counted\n{cut},1\n"));
         assert!(told.contains("line 2, column sku") && told.contains("cut short"), "{told}");
     }
@@ -118,6 +132,25 @@ fn semicolons_part_cells_where_the_names_of_columns_are_parted_so() {
 }
 
 #[test]
+fn tabs_part_cells_where_the_names_of_columns_are_parted_so() {
+    let text = "sku\tproduct\tattribute:Size, EU; men\tcounted\r\nA\tRunner, low\t41\t5\r\n";
+    let sheet = Sheet::read(text).expect("it is sound");
+    assert_eq!(sheet.rows[0].counted, Quantity::new(5).ok());
+    assert_eq!(sheet.variants[&sheet.rows[0].sku].attributes["Size, EU; men"], "41");
+}
+
+#[test]
+fn what_parts_cells_may_stand_in_a_name_as_long_as_the_other_is_there_more_often() {
+    for text in
+        ["sku;product;attribute:Size, EU\nA;Runner;41\n", "sku,product,attribute:Size; EU\nA,Runner,41\n"]
+    {
+        let sheet = Sheet::read(text).expect("it is sound");
+        let variant = &sheet.variants[&sheet.rows[0].sku];
+        assert_eq!(variant.attributes.values().collect::<Vec<_>>(), ["41"]);
+    }
+}
+
+#[test]
 fn empty_cells_at_the_end_of_a_line_may_be_left_out() {
     let sheet = Sheet::read("sku,product,counted,location\nA,Runner,5\nB,Runner\n").expect("it is sound");
     let counted: Vec<_> = sheet.rows.iter().map(|row| row.counted.map(Quantity::units)).collect();
@@ -126,9 +159,18 @@ fn empty_cells_at_the_end_of_a_line_may_be_left_out() {
 }
 
 #[test]
+fn nameless_columns_after_the_others_are_no_matter_while_they_are_empty() {
+    let sheet = Sheet::read("sku;product;counted;; \nA;Runner;5;;\nB;Runner;4; ;;\n").expect("it is sound");
+    assert_eq!(sheet.rows.len(), 2);
+    let told = wrong("sku;product;counted;;\nA;Runner;5;;\nB;Runner;4;;new\n");
+    assert!(told.contains("line 3, column 5: the line has 5 cells for 3 columns"), "{told}");
+    assert!(wrong("sku;;counted\nA;;5\n").contains("line 1, column 2: there is no column \"\""));
+}
+
+#[test]
 fn lines_are_counted_however_they_end() {
     for end in ["\n", "\r\n", "\r"] {
-        let text = ["sku,product", "A,\"two", "lines\"", "", "B,Runner,", ""].join(end);
+        let text = ["sku,product", "A,\"two", "lines\"", "", "B,Runner,x", ""].join(end);
         let told = wrong(&text);
         for part in ["line 2, column product", "line 5, column 3"] {
             assert!(told.contains(part), "{part}: {told}");

@@ -283,7 +283,9 @@ async fn an_answer_without_words_is_never_a_success() {
 async fn where_a_gateway_has_waited_in_vain_the_call_may_still_be_under_way() {
     let place = open().await;
     let handles = place.seed("Mug", &["MUG"]);
-    for (status, lost) in [(500, false), (503, false), (504, true), (524, true), (503, false)] {
+    for (status, lost) in
+        [(500, false), (502, true), (503, true), (504, true), (520, true), (524, true), (521, false)]
+    {
         place.stand.faults().fail_next(1, status);
         let api = place.api.until(Instant::now() + Duration::from_mins(1));
         assert!(is_failure(&count(&api, &handles, 3).await[0]), "{status}");

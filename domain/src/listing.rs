@@ -436,8 +436,11 @@ impl Listing {
         // Also what we see ourselves: nobody over there has made it so.
         let sent = self.was_sent(Figure::Quantity { quantity }, at);
         let (known, is_owed) = (ours || sent || (told && believed), owed == Some(quantity));
+        // What is later than the echo of our last push is later than the push, whatever clock they go by over there.
+        let heard = self.quantity.value.is_some_and(|value| !self.awaited.contains(&value))
+            && self.quantity.observed_at.is_some_and(|known| at > known);
         // Late news may by chance be what is owed by now, and not be shown any more since our last push was taken.
-        let behind = told && self.told.back().is_some_and(|last| at <= last.since);
+        let behind = told && !heard && self.told.back().is_some_and(|last| at <= last.since);
         if (stale && !ours) || (behind && is_owed && !known) {
             return vec![];
         }

@@ -172,6 +172,10 @@ fn news_from_before_our_last_push_that_are_what_is_owed_by_now_are_not_taken_for
     let looked =
         ListingCommand::ObserveQuantity { quantity: 8, owed: Some(8), at: at(7), told: false, now: at(60) };
     given::<Listing>(L, [told(10, 1, (4, 7))]).when(looked).then([agreed(8, 7)]);
+    // A clock that is behind says all the same what is later than the echo of our last push.
+    given::<Listing>(L, [told(10, 1, (99, 100)), observed(10, 10, true)])
+        .when(owed(8, 30))
+        .then([agreed(8, 30)]);
 }
 
 #[test]

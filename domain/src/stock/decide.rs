@@ -51,7 +51,8 @@ impl Stock {
             StockCommand::Release { reservation, quantity, now } => {
                 let held = self.holds.get(&reservation).ok_or_else(|| ended(reservation))?;
                 let quantity = part_of(held.quantity, quantity, reservation)?;
-                let occurred_at = self.noted(now);
+                // Where it was noted that it came, it is noted that it goes.
+                let occurred_at = self.noted(now).or(held.noted.then_some(now));
                 Ok(vec![StockEvent::Released { reservation, quantity, origin: None, occurred_at }])
             }
             StockCommand::Expire { now, limit } => Ok(self.overdue(now).take(limit).collect()),
@@ -174,7 +175,7 @@ impl Stock {
         let before = held.map_or(Quantity::ZERO, |held| held.quantity);
         if before > quantity {
             let quantity = before.minus(quantity);
-            let occurred_at = self.noted(now);
+            let occurred_at = self.noted(now).or(held.filter(|held| held.noted).map(|_| now));
             let back = StockEvent::Released { reservation, quantity, origin: None, occurred_at };
             let more = extended(reservation, held, expires_at);
             return Ok([Some(back), more].into_iter().flatten().collect());
@@ -240,7 +241,8 @@ impl Stock {
     fn overdue(&self, now: DateTime<Utc>) -> impl Iterator<Item = StockEvent> {
         self.due.iter().take_while(move |(due, _)| *due <= now).filter_map(move |(_, reservation)| {
             let held = self.holds.get(reservation)?;
-            let (reservation, quantity, occurred_at) = (*reservation, held.quantity, self.noted(now));
+            let occurred_at = self.noted(now).or(held.noted.then_some(now));
+            let (reservation, quantity) = (*reservation, held.quantity);
             Some(StockEvent::Expired { reservation, quantity, occurred_at })
         })
     }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use onhand_domain::{State, stock::Stock, values::ReservationId};
+use onhand_domain::{
+    State,
+    stock::{Hold, Stock},
+    values::ReservationId,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -77,11 +81,20 @@ fn holds_that_differ(before: &Stock, after: &Stock) -> Vec<ReservationId> {
 
 pub(super) fn shelf(shelf: &Stock, holds: &[ReservationId]) -> Value {
     let holds: BTreeMap<String, _> =
-        holds.iter().filter_map(|id| Some((id.to_string(), shelf.held_for(id)?))).collect();
+        holds.iter().filter_map(|id| Some((id.to_string(), hold(shelf.held_for(id)?)))).collect();
     json!({
         "on_hand": shelf.on_hand(), "reserved": shelf.reserved(), "available": shelf.available(),
         "policy": shelf.policy(), "low": shelf.is_low(), "holds": holds,
     })
+}
+
+/// A hold, without what is kept of it for news that come late.
+fn hold(hold: &Hold) -> Value {
+    let mut value = serde_json::to_value(hold).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("noted");
+    }
+    value
 }
 
 /// A state without the name of its kind.

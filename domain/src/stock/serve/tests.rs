@@ -510,6 +510,24 @@ fn an_order_that_is_committed_by_hand_before_the_first_figure_counts_once() {
 }
 
 #[test]
+fn an_order_that_is_let_go_by_hand_before_the_first_figure_is_not_taken_off_it() {
+    let by_hand = StockCommand::Release { reservation: ORDER, quantity: None, now: at(6) };
+    let let_go = StockEvent::Released {
+        reservation: ORDER,
+        quantity: units(2),
+        origin: None,
+        occurred_at: Some(at(6)),
+    };
+    let history = [restocked(10, 0), held_elsewhere(2, 5)];
+    shelf(history.clone()).when(by_hand).then([let_go.clone()]);
+    let [stocked, held] = history;
+    shelf([stocked, held, let_go])
+        .when(shows_knowing(9, 9, 1))
+        .then([counted_knowing(9, None, (9, Some(1)))])
+        .then_state(totals(9, 0));
+}
+
+#[test]
 fn what_is_held_when_a_figure_is_made_and_sold_before_it_is_told_is_gone_once() {
     shelf([ten(), in_a_cart(2, 3), paid_by_the_cart(2, 6)])
         .when(shows(9, 5))

@@ -24,6 +24,7 @@ ENV ONHAND_LISTEN=0.0.0.0:7070 \
 # The key file that seals credentials lies here, unless ONHAND_MASTER_KEYS is set.
 VOLUME /var/lib/onhand
 EXPOSE 7070
+# Whatever it does, `onhand relay` too: it says there how it is.
 HEALTHCHECK --interval=5s --timeout=6s --start-period=20s --retries=6 \
     CMD ["onhand", "health", "--url", "http://127.0.0.1:7070"]
 ENTRYPOINT ["onhand"]

@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     ops::Deref,
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 use axum::{
@@ -16,7 +17,7 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use onhand_infrastructure::database::Reach;
-use tokio::task::AbortHandle;
+use tokio::{sync::Mutex, task::AbortHandle};
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
@@ -53,6 +54,8 @@ pub struct AppParts {
     pub(crate) keys: KeyCache,
     /// Whether the database answers.
     pub(crate) reach: Reach,
+    /// When figures for `/metrics` were looked up last; held while they are.
+    pub(crate) looked_up: Mutex<Option<Instant>>,
     /// What this process does beside answering, by name. None of it comes to an end while it serves.
     pub(crate) at_work: OnceLock<Vec<(&'static str, AbortHandle)>>,
 }
@@ -67,6 +70,7 @@ impl App {
             development: false,
             keys: no_keys_known(),
             reach: Reach::default(),
+            looked_up: Mutex::default(),
             at_work: OnceLock::new(),
         }))
     }
@@ -84,6 +88,7 @@ impl App {
             development: true,
             keys: no_keys_known(),
             reach: Reach::default(),
+            looked_up: Mutex::default(),
             at_work: OnceLock::new(),
         }))
     }
@@ -99,7 +104,7 @@ impl Deref for App {
 
 /// Every route there is.
 pub fn router(app: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .merge(catalogue())
         .route("/api/stock", get(stock_levels::list))
         .route("/api/stock/restock", post(stock_levels::restock))
@@ -184,9 +189,25 @@ pub fn router(app: App) -> Router {
         .route("/test/webhook/echo", post(tools::echo))
         .route("/test/webhook/generate/{platform}/{*topic}", get(tools::generate))
         .route("/test/webhook/{platform}/{connection}", post(tools::receive))
+        .merge(how_it_is());
+    surrounded(routes, app)
+}
+
+/// The routes of a process without the role `api`.
+pub(crate) fn health_router(app: App) -> Router {
+    surrounded(how_it_is(), app)
+}
+
+/// For those who keep the process running.
+fn how_it_is() -> Router<App> {
+    Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+}
+
+fn surrounded(routes: Router<App>, app: App) -> Router {
+    routes
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {

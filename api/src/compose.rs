@@ -81,7 +81,8 @@ impl Onhand {
 
     /// The same, which takes access tokens as well. Fails only if no HTTP client can be made.
     pub fn with_issuer(self, settings: OidcSettings) -> Result<Self, reqwest::Error> {
-        Ok(Self { oidc: Some(Arc::new(Oidc::new(settings, http_client()?))), ..self })
+        let http = settings.http_client()?;
+        Ok(Self { oidc: Some(Arc::new(Oidc::new(settings, http))), ..self })
     }
 
     /// The ledgers.

@@ -9,7 +9,10 @@ use onhand_infrastructure::operations::{
 use onhand_projector::rebuild;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::{App, Onhand, router};
+use crate::{
+    App, Onhand,
+    app::{health_router, router},
+};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +23,8 @@ pub enum Duty {
     Projector,
     /// Tells platforms.
     Relay,
+    /// Says how the process is, and answers nothing else. Part of [`Duty::Api`].
+    Health,
 }
 
 impl FromStr for Duty {
@@ -50,7 +55,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Begins to work. `listener` is where HTTP is answered, if that is one of the duties.
+    /// Begins to work. `listener` is where HTTP is answered, if a duty asks for that.
     pub fn start(app: App, listener: TcpListener, duties: &BTreeSet<Duty>) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
@@ -76,12 +81,17 @@ impl Running {
         }
         // An application is served once.
         let _ = app.at_work.set(tasks.iter().map(|(name, task)| (*name, task.abort_handle())).collect());
-        let http = duties.contains(&Duty::Api).then(|| {
+        let answered = match (duties.contains(&Duty::Api), duties.contains(&Duty::Health)) {
+            (true, _) => Some(router(app)),
+            (false, true) => Some(health_router(app)),
+            (false, false) => None,
+        };
+        let http = answered.map(|routes| {
             // Answers are small; waiting to fill a packet would cost tens of milliseconds.
             let listener = listener.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
-            let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+            let service = routes.into_make_service_with_connect_info::<SocketAddr>();
             let mut stopped = stopped.clone();
             tokio::spawn(async move {
                 axum::serve(listener, service)

@@ -48,6 +48,19 @@ pub enum Outcome {
     Ignored,
 }
 
+impl Outcome {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Echo => "echo",
+            Self::Unchanged => "unchanged",
+            Self::Unmapped => "unmapped",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
 /// What has happened to a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeliveryEvent {

@@ -23,6 +23,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// `ONHAND_LISTEN`: where HTTP is answered. Default `127.0.0.1:7070`.
     pub listen: SocketAddr,
+    /// The same, if it is set: there a process without the role `api` says how it is.
+    pub listen_given: Option<SocketAddr>,
     /// `ONHAND_DATABASE_CONNECTIONS`: the size of the pool. Default 16.
     pub database_connections: u32,
     /// `ONHAND_MASTER_KEYS`: `id:base64[,id:base64…]`, the first seals. Unset: a key file in the data folder.
@@ -120,7 +122,8 @@ impl Config {
                 "SKIP_WEBHOOK_SIGNATURE_VALIDATION is for development; set ONHAND_ENVIRONMENT=development, or unset it".into(),
             );
         }
-        let listen = find("ONHAND_LISTEN").unwrap_or_else(|| "127.0.0.1:7070".into());
+        let given = find("ONHAND_LISTEN");
+        let listen = given.clone().unwrap_or_else(|| "127.0.0.1:7070".into());
         let listen = listen.parse().map_err(|_| {
             mistakes.push(format!(
                 "ONHAND_LISTEN is {listen:?}; it must be an address and a port, 127.0.0.1:7070"
@@ -131,6 +134,7 @@ impl Config {
                 database_url,
                 public_url,
                 listen,
+                listen_given: given.map(|_| listen),
                 database_connections: connections as u32,
                 master_keys,
                 oidc,
@@ -172,6 +176,11 @@ fn database_url(text: &str) -> Result<String, String> {
 fn oidc(find: &impl Fn(&str) -> Option<String>, mistakes: &mut Vec<String>) -> Option<OidcSettings> {
     match (find(OIDC_ISSUER), find(OIDC_AUDIENCE)) {
         (None, None) => None,
+        // Tokens that are meant for nobody would be meant for this server.
+        (Some(_), Some(audience)) if audience.trim().is_empty() => {
+            mistakes.push(format!("{OIDC_AUDIENCE} is blank; it must be what tokens call this server"));
+            None
+        }
         (Some(issuer), Some(audience)) => OidcSettings::new(issuer.trim(), audience.trim())
             .map_err(|why| mistakes.push(format!("{OIDC_ISSUER} cannot be used: {why}")))
             .ok(),
@@ -250,6 +259,14 @@ mod tests {
         assert!(!config.development && !config.skip_signatures && config.webhook_traces);
         assert_eq!(config.retention, Retention::default());
         assert_eq!(config.retention.keys, TimeDelta::hours(24));
+        assert_eq!((config.listen.port(), config.listen_given), (7070, None));
+    }
+
+    #[test]
+    fn an_address_that_is_given_is_told_from_the_default_though_it_is_the_same() {
+        let find = |name: &str| (name == "ONHAND_LISTEN").then(|| "127.0.0.1:7070".to_owned());
+        let config = Config::read(find).expect("it is an address");
+        assert_eq!(config.listen_given, Some(config.listen));
     }
 
     #[test]
@@ -284,6 +301,17 @@ mod tests {
         let oidc = Config::read(find).expect("both are there").oidc.expect("tokens are taken");
         assert_eq!(oidc.issuer, "https://id.example/realms/shop");
         assert_eq!(oidc.audience, "onhand");
+    }
+
+    #[test]
+    fn an_audience_is_not_blank() {
+        let find = |asked: &str| match asked {
+            OIDC_ISSUER => Some("https://id.example".to_owned()),
+            OIDC_AUDIENCE => Some("  ".to_owned()),
+            _ => None,
+        };
+        let ConfigError(mistakes) = Config::read(find).expect_err("nobody is called that");
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with(OIDC_AUDIENCE), "{mistakes:?}");
     }
 
     #[test]

@@ -1,5 +1,17 @@
 //! An identity provider on this machine: it shows its keys over HTTP, and signs access tokens with the newest.
 
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Redirect, Response},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use onhand_infrastructure::oidc::OidcSettings;
@@ -8,17 +20,35 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::watch};
 
-use crate::{World, stand_in::StandIn};
+use crate::World;
 
 /// What its tokens call the product.
 const AUDIENCE: &str = "onhand";
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const KEYS: &str = "/keys";
 
+/// What it shows by path, a text for where else to look, and which paths were asked for.
+#[derive(Default)]
+struct Shown {
+    pages: HashMap<String, Value>,
+    asked: Vec<String>,
+}
+
+/// How it answers.
+#[derive(Clone, Default)]
+struct Desk {
+    shown: Arc<Mutex<Shown>>,
+    /// Whether whoever asks is kept waiting.
+    hangs: watch::Sender<bool>,
+}
+
 /// A running one.
 pub struct Issuer {
-    stand_in: StandIn,
+    /// What its tokens call it.
+    pub endpoint: String,
+    desk: Desk,
     id: String,
     pair: EcdsaKeyPair,
 }
@@ -29,7 +59,13 @@ impl Issuer {
     /// # Panics
     /// When no port is free.
     pub async fn open() -> Self {
-        Self { stand_in: StandIn::open().await, id: "k1".to_owned(), pair: key() }
+        let desk = Desk::default();
+        let listener =
+            TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a free port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().fallback(answer).with_state(desk.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { endpoint, desk, id: "k1".to_owned(), pair: key() }
     }
 
     /// The same, showing its key.
@@ -47,32 +83,62 @@ impl Issuer {
     /// # Panics
     /// Never: it is on this machine.
     pub fn settings(&self) -> OidcSettings {
-        OidcSettings::new(&self.stand_in.endpoint, AUDIENCE).expect("it is on this machine")
+        OidcSettings::new(&self.endpoint, AUDIENCE).expect("it is on this machine")
     }
 
     /// Shows its key, and no other, from now on.
     pub fn show(&self) {
-        let endpoint = &self.stand_in.endpoint;
-        let found = json!({ "issuer": endpoint, "jwks_uri": format!("{endpoint}{KEYS}") });
-        self.stand_in.show(DISCOVERY, found);
+        self.show_set(&[self.jwk()]);
+    }
+
+    /// Shows this key set from now on.
+    pub fn show_set(&self, keys: &[Value]) {
+        self.describe(&self.endpoint, &format!("{}{KEYS}", self.endpoint));
+        self.page(KEYS, json!({ "keys": keys }));
+    }
+
+    /// Its key, as a key set shows it.
+    pub fn jwk(&self) -> Value {
         let point: &[u8] = self.pair.public_key().as_ref();
         let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]));
-        let key = json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": self.id, "x": x, "y": y });
-        self.stand_in.show(KEYS, json!({ "keys": [key] }));
+        let mut jwk = json!({ "kty": "EC", "crv": "P-256", "use": "sig", "x": x, "y": y });
+        self.name_key(&mut jwk);
+        jwk
     }
 
     /// Says that it is somebody else, from now on.
     pub fn pretend(&self, issuer: &str) {
-        let keys = format!("{}{KEYS}", self.stand_in.endpoint);
-        self.stand_in.show(DISCOVERY, json!({ "issuer": issuer, "jwks_uri": keys }));
+        self.describe(issuer, &format!("{}{KEYS}", self.endpoint));
+    }
+
+    /// Says that its keys lie at this address, from now on.
+    pub fn place_keys(&self, address: &str) {
+        self.describe(&self.endpoint, address);
+    }
+
+    /// Sends whoever looks for its keys elsewhere from now on, where all is as it was.
+    pub fn move_away(&self) {
+        let found = self.shown().pages.get(DISCOVERY).cloned().unwrap_or_default();
+        self.page("/elsewhere", found);
+        self.page(DISCOVERY, json!("/elsewhere"));
     }
 
     /// Is out of order from now on: whatever it showed is no answer any more.
     pub fn fall_silent(&self) {
-        self.stand_in.show(DISCOVERY, Value::Null);
+        self.page(DISCOVERY, Value::Null);
     }
 
-    /// Signs with a new key from now on, and does not show it yet.
+    /// Answers nobody until it is told to go on; then those who waited, too.
+    pub fn hang(&self) {
+        self.desk.hangs.send_replace(true);
+    }
+
+    /// Answers again.
+    pub fn go_on(&self) {
+        self.desk.hangs.send_replace(false);
+    }
+
+    /// Signs with a new key from now on, and does not show it yet. A key whose id is empty has none.
     pub fn change_key(&mut self, id: &str) {
         self.id = id.to_owned();
         self.pair = key();
@@ -80,7 +146,7 @@ impl Issuer {
 
     /// How often its keys were looked for.
     pub fn asked(&self) -> usize {
-        self.stand_in.seen().iter().filter(|seen| seen.target == DISCOVERY).count()
+        self.shown().asked.iter().filter(|path| *path == DISCOVERY).count()
     }
 
     /// A token that holds for five minutes, for a viewer of the world's tenant unless these claims say otherwise.
@@ -94,19 +160,52 @@ impl Issuer {
     /// When there is no chance left in the system.
     pub fn token_at(&self, world: &World, at: DateTime<Utc>, more: &Value) -> String {
         let mut claims = json!({
-            "iss": self.stand_in.endpoint, "aud": AUDIENCE, "sub": "u-1",
+            "iss": self.endpoint, "aud": AUDIENCE, "sub": "u-1",
             "iat": at.timestamp(), "exp": at.timestamp() + 300,
             "onhand_tenant": world.tenant.to_string(), "onhand_role": "viewer",
         });
         for (name, value) in more.as_object().into_iter().flatten() {
             claims[name] = value.clone();
         }
-        let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": self.id });
+        let mut header = json!({ "alg": "ES256", "typ": "at+jwt" });
+        self.name_key(&mut header);
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&header), part(&claims));
         let random = SystemRandom::new();
         let signature = self.pair.sign(&random, signed.as_bytes()).expect("there is chance left");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn name_key(&self, of: &mut Value) {
+        if !self.id.is_empty() {
+            of["kid"] = json!(self.id);
+        }
+    }
+
+    fn describe(&self, issuer: &str, keys: &str) {
+        self.page(DISCOVERY, json!({ "issuer": issuer, "jwks_uri": keys }));
+    }
+
+    fn page(&self, path: &str, page: Value) {
+        self.shown().pages.insert(path.to_owned(), page);
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.desk.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(State(desk): State<Desk>, uri: Uri) -> Response {
+    let page = {
+        let mut shown = desk.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.asked.push(uri.path().to_owned());
+        shown.pages.get(uri.path()).cloned()
+    };
+    let _ = desk.hangs.subscribe().wait_for(|hangs| !hangs).await;
+    match page {
+        Some(Value::String(elsewhere)) => Redirect::temporary(&elsewhere).into_response(),
+        Some(page) => Json(page).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

@@ -48,7 +48,7 @@ pub async fn onhand(world: &World, args: &[&str]) -> (i32, String, String) {
 /// A server in a process of its own.
 pub struct Process {
     child: Child,
-    /// Where it answers; empty if that is none of its duties.
+    /// Where it answers; empty if it does nowhere.
     pub url: String,
 }
 
@@ -58,9 +58,9 @@ impl Process {
         Self::start(database, &["serve", "--listen", "127.0.0.1:0", "--roles", duties]).await
     }
 
-    /// Starts a relay on this database.
-    pub async fn relay(database: &Database) -> Self {
-        Self::start(database, &["relay"]).await
+    /// Starts a relay on this database that is told this besides.
+    pub async fn relay(database: &Database, more: &[&str]) -> Self {
+        Self::start(database, &[&["relay"][..], more].concat()).await
     }
 
     async fn start(database: &Database, args: &[&str]) -> Self {
@@ -69,6 +69,7 @@ impl Process {
             .env("DATABASE_URL", database.url())
             .env("ONHAND_MASTER_KEYS", master_keys())
             .env("RUST_LOG", "error")
+            .env_remove("ONHAND_LISTEN")
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

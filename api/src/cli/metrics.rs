@@ -55,9 +55,12 @@ fn describe() {
     describe_gauge!("onhand_projection_lag_entries", "entries that a projection has not applied");
     describe_gauge!("onhand_projection_lag_seconds", Unit::Seconds, "the age of the first entry not applied");
     describe_gauge!("onhand_projection_parked", "tenants for which a projection is parked");
-    describe_gauge!("onhand_outbox_pending", "commands to platforms that are due or wait for their time");
+    describe_gauge!("onhand_outbox_pending", "commands to platforms that no relay has in hand");
     describe_gauge!("onhand_outbox_oldest_seconds", Unit::Seconds, "how long the first of them has been due");
-    describe_gauge!("onhand_dead_letters", "pushes given up, and deliveries that wait for a replay");
+    describe_gauge!(
+        "onhand_dead_letters",
+        "pushes and follow-ups given up, and deliveries that wait for a replay"
+    );
     describe_gauge!("onhand_conflicts_open", "listings with a figure that somebody has to judge");
     describe_gauge!("onhand_database_up", "1 if the database answers, else 0");
     describe_gauge!("onhand_pool_connections", "connections to the database that this process has open");

@@ -46,7 +46,7 @@ struct Cli {
 enum Command {
     /// Answers HTTP, lets read models follow and tells platforms, until it is told to stop.
     Serve(serve::Args),
-    /// Tells platforms and does what else follows, without HTTP: `serve --roles relay`.
+    /// Tells platforms and does what else follows: `serve --roles relay`.
     Relay(serve::Place),
     /// Shows everything at work in a minute: two shops, a price feed, a rush, and the proof that all agree.
     Demo(demo::Args),

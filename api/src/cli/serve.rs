@@ -36,7 +36,8 @@ pub(super) struct Args {
 /// Where a server is reached, whatever it does.
 #[derive(clap::Args)]
 pub(super) struct Place {
-    /// Where HTTP is answered, instead of where `ONHAND_LISTEN` says; port 0 takes any free one. Without the role api, nowhere.
+    /// Where HTTP is answered, instead of where `ONHAND_LISTEN` says; port 0 takes any free one. Without the role api only
+    /// `/livez`, `/readyz` and `/metrics` are, and nothing if neither says where.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Where platforms reach this server, instead of where `ONHAND_PUBLIC_URL` says; a connection that is enabled subscribes to
@@ -47,18 +48,22 @@ pub(super) struct Place {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let duties = if args.roles.is_empty() { all_duties() } else { BTreeSet::from_iter(args.roles) };
-    work(&duties, args.place).await
+    work(duties, args.place).await
 }
 
 /// The same with the role `relay` and no other.
 pub(super) async fn relay(place: Place) -> anyhow::Result<ExitCode> {
-    work(&BTreeSet::from([Duty::Relay]), place).await
+    work(BTreeSet::from([Duty::Relay]), place).await
 }
 
-async fn work(duties: &BTreeSet<Duty>, place: Place) -> anyhow::Result<ExitCode> {
+async fn work(mut duties: BTreeSet<Duty>, place: Place) -> anyhow::Result<ExitCode> {
     let session = Session::open(Aim::Write).await?;
     let public_url = place.public_url.or_else(|| session.config.public_url.clone());
-    let served = serve(&session, duties, place.listen, public_url).await;
+    let given = place.listen.or(session.config.listen_given);
+    if given.is_some() {
+        duties.insert(Duty::Health);
+    }
+    let served = serve(&session, &duties, given.unwrap_or(session.config.listen), public_url).await;
     let closed = session.close().await;
     served.and(closed).map(|()| ExitCode::SUCCESS)
 }
@@ -66,13 +71,12 @@ async fn work(duties: &BTreeSet<Duty>, place: Place) -> anyhow::Result<ExitCode>
 async fn serve(
     session: &Session,
     duties: &BTreeSet<Duty>,
-    listen: Option<SocketAddr>,
+    listen: SocketAddr,
     public_url: Option<String>,
 ) -> anyhow::Result<()> {
-    let answers = duties.contains(&Duty::Api);
-    let wanted = listen.unwrap_or(session.config.listen);
+    let answers = duties.contains(&Duty::Api) || duties.contains(&Duty::Health);
     // A process without HTTP binds to nothing that another one could want.
-    let address = if answers { wanted } else { SocketAddr::from(([127, 0, 0, 1], 0)) };
+    let address = if answers { listen } else { SocketAddr::from(([127, 0, 0, 1], 0)) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let mut app = App::new(session.onhand.clone(), public_url, Some(record_metrics()?));
     if session.config.development {

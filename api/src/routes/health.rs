@@ -1,6 +1,6 @@
 //! `/livez`, `/readyz`, `/metrics`: for those who keep the program running. They say nothing about any tenant.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     Json,
@@ -11,14 +11,17 @@ use onhand_infrastructure::{
     ledger::LedgerError,
     queries::{
         projections::{self, Lag},
-        standing,
+        standing::{self, Overall},
     },
 };
 use onhand_projector::registry;
 use serde_json::{Value, json};
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::timeout};
 
-use crate::{app::AppState, problem::Problem};
+use crate::{
+    app::{App, AppState},
+    problem::Problem,
+};
 
 /// `GET /livez`: the process answers.
 pub async fn live() -> Json<Value> {
@@ -47,8 +50,10 @@ fn ended(at_work: &[(&'static str, AbortHandle)]) -> Vec<&'static str> {
     at_work.iter().filter(|(_, task)| task.is_finished()).map(|(name, _)| *name).collect()
 }
 
-/// How long figures out of the database are waited for; they stay as they were until they can be had.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long figures out of the database are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often they are looked up at most, however many ask.
+const LOOKED_UP_EVERY: Duration = Duration::from_secs(3);
 
 /// `GET /metrics`, in Prometheus' text format.
 pub async fn metrics(app: AppState) -> Response {
@@ -59,40 +64,75 @@ pub async fn metrics(app: AppState) -> Response {
         metrics::gauge!("onhand_pool_connections", "state" => "in_use").set(pool.size().saturating_sub(idle));
         let answers = app.reach.answers(pool).await;
         metrics::gauge!("onhand_database_up").set(u8::from(answers));
-        if answers {
-            gauge_lags(&app).await;
-            gauge_work(&app).await;
+        // A task of its own: whoever goes away meanwhile leaves no statement behind while the next one begins another.
+        let looking = answers.then(|| tokio::spawn(look_up(app.0.clone())));
+        let looked = match looking {
+            Some(looking) => matches!(timeout(PATIENCE, looking).await, Ok(Ok(()))),
+            None => false,
+        };
+        if !looked {
+            gauge_lags(None);
+            gauge_work(None);
         }
     }
     let text = app.metrics.as_ref().map(metrics_exporter_prometheus::PrometheusHandle::render);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text.unwrap_or_default()).into_response()
 }
 
-/// A projection that stands still says nothing by itself, so it is looked at when somebody asks.
-async fn gauge_lags(app: &AppState) {
-    let (following, now) = (registry::following(), app.onhand.ledger().clock().now());
-    let lags = projections::lags(app.onhand.pool(), &following, now);
-    let Ok(Ok(lags)) = tokio::time::timeout(PATIENCE, lags).await else { return };
-    for Lag { model, entries, seconds, parked } in lags {
-        metrics::gauge!("onhand_projection_lag_entries", "model" => model.clone()).set(entries as f64);
-        metrics::gauge!("onhand_projection_lag_seconds", "model" => model.clone()).set(seconds);
-        metrics::gauge!("onhand_projection_parked", "model" => model).set(parked as f64);
+/// Looks up what says nothing by itself: a projection that stands still, and what waits for a relay that is not there, or for a
+/// person. Figures that were looked up a moment ago stay as they are.
+async fn look_up(app: App) {
+    let Ok(mut last) = app.looked_up.try_lock() else { return };
+    if last.is_some_and(|since| since.elapsed() < LOOKED_UP_EVERY) {
+        return;
+    }
+    let (pool, now) = (app.onhand.pool(), app.onhand.ledger().clock().now());
+    let lags = projections::lags(pool, &registry::following(), now).await;
+    gauge_lags(known(lags).as_deref());
+    let work = standing::overall(pool, now).await;
+    gauge_work(known(work).as_ref());
+    *last = Some(Instant::now());
+}
+
+fn known<T>(looked_up: Result<T, sqlx::Error>) -> Option<T> {
+    let warn = |error: &sqlx::Error| tracing::warn!(%error, "figures for /metrics could not be looked up");
+    looked_up.inspect_err(warn).ok()
+}
+
+/// What is not known is no number: an old figure would look as if all were well.
+fn gauge_lags(lags: Option<&[Lag]>) {
+    for model in registry::following() {
+        let figure = |of: fn(&Lag) -> f64| match lags {
+            // Without a tenant there is nothing to apply.
+            Some(lags) => lags.iter().find(|lag| lag.model == model).map_or(0.0, of),
+            None => f64::NAN,
+        };
+        let (entries, parked) = (figure(|lag| lag.entries as f64), figure(|lag| lag.parked as f64));
+        metrics::gauge!("onhand_projection_lag_entries", "model" => model).set(entries);
+        metrics::gauge!("onhand_projection_lag_seconds", "model" => model).set(figure(|lag| lag.seconds));
+        metrics::gauge!("onhand_projection_parked", "model" => model).set(parked);
     }
 }
 
-/// Nor does what waits for a relay that is not there, or for a person, say anything by itself.
-async fn gauge_work(app: &AppState) {
-    let work = standing::overall(app.onhand.pool(), app.onhand.ledger().clock().now());
-    let Ok(Ok(work)) = tokio::time::timeout(PATIENCE, work).await else { return };
-    metrics::gauge!("onhand_outbox_pending").set(work.outbox_pending as f64);
-    metrics::gauge!("onhand_outbox_oldest_seconds").set(work.outbox_due_seconds);
-    metrics::gauge!("onhand_dead_letters", "of" => "pushes").set(work.outbox_dead as f64);
-    metrics::gauge!("onhand_dead_letters", "of" => "deliveries").set(work.deliveries_failed as f64);
-    metrics::gauge!("onhand_conflicts_open").set(work.conflicts as f64);
+fn gauge_work(work: Option<&Overall>) {
+    let figure = |of: fn(&Overall) -> f64| work.map_or(f64::NAN, of);
+    metrics::gauge!("onhand_outbox_pending").set(figure(|work| work.outbox_pending as f64));
+    metrics::gauge!("onhand_outbox_oldest_seconds").set(figure(|work| work.outbox_due_seconds));
+    let dead = [
+        ("pushes", figure(|work| work.outbox_dead as f64)),
+        ("follow_ups", figure(|work| work.follow_ups_dead as f64)),
+        ("deliveries", figure(|work| work.deliveries_failed as f64)),
+    ];
+    for (of, number) in dead {
+        metrics::gauge!("onhand_dead_letters", "of" => of).set(number);
+    }
+    metrics::gauge!("onhand_conflicts_open").set(figure(|work| work.conflicts as f64));
 }
 
 #[cfg(test)]
 mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
     use super::*;
 
     #[tokio::test]
@@ -102,5 +142,19 @@ mod tests {
         let at_work = [("relay", goes_on.abort_handle()), ("projector", broken.abort_handle())];
         broken.await.expect("it comes to its end");
         assert_eq!(ended(&at_work), ["projector"]);
+    }
+
+    #[test]
+    fn a_figure_that_is_not_known_is_no_number() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            gauge_lags(Some(&[]));
+            gauge_lags(None);
+            gauge_work(None);
+        });
+        let told = recorder.handle().render();
+        let figures: Vec<&str> = told.lines().filter(|line| line.starts_with("onhand_")).collect();
+        assert_eq!(figures.len(), 3 * registry::following().len() + 6, "{told}");
+        assert!(figures.iter().all(|figure| figure.ends_with(" NaN")), "{told}");
     }
 }

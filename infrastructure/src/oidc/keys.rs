@@ -1,6 +1,6 @@
 //! The issuer's keys: found by discovery, kept in memory, and asked for with restraint.
 //!
-//! One fetch is under way at a time, and whoever needs it waits for it. However many tokens are made up, and whatever keys
+//! One fetch is under way at a time, and whoever has no key waits for it. However many tokens are made up, and whatever keys
 //! they name, the issuer is asked at most once in [`ASKED_EVERY`].
 
 use std::{
@@ -10,14 +10,15 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::values::Object;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::{
     OidcError, TokenFault,
-    jwk::{Key, usable},
-    settings::is_safe,
+    jwk::{Algorithm, Key, usable},
+    settings::may_lie_at,
 };
 
 /// How often the issuer is asked at most, by all that is shown to one process.
@@ -30,6 +31,8 @@ const BELIEVED: TimeDelta = TimeDelta::hours(24);
 const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: usize = 262_144;
 const KEYS_MAX: usize = 100;
+/// Keys that are tried where more than one fits a token.
+const TRIED_MAX: usize = 4;
 
 /// Why the issuer's keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +47,9 @@ enum FetchError {
     Unreadable(#[from] serde_json::Error),
     #[error("its discovery document is one of {0:?}")]
     OtherIssuer(String),
-    #[error("its keys lie at an address that is neither https:// nor on this machine")]
+    #[error(
+        "its keys lie at an address that is neither https:// nor, like itself, http:// and on this machine"
+    )]
     Unsafe,
     #[error("it shows {0} keys, more than {max}", max = KEYS_MAX)]
     TooMany(usize),
@@ -76,6 +81,8 @@ struct Kept {
     fetched_at: Option<DateTime<Utc>>,
     /// When the last fetch was begun, whatever came of it.
     asked_at: Option<DateTime<Utc>>,
+    /// Closed once that fetch is over.
+    asking: Option<watch::Receiver<()>>,
 }
 
 impl Kept {
@@ -90,6 +97,15 @@ impl Kept {
         let seconds = u32::try_from((left.num_milliseconds() + 999) / 1_000).ok()?;
         (seconds > 0).then_some(seconds)
     }
+
+    /// Whether the last fetch has come to nothing, or has not come to anything yet.
+    fn is_in_doubt(&self) -> bool {
+        self.asked_at != self.fetched_at
+    }
+
+    fn is_being_asked(&self) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.has_changed().is_ok())
+    }
 }
 
 /// The keys of one issuer.
@@ -97,59 +113,73 @@ pub(super) struct IssuerKeys {
     http: Client,
     issuer: String,
     kept: Mutex<Kept>,
-    /// Held while the issuer is asked.
-    turn: tokio::sync::Mutex<()>,
 }
 
 impl IssuerKeys {
     /// None is known yet.
     pub(super) fn new(http: Client, issuer: String) -> Self {
-        Self { http, issuer, kept: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Self { http, issuer, kept: Mutex::default() }
     }
 
-    /// The key of this id; without an id, the only one there is.
+    /// The keys that fit a token: by its algorithm, and by the id it names, if it names one. At least one, at most
+    /// [`TRIED_MAX`].
     pub(super) async fn find(
         self: &Arc<Self>,
         id: Option<&str>,
+        algorithm: Algorithm,
         now: DateTime<Utc>,
-    ) -> Result<Key, OidcError> {
-        if let Some(Some(key)) = self.known(id, FRESH, now) {
-            return Ok(key);
+    ) -> Result<Vec<Key>, OidcError> {
+        let known = |age| self.known(id, algorithm, age, now);
+        if let Some(keys) = known(FRESH).filter(|keys| !keys.is_empty()) {
+            return Ok(keys);
         }
-        // A task of its own: it goes on where this caller hangs up, or nobody would learn what was asked for.
-        let keys = Arc::clone(self);
-        if let Err(error) = tokio::spawn(async move { keys.ask(now).await }).await {
-            tracing::error!(%error, "the issuer's keys were not asked for");
+        let was_in_doubt = self.lock().is_in_doubt();
+        let asking = self.ask(now);
+        // Known keys are not kept waiting by an issuer that does not answer. Whoever is the first to ask waits all the same, or
+        // a key that was withdrawn long ago would be believed once more where nobody has come for hours.
+        let is_enough = was_in_doubt && known(BELIEVED).is_some_and(|keys| !keys.is_empty());
+        if !is_enough && let Some(mut asking) = asking {
+            // Nothing is ever sent: it ends when the fetch does.
+            let _ = asking.changed().await;
         }
-        match self.known(id, BELIEVED, now) {
-            Some(Some(key)) => Ok(key),
-            Some(None) => Err(TokenFault::UnknownKey.into()),
+        match known(BELIEVED) {
+            Some(keys) if keys.is_empty() => Err(TokenFault::UnknownKey.into()),
+            Some(keys) => Ok(keys),
             None => Err(OidcError::NoKeys(self.lock().wait(now).unwrap_or(1))),
         }
     }
 
-    /// The key among those that are not older than this, if there are any.
-    fn known(&self, id: Option<&str>, age: TimeDelta, now: DateTime<Utc>) -> Option<Option<Key>> {
+    /// Those that fit among the keys that are not older than this, if there are any.
+    fn known(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+        age: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Option<Vec<Key>> {
         let kept = self.lock();
-        let keys = kept.within(age, now)?;
-        let found = match (id, keys) {
-            (Some(_), keys) => keys.iter().find(|key| key.id.as_deref() == id),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        };
-        Some(found.cloned())
+        let fits = |key: &&Key| key.algorithm() == algorithm && (id.is_none() || key.id.as_deref() == id);
+        Some(kept.within(age, now)?.iter().filter(fits).take(TRIED_MAX).cloned().collect())
     }
 
-    /// Asks the issuer, unless it was asked a moment ago, by whoever else had a turn before this one for instance.
-    async fn ask(&self, now: DateTime<Utc>) {
-        let _turn = self.turn.lock().await;
-        {
-            let mut kept = self.lock();
-            if kept.wait(now).is_some() {
-                return;
-            }
+    /// Has the issuer asked, unless it was a moment ago, or is being asked. Gives what is closed once that is over.
+    fn ask(self: &Arc<Self>, now: DateTime<Utc>) -> Option<watch::Receiver<()>> {
+        let mut kept = self.lock();
+        if kept.wait(now).is_none() && !kept.is_being_asked() {
+            let (open, asking) = watch::channel(());
             kept.asked_at = Some(now);
+            kept.asking = Some(asking);
+            // A task of its own: it goes on where this caller hangs up, or nobody would learn what was asked for.
+            let keys = Arc::clone(self);
+            tokio::spawn(async move {
+                keys.renew(now).await;
+                drop(open);
+            });
         }
+        kept.asking.clone()
+    }
+
+    async fn renew(&self, now: DateTime<Utc>) {
         match self.fetch().await {
             // Also where there are none among them any more: what an issuer has withdrawn is not believed.
             Ok(keys) => {
@@ -169,7 +199,7 @@ impl IssuerKeys {
         if found.issuer != self.issuer {
             return Err(FetchError::OtherIssuer(found.issuer));
         }
-        if !Url::parse(&found.jwks_uri).is_ok_and(|url| is_safe(&url)) {
+        if !may_lie_at(&self.issuer, &found.jwks_uri) {
             return Err(FetchError::Unsafe);
         }
         let KeySet { keys } = self.get(&found.jwks_uri).await?;

@@ -49,7 +49,7 @@ pub struct Oidc {
 }
 
 impl Oidc {
-    /// Nothing is known of it yet; it is asked when the first token is shown.
+    /// Nothing is known of it yet; it is asked when the first token is shown, with what [`OidcSettings::http_client`] makes.
     pub fn new(settings: OidcSettings, http: reqwest::Client) -> Self {
         let keys = Arc::new(IssuerKeys::new(http, settings.issuer.clone()));
         Self { settings, keys, tokens: Believed::new(BELIEVED, ENTRIES_MAX) }
@@ -62,8 +62,8 @@ impl Oidc {
             return Ok(granted.at(now)?);
         }
         let shown = Shown::read(token)?;
-        let key = self.keys.find(shown.key_id(), now).await?;
-        let granted = shown.verify(&key, &self.settings, now)?;
+        let keys = self.keys.find(shown.key_id(), shown.algorithm(), now).await?;
+        let granted = shown.verify(&keys, &self.settings, now)?;
         let tenant = granted.bearer.tenant;
         // That there is no such tenant is not kept: it may be made any moment.
         let found = self

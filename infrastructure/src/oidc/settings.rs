@@ -26,10 +26,30 @@ impl OidcSettings {
         }
         Ok(Self { issuer: issuer.to_owned(), audience: audience.to_owned() })
     }
+
+    /// What the issuer is asked with: it follows nobody elsewhere, and takes no proxy between where it speaks in the clear.
+    /// Either could show keys of its own.
+    pub fn http_client(&self) -> Result<reqwest::Client, reqwest::Error> {
+        // An error says that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")));
+        if is_https(&self.issuer) { builder.build() } else { builder.no_proxy().build() }
+    }
+}
+
+/// Whether an issuer's keys may lie at this address: it is as safe as the issuer's own.
+pub(super) fn may_lie_at(issuer: &str, keys: &str) -> bool {
+    Url::parse(keys).is_ok_and(|url| is_safe(&url)) && (is_https(keys) || !is_https(issuer))
+}
+
+fn is_https(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.scheme() == "https")
 }
 
 /// Whether nobody on the way can answer in the place of whoever is asked there.
-pub(super) fn is_safe(url: &Url) -> bool {
+fn is_safe(url: &Url) -> bool {
     let is_here = |host: &str| {
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
@@ -70,6 +90,23 @@ mod tests {
             "ftp://id.example",
         ] {
             assert!(OidcSettings::new(wrong, "onhand").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn keys_lie_where_it_is_as_safe_as_at_the_issuer() {
+        let (far, here) = ("https://id.example", "http://localhost:8080");
+        for (issuer, keys, may) in [
+            (far, "https://keys.example/jwks?v=1", true),
+            (far, "http://id.example/jwks", false),
+            (far, "http://127.0.0.1:8080/jwks", false),
+            (far, "https://me:hush@id.example/jwks", false),
+            (far, "/jwks", false),
+            (here, "http://127.0.0.1:8080/jwks", true),
+            (here, "https://id.example/jwks", true),
+            (here, "http://id.example/jwks", false),
+        ] {
+            assert_eq!(may_lie_at(issuer, keys), may, "{issuer} {keys}");
         }
     }
 }

@@ -41,8 +41,8 @@ pub enum TokenFault {
     /// It is not signed, or in a way that is not believed.
     #[error("its `alg` is none of RS256, ES256 and EdDSA")]
     Algorithm,
-    /// The issuer does not show this key, or shows it only since a moment ago.
-    #[error("it is signed with a key that the issuer does not show")]
+    /// The issuer does not show such a key, or shows it only since a moment ago.
+    #[error("it is signed with a key that the issuer does not show, or not for its `alg`")]
     UnknownKey,
     /// The key is for signatures of another kind.
     #[error("its `alg` does not fit the key it names")]
@@ -171,17 +171,23 @@ impl<'t> Shown<'t> {
         self.key_id.as_deref()
     }
 
-    /// What it gives, if this is the key it is signed with. Its claims are not looked at before that is known.
+    /// The way it says it is signed.
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// What it gives, if one of these is the key it is signed with. Its claims are not looked at before that is known.
     pub(super) fn verify(
         &self,
-        key: &Key,
+        keys: &[Key],
         settings: &OidcSettings,
         now: DateTime<Utc>,
     ) -> Result<Granted, TokenFault> {
-        if key.algorithm() != self.algorithm {
+        let mut fitting = keys.iter().filter(|key| key.algorithm() == self.algorithm).peekable();
+        if fitting.peek().is_none() {
             return Err(TokenFault::Unfit);
         }
-        if !key.has_signed(self.signed.as_bytes(), &self.signature) {
+        if !fitting.any(|key| key.has_signed(self.signed.as_bytes(), &self.signature)) {
             return Err(TokenFault::Signature);
         }
         let claims: Object<Claims> = serde_json::from_slice(&self.claims).map_err(|_| TokenFault::Claims)?;

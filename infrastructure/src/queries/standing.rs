@@ -55,21 +55,31 @@ pub async fn of(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) -> Result<S
 /// What is still to be done for all tenants together, and what waits for a person. Each count ends at [`COUNTED_MAX`].
 #[derive(Debug, Clone, FromRow)]
 pub struct Overall {
-    /// Pending commands, whether their time has come or not.
+    /// Pending commands, whether their time has come or not, and those whose relay has vanished.
     pub outbox_pending: i64,
-    /// For how long the first of those whose time has come has been due, in seconds; 0 if there is none.
+    /// For how long the first of those whose time has come has been due, in seconds, but for those of accounts that are paused;
+    /// 0 if there is none.
     pub outbox_due_seconds: f64,
     /// Commands given up, and not taken up again.
     pub outbox_dead: i64,
+    /// Follow-ups given up.
+    pub follow_ups_dead: i64,
     /// Deliveries that failed, and that wait for a replay.
     pub deliveries_failed: i64,
     /// Listings with a figure that somebody has to judge.
     pub conflicts: i64,
 }
 
-/// How the work of all tenants stands.
+/// How the work of all tenants stands. The database is given a second to tell it: whoever only looks stands in nobody's way.
 pub async fn overall(pool: &PgPool, now: DateTime<Utc>) -> Result<Overall, sqlx::Error> {
-    sqlx::query_as(include_str!("standing_overall.sql")).bind(now).bind(COUNTED_MAX).fetch_one(pool).await
+    let mut tx = pool.begin_with("begin read only; set local statement_timeout = '1s'").await?;
+    let overall = sqlx::query_as(include_str!("standing_overall.sql"))
+        .bind(now)
+        .bind(COUNTED_MAX)
+        .fetch_one(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(overall)
 }
 
 /// An account that is paused or held, whose breaker is not closed, or with an alert on record.

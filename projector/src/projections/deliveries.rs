@@ -8,13 +8,28 @@ use onhand_domain::{
     delivery::{DeliveryEvent, Received},
 };
 use onhand_infrastructure::ledger::Entry;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     ProjectorError,
     registry::{Fact, Stretch},
 };
+
+/// The last word on a delivery, as far as a stretch has it.
+struct LastWord<'e> {
+    received: &'e Received,
+    status: &'static str,
+    outcome: Option<&'static str>,
+    /// A JSON list.
+    notes: String,
+    reason: Option<&'e str>,
+    /// In this stretch.
+    attempts: i32,
+    correlation_id: String,
+    entry: &'e Entry,
+}
 
 /// Applies a stretch: the last word on each delivery, how often it was tried, and whether it was contradicted.
 pub fn apply<'c>(
@@ -22,11 +37,28 @@ pub fn apply<'c>(
     stretch: Stretch<'c>,
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
-        let (rows, contradicted) = fold(stretch)?;
-        if !rows.is_empty() {
+        let (words, contradicted) = fold(stretch)?;
+        if !words.is_empty() {
+            let received = || words.values().map(|word| word.received);
             sqlx::query(include_str!("deliveries.sql"))
                 .bind(stretch.tenant.0)
-                .bind(Value::Array(rows.into_values().collect()))
+                .bind(words.keys().copied().collect::<Vec<_>>())
+                .bind(received().map(|it| it.connection.0).collect::<Vec<_>>())
+                .bind(received().map(|it| it.platform.name()).collect::<Vec<_>>())
+                .bind(received().map(|it| it.topic.as_str()).collect::<Vec<_>>())
+                .bind(received().map(|it| it.external_id.as_str()).collect::<Vec<_>>())
+                .bind(words.values().map(|word| word.status).collect::<Vec<_>>())
+                .bind(words.values().map(|word| word.outcome).collect::<Vec<_>>())
+                .bind(words.values().map(|word| word.notes.as_str()).collect::<Vec<_>>())
+                .bind(words.values().map(|word| word.reason).collect::<Vec<_>>())
+                .bind(words.values().map(|word| word.attempts).collect::<Vec<_>>())
+                .bind(received().map(|it| it.body_sha256.as_str()).collect::<Vec<_>>())
+                .bind(received().map(|it| it.body_bytes).collect::<Vec<_>>())
+                .bind(received().map(|it| it.source_address.as_deref()).collect::<Vec<_>>())
+                .bind(received().map(|it| it.user_agent.as_deref()).collect::<Vec<_>>())
+                .bind(words.values().map(|word| word.correlation_id.as_str()).collect::<Vec<_>>())
+                .bind(words.values().map(|word| word.entry.recorded_at).collect::<Vec<_>>())
+                .bind(words.values().map(|word| word.entry.position).collect::<Vec<_>>())
                 .execute(&mut *conn)
                 .await?;
         }
@@ -41,57 +73,29 @@ pub fn apply<'c>(
     })
 }
 
-type Rows<'e> = BTreeMap<&'e StreamId, Value>;
-
-/// Rows of deliveries, and which deliveries were contradicted.
-fn fold(stretch: Stretch<'_>) -> Result<(Rows<'_>, Vec<uuid::Uuid>), ProjectorError> {
-    let mut rows = Rows::new();
+/// The last words by delivery, and which deliveries were contradicted.
+fn fold(stretch: Stretch<'_>) -> Result<(BTreeMap<Uuid, LastWord<'_>>, Vec<Uuid>), ProjectorError> {
+    let mut words: BTreeMap<Uuid, LastWord<'_>> = BTreeMap::new();
     let mut contradicted = Vec::new();
     for Fact { entry, stream, event } in stretch.facts {
         let (StreamId::Delivery(id), Event::Delivery(event)) = (stream, event) else { continue };
-        let attempts = rows.get(stream).map_or(0, |row| row["attempts"].as_i64().unwrap_or(0));
-        let (received, result) = match event {
+        let (received, status, outcome, notes, reason) = match event {
             DeliveryEvent::Completed { received, outcome, notes } => {
-                (received, json!({ "status": "completed", "outcome": outcome, "notes": notes }))
+                (received, "completed", Some(outcome.name()), notes.as_slice(), None)
             }
             DeliveryEvent::Failed { received, reason } => {
-                (received, json!({ "status": "failed", "notes": [], "reason": reason }))
+                (received, "failed", None, [].as_slice(), Some(reason.as_str()))
             }
             DeliveryEvent::Contradicted { .. } => {
                 contradicted.push(id.0);
                 continue;
             }
         };
-        rows.insert(stream, row(id.0, attempts + 1, entry, stretch, received, &result)?);
+        let attempts = words.get(&id.0).map_or(0, |word| word.attempts) + 1;
+        let notes = Value::from(notes).to_string();
+        let correlation_id = entry.context(stretch.tenant)?.correlation_id;
+        let word = LastWord { received, status, outcome, notes, reason, attempts, correlation_id, entry };
+        words.insert(id.0, word);
     }
-    Ok((rows, contradicted))
-}
-
-fn row(
-    id: uuid::Uuid,
-    attempts: i64,
-    entry: &Entry,
-    stretch: Stretch<'_>,
-    received: &Received,
-    result: &Value,
-) -> Result<Value, ProjectorError> {
-    Ok(json!({
-        "id": id,
-        "connection_id": received.connection,
-        "platform": received.platform,
-        "topic": received.topic,
-        "external_id": received.external_id,
-        "status": result["status"],
-        "outcome": result["outcome"],
-        "notes": result["notes"],
-        "reason": result["reason"],
-        "attempts": attempts,
-        "body_sha256": received.body_sha256,
-        "body_bytes": received.body_bytes,
-        "source_address": received.source_address,
-        "user_agent": received.user_agent,
-        "correlation_id": entry.context(stretch.tenant)?.correlation_id,
-        "recorded_at": entry.recorded_at,
-        "position": entry.position,
-    }))
+    Ok((words, contradicted))
 }

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use axum::body::Body;
 use chrono::TimeDelta;
-use onhand_tests::{Answer, Client, World, issuer::Issuer};
+use onhand_tests::{Answer, Client, World, issuer::Issuer, process::until};
 use serde_json::{Value, json};
 
 /// A world that takes tokens of an issuer, and the issuer.
@@ -183,6 +185,95 @@ async fn known_keys_are_believed_for_a_day_while_the_issuer_cannot_be_asked() {
     look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
     world.clock.advance(TimeDelta::hours(1));
     assert_eq!(look(&world, &issuer.token(&world, &json!({}))).await.problem(503), "auth.issuer");
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_keeps_one_of_those_waiting_whose_key_is_known() {
+    let (world, issuer) = with_issuer().await;
+    look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
+    issuer.hang();
+    world.clock.advance(TimeDelta::minutes(61));
+    look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
+    assert_eq!(issuer.asked(), 2);
+    world.clock.advance(TimeDelta::seconds(30));
+    for _ in 0..3 {
+        let token = issuer.token(&world, &json!({}));
+        // It is given five seconds for an answer.
+        let answer = tokio::time::timeout(Duration::from_secs(4), look(&world, &token)).await;
+        answer.expect("nobody waits for the issuer").expect(200);
+    }
+    until("it is asked once more", async || issuer.asked() == 3).await;
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_does_not_take_along_what_the_issuer_was_asked_for() {
+    let (world, issuer) = with_issuer().await;
+    issuer.hang();
+    let token = issuer.token(&world, &json!({}));
+    let impatient = world.admin.with_key(Some(&token));
+    let asking = tokio::spawn(async move { impatient.get("/api/stock").await });
+    until("the issuer is asked", async || issuer.asked() == 1).await;
+    asking.abort();
+    assert!(asking.await.is_err(), "it was answered nothing");
+    issuer.go_on();
+    look(&world, &token).await.expect(200);
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_was_believed_is_believed_again_without_another_look_at_its_key() {
+    let (world, issuer) = with_issuer().await;
+    let late = world.clock.now() + TimeDelta::hours(2);
+    let token = issuer.token(&world, &json!({ "exp": late.timestamp() }));
+    look(&world, &token).await.expect(200);
+    world.clock.advance(TimeDelta::minutes(61));
+    look(&world, &token).await.expect(200);
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_leads_elsewhere_or_shows_too_much_is_not_believed() {
+    let (world, issuer) = with_issuer().await;
+    let faults: [fn(&Issuer); 4] = [
+        Issuer::move_away,
+        // Its own address, but with a name and a password before it.
+        |issuer| issuer.place_keys(&format!("{}/keys", issuer.endpoint.replace("//", "//me:hush@"))),
+        |issuer| issuer.show_set(&vec![issuer.jwk(); 101]),
+        |issuer| {
+            let mut jwk = issuer.jwk();
+            jwk["x5c"] = json!(["c".repeat(262_144)]);
+            issuer.show_set(&[jwk]);
+        },
+    ];
+    for (n, fault) in faults.iter().enumerate() {
+        issuer.show();
+        fault(&issuer);
+        assert_eq!(look(&world, &issuer.token(&world, &json!({}))).await.problem(503), "auth.issuer", "{n}");
+        world.clock.advance(TimeDelta::seconds(30));
+    }
+    issuer.show_set(&vec![issuer.jwk(); 100]);
+    look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_key_is_found_by_its_id_and_by_its_kind() {
+    let (world, mut issuer) = with_issuer().await;
+    let namesake = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "A".repeat(43) });
+    issuer.show_set(&[namesake.clone(), issuer.jwk()]);
+    look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
+
+    // Where neither token nor keys have an id, those of its kind are tried.
+    issuer.change_key("");
+    let mut next = Issuer::open().await;
+    next.change_key("");
+    issuer.show_set(&[namesake, next.jwk(), issuer.jwk()]);
+    world.clock.advance(TimeDelta::minutes(61));
+    look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
+    let mut stranger = Issuer::open().await;
+    stranger.change_key("");
+    let claims = json!({ "iss": issuer.endpoint });
+    assert_eq!(look(&world, &stranger.token(&world, &claims)).await.problem(401), "auth.token");
+    look(&world, &next.token(&world, &claims)).await.expect(200);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use std::process::Stdio;
 
 use onhand_domain::connection::Platform;
+use onhand_infrastructure::platforms::outbound::http_client;
 use onhand_tests::{
     World,
     channels::{self, Channel},
@@ -96,15 +97,31 @@ async fn a_setting_that_cannot_be_used_is_named_and_the_program_does_not_start()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_tells_platforms_and_answers_no_http() {
+async fn a_relay_tells_platforms_and_answers_no_http_where_it_was_given_no_address() {
     let world = World::new().await;
     channels::stock(&world, &["RUN-42"], 7, None).await;
     let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
     world.project().await;
     assert_eq!(channel.quantity("RUN-42"), 0);
-    let relay = Process::relay(&world.database).await;
+    let relay = Process::relay(&world.database, &[]).await;
     assert_eq!(relay.url, "");
     until("it is told", || async { channel.quantity("RUN-42") == 7 }).await;
+    relay.kill().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_was_given_an_address_says_there_how_it_is_and_nothing_else() {
+    let world = World::new().await;
+    let relay = Process::relay(&world.database, &["--listen", "127.0.0.1:0"]).await;
+    let http = http_client().expect("a client is made");
+    for (path, status) in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/api/stock", 404)] {
+        let answer = http.get(format!("{}{path}", relay.url)).send().await.expect("it answers");
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+        let told = answer.text().await.expect("a text");
+        assert!(path != "/metrics" || told.contains("onhand_pushes_total{outcome=\"done\"} 0"), "{told}");
+    }
+    let (code, _, wrong) = onhand(&world, &["health", "--url", &relay.url]).await;
+    assert_eq!(code, 0, "{wrong}");
     relay.kill().await;
 }
 

@@ -112,7 +112,7 @@ fn with(name: &str, value: Value) -> Value {
 
 fn verify(token: &str, key: &Key) -> Result<Granted, TokenFault> {
     let settings = OidcSettings::new(ISSUER, "onhand").expect("an issuer");
-    Shown::read(token)?.verify(key, &settings, now())
+    Shown::read(token)?.verify(std::slice::from_ref(key), &settings, now())
 }
 
 /// What is wrong with these claims, rightly signed.
@@ -136,6 +136,18 @@ fn a_token_that_somebody_else_signed_is_not_believed() {
     let (issuer, other) = (Signer::p256(), Signer::p256());
     let token = other.token("ES256", &claims());
     assert_eq!(verify(&token, &issuer.key()), Err(TokenFault::Signature));
+}
+
+#[test]
+fn a_token_is_believed_if_any_of_several_keys_has_signed_it() {
+    let settings = OidcSettings::new(ISSUER, "onhand").expect("an issuer");
+    let (old, new, other) = (Signer::p256(), Signer::p256(), Signer::rsa());
+    let token = new.token("ES256", &claims());
+    let shown = Shown::read(&token).expect("a token");
+    assert!(shown.verify(&[other.key(), old.key(), new.key()], &settings, now()).is_ok());
+    let without = shown.verify(&[other.key(), old.key()], &settings, now());
+    assert_eq!(without, Err(TokenFault::Signature));
+    assert_eq!(shown.verify(&[other.key()], &settings, now()), Err(TokenFault::Unfit));
 }
 
 #[test]

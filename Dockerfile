@@ -26,6 +26,6 @@ VOLUME /var/lib/onhand
 EXPOSE 7070
 # Whatever it does, `onhand relay` too: it says there how it is.
 HEALTHCHECK --interval=5s --timeout=6s --start-period=20s --retries=6 \
-    CMD ["onhand", "health", "--url", "http://127.0.0.1:7070"]
+    CMD ["onhand", "health"]
 ENTRYPOINT ["onhand"]
 CMD ["serve"]

@@ -55,7 +55,7 @@ pub struct AppParts {
     /// Whether the database answers.
     pub(crate) reach: Reach,
     /// When figures for `/metrics` were looked up last; held while they are.
-    pub(crate) looked_up: Mutex<Option<Instant>>,
+    pub(crate) looked_up: Arc<Mutex<Option<Instant>>>,
     /// What this process does beside answering, by name. None of it comes to an end while it serves.
     pub(crate) at_work: OnceLock<Vec<(&'static str, AbortHandle)>>,
 }
@@ -70,7 +70,7 @@ impl App {
             development: false,
             keys: no_keys_known(),
             reach: Reach::default(),
-            looked_up: Mutex::default(),
+            looked_up: Arc::default(),
             at_work: OnceLock::new(),
         }))
     }
@@ -88,7 +88,7 @@ impl App {
             development: true,
             keys: no_keys_known(),
             reach: Reach::default(),
-            looked_up: Mutex::default(),
+            looked_up: Arc::default(),
             at_work: OnceLock::new(),
         }))
     }
@@ -101,6 +101,9 @@ impl Deref for App {
         &self.0
     }
 }
+
+/// When whoever was led to a process that does not answer may try again: to mend that takes somebody a while.
+const ELSEWHERE_SECONDS: u32 = 60;
 
 /// Every route there is.
 pub fn router(app: App) -> Router {
@@ -190,12 +193,12 @@ pub fn router(app: App) -> Router {
         .route("/test/webhook/generate/{platform}/{*topic}", get(tools::generate))
         .route("/test/webhook/{platform}/{connection}", post(tools::receive))
         .merge(how_it_is());
-    surrounded(routes, app)
+    surrounded(routes.fallback(nothing_here), app)
 }
 
-/// The routes of a process without the role `api`.
+/// The routes of a process without the role `api`. What else is asked of it was meant for another: it is not said to be missing.
 pub(crate) fn health_router(app: App) -> Router {
-    surrounded(how_it_is(), app)
+    surrounded(how_it_is().fallback(not_answered_here), app)
 }
 
 /// For those who keep the process running.
@@ -208,7 +211,6 @@ fn how_it_is() -> Router<App> {
 
 fn surrounded(routes: Router<App>, app: App) -> Router {
     routes
-        .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal("server.panic", &"a handler panicked").into_response()
@@ -231,6 +233,12 @@ fn catalogue() -> Router<App> {
 
 async fn nothing_here() -> Problem {
     Problem::missing("route.unknown", "there is nothing at this path")
+}
+
+async fn not_answered_here() -> Problem {
+    let detail =
+        "this process has not the role `api`; it tells only how it is, at /livez, /readyz and /metrics";
+    Problem::unavailable("server.role", detail, ELSEWHERE_SECONDS)
 }
 
 async fn not_so() -> Problem {

@@ -201,6 +201,14 @@ mod tests {
     use super::*;
     use crate::scenario::given;
 
+    #[test]
+    fn an_outcome_has_one_name() {
+        use Outcome::{Applied, Echo, Ignored, Unchanged, Unmapped};
+        for outcome in [Applied, Echo, Unchanged, Unmapped, Ignored] {
+            assert_eq!(serde_json::to_value(outcome).expect("JSON"), outcome.name());
+        }
+    }
+
     const D: DeliveryId = DeliveryId(Uuid::from_u128(1));
 
     fn received() -> Received {

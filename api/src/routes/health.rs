@@ -1,6 +1,9 @@
 //! `/livez`, `/readyz`, `/metrics`: for those who keep the program running. They say nothing about any tenant.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -16,7 +19,11 @@ use onhand_infrastructure::{
 };
 use onhand_projector::registry;
 use serde_json::{Value, json};
-use tokio::{task::AbortHandle, time::timeout};
+use tokio::{
+    sync::OwnedMutexGuard,
+    task::{AbortHandle, JoinError},
+    time::timeout,
+};
 
 use crate::{
     app::{App, AppState},
@@ -64,13 +71,11 @@ pub async fn metrics(app: AppState) -> Response {
         metrics::gauge!("onhand_pool_connections", "state" => "in_use").set(pool.size().saturating_sub(idle));
         let answers = app.reach.answers(pool).await;
         metrics::gauge!("onhand_database_up").set(u8::from(answers));
-        // A task of its own: whoever goes away meanwhile leaves no statement behind while the next one begins another.
-        let looking = answers.then(|| tokio::spawn(look_up(app.0.clone())));
-        let looked = match looking {
-            Some(looking) => matches!(timeout(PATIENCE, looking).await, Ok(Ok(()))),
-            None => false,
-        };
+        let looked = answers && matches!(timeout(PATIENCE, in_turn(app.0.clone())).await, Ok(Ok(())));
         if !looked {
+            if answers {
+                tracing::warn!("figures for /metrics could not be looked up in time");
+            }
             gauge_lags(None);
             gauge_work(None);
         }
@@ -79,10 +84,16 @@ pub async fn metrics(app: AppState) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text.unwrap_or_default()).into_response()
 }
 
+/// Looks up, once those before have. In a task of its own: whoever goes away meanwhile leaves no statement behind while the next
+/// one begins another.
+async fn in_turn(app: App) -> Result<(), JoinError> {
+    let last = Arc::clone(&app.looked_up).lock_owned().await;
+    tokio::spawn(look_up(app, last)).await
+}
+
 /// Looks up what says nothing by itself: a projection that stands still, and what waits for a relay that is not there, or for a
 /// person. Figures that were looked up a moment ago stay as they are.
-async fn look_up(app: App) {
-    let Ok(mut last) = app.looked_up.try_lock() else { return };
+async fn look_up(app: App, mut last: OwnedMutexGuard<Option<Instant>>) {
     if last.is_some_and(|since| since.elapsed() < LOOKED_UP_EVERY) {
         return;
     }

@@ -27,6 +27,8 @@ const ASKED_EVERY: TimeDelta = TimeDelta::seconds(30);
 const FRESH: TimeDelta = TimeDelta::hours(1);
 /// How long keys are believed while the issuer cannot be reached.
 const BELIEVED: TimeDelta = TimeDelta::hours(24);
+/// How long after a fetch that came to nothing nobody waits for the next one.
+const IN_DOUBT: TimeDelta = TimeDelta::minutes(5);
 /// How long the issuer may take for each of its two answers.
 const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: usize = 262_144;
@@ -81,6 +83,8 @@ struct Kept {
     fetched_at: Option<DateTime<Utc>>,
     /// When the last fetch was begun, whatever came of it.
     asked_at: Option<DateTime<Utc>>,
+    /// When that was, if it came to nothing.
+    failed_at: Option<DateTime<Utc>>,
     /// Closed once that fetch is over.
     asking: Option<watch::Receiver<()>>,
 }
@@ -98,9 +102,9 @@ impl Kept {
         (seconds > 0).then_some(seconds)
     }
 
-    /// Whether the last fetch has come to nothing, or has not come to anything yet.
-    fn is_in_doubt(&self) -> bool {
-        self.asked_at != self.fetched_at
+    /// Whether the last fetch came to nothing, not long ago.
+    fn is_in_doubt(&self, now: DateTime<Utc>) -> bool {
+        self.failed_at.is_some_and(|at| (now - at).abs() < IN_DOUBT)
     }
 
     fn is_being_asked(&self) -> bool {
@@ -133,11 +137,11 @@ impl IssuerKeys {
         if let Some(keys) = known(FRESH).filter(|keys| !keys.is_empty()) {
             return Ok(keys);
         }
-        let was_in_doubt = self.lock().is_in_doubt();
+        let is_in_doubt = self.lock().is_in_doubt(now);
         let asking = self.ask(now);
-        // Known keys are not kept waiting by an issuer that does not answer. Whoever is the first to ask waits all the same, or
-        // a key that was withdrawn long ago would be believed once more where nobody has come for hours.
-        let is_enough = was_in_doubt && known(BELIEVED).is_some_and(|keys| !keys.is_empty());
+        // Known keys are not kept waiting by an issuer that does not answer, once that is known. Until then all wait, or a key
+        // that was withdrawn long ago would be believed once more where nobody has come for hours.
+        let is_enough = is_in_doubt && known(BELIEVED).is_some_and(|keys| !keys.is_empty());
         if !is_enough && let Some(mut asking) = asking {
             // Nothing is ever sent: it ends when the fetch does.
             let _ = asking.changed().await;
@@ -186,8 +190,10 @@ impl IssuerKeys {
                 let mut kept = self.lock();
                 kept.keys = keys;
                 kept.fetched_at = Some(now);
+                kept.failed_at = None;
             }
             Err(error) => {
+                self.lock().failed_at = Some(now);
                 tracing::warn!(issuer = self.issuer, %error, "the issuer's keys cannot be fetched");
             }
         }

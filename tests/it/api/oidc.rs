@@ -139,6 +139,29 @@ async fn a_key_that_the_issuer_withdraws_is_believed_for_an_hour_at_most() {
 }
 
 #[tokio::test]
+async fn a_withdrawn_key_is_not_believed_because_the_issuer_was_away_long_ago_or_is_being_asked() {
+    let (world, mut issuer) = with_issuer().await;
+    look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
+    issuer.fall_silent();
+    world.clock.advance(TimeDelta::minutes(61));
+    look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
+    // Nobody comes until the morning.
+    let morning = world.clock.now() + TimeDelta::hours(8);
+    let [first, second] = ["u-2", "u-3"].map(|sub| issuer.token_at(&world, morning, &json!({ "sub": sub })));
+    issuer.change_key("k2");
+    issuer.show();
+    issuer.hang();
+    world.clock.advance(TimeDelta::hours(8));
+    let asked = issuer.asked() + 1;
+    let go_on = async {
+        until("it is asked", async || issuer.asked() == asked).await;
+        issuer.go_on();
+    };
+    let (first, second, ()) = tokio::join!(look(&world, &first), look(&world, &second), go_on);
+    assert_eq!([first.problem(401), second.problem(401)], ["auth.token"; 2]);
+}
+
+#[tokio::test]
 async fn made_up_keys_do_not_make_the_issuer_be_asked_again_and_again() {
     let (world, issuer) = with_issuer().await;
     look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
@@ -188,7 +211,7 @@ async fn known_keys_are_believed_for_a_day_while_the_issuer_cannot_be_asked() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_hangs_keeps_one_of_those_waiting_whose_key_is_known() {
+async fn an_issuer_that_hangs_keeps_nobody_waiting_whose_key_is_known_once_that_is_seen() {
     let (world, issuer) = with_issuer().await;
     look(&world, &issuer.token(&world, &json!({}))).await.expect(200);
     issuer.hang();

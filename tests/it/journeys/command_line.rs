@@ -114,7 +114,7 @@ async fn a_relay_that_was_given_an_address_says_there_how_it_is_and_nothing_else
     let world = World::new().await;
     let relay = Process::relay(&world.database, &["--listen", "127.0.0.1:0"]).await;
     let http = http_client().expect("a client is made");
-    for (path, status) in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/api/stock", 404)] {
+    for (path, status) in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/api/stock", 503)] {
         let answer = http.get(format!("{}{path}", relay.url)).send().await.expect("it answers");
         assert_eq!(answer.status().as_u16(), status, "{path}");
         let told = answer.text().await.expect("a text");

@@ -44,10 +44,7 @@ pub enum TokenFault {
     /// The issuer does not show such a key, or shows it only since a moment ago.
     #[error("it is signed with a key that the issuer does not show, or not for its `alg`")]
     UnknownKey,
-    /// The key is for signatures of another kind.
-    #[error("its `alg` does not fit the key it names")]
-    Unfit,
-    /// Somebody else signed it, or it was changed.
+    /// Somebody else signed it, or it was changed. A key for signatures of another kind has signed nothing.
     #[error("its signature does not hold")]
     Signature,
     /// Its claims are no object, one is there twice, or one is of the wrong kind.
@@ -183,10 +180,7 @@ impl<'t> Shown<'t> {
         settings: &OidcSettings,
         now: DateTime<Utc>,
     ) -> Result<Granted, TokenFault> {
-        let mut fitting = keys.iter().filter(|key| key.algorithm() == self.algorithm).peekable();
-        if fitting.peek().is_none() {
-            return Err(TokenFault::Unfit);
-        }
+        let mut fitting = keys.iter().filter(|key| key.algorithm() == self.algorithm);
         if !fitting.any(|key| key.has_signed(self.signed.as_bytes(), &self.signature)) {
             return Err(TokenFault::Signature);
         }

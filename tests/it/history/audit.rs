@@ -62,7 +62,7 @@ pub(super) async fn log(client: &Client, narrowed: &str, limit: usize) -> Vec<Va
 }
 
 /// The stream of a shelf.
-async fn shelf(world: &World, sku: &str) -> StreamId {
+pub(crate) async fn shelf(world: &World, sku: &str) -> StreamId {
     let found = world.admin.get(&format!("/api/products?sku={sku}")).await.expect(200);
     let variants = found["data"][0]["variants"].as_array().expect("variants");
     let variant = variants.iter().find(|variant| variant["sku"] == sku).expect("it is there");

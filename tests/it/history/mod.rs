@@ -2,7 +2,7 @@
 
 mod archive;
 mod archive_files;
-mod audit;
+pub(crate) mod audit;
 mod erasures;
 mod erasures_in_turns;
 mod export;

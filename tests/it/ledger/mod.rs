@@ -1,5 +1,6 @@
 //! The ledger: order, atomicity, immutability, proof.
 
+mod ahead;
 mod concurrency;
 mod idempotency;
 mod immutability;

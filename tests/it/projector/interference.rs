@@ -52,7 +52,7 @@ async fn kill(world: &World, task: JoinHandle<u32>, held: PgConnection) {
     nobody_is_at_it(world).await;
 }
 
-pub(super) async fn somebody_waits(world: &World) {
+pub(crate) async fn somebody_waits(world: &World) {
     until("somebody waits for a lock", || async {
         let mut owner = world.database.owner().await;
         let (waiting,): (i64,) = sqlx::query_as(

@@ -1,7 +1,7 @@
 //! Read models: rebuilt equals live, whatever the history, and a poisoned one stops alone.
 
 mod comparison;
-mod interference;
+pub(crate) mod interference;
 mod panics;
 mod pause;
 mod readers;

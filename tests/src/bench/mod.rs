@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use onhand_infrastructure::database::local::{LocalPostgres, LocalSettings};
 use sqlx::Connection;
+use tokio::runtime::Builder;
 
 use self::report::{Report, Round};
 
@@ -70,7 +71,10 @@ pub struct Options {
 /// Runs it.
 pub fn main() -> ExitCode {
     let options = Options::parse();
-    wait_for(async { run(&options).await })
+    // A load that is one thread takes less from the server: each answer wakes it, and nobody else.
+    let is_load = !(options.states || options.convergence || options.history || options.relay);
+    let mut runtime = if is_load { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    wait_in(&mut runtime, async { run(&options).await })
 }
 
 /// Runs the naive server that is measured beside ours.
@@ -84,7 +88,11 @@ pub fn measure_states(url: &str) -> ExitCode {
 }
 
 fn wait_for(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    wait_in(&mut Builder::new_multi_thread(), work)
+}
+
+fn wait_in(runtime: &mut Builder, work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let runtime = runtime.enable_all().build();
     match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -96,7 +104,7 @@ fn wait_for(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
 
 async fn run(options: &Options) -> anyhow::Result<()> {
     let settings = LocalSettings {
-        extra: vec![("shared_buffers".into(), "1GB".into())],
+        extra: vec![("shared_buffers".into(), "1GB".into()), ("min_wal_size".into(), "2GB".into())],
         ..LocalSettings::at(&options.data_dir)
     };
     let server = LocalPostgres::start(settings).await?;
@@ -125,6 +133,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         "{} rounds of {} s a measurement; HTTP over {} connections; the server does: {}\n",
         options.rounds, options.seconds, options.connections, options.roles
     );
+    run_in(&server).await?;
     if options.relay {
         let outcome = relay::run(options, &server).await;
         server.stop().await?;
@@ -190,6 +199,25 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
         naive.stop().await;
     }
     Ok(report)
+}
+
+/// Brings a server that has just been started to where it is after some time at work: all of its memory has been touched, and the
+/// files of its log are there to be used again. Else a commit now and then pays for a page of memory, or fills a file of 16 MB.
+async fn run_in(server: &LocalPostgres) -> anyhow::Result<()> {
+    fresh_database(server, "bench_run_in").await?;
+    let mut conn = sqlx::PgConnection::connect_with(&server.connect_options("bench_run_in")).await?;
+    // Twice the memory the server has, in pages of one row each.
+    let fill = "create table pages (filling text);
+                alter table pages alter column filling set storage plain;
+                insert into pages select repeat('x', 7900) from generate_series(1, 262144);
+                checkpoint";
+    for sql in fill.split(';') {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await?;
+    }
+    conn.close().await?;
+    let mut admin = sqlx::PgConnection::connect_with(&server.connect_options("postgres")).await?;
+    sqlx::raw_sql("drop database bench_run_in with (force)").execute(&mut admin).await?;
+    Ok(())
 }
 
 /// Lets the database clean up what the measurement before has left: nobody pays for the traces of another.

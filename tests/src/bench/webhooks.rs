@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 use onhand_infrastructure::{database::local::LocalPostgres, platforms::shopify::sandbox};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep_until};
 
 use super::{
@@ -19,6 +19,8 @@ use crate::shop;
 
 /// Bytes of a body.
 const BODY_BYTES: usize = 2_048;
+/// The order number in a [`Letter`], in whose place each order gets its own of as many digits.
+const MARK: u64 = 10_000_000;
 /// What is not measured: a process first reads what the one before it has written.
 const WARM_UP: Duration = Duration::from_secs(2);
 
@@ -90,9 +92,11 @@ async fn full(
     options: &Options,
 ) -> anyhow::Result<Seen> {
     let each = pace.map(|rate| Duration::from_secs_f64(options.connections as f64 / rate));
-    load(subject, address, sent, (WARM_UP, each), options).await?;
+    let letters = letters()?;
+    let door = (address, letters.as_slice());
+    load(subject, door, sent, (WARM_UP, each), options).await?;
     let (used, begun) = (processor_seconds(), Instant::now());
-    let all = load(subject, address, sent, (Duration::from_secs(options.seconds), each), options).await?;
+    let all = load(subject, door, sent, (Duration::from_secs(options.seconds), each), options).await?;
     let elapsed = begun.elapsed().as_secs_f64();
     let at = |quantile| all.value_at_quantile(quantile) as f64 / 1_000.0;
     Ok(Seen {
@@ -107,7 +111,7 @@ async fn full(
 /// Sends for a while over all connections; gives the latencies in microseconds.
 async fn load(
     subject: &Subject,
-    address: &str,
+    door: (&str, &[Letter]),
     sent: &mut u64,
     (during, each): (Duration, Option<Duration>),
     options: &Options,
@@ -117,7 +121,10 @@ async fn load(
     let loops = (0..options.connections as u64).map(|lane| {
         // Order ids of a lane are its own, and never used twice.
         let ids = (first + lane..).step_by(options.connections);
-        sender(subject, address, ids, until, each)
+        // At a pace they come one after the other, and not all at once.
+        let begin =
+            Instant::now() + each.unwrap_or_default().mul_f64(lane as f64 / options.connections as f64);
+        sender(subject, door, ids, (begin, until), each)
     });
     let histograms = try_join_all(loops).await?;
     let mut all = Histogram::<u64>::new(3)?;
@@ -130,29 +137,59 @@ async fn load(
     Ok(all)
 }
 
+/// An order for one unit of a variant, written down but for its number: composing it is the shop's work, and not what is measured.
+struct Letter {
+    place: u64,
+    before: String,
+    between: String,
+    after: String,
+}
+
+impl Letter {
+    fn new(product: &Value, place: usize) -> anyhow::Result<Self> {
+        let mut order = shop::order(MARK, product, &[(place, 1)]);
+        let length = order.to_string().len() + r#","note":"""#.len();
+        ensure!(length < BODY_BYTES, "an order has {length} bytes already");
+        order["note"] = json!("x".repeat(BODY_BYTES - length));
+        let text = order.to_string();
+        let line = (MARK * 10 + place as u64).to_string();
+        let (before, rest) = text.split_once(&MARK.to_string()).context("an order has a number")?;
+        let (between, after) = rest.split_once(&line).context("its line has one")?;
+        let [before, between, after] = [before, between, after].map(str::to_owned);
+        Ok(Self { place: place as u64, before, between, after })
+    }
+
+    /// The body about this order.
+    fn about(&self, order: u64) -> String {
+        let Self { place, before, between, after } = self;
+        format!("{before}{order}{between}{}{after}", order * 10 + place)
+    }
+}
+
+/// One for each variant.
+fn letters() -> anyhow::Result<Vec<Letter>> {
+    let products: Vec<Value> = (0..10).map(product).collect();
+    let of = |n: usize| Letter::new(&products[n % 10], n / 10);
+    (0..1_000).map(of).collect()
+}
+
 async fn sender(
     subject: &Subject,
-    address: &str,
+    (address, letters): (&str, &[Letter]),
     ids: impl Iterator<Item = u64>,
-    until: Instant,
+    (begin, until): (Instant, Instant),
     each: Option<Duration>,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut latencies = Histogram::<u64>::new(3)?;
     let mut buffer = vec![0_u8; 4_096];
-    let products: Vec<_> = (0..10).map(product).collect();
-    let mut due = Instant::now();
+    let mut due = begin;
     for id in ids {
         if Instant::now() >= until {
             break;
         }
-        let mut order =
-            shop::order(10_000_000 + id, &products[id as usize % 10], &[((id / 10) as usize % 100, 1)]);
-        let length = order.to_string().len() + r#","note":"""#.len();
-        ensure!(length < BODY_BYTES, "an order has {length} bytes already");
-        order["note"] = json!("x".repeat(BODY_BYTES - length));
-        let body = order.to_string();
+        let body = letters[id as usize % letters.len()].about(MARK + id);
         let head = format!(
             "POST /webhook/shopify/{} HTTP/1.1\r\nhost: onhand\r\nuser-agent: Shopify-Captain-Hook\r\n\
              content-type: application/json\r\nx-shopify-topic: orders/create\r\nx-shopify-webhook-id: bench-{id}\r\n\

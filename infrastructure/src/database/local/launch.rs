@@ -140,6 +140,8 @@ fn server_settings(
         // Each checkpoint makes the next change of every page cost a whole page of log; under load, a gigabyte of
         // log is half a minute.
         ("max_wal_size", "4GB".to_owned()),
+        // Files of the log that are done with are used again. A new one is filled with zeros first, by whoever is just committing.
+        ("min_wal_size", "1GB".to_owned()),
         // Several programs with a pool each.
         ("max_connections", "200".to_owned()),
     ];

@@ -1,16 +1,17 @@
 //! Ahead: while a batch is on its way into the database, the next one is decided already, on states that include
-//! its effects. It is sent once the first is committed; if that comes to nothing, both are decided again.
+//! its effects, and grows until it is sent: once the first is committed. If that comes to nothing, both are decided again.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, mem};
 
-use futures_util::poll;
+use futures_util::{FutureExt, poll};
 use sqlx::{Postgres, pool::PoolConnection};
+use uuid::Uuid;
 
 use super::{
     super::{Ticket, append, tail},
     BATCH_MAX, BATCH_MIN, Sequencer, Setback,
     commit::Plan,
-    share,
+    decide::Verdict,
 };
 
 /// What a sequencer turns to next.
@@ -71,24 +72,34 @@ impl Sequencer {
         }
     }
 
-    /// Commits a plain batch; meanwhile, as soon as as many wait again, decides the next one.
+    /// Commits a plain batch; meanwhile, as soon as as many wait again, decides the next one, and with it whoever comes until then.
     async fn commit_and_look_ahead(
         &mut self,
         mut conn: PoolConnection<Postgres>,
-        plan: Plan,
+        mut plan: Plan,
     ) -> Result<Option<Plan>, (Vec<Ticket>, Setback)> {
-        let mut ahead = None;
+        plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
+        let mut ahead: Option<Plan> = None;
         let outcome = {
             let mut commit = Box::pin(append::append(&mut conn, &plan.base, &plan.batch));
             // Sent before anything else is done.
             let mut outcome = poll!(commit.as_mut());
+            let used = keys_of(&plan);
             loop {
                 if let std::task::Poll::Ready(outcome) = outcome {
                     break outcome;
                 }
                 self.top_up();
-                if self.waiting.len() >= plan.open.len().clamp(BATCH_MIN, BATCH_MAX) {
-                    ahead = self.plan_ahead(&plan);
+                let enough = self.waiting.len() >= plan.open.len().clamp(BATCH_MIN, BATCH_MAX);
+                let tried = ahead.is_some() || enough;
+                ahead = match ahead {
+                    Some(next) => self.take_along(next, &plan, &used),
+                    None if enough => self.plan_ahead(&plan, &used),
+                    None => None,
+                };
+                let full = ahead.as_ref().is_some_and(|next| next.open.len() >= BATCH_MAX);
+                // Those who still wait have to wait for what is under way.
+                if full || tried && !self.waiting.is_empty() {
                     break commit.await;
                 }
                 let room = BATCH_MAX - self.waiting.len();
@@ -132,22 +143,10 @@ impl Sequencer {
         Err(failed)
     }
 
-    /// Decides some of those waiting on what is in memory, as if the batch before were committed. None if that does not
-    /// do: something has to be read first, or a request repeats one of that batch.
-    fn plan_ahead(&mut self, before: &Plan) -> Option<Plan> {
-        let mut open = share(&mut self.waiting, before.open.len());
-        let keys: HashSet<_> = before.batch.answers.iter().map(|answer| answer.key_digest).collect();
-        let mut asked = open.iter().filter_map(|ticket| ticket.submission.idempotency);
-        let repeats = asked.any(|idempotency| keys.contains(&idempotency.key_digest));
-        let mut reads = open.iter().flat_map(|ticket| &ticket.submission.reads);
-        if repeats || !reads.all(|id| self.states.get(id).is_some()) {
-            self.waiting.splice(0..0, open);
-            return None;
-        }
-        self.answer_recent(&mut open);
-        if open.is_empty() {
-            return None;
-        }
+    /// Decides those waiting on what is in memory, as if the batch before were committed. None if that does not do: something
+    /// has to be read first, or a request repeats one of that batch.
+    fn plan_ahead(&mut self, before: &Plan, used: &HashSet<Uuid>) -> Option<Plan> {
+        let open = self.foreseen(BATCH_MAX, |key| used.contains(key))?;
         match self.decided_in_memory(open, before.head_after()) {
             Ok(plan) => Some(plan),
             Err(open) => {
@@ -156,4 +155,56 @@ impl Sequencer {
             }
         }
     }
+
+    /// Decides those waiting as well, behind those of a batch that was decided ahead. If that does not do, they go on waiting; none
+    /// if the batch has come to harm by it, and then all of them wait again.
+    fn take_along(&mut self, mut plan: Plan, before: &Plan, used: &HashSet<Uuid>) -> Option<Plan> {
+        let room = BATCH_MAX - plan.open.len();
+        let own = keys_of(&plan);
+        let Some(open) = self.foreseen(room, |key| used.contains(key) || own.contains(key)) else {
+            return Some(plan);
+        };
+        let supposed = self.states.suppose(open.iter().flat_map(|ticket| &ticket.submission.fresh));
+        let decided = self.decide_each(None, &open, &plan.base, &mut plan.batch).now_or_never();
+        let first = plan.open.len();
+        plan.open.extend(open);
+        match decided {
+            Some(Ok(verdicts)) if supposed.iter().all(|id| plan.batch.streams.contains_key(id)) => {
+                plan.verdicts.extend(verdicts.into_iter().map(|verdict| match verdict {
+                    Verdict::SameAs(number) => Verdict::SameAs(first + number),
+                    own => own,
+                }));
+                self.head = Some(plan.head_after());
+                Some(plan)
+            }
+            _ => {
+                self.states.forget(&supposed);
+                self.states.forget(plan.batch.streams.keys());
+                self.head = Some(before.head_after());
+                self.waiting.splice(0..0, plan.open);
+                None
+            }
+        }
+    }
+
+    /// Up to `room` of those waiting whose answers are not known, if all they look at is in memory and none repeats a request
+    /// that is not committed yet.
+    fn foreseen(&mut self, room: usize, is_used: impl Fn(&Uuid) -> bool) -> Option<Vec<Ticket>> {
+        let rest = self.waiting.split_off(room.min(self.waiting.len()));
+        let mut open = mem::replace(&mut self.waiting, rest);
+        let mut asked = open.iter().filter_map(|ticket| ticket.submission.idempotency);
+        let repeats = asked.any(|idempotency| is_used(&idempotency.key_digest));
+        let mut reads = open.iter().flat_map(|ticket| &ticket.submission.reads);
+        if repeats || !reads.all(|id| self.states.get(id).is_some()) {
+            self.waiting.splice(0..0, open);
+            return None;
+        }
+        self.answer_recent(&mut open);
+        (!open.is_empty()).then_some(open)
+    }
+}
+
+/// The keys of requests whose answers a batch keeps.
+fn keys_of(plan: &Plan) -> HashSet<Uuid> {
+    plan.batch.answers.iter().map(|answer| answer.key_digest).collect()
 }

@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{StreamId, event::Stored, values::TenantId};
 use uuid::Uuid;
 
-use super::super::{Entry, append::Base};
+use super::super::{
+    Entry, Head,
+    append::{Base, Batch},
+};
 
 /// The end of the chain while a batch is put together.
 pub(super) struct Chain {
@@ -14,18 +17,13 @@ pub(super) struct Chain {
     pub(super) now: DateTime<Utc>,
 }
 
-impl From<&Base> for Chain {
-    fn from(base: &Base) -> Self {
-        Self {
-            tenant: base.tenant,
-            position: base.head.position,
-            hash: base.head.hash.clone(),
-            now: base.now,
-        }
-    }
-}
-
 impl Chain {
+    /// As it is with what a batch holds so far.
+    pub(super) fn behind(base: &Base, batch: &Batch) -> Self {
+        let Head { position, hash, .. } = base.head_after(batch);
+        Self { tenant: base.tenant, position, hash, now: base.now }
+    }
+
     pub(super) fn link(
         &mut self,
         stream: &StreamId,

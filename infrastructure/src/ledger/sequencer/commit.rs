@@ -33,7 +33,8 @@ pub(super) struct Plan {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) batch: Batch,
     pub(super) base: Base,
-    /// Of states as they are after this batch and before the next, to be written once it is durable.
+    /// Of states as they are after this batch and before the next, to be written once it is durable. Made when it is sent: until
+    /// then it may grow.
     pub(super) snapshots: Vec<Snapshot>,
 }
 
@@ -108,17 +109,17 @@ impl Sequencer {
     }
 
     fn planned(&mut self, open: Vec<Ticket>, verdicts: Vec<Verdict>, batch: Batch, base: Base) -> Plan {
-        let snapshots = self.states.due_snapshots(batch.streams.keys());
         self.head = Some(base.head_after(&batch));
-        Plan { open, verdicts, batch, base, snapshots }
+        Plan { open, verdicts, batch, base, snapshots: vec![] }
     }
 
     /// Commits what was decided without a lock, and finds out whether anybody else has written.
     pub(super) async fn commit(
         &mut self,
         mut conn: PoolConnection<Postgres>,
-        plan: Plan,
+        mut plan: Plan,
     ) -> Result<(), (Vec<Ticket>, Setback)> {
+        plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
         let Plan { base, batch, .. } = &plan;
         let committed = if batch.is_empty() {
             // Nothing to write, but a refusal must not be based on old news.
@@ -182,7 +183,8 @@ impl Sequencer {
             open.extend(self.waiting.drain(..room));
             self.answer_recent(&mut open);
         }
-        let plan = self.decided(&mut tx, open, head).await?;
+        let mut plan = self.decided(&mut tx, open, head).await?;
+        plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
         let (base, batch, states) = (&plan.base, &plan.batch, &self.states);
         let written = match batch.is_empty() {
             true => Ok(true),

@@ -61,7 +61,8 @@ impl Sequencer {
         verdicts
     }
 
-    async fn decide_each(
+    /// The same behind what the batch holds already, each stream as it is in memory.
+    pub(super) async fn decide_each(
         &mut self,
         mut conn: Option<&mut PgConnection>,
         open: &[Ticket],
@@ -76,7 +77,7 @@ impl Sequencer {
         if !missing.is_empty() {
             self.load(conn.as_deref_mut(), base, missing).await?;
         }
-        let mut chain = Chain::from(base);
+        let mut chain = Chain::behind(base, batch);
         let mut keys: HashMap<Uuid, usize> = HashMap::new();
         let mut verdicts = Vec::with_capacity(open.len());
         for (number, ticket) in open.iter().enumerate() {

@@ -1,0 +1,155 @@
+//! What is decided while the batch before it is on its way.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::{future::join_all, poll};
+use onhand_domain::{Event, StreamId, stock::StockEvent, values::Quantity};
+use onhand_infrastructure::ledger::{Context, Decision, Head, Idempotency, LedgerError, Receipt, Submission};
+use onhand_tests::World;
+use serde_json::json;
+
+use crate::{history::audit::shelf, projector::interference::somebody_waits};
+
+type Asked<'w> = Pin<Box<dyn Future<Output = Result<Receipt, LedgerError>> + 'w>>;
+
+/// Restocks a shelf by one unit; looks at another stream first, if one is given that was not named before.
+fn restock<'w>(
+    world: &'w World,
+    shelf: &StreamId,
+    key: Option<&str>,
+    unforeseen: Option<StreamId>,
+) -> Asked<'w> {
+    let unit = StockEvent::Restocked {
+        quantity: Quantity::new(1).expect("in range"),
+        reference: None,
+        occurred_at: None,
+        origin: None,
+    };
+    let entry = (shelf.clone(), Event::from(unit));
+    let submission = Submission {
+        context: Context::internal(world.tenant, "test"),
+        idempotency: key.map(|key| Idempotency::new("test", key, [7; 32])),
+        reads: vec![shelf.clone()],
+        fresh: vec![],
+        decide: Arc::new(move |lookup, _| {
+            if let Some(StreamId::Stock(id)) = &unforeseen {
+                lookup.stock(id);
+            }
+            let answer = json!({ "restocked": true }).into();
+            Ok(Decision { changes: vec![entry.clone()], answer, ..Decision::default() })
+        }),
+    };
+    Box::pin(world.onhand.ledger().submit(submission))
+}
+
+/// Puts them into the sequencer's queue, and gives it time to look.
+async fn ask(asked: &mut [Asked<'_>]) {
+    for one in asked {
+        assert!(poll!(one.as_mut()).is_pending(), "nothing is answered while the head is locked");
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// How many commits the last entries were made by: each commit has a time of its own.
+async fn commits(world: &World, entries: i64) -> i64 {
+    let (commits,): (i64,) = sqlx::query_as(
+        "select count(distinct recorded_at) from (
+             select recorded_at from events where tenant_id = $1 order by position desc limit $2
+         ) as last",
+    )
+    .bind(world.tenant.0)
+    .bind(entries)
+    .fetch_one(world.onhand.pool())
+    .await
+    .expect("entries");
+    commits
+}
+
+#[tokio::test]
+async fn whoever_comes_before_a_batch_is_sent_goes_with_it() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    let shelf = shelf(&world, "A").await;
+    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
+    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+
+    let asks = |count: usize| -> Vec<Asked<'_>> {
+        (0..count).map(|_| restock(&world, &shelf, None, None)).collect()
+    };
+    let (mut first, mut then, mut last) = (asks(1), asks(16), asks(30));
+    ask(&mut first).await;
+    somebody_waits(&world).await;
+    ask(&mut then).await;
+    ask(&mut last).await;
+    lock.rollback().await.expect("it is let go");
+
+    let receipts = join_all(first.into_iter().chain(then).chain(last)).await;
+    let positions: Vec<i64> =
+        receipts.into_iter().map(|receipt| receipt.expect("it is done").position).collect();
+    assert!(positions.is_sorted_by(|one, next| one + 1 == *next), "in order of arrival: {positions:?}");
+    assert_eq!(commits(&world, 47).await, 2, "one was under way, all others went together");
+    assert_eq!(world.levels().await["A"].0, 48);
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_on_its_way_is_answered_once_it_is_there() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    let shelf = shelf(&world, "A").await;
+    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
+    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+
+    let keyed = |key: String| restock(&world, &shelf, Some(&key), None);
+    let mut first = vec![keyed("under way".to_owned())];
+    let mut then: Vec<_> = (0..16).map(|n| keyed(format!("next {n}"))).collect();
+    let mut repeats =
+        vec![keyed("next 3".to_owned()), keyed("new".to_owned()), keyed("under way".to_owned())];
+    ask(&mut first).await;
+    somebody_waits(&world).await;
+    ask(&mut then).await;
+    ask(&mut repeats).await;
+    lock.rollback().await.expect("it is let go");
+
+    let receipts = join_all(first.into_iter().chain(then).chain(repeats)).await;
+    let receipts: Vec<Receipt> = receipts.into_iter().map(|receipt| receipt.expect("it is done")).collect();
+    let replayed: Vec<bool> = receipts[17..].iter().map(|receipt| receipt.replayed).collect();
+    assert_eq!(replayed, [true, false, true]);
+    assert_eq!(receipts[17].position, receipts[4].position);
+    assert_eq!(receipts[19].position, receipts[0].position);
+    assert_eq!(world.levels().await["A"].0, 1 + 18);
+    world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn a_decision_that_looks_at_what_is_not_in_memory_costs_those_before_it_nothing_but_time() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1), ("B", 1)]).await;
+    let (a, b) = (shelf(&world, "A").await, shelf(&world, "B").await);
+    // This process has not seen either; its first command reads the one.
+    let process = world.twin().await;
+    restock(&process, &a, None, None).await.expect("it is done");
+    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
+    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+
+    let asks =
+        |count: usize| -> Vec<Asked<'_>> { (0..count).map(|_| restock(&process, &a, None, None)).collect() };
+    let (mut first, mut then) = (asks(1), asks(16));
+    let mut last = vec![restock(&process, &a, None, Some(b.clone())), restock(&process, &b, None, None)];
+    ask(&mut first).await;
+    somebody_waits(&world).await;
+    ask(&mut then).await;
+    ask(&mut last).await;
+    lock.rollback().await.expect("it is let go");
+
+    let receipts = join_all(first.into_iter().chain(then).chain(last)).await;
+    let positions: Vec<i64> =
+        receipts.into_iter().map(|receipt| receipt.expect("it is done").position).collect();
+    assert!(positions.is_sorted_by(|one, next| one + 1 == *next), "in order of arrival: {positions:?}");
+    let levels = world.levels().await;
+    assert_eq!((levels["A"].0, levels["B"].0), (1 + 1 + 18, 2));
+    world.expect_intact().await;
+}

@@ -1,6 +1,10 @@
 //! `onhand health`: for those who start and restart servers by an exit code.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use onhand_infrastructure::{config::Config, platforms::outbound::http_client};
@@ -19,7 +23,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let url = match args.url {
         Some(url) => url,
-        None => format!("http://{}", Config::from_env()?.listen),
+        None => format!("http://{}", within_reach(Config::from_env()?.listen)),
     };
     let ready = format!("{}/readyz", url.trim_end_matches('/'));
     let response = http_client()?.get(&ready).timeout(PATIENCE).send().await;
@@ -32,4 +36,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     println!("{url} is ready");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where a server is asked that listens on all of the machine's addresses: what lies between here and there, such as a proxy, knows
+/// the machine by its own.
+fn within_reach(listen: SocketAddr) -> SocketAddr {
+    let own: IpAddr = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        given => given,
+    };
+    SocketAddr::new(own, listen.port())
 }

@@ -42,6 +42,16 @@ pub(super) struct KeptAnswer {
 }
 
 impl Batch {
+    /// Gives the entries their time, and ties each to the one before.
+    pub(super) fn tie(&mut self, base: &Base) {
+        let mut before = base.head.hash.clone();
+        for entry in &mut self.entries {
+            entry.recorded_at = base.now;
+            entry.hash = entry.chained(base.tenant, &before).to_vec();
+            before.clone_from(&entry.hash);
+        }
+    }
+
     /// True if there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.answers.is_empty() && self.attachments.is_empty()
@@ -64,7 +74,7 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Where the ledger ends once the batch is committed.
+    /// Where the ledger ends once the batch, tied together, is committed.
     pub(super) fn head_after(&self, batch: &Batch) -> Head {
         match batch.entries.last() {
             Some(last) => Head { position: last.position, hash: last.hash.clone(), recorded_at: self.now },
@@ -110,12 +120,13 @@ pub(super) async fn write<'s>(
         return Ok(true);
     }
     for table in tables {
-        let rows: Vec<_> = batch
-            .streams
-            .keys()
-            .filter(|stream| (table.covers)(stream))
-            .filter_map(|stream| state(stream).map(|state| (stream.clone(), state)))
-            .collect();
+        let covered = batch.streams.keys().filter(|stream| (table.covers)(stream));
+        let rows = covered.map(|stream| match state(stream) {
+            Some(state) => Ok((stream.clone(), state)),
+            // Then the batch is decided again, with the stream in memory: a row that is behind its entries would stay so.
+            None => Err(sqlx::Error::Protocol(format!("{stream} has vanished from memory"))),
+        });
+        let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
         if !rows.is_empty() {
             (table.write)(conn, base.tenant, &rows).await?;
         }

@@ -80,7 +80,7 @@ pub(super) async fn run(
 /// Not everybody at once: while one half is committed, the other half is answered and asks again, and neither the
 /// database nor the callers stand idle.
 fn share(waiting: &mut Vec<Ticket>, last: usize) -> Vec<Ticket> {
-    let share = (waiting.len() + last).div_ceil(2).max(BATCH_MIN).min(waiting.len());
+    let share = (waiting.len() + last).div_ceil(2).clamp(BATCH_MIN, BATCH_MAX).min(waiting.len());
     let rest = waiting.split_off(share);
     mem::replace(waiting, rest)
 }

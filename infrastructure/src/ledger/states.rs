@@ -110,16 +110,17 @@ impl States {
 
     /// Takes a new entry of a stream in memory; gives its version.
     pub(super) fn evolve(&mut self, id: &StreamId, event: Event) -> Option<Result<i64, LedgerError>> {
-        let young = self.young.contains_key(id);
-        let cached = if young { self.young.get_mut(id) } else { self.old.get_mut(id) }?;
+        // What a batch changes is used: it has to be here still when the batch is written.
+        if let Some((id, cached)) = self.old.remove_entry(id) {
+            self.insert(id, cached);
+        }
+        let cached = self.young.get_mut(id)?;
         let before = cached.state.bytes();
         if let Err(misplaced) = cached.state.evolve(event) {
             return Some(Err(LedgerError::misplaced(0, &misplaced)));
         }
         cached.version += 1;
-        if young {
-            self.bytes = (self.bytes + cached.state.bytes()).saturating_sub(before);
-        }
+        self.bytes = (self.bytes + cached.state.bytes()).saturating_sub(before);
         Some(Ok(cached.version))
     }
 
@@ -360,6 +361,8 @@ pub(super) fn stand_in(id: &StreamId) -> &'static State {
 
 #[cfg(test)]
 mod tests {
+    use onhand_domain::{stock::StockEvent, values::Quantity};
+
     use super::*;
 
     #[test]
@@ -374,5 +377,23 @@ mod tests {
             let kind = name.split('/').next().unwrap_or_default();
             assert_eq!(LONG_KINDS.contains(&kind), is_long(&stream), "{name}");
         }
+    }
+    #[test]
+    fn what_a_batch_changes_is_in_memory_until_it_is_written_whether_it_was_named_or_not() {
+        let shelf: StreamId = format!("stock/{}/main", Uuid::nil()).parse().expect("the name of a stream");
+        let mut states = States::default();
+        states.suppose([&shelf]);
+        states.make_room(0);
+        let unit = StockEvent::Restocked {
+            quantity: Quantity::new(1).expect("in range"),
+            reference: None,
+            occurred_at: None,
+            origin: None,
+        };
+        assert_eq!(states.evolve(&shelf, unit.into()).expect("it is in memory").expect("it fits"), 1);
+
+        states.suppose([&StreamId::Administration]);
+        states.make_room(0);
+        assert!(states.get(&shelf).is_some());
     }
 }

@@ -8,7 +8,11 @@ use sqlx::{Postgres, pool::PoolConnection};
 use uuid::Uuid;
 
 use super::{
-    super::{Ticket, append, tail},
+    super::{
+        Head, Ticket,
+        append::{self, KeptAnswer},
+        tail,
+    },
     BATCH_MAX, BATCH_MIN, Sequencer, Setback,
     commit::Plan,
     decide::Verdict,
@@ -78,13 +82,16 @@ impl Sequencer {
         mut conn: PoolConnection<Postgres>,
         mut plan: Plan,
     ) -> Result<Option<Plan>, (Vec<Ticket>, Setback)> {
-        plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
+        self.seal(&mut plan);
         let mut ahead: Option<Plan> = None;
         let outcome = {
             let mut commit = Box::pin(append::append(&mut conn, &plan.base, &plan.batch));
             // Sent before anything else is done.
             let mut outcome = poll!(commit.as_mut());
-            let used = keys_of(&plan);
+            plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
+            // Of requests that are not committed yet.
+            let mut keys: HashSet<Uuid> = keys_of(&plan.batch.answers).collect();
+            let after = plan.head_after();
             loop {
                 if let std::task::Poll::Ready(outcome) = outcome {
                     break outcome;
@@ -93,8 +100,8 @@ impl Sequencer {
                 let enough = self.waiting.len() >= plan.open.len().clamp(BATCH_MIN, BATCH_MAX);
                 let tried = ahead.is_some() || enough;
                 ahead = match ahead {
-                    Some(next) => self.take_along(next, &plan, &used),
-                    None if enough => self.plan_ahead(&plan, &used),
+                    Some(next) => self.take_along(next, &mut keys),
+                    None if enough => self.plan_ahead(after.clone(), &mut keys),
                     None => None,
                 };
                 let full = ahead.as_ref().is_some_and(|next| next.open.len() >= BATCH_MAX);
@@ -143,12 +150,15 @@ impl Sequencer {
         Err(failed)
     }
 
-    /// Decides those waiting on what is in memory, as if the batch before were committed. None if that does not do: something
-    /// has to be read first, or a request repeats one of that batch.
-    fn plan_ahead(&mut self, before: &Plan, used: &HashSet<Uuid>) -> Option<Plan> {
-        let open = self.foreseen(BATCH_MAX, |key| used.contains(key))?;
-        match self.decided_in_memory(open, before.head_after()) {
-            Ok(plan) => Some(plan),
+    /// Decides those waiting on what is in memory, as if the batch before were committed and had left the head here. None if that
+    /// does not do: something has to be read first, or a request repeats one of that batch.
+    fn plan_ahead(&mut self, head: Head, keys: &mut HashSet<Uuid>) -> Option<Plan> {
+        let open = self.foreseen(BATCH_MAX, keys)?;
+        match self.decided_in_memory(open, head) {
+            Ok(plan) => {
+                keys.extend(keys_of(&plan.batch.answers));
+                Some(plan)
+            }
             Err(open) => {
                 self.waiting.splice(0..0, open);
                 None
@@ -156,17 +166,14 @@ impl Sequencer {
         }
     }
 
-    /// Decides those waiting as well, behind those of a batch that was decided ahead. If that does not do, they go on waiting; none
-    /// if the batch has come to harm by it, and then all of them wait again.
-    fn take_along(&mut self, mut plan: Plan, before: &Plan, used: &HashSet<Uuid>) -> Option<Plan> {
-        let room = BATCH_MAX - plan.open.len();
-        let own = keys_of(&plan);
-        let Some(open) = self.foreseen(room, |key| used.contains(key) || own.contains(key)) else {
-            return Some(plan);
-        };
+    /// Decides those waiting as well, behind those of a batch that was decided ahead, at the time it is now. If that does not do,
+    /// they go on waiting; none if the batch has come to harm by it, and then all of them wait again.
+    fn take_along(&mut self, mut plan: Plan, keys: &mut HashSet<Uuid>) -> Option<Plan> {
+        let Some(open) = self.foreseen(BATCH_MAX - plan.open.len(), keys) else { return Some(plan) };
         let supposed = self.states.suppose(open.iter().flat_map(|ticket| &ticket.submission.fresh));
+        plan.base.now = self.shared.clock.now().max(plan.base.now);
+        let (first, answered) = (plan.open.len(), plan.batch.answers.len());
         let decided = self.decide_each(None, &open, &plan.base, &mut plan.batch).now_or_never();
-        let first = plan.open.len();
         plan.open.extend(open);
         match decided {
             Some(Ok(verdicts)) if supposed.iter().all(|id| plan.batch.streams.contains_key(id)) => {
@@ -174,37 +181,35 @@ impl Sequencer {
                     Verdict::SameAs(number) => Verdict::SameAs(first + number),
                     own => own,
                 }));
-                self.head = Some(plan.head_after());
+                keys.extend(keys_of(&plan.batch.answers[answered..]));
                 Some(plan)
             }
             _ => {
                 self.states.forget(&supposed);
                 self.states.forget(plan.batch.streams.keys());
-                self.head = Some(before.head_after());
                 self.waiting.splice(0..0, plan.open);
                 None
             }
         }
     }
 
-    /// Up to `room` of those waiting whose answers are not known, if all they look at is in memory and none repeats a request
-    /// that is not committed yet.
-    fn foreseen(&mut self, room: usize, is_used: impl Fn(&Uuid) -> bool) -> Option<Vec<Ticket>> {
-        let rest = self.waiting.split_off(room.min(self.waiting.len()));
+    /// Up to `room` of those waiting, in order, as far as all they look at is in memory and none repeats a request that is not
+    /// committed yet; without those whose answers are known.
+    fn foreseen(&mut self, room: usize, keys: &HashSet<Uuid>) -> Option<Vec<Ticket>> {
+        let is_foreseen = |ticket: &Ticket| {
+            let submission = &ticket.submission;
+            submission.idempotency.is_none_or(|asked| !keys.contains(&asked.key_digest))
+                && submission.reads.iter().all(|id| self.states.get(id).is_some())
+        };
+        let count = self.waiting.iter().take(room).take_while(|ticket| is_foreseen(ticket)).count();
+        let rest = self.waiting.split_off(count);
         let mut open = mem::replace(&mut self.waiting, rest);
-        let mut asked = open.iter().filter_map(|ticket| ticket.submission.idempotency);
-        let repeats = asked.any(|idempotency| is_used(&idempotency.key_digest));
-        let mut reads = open.iter().flat_map(|ticket| &ticket.submission.reads);
-        if repeats || !reads.all(|id| self.states.get(id).is_some()) {
-            self.waiting.splice(0..0, open);
-            return None;
-        }
         self.answer_recent(&mut open);
         (!open.is_empty()).then_some(open)
     }
 }
 
-/// The keys of requests whose answers a batch keeps.
-fn keys_of(plan: &Plan) -> HashSet<Uuid> {
-    plan.batch.answers.iter().map(|answer| answer.key_digest).collect()
+/// The keys of requests whose answers are kept.
+fn keys_of(answers: &[KeptAnswer]) -> impl Iterator<Item = Uuid> {
+    answers.iter().map(|answer| answer.key_digest)
 }

@@ -1,27 +1,24 @@
-//! The end of the chain while a batch is put together: each entry gets its place and the hash that ties it.
+//! The end of the ledger while a batch is put together: each entry gets its place. It is tied to the one before when the batch
+//! is sent, and has its time from then.
 
-use chrono::{DateTime, Utc};
-use onhand_domain::{StreamId, event::Stored, values::TenantId};
+use chrono::DateTime;
+use onhand_domain::{StreamId, event::Stored};
 use uuid::Uuid;
 
 use super::super::{
-    Entry, Head,
+    Entry,
     append::{Base, Batch},
 };
 
-/// The end of the chain while a batch is put together.
+/// The end of the ledger while a batch is put together.
 pub(super) struct Chain {
-    pub(super) tenant: TenantId,
     pub(super) position: i64,
-    pub(super) hash: Vec<u8>,
-    pub(super) now: DateTime<Utc>,
 }
 
 impl Chain {
     /// As it is with what a batch holds so far.
     pub(super) fn behind(base: &Base, batch: &Batch) -> Self {
-        let Head { position, hash, .. } = base.head_after(batch);
-        Self { tenant: base.tenant, position, hash, now: base.now }
+        Self { position: base.head.position + batch.entries.len() as i64 }
     }
 
     pub(super) fn link(
@@ -31,22 +28,19 @@ impl Chain {
         stored: Stored,
         metadata: String,
     ) -> Entry {
-        let mut entry = Entry {
-            position: self.position + 1,
+        self.position += 1;
+        Entry {
+            position: self.position,
             event_id: Uuid::now_v7(),
             stream: stream.to_string(),
             version,
             name: stored.name,
             name_version: stored.version,
-            recorded_at: self.now,
+            recorded_at: DateTime::UNIX_EPOCH,
             payload: stored.payload,
             metadata,
             hash: vec![],
-        };
-        entry.hash = entry.chained(self.tenant, &self.hash).to_vec();
-        self.position = entry.position;
-        self.hash.clone_from(&entry.hash);
-        entry
+        }
     }
 }
 

@@ -33,12 +33,15 @@ pub(super) struct Plan {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) batch: Batch,
     pub(super) base: Base,
-    /// Of states as they are after this batch and before the next, to be written once it is durable. Made when it is sent: until
-    /// then it may grow.
+    /// Of states as they are after this batch and before the next, to be written once it is durable. Made once it is sealed.
     pub(super) snapshots: Vec<Snapshot>,
 }
 
 impl Plan {
+    fn new(open: Vec<Ticket>, verdicts: Vec<Verdict>, batch: Batch, base: Base) -> Self {
+        Self { open, verdicts, batch, base, snapshots: vec![] }
+    }
+
     /// Where the ledger ends once this is committed.
     pub(super) fn head_after(&self) -> Head {
         self.base.head_after(&self.batch)
@@ -76,7 +79,7 @@ impl Sequencer {
         Ok((conn, plan))
     }
 
-    /// Decides a batch. Its effects are then in memory, and the head is where it will leave it.
+    /// Decides a batch. Its effects are then in memory.
     async fn decided(
         &mut self,
         conn: &mut PgConnection,
@@ -86,7 +89,7 @@ impl Sequencer {
         let base = Base { tenant: self.tenant, now: self.shared.clock.now().max(head.recorded_at), head };
         let mut batch = Batch::default();
         match self.decide(Some(conn), &open, &base, &mut batch).await {
-            Ok(verdicts) => Ok(self.planned(open, verdicts, batch, base)),
+            Ok(verdicts) => Ok(Plan::new(open, verdicts, batch, base)),
             Err(error) => {
                 let setback = error.into();
                 self.undo(&batch, &base.head, &setback);
@@ -100,7 +103,7 @@ impl Sequencer {
         let base = Base { tenant: self.tenant, now: self.shared.clock.now().max(head.recorded_at), head };
         let mut batch = Batch::default();
         match self.decide(None, &open, &base, &mut batch).now_or_never() {
-            Some(Ok(verdicts)) => Ok(self.planned(open, verdicts, batch, base)),
+            Some(Ok(verdicts)) => Ok(Plan::new(open, verdicts, batch, base)),
             _ => {
                 self.states.forget(batch.streams.keys());
                 Err(open)
@@ -108,9 +111,11 @@ impl Sequencer {
         }
     }
 
-    fn planned(&mut self, open: Vec<Ticket>, verdicts: Vec<Verdict>, batch: Batch, base: Base) -> Plan {
-        self.head = Some(base.head_after(&batch));
-        Plan { open, verdicts, batch, base, snapshots: vec![] }
+    /// Makes a batch ready to be sent, as it is: its entries get their time and their hashes, and the head is where it will leave
+    /// it. From here on it grows no more.
+    pub(super) fn seal(&mut self, plan: &mut Plan) {
+        plan.batch.tie(&plan.base);
+        self.head = Some(plan.head_after());
     }
 
     /// Commits what was decided without a lock, and finds out whether anybody else has written.
@@ -119,6 +124,7 @@ impl Sequencer {
         mut conn: PoolConnection<Postgres>,
         mut plan: Plan,
     ) -> Result<(), (Vec<Ticket>, Setback)> {
+        self.seal(&mut plan);
         plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
         let Plan { base, batch, .. } = &plan;
         let committed = if batch.is_empty() {
@@ -184,6 +190,7 @@ impl Sequencer {
             self.answer_recent(&mut open);
         }
         let mut plan = self.decided(&mut tx, open, head).await?;
+        self.seal(&mut plan);
         plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
         let (base, batch, states) = (&plan.base, &plan.batch, &self.states);
         let written = match batch.is_empty() {

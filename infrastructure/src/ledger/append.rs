@@ -42,7 +42,7 @@ pub(super) struct KeptAnswer {
 }
 
 impl Batch {
-    /// Gives the entries their time, and ties each to the one before.
+    /// Gives the entries the time at which the last of them was decided, and ties each to the one before.
     pub(super) fn tie(&mut self, base: &Base) {
         let mut before = base.head.hash.clone();
         for entry in &mut self.entries {
@@ -123,7 +123,7 @@ pub(super) async fn write<'s>(
         let covered = batch.streams.keys().filter(|stream| (table.covers)(stream));
         let rows = covered.map(|stream| match state(stream) {
             Some(state) => Ok((stream.clone(), state)),
-            // Then the batch is decided again, with the stream in memory: a row that is behind its entries would stay so.
+            // A defect of ours; a row that is behind its entries would stay so.
             None => Err(sqlx::Error::Protocol(format!("{stream} has vanished from memory"))),
         });
         let rows: Vec<_> = rows.collect::<Result<_, _>>()?;

@@ -2,11 +2,15 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{future::join_all, poll};
 use onhand_domain::{Event, StreamId, stock::StockEvent, values::Quantity};
-use onhand_infrastructure::ledger::{Context, Decision, Head, Idempotency, LedgerError, Receipt, Submission};
+use onhand_infrastructure::ledger::{
+    Attachments, Context, Decision, FollowUp, Head, Idempotency, LedgerError, Receipt, Submission,
+};
 use onhand_tests::World;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{history::audit::shelf, projector::interference::somebody_waits};
 
@@ -67,6 +71,21 @@ async fn commits(world: &World, entries: i64) -> i64 {
     commits
 }
 
+/// The time of the first of the last entries.
+async fn earliest(world: &World, entries: i64) -> DateTime<Utc> {
+    let (at,): (DateTime<Utc>,) = sqlx::query_as(
+        "select min(recorded_at) from (
+             select recorded_at from events where tenant_id = $1 order by position desc limit $2
+         ) as last",
+    )
+    .bind(world.tenant.0)
+    .bind(entries)
+    .fetch_one(world.onhand.pool())
+    .await
+    .expect("entries");
+    at
+}
+
 #[tokio::test]
 async fn whoever_comes_before_a_batch_is_sent_goes_with_it() {
     let world = World::new().await;
@@ -82,6 +101,8 @@ async fn whoever_comes_before_a_batch_is_sent_goes_with_it() {
     ask(&mut first).await;
     somebody_waits(&world).await;
     ask(&mut then).await;
+    world.clock.advance(TimeDelta::seconds(5));
+    let asked_at = world.clock.now();
     ask(&mut last).await;
     lock.rollback().await.expect("it is let go");
 
@@ -89,6 +110,7 @@ async fn whoever_comes_before_a_batch_is_sent_goes_with_it() {
     let positions: Vec<i64> =
         receipts.into_iter().map(|receipt| receipt.expect("it is done").position).collect();
     assert!(positions.is_sorted_by(|one, next| one + 1 == *next), "in order of arrival: {positions:?}");
+    assert!(earliest(&world, 30).await >= asked_at, "nothing is dated before it was asked for");
     assert_eq!(commits(&world, 47).await, 2, "one was under way, all others went together");
     assert_eq!(world.levels().await["A"].0, 48);
     world.expect_intact().await;
@@ -106,21 +128,24 @@ async fn a_key_that_is_on_its_way_is_answered_once_it_is_there() {
     let keyed = |key: String| restock(&world, &shelf, Some(&key), None);
     let mut first = vec![keyed("under way".to_owned())];
     let mut then: Vec<_> = (0..16).map(|n| keyed(format!("next {n}"))).collect();
+    let mut twins = vec![keyed("twin".to_owned()), keyed("twin".to_owned())];
     let mut repeats =
         vec![keyed("next 3".to_owned()), keyed("new".to_owned()), keyed("under way".to_owned())];
     ask(&mut first).await;
     somebody_waits(&world).await;
     ask(&mut then).await;
+    ask(&mut twins).await;
     ask(&mut repeats).await;
     lock.rollback().await.expect("it is let go");
 
-    let receipts = join_all(first.into_iter().chain(then).chain(repeats)).await;
+    let receipts = join_all(first.into_iter().chain(then).chain(twins).chain(repeats)).await;
     let receipts: Vec<Receipt> = receipts.into_iter().map(|receipt| receipt.expect("it is done")).collect();
     let replayed: Vec<bool> = receipts[17..].iter().map(|receipt| receipt.replayed).collect();
-    assert_eq!(replayed, [true, false, true]);
-    assert_eq!(receipts[17].position, receipts[4].position);
-    assert_eq!(receipts[19].position, receipts[0].position);
-    assert_eq!(world.levels().await["A"].0, 1 + 18);
+    assert_eq!(replayed, [false, true, true, false, true]);
+    assert_eq!(receipts[18].position, receipts[17].position, "told together, and done once");
+    assert_eq!(receipts[19].position, receipts[4].position);
+    assert_eq!(receipts[21].position, receipts[0].position);
+    assert_eq!(world.levels().await["A"].0, 1 + 19);
     world.expect_intact().await;
 }
 
@@ -152,5 +177,54 @@ async fn a_decision_that_looks_at_what_is_not_in_memory_costs_those_before_it_no
     assert!(positions.is_sorted_by(|one, next| one + 1 == *next), "in order of arrival: {positions:?}");
     let levels = world.levels().await;
     assert_eq!((levels["A"].0, levels["B"].0), (1 + 1 + 18, 2));
+    world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn what_was_decided_together_with_an_erasure_has_no_later_time() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    let shelf = shelf(&world, "A").await;
+    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
+    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+
+    // As an erasure leaves one: all that it concerns was there when it was decided.
+    let erasing = Submission {
+        context: Context::internal(world.tenant, "test"),
+        idempotency: None,
+        reads: vec![],
+        fresh: vec![],
+        decide: Arc::new(|_, now| {
+            let follow_up = FollowUp {
+                connection: Uuid::nil(),
+                kind: "erase",
+                external: "all".to_owned(),
+                payload: None,
+                delivery: Uuid::nil(),
+                correlation_id: String::new(),
+                due: now + TimeDelta::hours(1),
+            };
+            let attachments = Attachments { follow_ups: vec![follow_up], ..Attachments::default() };
+            Ok(Decision { attachments, ..Decision::default() })
+        }),
+    };
+    let asks = |count: usize| -> Vec<Asked<'_>> {
+        (0..count).map(|_| restock(&world, &shelf, None, None)).collect()
+    };
+    let (mut first, mut then, mut last) = (asks(1), asks(15), asks(30));
+    then.push(Box::pin(world.onhand.ledger().submit(erasing)));
+    ask(&mut first).await;
+    somebody_waits(&world).await;
+    ask(&mut then).await;
+    let decided = world.clock.now();
+    world.clock.advance(TimeDelta::seconds(5));
+    ask(&mut last).await;
+    lock.rollback().await.expect("it is let go");
+
+    for receipt in join_all(first.into_iter().chain(then).chain(last)).await {
+        receipt.expect("it is done");
+    }
+    assert!(earliest(&world, 45).await <= decided, "those with the erasure kept their time");
+    assert!(earliest(&world, 30).await > decided);
     world.expect_intact().await;
 }

@@ -153,7 +153,7 @@ impl Sequencer {
     /// Decides those waiting on what is in memory, as if the batch before were committed and had left the head here. None if that
     /// does not do: something has to be read first, or a request repeats one of that batch.
     fn plan_ahead(&mut self, head: Head, keys: &mut HashSet<Uuid>) -> Option<Plan> {
-        let open = self.foreseen(BATCH_MAX, keys)?;
+        let open = self.foreseen((BATCH_MIN, BATCH_MAX), keys)?;
         match self.decided_in_memory(open, head) {
             Ok(plan) => {
                 keys.extend(keys_of(&plan.batch.answers));
@@ -169,7 +169,12 @@ impl Sequencer {
     /// Decides those waiting as well, behind those of a batch that was decided ahead, at the time it is now. If that does not do,
     /// they go on waiting; none if the batch has come to harm by it, and then all of them wait again.
     fn take_along(&mut self, mut plan: Plan, keys: &mut HashSet<Uuid>) -> Option<Plan> {
-        let Some(open) = self.foreseen(BATCH_MAX - plan.open.len(), keys) else { return Some(plan) };
+        if plan.batch.attachments.beyond_bodies() {
+            // Such as an erasure, of all that was there when it was decided: what came before it must not have a later time.
+            return Some(plan);
+        }
+        let room = BATCH_MAX - plan.open.len();
+        let Some(open) = self.foreseen((1, room), keys) else { return Some(plan) };
         let supposed = self.states.suppose(open.iter().flat_map(|ticket| &ticket.submission.fresh));
         plan.base.now = self.shared.clock.now().max(plan.base.now);
         let (first, answered) = (plan.open.len(), plan.batch.answers.len());
@@ -193,15 +198,18 @@ impl Sequencer {
         }
     }
 
-    /// Up to `room` of those waiting, in order, as far as all they look at is in memory and none repeats a request that is not
-    /// committed yet; without those whose answers are known.
-    fn foreseen(&mut self, room: usize, keys: &HashSet<Uuid>) -> Option<Vec<Ticket>> {
+    /// Those waiting, in order, up to a number, as far as all they look at is in memory and none repeats a request that is not
+    /// committed yet; without those whose answers are known. None if they are so few that it is better to wait for all.
+    fn foreseen(&mut self, (few, room): (usize, usize), keys: &HashSet<Uuid>) -> Option<Vec<Ticket>> {
         let is_foreseen = |ticket: &Ticket| {
             let submission = &ticket.submission;
             submission.idempotency.is_none_or(|asked| !keys.contains(&asked.key_digest))
                 && submission.reads.iter().all(|id| self.states.get(id).is_some())
         };
         let count = self.waiting.iter().take(room).take_while(|ticket| is_foreseen(ticket)).count();
+        if count < few.min(self.waiting.len()) {
+            return None;
+        }
         let rest = self.waiting.split_off(count);
         let mut open = mem::replace(&mut self.waiting, rest);
         self.answer_recent(&mut open);

@@ -1,5 +1,5 @@
-//! The end of the ledger while a batch is put together: each entry gets its place. It is tied to the one before when the batch
-//! is sent, and has its time from then.
+//! The end of the ledger while a batch is put together: each entry gets its place. It is tied to the one before, and gets
+//! the time of its batch, when that is sent.
 
 use chrono::DateTime;
 use onhand_domain::{StreamId, event::Stored};

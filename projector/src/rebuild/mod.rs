@@ -154,15 +154,32 @@ pub async fn rebuild_in_stretches(
 ) -> Result<Rebuilt, ProjectorError> {
     let tenant = caller.context.tenant;
     let mut conn = lock(operations.ledger(), model, tenant).await?;
-    settle(operations, model, tenant, &mut conn).await?;
-    let mut row = rebuilds::running(&mut conn, tenant, model.name).await?;
+    match find_or_begin(operations, caller, model, on_difference, &mut conn).await {
+        Ok(row) => take_up(operations, model, tenant, (row, stretch), &mut progress).finish(conn).await,
+        Err(error) => {
+            unlock(conn).await;
+            Err(error)
+        }
+    }
+}
+
+/// The run to go on with: the one under way, or one that is begun now. Only with the lock on the read model.
+async fn find_or_begin(
+    operations: &Operations,
+    caller: Caller,
+    model: &ReadModel,
+    on_difference: OnDifference,
+    conn: &mut PgConnection,
+) -> Result<Running, ProjectorError> {
+    let tenant = caller.context.tenant;
+    let mut row = under_way(operations, model, tenant, conn).await?;
     if row.is_none() {
         match begin(operations, caller.clone(), model, on_difference).await {
             // Somebody has begun one in this very moment: it is ours to go on with, for we have the lock.
             Ok(_) | Err(ProjectorError::Busy(_)) => {}
             Err(error) => return Err(error),
         }
-        row = rebuilds::running(&mut conn, tenant, model.name).await?;
+        row = rebuilds::running(conn, tenant, model.name).await?;
     }
     let mut row = row.ok_or(ProjectorError::Busy(model.name))?;
     match (on_difference, row.replaces) {
@@ -170,12 +187,12 @@ pub async fn rebuild_in_stretches(
         (OnDifference::Keep, true) => return Err(ProjectorError::Replacing(model.name)),
         (OnDifference::Replace, false) => {
             note_begun(operations, caller, model, row.id, true).await?;
-            rebuilds::insist(&mut conn, tenant, row.id).await?;
+            rebuilds::insist(conn, tenant, row.id).await?;
             row.replaces = true;
         }
         (OnDifference::Keep, false) | (OnDifference::Replace, true) => {}
     }
-    take_up(operations, model, tenant, (row, stretch), &mut progress).finish(conn).await
+    Ok(row)
 }
 
 /// Goes on with the rebuild of this model that is under way, and settles those that have ended. None if none is under way.
@@ -186,12 +203,26 @@ async fn resume(
     mut progress: impl FnMut(Pace) -> ControlFlow<()> + Send + Sync,
 ) -> Result<Option<Rebuilt>, ProjectorError> {
     let mut conn = lock(operations.ledger(), model, tenant).await?;
-    settle(operations, model, tenant, &mut conn).await?;
-    let Some(row) = rebuilds::running(&mut conn, tenant, model.name).await? else {
-        unlock(conn).await;
-        return Ok(None);
-    };
-    take_up(operations, model, tenant, (row, STRETCH), &mut progress).finish(conn).await.map(Some)
+    match under_way(operations, model, tenant, &mut conn).await {
+        Ok(Some(row)) => {
+            take_up(operations, model, tenant, (row, STRETCH), &mut progress).finish(conn).await.map(Some)
+        }
+        nothing => {
+            unlock(conn).await;
+            nothing.map(|_| None)
+        }
+    }
+}
+
+/// The run that is under way, once those that have ended are settled. Only with the lock on the read model.
+async fn under_way(
+    operations: &Operations,
+    model: &ReadModel,
+    tenant: TenantId,
+    conn: &mut PgConnection,
+) -> Result<Option<Running>, ProjectorError> {
+    settle(operations, model, tenant, conn).await?;
+    Ok(rebuilds::running(conn, tenant, model.name).await?)
 }
 
 fn take_up<'r>(
@@ -238,9 +269,9 @@ async fn settle_ended(
     tenant: TenantId,
 ) -> Result<(), ProjectorError> {
     let mut conn = lock(operations.ledger(), model, tenant).await?;
-    settle(operations, model, tenant, &mut conn).await?;
+    let settled = settle(operations, model, tenant, &mut conn).await;
     unlock(conn).await;
-    Ok(())
+    settled
 }
 
 /// Tells of what did not go on, unless that is as it has to be.

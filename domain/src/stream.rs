@@ -116,9 +116,9 @@ impl FromStr for StreamId {
 #[expect(missing_docs, reason = "each variant is the aggregate it is named after")]
 pub enum State {
     Stock(Stock),
-    Product(Product),
+    Product(Box<Product>),
     Sku(SkuClaim),
-    Connection(Connection),
+    Connection(Box<Connection>),
     Listing(Box<Listing>),
     Delivery(Delivery),
     Order(Order),
@@ -205,9 +205,9 @@ impl State {
     pub fn initial(stream: &StreamId) -> Self {
         match stream {
             StreamId::Stock(_) => Self::Stock(Stock::default()),
-            StreamId::Product(_) => Self::Product(Product::default()),
+            StreamId::Product(_) => Self::Product(Box::default()),
             StreamId::Sku(_) => Self::Sku(SkuClaim::default()),
-            StreamId::Connection(_) => Self::Connection(Connection::default()),
+            StreamId::Connection(_) => Self::Connection(Box::default()),
             StreamId::Listing(_) => Self::Listing(Box::default()),
             StreamId::Delivery(_) => Self::Delivery(Delivery::default()),
             StreamId::Order(_) => Self::Order(Order::default()),
@@ -225,9 +225,11 @@ impl State {
     pub fn evolve(&mut self, event: Event) -> Result<(), Misplaced> {
         match (self, event) {
             (Self::Stock(state), Event::Stock(event)) => *state = mem::take(state).evolve(event),
-            (Self::Product(state), Event::Product(event)) => *state = mem::take(state).evolve(event),
+            (Self::Product(state), Event::Product(event)) => **state = mem::take(&mut **state).evolve(event),
             (Self::Sku(state), Event::Sku(event)) => *state = mem::take(state).evolve(event),
-            (Self::Connection(state), Event::Connection(event)) => *state = mem::take(state).evolve(event),
+            (Self::Connection(state), Event::Connection(event)) => {
+                **state = mem::take(&mut **state).evolve(event);
+            }
             (Self::Listing(state), Event::Listing(event)) => **state = mem::take(&mut **state).evolve(event),
             (Self::Delivery(state), Event::Delivery(event)) => *state = mem::take(state).evolve(event),
             (Self::Order(state), Event::Order(event)) => *state = mem::take(state).evolve(event),

@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const GATHER: Duration = Duration::from_millis(80);
 /// A stretch of so many entries is load.
 const MANY: i64 = 100;
+/// After so many entries parsed, others have their turn: requests are answered on the same thread.
+const PARSED_AT_ONCE: usize = 32;
 
 /// Lets projections follow. Several may run, in one process or many.
 #[derive(Clone)]
@@ -262,15 +264,18 @@ fn kinds(models: &[&ReadModel]) -> Vec<&'static str> {
 pub(crate) async fn apply<'e>(
     conn: &mut PgConnection,
     tenant: TenantId,
-    entries: impl Iterator<Item = &'e Entry>,
+    entries: impl Iterator<Item = &'e Entry> + Send,
     models: &[&ReadModel],
 ) -> Result<(), ProjectorError> {
     let kinds = kinds(models);
     let wanted = |entry: &&Entry| entry.name.split_once('.').is_some_and(|(kind, _)| kinds.contains(&kind));
-    let facts = entries
-        .filter(wanted)
-        .map(|entry| Ok(Fact { entry, stream: entry.stream_id()?, event: entry.event()? }))
-        .collect::<Result<Vec<_>, ProjectorError>>()?;
+    let mut facts = vec![];
+    for entry in entries.filter(wanted) {
+        facts.push(Fact { entry, stream: entry.stream_id()?, event: entry.event()? });
+        if facts.len() % PARSED_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
     for model in models {
         if let Growth::Follows { apply, .. } = model.growth {
             apply(conn, Stretch { tenant, facts: &facts }).await?;

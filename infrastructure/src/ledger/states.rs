@@ -1,7 +1,11 @@
 //! States of streams, in memory: current as of the head this process has seen, bounded, reloadable at will.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::LazyLock,
+    thread,
+};
 
 use futures_util::TryStreamExt;
 use onhand_domain::{
@@ -23,6 +27,9 @@ pub(super) const SNAPSHOT_FORMAT: i16 = 8;
 pub(super) const SNAPSHOT_EVERY: i64 = 500;
 /// What a state takes besides itself: its name, and its place in maps that have room for twice as many; measured.
 const PLACE_BYTES: usize = 500;
+
+/// So many states are not forgotten in passing.
+const MANY: usize = 10_000;
 
 /// A state with the number of entries it stands for.
 #[derive(Debug)]
@@ -71,8 +78,14 @@ impl States {
     /// Makes room, between batches: nothing vanishes while a batch looks at it.
     pub(super) fn make_room(&mut self, bytes_max: usize) {
         if self.bytes > bytes_max / 2 {
-            self.old = std::mem::take(&mut self.young);
+            // As many again as a rule: growing the map step by step moves all of it each time.
+            let room = HashMap::with_capacity(self.young.len());
+            let forgotten = mem::replace(&mut self.old, mem::replace(&mut self.young, room));
             self.bytes = 0;
+            if forgotten.len() > MANY {
+                // They take a while to go, and the next batch does not wait for that. Without a thread they go at once.
+                let _ = thread::Builder::new().spawn(move || drop(forgotten));
+            }
         }
     }
 

@@ -62,7 +62,7 @@ impl Touched {
             }
             (StreamId::Product(id), Event::Product(event)) => {
                 let before = match before {
-                    Some(State::Product(product)) => Some(product),
+                    Some(State::Product(product)) => Some(product.as_ref()),
                     _ => None,
                 };
                 self.note_product(id.0, event, before);
@@ -96,7 +96,7 @@ impl Touched {
             },
             (StreamId::Connection(id), Event::Connection(event)) => {
                 let before = match before {
-                    Some(State::Connection(connection)) => Some(connection),
+                    Some(State::Connection(connection)) => Some(connection.as_ref()),
                     _ => None,
                 };
                 self.note_connection(id.0, event, before);

@@ -131,7 +131,7 @@ fn connected(platform: Platform) -> (World, ListingId) {
         external_inventory: None,
     };
     let mut world = World::default();
-    world.0.insert(StreamId::Connection(C), State::Connection(connection));
+    world.0.insert(StreamId::Connection(C), State::Connection(Box::new(connection)));
     world.record(vec![(StreamId::Listing(listing), ListingEvent::Mapped(mapping).into())]);
     hears(&mut world, listing, &Tells::Figure { shown: AT_FIRST, at: 0 }, 0);
     (world, listing)

@@ -19,7 +19,7 @@ pub async fn list(pool: &PgPool, window: &Window, position: i64) -> Result<Page<
         let ids: Vec<StreamId> = begun.filter_map(|(stream, _)| stream.parse().ok()).collect();
         let mut states = states_at(&mut conn, window.tenant, position, ids.clone()).await?;
         let connection = |id: StreamId| match (&id, states.remove(&id)?.state) {
-            (StreamId::Connection(id), State::Connection(connection)) => view(*id, connection),
+            (StreamId::Connection(id), State::Connection(connection)) => view(*id, *connection),
             _ => None,
         };
         let visible = |it: &ConnectionView| window.brand.as_ref().is_none_or(|bound| *bound == it.brand);

@@ -73,7 +73,7 @@ async fn products(
 ) -> Result<Vec<ProductView>, QueryError> {
     let mut states = states_at(conn, window.tenant, position, ids.clone()).await?;
     let product = |id: StreamId| match (&id, states.remove(&id)?.state) {
-        (StreamId::Product(id), State::Product(product)) => Some((*id, product)),
+        (StreamId::Product(id), State::Product(product)) => Some((*id, *product)),
         _ => None,
     };
     let mut products: Vec<(ProductId, Product)> = ids.into_iter().filter_map(product).collect();

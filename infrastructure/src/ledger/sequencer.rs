@@ -51,6 +51,7 @@ pub(super) async fn run(
         tail,
         head: None,
         others_wrote: None,
+        slowest_read: Duration::ZERO,
         doubtful: false,
         queue,
         waiting: Vec::with_capacity(BATCH_MAX),
@@ -94,6 +95,8 @@ struct Sequencer {
     head: Option<Head>,
     /// When another process was last seen to have written.
     others_wrote: Option<Instant>,
+    /// How long it took to read what a batch looks at, at most.
+    slowest_read: Duration,
     /// True while streams that are new as a rule are looked up all the same, because one of them was not.
     doubtful: bool,
     states: States,
@@ -146,9 +149,9 @@ impl<E: Into<LedgerError>> From<E> for Setback {
 
 impl Sequencer {
     /// Whether other processes write, too: then the head is locked before deciding, for a decision that comes to nothing
-    /// costs the states it has touched.
+    /// costs the states it has touched. Another process may be reading large states just as this one has, before it goes on.
     fn contended(&self) -> bool {
-        self.others_wrote.is_some_and(|at| at.elapsed() < CONTENDED)
+        self.others_wrote.is_some_and(|at| at.elapsed() < CONTENDED.max(self.slowest_read * 4))
     }
 
     /// Waits for something to do; false when nothing will ever come again.

@@ -28,7 +28,7 @@ pub(super) const SNAPSHOT_EVERY: i64 = 500;
 /// What a state takes besides itself: its name, and its place in maps that have room for twice as many; measured.
 const PLACE_BYTES: usize = 500;
 
-/// So many states are not forgotten in passing.
+/// Letting go of more states than these takes longer than a batch may.
 const MANY: usize = 10_000;
 
 /// A state with the number of entries it stands for.
@@ -78,13 +78,13 @@ impl States {
     /// Makes room, between batches: nothing vanishes while a batch looks at it.
     pub(super) fn make_room(&mut self, bytes_max: usize) {
         if self.bytes > bytes_max / 2 {
-            // As many again as a rule: growing the map step by step moves all of it each time.
+            // The next generation has about as many, and a map that grows moves all it has, each time.
             let room = HashMap::with_capacity(self.young.len());
             let forgotten = mem::replace(&mut self.old, mem::replace(&mut self.young, room));
             self.bytes = 0;
             if forgotten.len() > MANY {
-                // They take a while to go, and the next batch does not wait for that. Without a thread they go at once.
-                let _ = thread::Builder::new().spawn(move || drop(forgotten));
+                // The next batch does not wait until they are gone. If no thread is to be had, it does.
+                let _ = thread::Builder::new().name("states".to_owned()).spawn(move || drop(forgotten));
             }
         }
     }
@@ -408,5 +408,19 @@ mod tests {
         states.suppose([&StreamId::Administration]);
         states.make_room(0);
         assert!(states.get(&shelf).is_some());
+    }
+
+    #[test]
+    fn what_is_not_used_is_forgotten_however_much_it_is() {
+        let ids: Vec<StreamId> =
+            (0..=MANY).map(|n| StreamId::Order(OrderId(Uuid::from_u128(n as u128)))).collect();
+        let mut states = States::default();
+        states.suppose(&ids);
+        states.make_room(0);
+        states.suppose(&ids[..1]);
+        assert!(states.get(&ids[MANY]).is_some());
+        states.make_room(0);
+        assert!(states.get(&ids[0]).is_some());
+        assert!(states.get(&ids[MANY]).is_none());
     }
 }

@@ -154,13 +154,12 @@ pub async fn rebuild_in_stretches(
 ) -> Result<Rebuilt, ProjectorError> {
     let tenant = caller.context.tenant;
     let mut conn = lock(operations.ledger(), model, tenant).await?;
-    match find_or_begin(operations, caller, model, on_difference, &mut conn).await {
-        Ok(row) => take_up(operations, model, tenant, (row, stretch), &mut progress).finish(conn).await,
-        Err(error) => {
-            unlock(conn).await;
-            Err(error)
-        }
-    }
+    let rebuilt = match find_or_begin(operations, caller, model, on_difference, &mut conn).await {
+        Ok(row) => take_up(operations, model, tenant, (row, stretch), &mut progress).finish(&mut conn).await,
+        Err(error) => Err(error),
+    };
+    unlock(conn).await;
+    rebuilt
 }
 
 /// The run to go on with: the one under way, or one that is begun now. Only with the lock on the read model.
@@ -203,15 +202,16 @@ async fn resume(
     mut progress: impl FnMut(Pace) -> ControlFlow<()> + Send + Sync,
 ) -> Result<Option<Rebuilt>, ProjectorError> {
     let mut conn = lock(operations.ledger(), model, tenant).await?;
-    match under_way(operations, model, tenant, &mut conn).await {
+    let rebuilt = match under_way(operations, model, tenant, &mut conn).await {
         Ok(Some(row)) => {
-            take_up(operations, model, tenant, (row, STRETCH), &mut progress).finish(conn).await.map(Some)
+            let run = take_up(operations, model, tenant, (row, STRETCH), &mut progress);
+            run.finish(&mut conn).await.map(Some)
         }
-        nothing => {
-            unlock(conn).await;
-            nothing.map(|_| None)
-        }
-    }
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    };
+    unlock(conn).await;
+    rebuilt
 }
 
 /// The run that is under way, once those that have ended are settled. Only with the lock on the read model.
@@ -305,7 +305,7 @@ async fn work_off(operations: &Operations, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// A connection of its own that holds the lock on this model for as long as it lives.
+/// A connection of its own that holds the lock on this model until [`unlock`].
 async fn lock(ledger: &Ledger, model: &ReadModel, tenant: TenantId) -> Result<PgConnection, ProjectorError> {
     let mut pooled = ledger.pool().acquire().await?;
     let (ours,): (bool,) = sqlx::query_as("select pg_try_advisory_lock(hashtextextended($1, 0))")
@@ -317,8 +317,18 @@ async fn lock(ledger: &Ledger, model: &ReadModel, tenant: TenantId) -> Result<Pg
     }
     // Only now: whoever looks in vain, as every process does each second, leaves the pool its connection.
     let mut conn = pooled.detach();
-    // Stretches are larger than requests, and tables grow too fast for plans of a moment ago. And as statements may be long,
-    // the server is to look whether anybody still waits for them, where its system lets it: this process may have died.
+    match prepare(&mut conn).await {
+        Ok(()) => Ok(conn),
+        Err(error) => {
+            unlock(conn).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// Stretches are larger than requests, and tables grow too fast for plans of a moment ago. And as statements may be long, the
+/// server is to look whether anybody still waits for them, where its system lets it: this process may have died.
+async fn prepare(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(
         "set statement_timeout = 0; set lock_timeout = '30s'; set plan_cache_mode = force_custom_plan; set work_mem = '64MB';
          do $$ begin
@@ -326,9 +336,9 @@ async fn lock(ledger: &Ledger, model: &ReadModel, tenant: TenantId) -> Result<Pg
          exception when invalid_parameter_value then null;
          end $$",
     )
-    .execute(&mut conn)
+    .execute(conn)
     .await?;
-    Ok(conn)
+    Ok(())
 }
 
 /// A connection to read over while another one writes. It is none of the pool's, which may be small: a rebuild holds it for

@@ -88,21 +88,20 @@ impl<'r> Run<'r> {
     }
 
     /// Works over a connection that holds the lock on this model, until the run has ended.
-    pub(super) async fn finish(mut self, mut conn: PgConnection) -> Result<Rebuilt, ProjectorError> {
+    pub(super) async fn finish(mut self, conn: &mut PgConnection) -> Result<Rebuilt, ProjectorError> {
         let begun = Instant::now();
-        let found = caught(self.work(&mut conn)).await;
+        let found = caught(self.work(conn)).await;
         if let Err(error) = &found
             && !error.is_passing()
-            && let Err(also) = self.fail(&mut conn, error).await
+            && let Err(also) = self.fail(conn, error).await
         {
             let (model, tenant) = (self.model.name, self.tenant);
             tracing::error!(model, %tenant, error = %also, "a rebuild failed, and that could not be noted");
         }
-        if let Err(error) = settle(self.operations, self.model, self.tenant, &mut conn).await {
+        if let Err(error) = settle(self.operations, self.model, self.tenant, conn).await {
             let (model, tenant) = (self.model.name, self.tenant);
             tracing::warn!(model, %tenant, %error, "a rebuild has ended, and whoever looks next has to see to the rest");
         }
-        super::unlock(conn).await;
         let found = found?;
         Ok(Rebuilt {
             id: self.row.id,

@@ -1,7 +1,12 @@
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use onhand_tests::World;
 use serde_json::json;
+use sqlx::Connection;
+
+use crate::projector::interference::somebody_waits;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_stream_is_snapshotted_and_read_back_the_same() {
@@ -25,6 +30,32 @@ async fn a_long_stream_is_snapshotted_and_read_back_the_same() {
     assert_eq!(twin.reserve(&[("A", 5_801)]).await.body["shortages"][0]["available"], 5_800);
     twin.reserve(&[("A", 5_800)]).await.expect(201);
     assert_eq!(world.levels().await["A"], (6_000, 6_000, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_reads_what_it_has_not_seen_keeps_no_other_from_writing() {
+    let world = World::new().await;
+    world.stocked(&[("A", 100)]).await;
+    let twin = Arc::new(world.twin().await);
+    // One of the two has the shelf in memory.
+    world.reserve(&[("A", 1)]).await.expect(201);
+    // Reading takes until this is let go.
+    let mut held = world.database.owner().await;
+    sqlx::raw_sql("begin; lock table stream_snapshots in access exclusive mode")
+        .execute(&mut held)
+        .await
+        .expect("an owner may");
+    let reads = Arc::clone(&twin);
+    let reads = tokio::spawn(async move { reads.reserve(&[("A", 1)]).await });
+    somebody_waits(&world).await;
+    for _ in 0..50 {
+        world.reserve(&[("A", 1)]).await.expect(201);
+    }
+    held.close().await.expect("it is let go");
+    reads.await.expect("it comes to its end").expect(201);
+    assert_eq!(twin.reserve(&[("A", 49)]).await.body["shortages"][0]["available"], 48);
+    assert_eq!(world.levels().await["A"], (100, 52, 48));
+    world.expect_intact().await;
 }
 
 #[tokio::test]

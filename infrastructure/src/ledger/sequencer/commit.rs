@@ -11,12 +11,12 @@ use sqlx::{Connection, PgConnection, Postgres, pool::PoolConnection};
 
 use super::{
     super::{
-        Head, LedgerError, Ticket,
+        Entry, Head, LedgerError, Ticket,
         append::{self, Base, Batch},
         is_passing, read,
         states::Snapshot,
     },
-    BATCH_MAX, Company, Sequencer, Setback,
+    BATCH_MAX, Company, ROUNDS_MAX, Sequencer, Setback,
     decide::Verdict,
     outcome::committed,
     recent::Recent,
@@ -24,6 +24,10 @@ use super::{
 
 /// Entries of other processes that are folded into the states; beyond it they are forgotten and reloaded.
 const CATCH_UP_MAX: i64 = 20_000;
+/// Reading states for so long is slow: others have written meanwhile, if there are any.
+const SLOW: Duration = Duration::from_millis(50);
+/// So few entries of others may be left to be folded with the lock.
+const FEW: usize = 500;
 /// How long the outcome of a broken commit is looked for.
 const LOOK_FOR_OUTCOME: Duration = Duration::from_secs(10);
 
@@ -168,6 +172,10 @@ impl Sequencer {
             Ok(conn) => conn,
             Err(error) => return Err((open, error.into())),
         };
+        if let Err(error) = self.read_before_lock(&mut conn, &open).await {
+            self.forget();
+            return Err((open, error.into()));
+        }
         let mut tx = match conn.begin().await {
             Ok(tx) => tx,
             Err(error) => return Err((open, error.into())),
@@ -239,6 +247,56 @@ impl Sequencer {
         }
     }
 
+    /// Reads what is going to be looked at and is not in memory. Without the head's lock: a shelf with a hundred thousand holds
+    /// takes a second, and no process could write meanwhile.
+    async fn read_before_lock(
+        &mut self,
+        conn: &mut PgConnection,
+        open: &[Ticket],
+    ) -> Result<(), LedgerError> {
+        let head = match self.head.clone() {
+            Some(head) => head,
+            None => {
+                self.states.clear();
+                Head::read(conn, self.tenant).await?
+            }
+        };
+        let missing = self.states.missing(open.iter().flat_map(|ticket| &ticket.submission.reads));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        self.states.load(conn, self.tenant, head.position, missing).await?;
+        self.head = Some(head);
+        let took = begun.elapsed();
+        if took >= SLOW {
+            self.slowest_read = self.slowest_read.max(took);
+            // What is left is less each time, and few are left for the lock.
+            for _ in 0..ROUNDS_MAX {
+                if self.follow(conn).await? < FEW {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds what others have written since into the states, as far as it is read at once. Says how many entries that were.
+    async fn follow(&mut self, conn: &mut PgConnection) -> Result<usize, LedgerError> {
+        let Some(seen) = self.head.clone() else { return Ok(0) };
+        let tail = read::after(conn, self.tenant, seen.position, CATCH_UP_MAX).await?;
+        let (Some(first), Some(last)) = (tail.first(), tail.last()) else { return Ok(0) };
+        if first.chained(self.tenant, &seen.hash) != *first.hash {
+            return Ok(0); // Found out with the lock.
+        }
+        let head = Head { position: last.position, hash: last.hash.clone(), recorded_at: last.recorded_at };
+        let entries = tail.len();
+        self.fold(tail)?;
+        self.head = Some(head);
+        self.others_wrote = Some(Instant::now());
+        Ok(entries)
+    }
+
     /// Takes the head's lock and catches up. Says whether others have written.
     async fn lock(&mut self, conn: &mut PgConnection) -> Result<(Head, bool), LedgerError> {
         let head = Head::lock(conn, self.tenant).await?;
@@ -277,6 +335,12 @@ impl Sequencer {
             self.recent = Recent::default();
             return Ok(true);
         }
+        self.fold(tail)?;
+        Ok(true)
+    }
+
+    /// Folds entries of others into the states that are in memory.
+    fn fold(&mut self, tail: Vec<Entry>) -> Result<(), LedgerError> {
         for entry in tail {
             let stream: StreamId = entry.stream_id()?;
             if self.states.get(&stream).is_some() {
@@ -290,7 +354,7 @@ impl Sequencer {
                 };
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// A batch that was decided and has come to nothing, with its tickets open again.
@@ -312,6 +376,7 @@ impl Sequencer {
     /// Forgets everything; it is read again when it is needed.
     pub(super) fn forget(&mut self) {
         self.head = None;
+        self.slowest_read = Duration::ZERO;
         self.states.clear();
         self.tail.clear();
     }

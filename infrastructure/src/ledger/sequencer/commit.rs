@@ -26,6 +26,8 @@ use super::{
 const CATCH_UP_MAX: i64 = 20_000;
 /// Reading states for so long is slow: others have written meanwhile, if there are any.
 const SLOW: Duration = Duration::from_millis(50);
+/// Others are not expected to take longer than that.
+const SLOWEST: Duration = Duration::from_secs(5);
 /// So few entries of others may be left to be folded with the lock.
 const FEW: usize = 500;
 /// How long the outcome of a broken commit is looked for.
@@ -173,7 +175,6 @@ impl Sequencer {
             Err(error) => return Err((open, error.into())),
         };
         if let Err(error) = self.read_before_lock(&mut conn, &open).await {
-            self.forget();
             return Err((open, error.into()));
         }
         let mut tx = match conn.begin().await {
@@ -191,10 +192,14 @@ impl Sequencer {
             }
         };
         if let Company::Welcome = company {
-            // While this process waited for its turn, others have asked: each turn is worth as much as it can be.
+            // While this process waited for its turn, others have asked: each turn is worth as much as it can be. Who looks at what
+            // is not in memory waits for the next one, before which that is read.
             self.top_up();
-            let room = BATCH_MAX.saturating_sub(open.len()).min(self.waiting.len());
-            open.extend(self.waiting.drain(..room));
+            let room = BATCH_MAX.saturating_sub(open.len());
+            let at_hand =
+                |ticket: &&Ticket| ticket.submission.reads.iter().all(|id| self.states.get(id).is_some());
+            let joining = self.waiting.iter().take(room).take_while(at_hand).count();
+            open.extend(self.waiting.drain(..joining));
             self.answer_recent(&mut open);
         }
         let mut plan = self.decided(&mut tx, open, head).await?;
@@ -270,7 +275,7 @@ impl Sequencer {
         self.head = Some(head);
         let took = begun.elapsed();
         if took >= SLOW {
-            self.slowest_read = self.slowest_read.max(took);
+            self.slowest_read = self.slowest_read.max(took).min(SLOWEST);
             // What is left is less each time, and few are left for the lock.
             for _ in 0..ROUNDS_MAX {
                 if self.follow(conn).await? < FEW {
@@ -291,7 +296,10 @@ impl Sequencer {
         }
         let head = Head { position: last.position, hash: last.hash.clone(), recorded_at: last.recorded_at };
         let entries = tail.len();
-        self.fold(tail)?;
+        if let Err(error) = self.fold(tail) {
+            self.forget(); // It is half way.
+            return Err(error);
+        }
         self.head = Some(head);
         self.others_wrote = Some(Instant::now());
         Ok(entries)
@@ -319,7 +327,6 @@ impl Sequencer {
             // The server came back knowing less than it had said, and what is remembered here never was.
             tracing::error!(tenant = %self.tenant, seen, found = head.position, "the ledger has lost entries");
             self.forget();
-            self.recent = Recent::default();
             vec![]
         } else if others > CATCH_UP_MAX {
             self.states.clear();
@@ -332,7 +339,6 @@ impl Sequencer {
         {
             tracing::error!(tenant = %self.tenant, seen, "the ledger has lost entries, and others have taken their place");
             self.forget();
-            self.recent = Recent::default();
             return Ok(true);
         }
         self.fold(tail)?;
@@ -376,7 +382,8 @@ impl Sequencer {
     /// Forgets everything; it is read again when it is needed.
     pub(super) fn forget(&mut self) {
         self.head = None;
-        self.slowest_read = Duration::ZERO;
+        // Without a head to compare with, it would not be found out if the server has lost what was answered.
+        self.recent = Recent::default();
         self.states.clear();
         self.tail.clear();
     }

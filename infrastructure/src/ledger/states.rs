@@ -94,6 +94,11 @@ impl States {
         self.young.get(id).or_else(|| self.old.get(id)).map(|cached| &cached.state)
     }
 
+    /// Whether all of them are in memory.
+    pub(super) fn has<'a>(&self, ids: impl IntoIterator<Item = &'a StreamId>) -> bool {
+        ids.into_iter().all(|id| self.get(id).is_some())
+    }
+
     /// The streams of `ids` that are not in memory; the others are marked as used.
     pub(super) fn missing<'a>(&mut self, ids: impl IntoIterator<Item = &'a StreamId>) -> Vec<StreamId> {
         let mut missing = HashSet::new();

@@ -10,6 +10,7 @@ use onhand_infrastructure::ledger::{
 };
 use onhand_tests::World;
 use serde_json::json;
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::{history::audit::shelf, projector::interference::somebody_waits};
@@ -44,6 +45,13 @@ fn restock<'w>(
         }),
     };
     Box::pin(world.onhand.ledger().submit(submission))
+}
+
+/// Nothing can be committed until it is let go.
+async fn locked(world: &World) -> Transaction<'_, Postgres> {
+    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
+    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+    lock
 }
 
 /// Puts them into the sequencer's queue, and gives it time to look.
@@ -91,8 +99,7 @@ async fn whoever_comes_before_a_batch_is_sent_goes_with_it() {
     let world = World::new().await;
     world.stocked(&[("A", 1)]).await;
     let shelf = shelf(&world, "A").await;
-    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
-    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+    let lock = locked(&world).await;
 
     let asks = |count: usize| -> Vec<Asked<'_>> {
         (0..count).map(|_| restock(&world, &shelf, None, None)).collect()
@@ -122,8 +129,7 @@ async fn a_key_that_is_on_its_way_is_answered_once_it_is_there() {
     let world = World::new().await;
     world.stocked(&[("A", 1)]).await;
     let shelf = shelf(&world, "A").await;
-    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
-    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+    let lock = locked(&world).await;
 
     let keyed = |key: String| restock(&world, &shelf, Some(&key), None);
     let mut first = vec![keyed("under way".to_owned())];
@@ -157,8 +163,7 @@ async fn a_decision_that_looks_at_what_is_not_in_memory_costs_those_before_it_no
     // This process has not seen either; its first command reads the one.
     let process = world.twin().await;
     restock(&process, &a, None, None).await.expect("it is done");
-    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
-    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+    let lock = locked(&world).await;
 
     let asks =
         |count: usize| -> Vec<Asked<'_>> { (0..count).map(|_| restock(&process, &a, None, None)).collect() };
@@ -185,8 +190,7 @@ async fn what_was_decided_together_with_an_erasure_has_no_later_time() {
     let world = World::new().await;
     world.stocked(&[("A", 1)]).await;
     let shelf = shelf(&world, "A").await;
-    let mut lock = world.onhand.pool().begin().await.expect("a transaction");
-    Head::lock(&mut lock, world.tenant).await.expect("it is locked");
+    let lock = locked(&world).await;
 
     // As an erasure leaves one: all that it concerns was there when it was decided.
     let erasing = Submission {

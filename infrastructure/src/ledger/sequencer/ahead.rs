@@ -204,7 +204,7 @@ impl Sequencer {
         let is_foreseen = |ticket: &Ticket| {
             let submission = &ticket.submission;
             submission.idempotency.is_none_or(|asked| !keys.contains(&asked.key_digest))
-                && submission.reads.iter().all(|id| self.states.get(id).is_some())
+                && self.states.has(&submission.reads)
         };
         let count = self.waiting.iter().take(room).take_while(|ticket| is_foreseen(ticket)).count();
         if count < few.min(self.waiting.len()) {

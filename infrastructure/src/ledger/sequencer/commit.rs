@@ -196,8 +196,7 @@ impl Sequencer {
             // is not in memory waits for the next one, before which that is read.
             self.top_up();
             let room = BATCH_MAX.saturating_sub(open.len());
-            let at_hand =
-                |ticket: &&Ticket| ticket.submission.reads.iter().all(|id| self.states.get(id).is_some());
+            let at_hand = |ticket: &&Ticket| self.states.has(&ticket.submission.reads);
             let joining = self.waiting.iter().take(room).take_while(at_hand).count();
             open.extend(self.waiting.drain(..joining));
             self.answer_recent(&mut open);

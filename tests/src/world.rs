@@ -347,10 +347,28 @@ impl World {
         proof::verify(self.onhand.pool(), self.tenant, |_, _| {}).await.expect("the ledger can be walked")
     }
 
-    /// Expects the chain to hold.
+    /// Expects the chain to hold, and commands to be what they say.
     pub async fn expect_intact(&self) {
         let verdict = self.verify().await;
         assert!(matches!(verdict, proof::Verdict::Intact { .. }), "{verdict:?}");
+        self.expect_sound_commands().await;
+    }
+
+    /// Expects what the status and the kind of each command in the outbox promise.
+    async fn expect_sound_commands(&self) {
+        let (unsound,): (i64,) = sqlx::query_as(
+            "select count(*) from outbox
+             where tenant_id = $1 and not (
+                 status in ('pending', 'leased', 'done', 'dead', 'superseded')
+                 and (status = 'leased') = (token is not null and leased_until is not null)
+                 and (status in ('done', 'dead', 'superseded')) = (finished_at is not null)
+                 and kind in ('quantity', 'price', 'content') and (kind = 'content') = (product_id is not null))",
+        )
+        .bind(self.tenant.0)
+        .fetch_one(self.onhand.pool())
+        .await
+        .expect("the outbox can be read");
+        assert_eq!(unsound, 0, "commands contradict themselves");
     }
 
     /// Rebuilds one read model.
@@ -362,8 +380,9 @@ impl World {
             .expect("a rebuild")
     }
 
-    /// Rebuilds every read model and expects each to be what grew live, row for row.
+    /// Rebuilds every read model and expects each to be what grew live, row for row; and commands to be what they say.
     pub async fn expect_rebuilt_equals_live(&self) -> Vec<Rebuilt> {
+        self.expect_sound_commands().await;
         self.project().await;
         let head = {
             let mut conn = self.onhand.pool().acquire().await.expect("a connection");

@@ -42,16 +42,6 @@ pub(super) struct KeptAnswer {
 }
 
 impl Batch {
-    /// Gives the entries the time at which the last of them was decided, and ties each to the one before.
-    pub(super) fn tie(&mut self, base: &Base) {
-        let mut before = base.head.hash.clone();
-        for entry in &mut self.entries {
-            entry.recorded_at = base.now;
-            entry.hash = entry.chained(base.tenant, &before).to_vec();
-            before.clone_from(&entry.hash);
-        }
-    }
-
     /// True if there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.answers.is_empty() && self.attachments.is_empty()
@@ -65,7 +55,7 @@ impl Batch {
     }
 }
 
-/// Where a batch starts from, and the time it is stamped with.
+/// Where a batch starts from, and the time it is.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
     pub(super) tenant: TenantId,
@@ -74,7 +64,7 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Where the ledger ends once the batch, tied together, is committed.
+    /// Where the ledger ends once the batch is committed.
     pub(super) fn head_after(&self, batch: &Batch) -> Head {
         match batch.entries.last() {
             Some(last) => Head { position: last.position, hash: last.hash.clone(), recorded_at: self.now },
@@ -180,6 +170,7 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
         .bind(entries.iter().map(|e| e.version).collect::<Vec<_>>())
         .bind(entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>())
         .bind(entries.iter().map(|e| e.name_version).collect::<Vec<_>>())
+        .bind(entries.iter().map(|e| e.recorded_at).collect::<Vec<_>>())
         .bind(entries.iter().map(|e| e.payload.as_str()).collect::<Vec<_>>())
         .bind(entries.iter().map(|e| e.metadata.as_str()).collect::<Vec<_>>())
         .bind(entries.iter().map(|e| e.hash.as_slice()).collect::<Vec<_>>())

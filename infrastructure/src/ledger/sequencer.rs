@@ -63,7 +63,7 @@ pub(super) async fn run(
     let mut last = 0;
     loop {
         let work = match ahead.take() {
-            Some(plan) => Work::Planned(Box::new(plan)),
+            Some(ahead) => Work::Planned(Box::new(ahead)),
             None if sequencer.waiting.is_empty() && !sequencer.receive().await => return,
             None => {
                 sequencer.top_up();

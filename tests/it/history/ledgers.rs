@@ -15,12 +15,10 @@ async fn an_entry_put_before_the_first_one_is_found() {
     let checkpoint = sign(&world).await;
     for position in [0, -7] {
         let statements = [
-            "alter table events drop constraint events_position_check".to_owned(),
             format!(
                 "insert into events select tenant_id, {position}, gen_random_uuid(), stream, version + 100 - {position},
                      name, name_version, recorded_at, payload, metadata, hash from events where position = 5"
             ),
-            "alter table events add constraint events_position_check check (position > 0) not valid".to_owned(),
         ];
         tamper(&world, &statements).await;
         assert_eq!(position_of(&world.verify().await), Some(position));

@@ -64,11 +64,11 @@ async fn ask(asked: &mut [Asked<'_>]) {
     }
 }
 
-/// How many commits the last entries were made by: each commit has a time of its own.
+/// How many transactions the last entries were written by.
 async fn commits(world: &World, entries: i64) -> i64 {
     let (commits,): (i64,) = sqlx::query_as(
-        "select count(distinct recorded_at) from (
-             select recorded_at from events where tenant_id = $1 order by position desc limit $2
+        "select count(distinct xmin::text) from (
+             select xmin from events where tenant_id = $1 order by position desc limit $2
          ) as last",
     )
     .bind(world.tenant.0)

@@ -82,7 +82,6 @@ async fn changed_metadata_time_or_order_is_found() {
             let mut owner = world.database.owner().await;
             for sql in [
                 "set session_replication_role = replica",
-                "alter table events drop constraint events_position_check",
                 sql,
                 "update events set position = -position where position < 0",
             ] {

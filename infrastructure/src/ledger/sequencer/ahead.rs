@@ -23,7 +23,14 @@ pub(super) enum Work {
     /// Tickets nobody has looked at.
     Open(Vec<Ticket>),
     /// A batch that was decided ahead; nothing has been written since but what it stands on.
-    Planned(Box<Plan>),
+    Planned(Box<Ahead>),
+}
+
+/// A batch that was decided ahead, and the one it stands on, which has landed: its callers are answered once this one is on its
+/// way, for until then the database has nothing to do.
+pub(super) struct Ahead {
+    plan: Plan,
+    landed: Plan,
 }
 
 impl Work {
@@ -31,27 +38,34 @@ impl Work {
     pub(super) fn commands(&self) -> usize {
         match self {
             Self::Open(open) => open.len(),
-            Self::Planned(plan) => plan.open.len(),
+            Self::Planned(ahead) => ahead.plan.open.len(),
         }
     }
 }
 
 impl Sequencer {
-    /// Decides and commits a batch, and answers its tickets. Gives the next batch, if it could be decided meanwhile.
-    pub(super) async fn work(&mut self, work: Work) -> Option<Plan> {
+    /// Decides and commits a batch, and answers its tickets. Gives the next batch, if it could be decided meanwhile; then those
+    /// of this one are answered with that.
+    pub(super) async fn work(&mut self, work: Work) -> Option<Ahead> {
         // What a planned batch looks at was used just now: it survives this once, which is enough.
         let share = self.shared.share_bytes();
         self.states.make_room(share - tail::bytes_of(share));
-        let planned = match work {
-            Work::Planned(plan) => match self.connection().await {
-                Ok(conn) => Ok((conn, *plan)),
-                Err(error) => Err(self.give_up(*plan, error.into())),
-            },
+        let (planned, landed) = match work {
+            Work::Planned(ahead) => {
+                let Ahead { plan, landed } = *ahead;
+                match self.connection().await {
+                    Ok(conn) => (Ok((conn, plan)), Some(landed)),
+                    Err(error) => {
+                        self.publish(landed);
+                        (Err(self.give_up(plan, error.into())), None)
+                    }
+                }
+            }
             Work::Open(mut open) => {
                 self.answer_recent(&mut open);
                 match self.head.clone() {
                     _ if open.is_empty() => return None,
-                    Some(head) if !self.contended() => self.plan(open, head).await,
+                    Some(head) if !self.contended() => (self.plan(open, head).await, None),
                     _ => {
                         self.settle(open).await;
                         return None;
@@ -61,9 +75,12 @@ impl Sequencer {
         };
         let done = match planned {
             Ok((conn, plan)) if plan.batch.is_plain(&self.shared.state_tables) && !plan.batch.is_empty() => {
-                self.commit_and_look_ahead(conn, plan).await
+                self.commit_and_look_ahead(conn, plan, landed).await
             }
-            Ok((conn, plan)) => self.commit(conn, plan).await.map(|()| None),
+            Ok((conn, plan)) => {
+                landed.into_iter().for_each(|landed| self.publish(landed));
+                self.commit(conn, plan).await.map(|()| None)
+            }
             Err(failed) => Err(failed),
         };
         match done {
@@ -81,14 +98,17 @@ impl Sequencer {
         &mut self,
         mut conn: PoolConnection<Postgres>,
         mut plan: Plan,
-    ) -> Result<Option<Plan>, (Vec<Ticket>, Setback)> {
-        self.seal(&mut plan);
+        landed: Option<Plan>,
+    ) -> Result<Option<Ahead>, (Vec<Ticket>, Setback)> {
         let mut ahead: Option<Plan> = None;
         let outcome = {
             let mut commit = Box::pin(append::append(&mut conn, &plan.base, &plan.batch));
             // Sent before anything else is done.
             let mut outcome = poll!(commit.as_mut());
-            plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
+            if let Some(landed) = landed {
+                self.publish(landed);
+            }
+            plan.snapshots = self.seal(&plan.base, &plan.batch);
             // Of requests that are not committed yet.
             let mut keys: HashSet<Uuid> = keys_of(&plan.batch.answers).collect();
             let after = plan.head_after();
@@ -135,8 +155,13 @@ impl Sequencer {
             }
         };
         let Err(setback) = committed else {
-            self.publish(plan);
-            return Ok(ahead);
+            return Ok(match ahead {
+                Some(ahead) => Some(Ahead { plan: ahead, landed: plan }),
+                None => {
+                    self.publish(plan);
+                    None
+                }
+            });
         };
         let failed = match ahead {
             Some(ahead) => {

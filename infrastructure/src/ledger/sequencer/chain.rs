@@ -1,8 +1,8 @@
-//! The end of the ledger while a batch is put together: each entry gets its place. It is tied to the one before, and gets
-//! the time of its batch, when that is sent.
+//! The end of the ledger while a batch is put together: each entry gets its place and the time it was decided, and is tied to
+//! the one before.
 
-use chrono::DateTime;
-use onhand_domain::{StreamId, event::Stored};
+use chrono::{DateTime, Utc};
+use onhand_domain::{StreamId, event::Stored, values::TenantId};
 use uuid::Uuid;
 
 use super::super::{
@@ -12,13 +12,17 @@ use super::super::{
 
 /// The end of the ledger while a batch is put together.
 pub(super) struct Chain {
+    tenant: TenantId,
+    now: DateTime<Utc>,
     pub(super) position: i64,
+    hash: Vec<u8>,
 }
 
 impl Chain {
     /// As it is with what a batch holds so far.
     pub(super) fn behind(base: &Base, batch: &Batch) -> Self {
-        Self { position: base.head.position + batch.entries.len() as i64 }
+        let end = base.head_after(batch);
+        Self { tenant: base.tenant, now: base.now, position: end.position, hash: end.hash }
     }
 
     pub(super) fn link(
@@ -29,18 +33,21 @@ impl Chain {
         metadata: String,
     ) -> Entry {
         self.position += 1;
-        Entry {
+        let mut entry = Entry {
             position: self.position,
             event_id: Uuid::now_v7(),
             stream: stream.to_string(),
             version,
             name: stored.name,
             name_version: stored.version,
-            recorded_at: DateTime::UNIX_EPOCH,
+            recorded_at: self.now,
             payload: stored.payload,
             metadata,
             hash: vec![],
-        }
+        };
+        entry.hash = entry.chained(self.tenant, &self.hash).to_vec();
+        self.hash.clone_from(&entry.hash);
+        entry
     }
 }
 

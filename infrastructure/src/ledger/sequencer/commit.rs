@@ -39,7 +39,7 @@ pub(super) struct Plan {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) batch: Batch,
     pub(super) base: Base,
-    /// Of states as they are after this batch and before the next, to be written once it is durable. Made once it is sealed.
+    /// Of states as they are after this batch and before the next, to be written once it is durable. Made when it is sent.
     pub(super) snapshots: Vec<Snapshot>,
 }
 
@@ -117,11 +117,10 @@ impl Sequencer {
         }
     }
 
-    /// Makes a batch ready to be sent, as it is: its entries get their time and their hashes, and the head is where it will leave
-    /// it. From here on it grows no more.
-    pub(super) fn seal(&mut self, plan: &mut Plan) {
-        plan.batch.tie(&plan.base);
-        self.head = Some(plan.head_after());
+    /// A batch is sent as it is, and grows no more: the head is where it will leave it. Gives the snapshots that are due after it.
+    pub(super) fn seal(&mut self, base: &Base, batch: &Batch) -> Vec<Snapshot> {
+        self.head = Some(base.head_after(batch));
+        self.states.due_snapshots(batch.streams.keys())
     }
 
     /// Commits what was decided without a lock, and finds out whether anybody else has written.
@@ -130,8 +129,7 @@ impl Sequencer {
         mut conn: PoolConnection<Postgres>,
         mut plan: Plan,
     ) -> Result<(), (Vec<Ticket>, Setback)> {
-        self.seal(&mut plan);
-        plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
+        plan.snapshots = self.seal(&plan.base, &plan.batch);
         let Plan { base, batch, .. } = &plan;
         let committed = if batch.is_empty() {
             // Nothing to write, but a refusal must not be based on old news.
@@ -202,8 +200,7 @@ impl Sequencer {
             self.answer_recent(&mut open);
         }
         let mut plan = self.decided(&mut tx, open, head).await?;
-        self.seal(&mut plan);
-        plan.snapshots = self.states.due_snapshots(plan.batch.streams.keys());
+        plan.snapshots = self.seal(&plan.base, &plan.batch);
         let (base, batch, states) = (&plan.base, &plan.batch, &self.states);
         let written = match batch.is_empty() {
             true => Ok(true),

@@ -1,5 +1,6 @@
 -- Postgres reads and prepares the conditions of a table anew for each statement that writes to it: a fourteenth of what an append took.
--- What these said of history, the walk along the chain proves of each entry, and more; what they said of commands, the tests ask of every outbox.
+-- Of history they said less than is proven of each entry by the walk along the chain (its place, its hash) and by the unique key of streams
+-- and versions; what they said of commands, and that versions have no gaps, is asked of every ledger the tests leave behind.
 alter table events
     drop constraint events_position_check,
     drop constraint events_version_check,

@@ -347,10 +347,19 @@ impl World {
         proof::verify(self.onhand.pool(), self.tenant, |_, _| {}).await.expect("the ledger can be walked")
     }
 
-    /// Expects the chain to hold, and commands to be what they say.
+    /// Expects the chain to hold, versions without gaps, and commands to be what they say.
     pub async fn expect_intact(&self) {
         let verdict = self.verify().await;
         assert!(matches!(verdict, proof::Verdict::Intact { .. }), "{verdict:?}");
+        let gaps: Vec<(String,)> = sqlx::query_as(
+            "select stream from events where tenant_id = $1
+             group by stream having min(version) <> 1 or max(version) <> count(*)",
+        )
+        .bind(self.tenant.0)
+        .fetch_all(self.onhand.pool())
+        .await
+        .expect("history can be read");
+        assert_eq!(gaps, [], "streams with gaps");
         self.expect_sound_commands().await;
     }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use onhand_infrastructure::{config::Config, platforms::outbound::http_client};
+use onhand_infrastructure::{
+    config::Config,
+    platforms::outbound::{http_client, http_client_builder},
+};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,12 +24,16 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let url = match args.url {
-        Some(url) => url,
-        None => format!("http://{}", within_reach(Config::from_env()?.listen)),
+    let (url, http) = match args.url {
+        Some(url) => (url, http_client()?),
+        // Whatever proxy stands in the environment, it does not lead to this machine.
+        None => {
+            let url = format!("http://{}", within_reach(Config::from_env()?.listen));
+            (url, http_client_builder().no_proxy().build()?)
+        }
     };
     let ready = format!("{}/readyz", url.trim_end_matches('/'));
-    let response = http_client()?.get(&ready).timeout(PATIENCE).send().await;
+    let response = http.get(&ready).timeout(PATIENCE).send().await;
     let response = response.with_context(|| format!("{url} does not answer"))?;
     let status = response.status();
     if !status.is_success() {

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::secrets::Secret;
 
 pub use self::{
-    api::{Account, Answer, Api, Permits, http_client},
+    api::{Account, Answer, Api, Permits, http_client, http_client_builder},
     error::CallError,
     products::{Offered, ProductAsk, Skills, VariantAsk},
 };

@@ -274,6 +274,10 @@ async fn an_outage_is_told_by_readiness_by_health_and_by_the_metrics() {
     }
     let health = ["health", "--url", &server.url];
     assert_eq!(onhand(&world, &health).await.0, 0);
+    let listen = server.url.trim_start_matches("http://");
+    let behind_a_proxy = [("ONHAND_LISTEN", listen), ("HTTP_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "")];
+    let beside = run(&world.database.url(), &["health"], &behind_a_proxy).await;
+    assert!(beside.status.success(), "no proxy leads to this machine: {beside:?}");
 
     world.database.close().await;
     until("it is noticed", async || get("/readyz").await.0 == 503).await;

@@ -311,6 +311,11 @@ impl Api {
 
 /// The HTTP client for all platforms: quick to give up, and it follows nobody elsewhere with a token.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    http_client_builder().build()
+}
+
+/// The same, for whoever needs it to differ.
+pub fn http_client_builder() -> reqwest::ClientBuilder {
     // An error says that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -318,7 +323,6 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("onhand/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {

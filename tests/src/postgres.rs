@@ -133,7 +133,11 @@ async fn start() -> Server {
     drop_leftovers(&mut conn).await;
     let sql = format!("create database {template}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.expect("a database is made");
-    database::migrate(&admin.clone().database(&template)).await.expect("the schema is made");
+    let options = admin.clone().database(&template);
+    database::migrate(&options).await.expect("the schema is made");
+    let mut conn = PgConnection::connect_with(&options).await.expect("the server answers");
+    sqlx::raw_sql(include_str!("checks.sql")).execute(&mut conn).await.expect("the tables are there");
+    conn.close().await.expect("nobody may be there when it is copied");
     Server { admin, template, programs }
 }
 

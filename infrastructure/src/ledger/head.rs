@@ -13,7 +13,7 @@ pub struct Head {
     pub position: i64,
     /// The hash of the newest entry.
     pub hash: Vec<u8>,
-    /// The time of the newest entry; the next one is not earlier.
+    /// When the last command was decided, whether it got an entry or not; the next entry is not earlier.
     pub recorded_at: DateTime<Utc>,
 }
 

@@ -22,7 +22,7 @@ use onhand_domain::values::TenantId;
 use sqlx::{Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
 
-use self::{ahead::Work, publish::refuse_all, recent::Recent};
+use self::{ahead::Work, commit::Plan, publish::refuse_all, recent::Recent};
 use super::{Head, LedgerError, Shared, Ticket, is_passing, states::States, tail::Tail};
 
 /// Commands decided together at most; larger batches gain nothing more.
@@ -58,12 +58,13 @@ pub(super) async fn run(
         states: States::default(),
         recent: Recent::default(),
         conn: None,
+        landed: None,
     };
     let mut ahead = None;
     let mut last = 0;
     loop {
         let work = match ahead.take() {
-            Some(ahead) => Work::Planned(Box::new(ahead)),
+            Some(plan) => Work::Planned(Box::new(plan)),
             None if sequencer.waiting.is_empty() && !sequencer.receive().await => return,
             None => {
                 sequencer.top_up();
@@ -106,6 +107,9 @@ struct Sequencer {
     waiting: Vec<Ticket>,
     /// The connection of the last batch, for a moment: its server process has everything at hand.
     conn: Option<PoolConnection<Postgres>>,
+    /// A batch that is durable and was not made known yet. The next one, decided ahead, is sent first, for until then the
+    /// database has nothing to do.
+    landed: Option<Plan>,
 }
 
 /// Whether a batch that had to wait for the head's lock may take in what has come meanwhile.

@@ -118,6 +118,7 @@ async fn whoever_comes_before_a_batch_is_sent_goes_with_it() {
         receipts.into_iter().map(|receipt| receipt.expect("it is done").position).collect();
     assert!(positions.is_sorted_by(|one, next| one + 1 == *next), "in order of arrival: {positions:?}");
     assert!(earliest(&world, 30).await >= asked_at, "nothing is dated before it was asked for");
+    assert!(earliest(&world, 46).await < asked_at, "nor later than it was decided");
     assert_eq!(commits(&world, 47).await, 2, "one was under way, all others went together");
     assert_eq!(world.levels().await["A"].0, 48);
     world.expect_intact().await;
@@ -156,6 +157,45 @@ async fn a_key_that_is_on_its_way_is_answered_once_it_is_there() {
 }
 
 #[tokio::test]
+async fn a_batch_that_has_landed_is_answered_whatever_becomes_of_the_one_decided_on_it() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    let shelf = shelf(&world, "A").await;
+    let lock = locked(&world).await;
+
+    let keyed = |key: String| restock(&world, &shelf, Some(&key), None);
+    let mut first = vec![keyed("under way".to_owned())];
+    let mut then: Vec<_> = (0..16).map(|n| keyed(format!("next {n}"))).collect();
+    ask(&mut first).await;
+    somebody_waits(&world).await;
+    ask(&mut then).await;
+    // As if another process had answered this one meanwhile: the batch cannot be committed as it is.
+    let used = Idempotency::new("test", "next 3", [7; 32]);
+    sqlx::query(
+        "insert into idempotency_keys (tenant_id, key_digest, fingerprint, position, answer, created_at)
+         values ($1, $2, $3, 1, '{\"restocked\":true}', now())",
+    )
+    .bind(world.tenant.0)
+    .bind(used.key_digest)
+    .bind(used.fingerprint.as_slice())
+    .execute(world.onhand.pool())
+    .await
+    .expect("nobody has used it yet");
+    lock.rollback().await.expect("it is let go");
+
+    let receipts = join_all(first.into_iter().chain(then)).await;
+    let receipts: Vec<Receipt> = receipts.into_iter().map(|receipt| receipt.expect("it is done")).collect();
+    assert!(!receipts[0].replayed);
+    let replayed: Vec<usize> = (0..17).filter(|n| receipts[*n].replayed).collect();
+    assert_eq!((replayed, receipts[4].position), (vec![4], 1));
+    let again = keyed("under way".to_owned()).await.expect("it is known");
+    assert_eq!((again.replayed, again.position), (true, receipts[0].position));
+    assert_eq!(world.levels().await["A"].0, 1 + 16);
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn a_decision_that_looks_at_what_is_not_in_memory_costs_those_before_it_nothing_but_time() {
     let world = World::new().await;
     world.stocked(&[("A", 1), ("B", 1)]).await;
@@ -186,13 +226,13 @@ async fn a_decision_that_looks_at_what_is_not_in_memory_costs_those_before_it_no
 }
 
 #[tokio::test]
-async fn what_was_decided_together_with_an_erasure_has_no_later_time() {
+async fn nobody_goes_with_a_batch_that_erases() {
     let world = World::new().await;
     world.stocked(&[("A", 1)]).await;
     let shelf = shelf(&world, "A").await;
     let lock = locked(&world).await;
 
-    // As an erasure leaves one: all that it concerns was there when it was decided.
+    // As an erasure leaves one: all that it concerns was there when it was decided, and is told from what comes later by its time.
     let erasing = Submission {
         context: Context::internal(world.tenant, "test"),
         idempotency: None,
@@ -220,15 +260,13 @@ async fn what_was_decided_together_with_an_erasure_has_no_later_time() {
     ask(&mut first).await;
     somebody_waits(&world).await;
     ask(&mut then).await;
-    let decided = world.clock.now();
-    world.clock.advance(TimeDelta::seconds(5));
     ask(&mut last).await;
     lock.rollback().await.expect("it is let go");
 
     for receipt in join_all(first.into_iter().chain(then).chain(last)).await {
         receipt.expect("it is done");
     }
-    assert!(earliest(&world, 45).await <= decided, "those with the erasure kept their time");
-    assert!(earliest(&world, 30).await > decided);
+    let of_those_after = commits(&world, 30).await;
+    assert_eq!(commits(&world, 45).await, of_those_after + 1, "the erasure went with those before it");
     world.expect_intact().await;
 }

@@ -21,7 +21,7 @@ impl End {
     /// None if the row is not there.
     pub(super) async fn of(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<Self>, LedgerError> {
         // Not as `Head`: its time may have been made one that no calendar has. It may be later than that of the
-        // last entry (a batch without entries moves it), and the next entry is dated no earlier.
+        // last entry (a command without entries moves it), and the next entry is dated no earlier.
         #[derive(FromRow)]
         struct Row {
             position: i64,

@@ -23,14 +23,7 @@ pub(super) enum Work {
     /// Tickets nobody has looked at.
     Open(Vec<Ticket>),
     /// A batch that was decided ahead; nothing has been written since but what it stands on.
-    Planned(Box<Ahead>),
-}
-
-/// A batch that was decided ahead, and the one it stands on, which has landed: its callers are answered once this one is on its
-/// way, for until then the database has nothing to do.
-pub(super) struct Ahead {
-    plan: Plan,
-    landed: Plan,
+    Planned(Box<Plan>),
 }
 
 impl Work {
@@ -38,34 +31,33 @@ impl Work {
     pub(super) fn commands(&self) -> usize {
         match self {
             Self::Open(open) => open.len(),
-            Self::Planned(ahead) => ahead.plan.open.len(),
+            Self::Planned(plan) => plan.open.len(),
         }
     }
 }
 
 impl Sequencer {
     /// Decides and commits a batch, and answers its tickets. Gives the next batch, if it could be decided meanwhile; then those
-    /// of this one are answered with that.
-    pub(super) async fn work(&mut self, work: Work) -> Option<Ahead> {
+    /// of this one are answered as soon as that is sent.
+    pub(super) async fn work(&mut self, work: Work) -> Option<Plan> {
         // What a planned batch looks at was used just now: it survives this once, which is enough.
         let share = self.shared.share_bytes();
         self.states.make_room(share - tail::bytes_of(share));
-        let (planned, landed) = match work {
-            Work::Planned(ahead) => {
-                let Ahead { plan, landed } = *ahead;
+        let planned = match work {
+            Work::Planned(plan) => {
+                if self.conn.is_none() {
+                    self.publish_landed(); // Nobody whose answer is there waits for a connection.
+                }
                 match self.connection().await {
-                    Ok(conn) => (Ok((conn, plan)), Some(landed)),
-                    Err(error) => {
-                        self.publish(landed);
-                        (Err(self.give_up(plan, error.into())), None)
-                    }
+                    Ok(conn) => Ok((conn, *plan)),
+                    Err(error) => Err(self.give_up(*plan, error.into())),
                 }
             }
             Work::Open(mut open) => {
                 self.answer_recent(&mut open);
                 match self.head.clone() {
                     _ if open.is_empty() => return None,
-                    Some(head) if !self.contended() => (self.plan(open, head).await, None),
+                    Some(head) if !self.contended() => self.plan(open, head).await,
                     _ => {
                         self.settle(open).await;
                         return None;
@@ -75,10 +67,10 @@ impl Sequencer {
         };
         let done = match planned {
             Ok((conn, plan)) if plan.batch.is_plain(&self.shared.state_tables) && !plan.batch.is_empty() => {
-                self.commit_and_look_ahead(conn, plan, landed).await
+                self.commit_and_look_ahead(conn, plan).await
             }
             Ok((conn, plan)) => {
-                landed.into_iter().for_each(|landed| self.publish(landed));
+                self.publish_landed();
                 self.commit(conn, plan).await.map(|()| None)
             }
             Err(failed) => Err(failed),
@@ -98,16 +90,13 @@ impl Sequencer {
         &mut self,
         mut conn: PoolConnection<Postgres>,
         mut plan: Plan,
-        landed: Option<Plan>,
-    ) -> Result<Option<Ahead>, (Vec<Ticket>, Setback)> {
+    ) -> Result<Option<Plan>, (Vec<Ticket>, Setback)> {
         let mut ahead: Option<Plan> = None;
         let outcome = {
             let mut commit = Box::pin(append::append(&mut conn, &plan.base, &plan.batch));
-            // Sent before anything else is done.
+            // On its way before anything else is done.
             let mut outcome = poll!(commit.as_mut());
-            if let Some(landed) = landed {
-                self.publish(landed);
-            }
+            self.publish_landed();
             plan.snapshots = self.seal(&plan.base, &plan.batch);
             // Of requests that are not committed yet.
             let mut keys: HashSet<Uuid> = keys_of(&plan.batch.answers).collect();
@@ -155,13 +144,11 @@ impl Sequencer {
             }
         };
         let Err(setback) = committed else {
-            return Ok(match ahead {
-                Some(ahead) => Some(Ahead { plan: ahead, landed: plan }),
-                None => {
-                    self.publish(plan);
-                    None
-                }
-            });
+            match ahead {
+                Some(_) => self.landed = Some(plan),
+                None => self.publish(plan),
+            }
+            return Ok(ahead);
         };
         let failed = match ahead {
             Some(ahead) => {
@@ -195,7 +182,8 @@ impl Sequencer {
     /// they go on waiting; none if the batch has come to harm by it, and then all of them wait again.
     fn take_along(&mut self, mut plan: Plan, keys: &mut HashSet<Uuid>) -> Option<Plan> {
         if plan.batch.attachments.beyond_bodies() {
-            // Such as an erasure, of all that was there when it was decided: what came before it must not have a later time.
+            // Such as an erasure, of all that was there when it was decided: keys and bodies from before it have the batch's time, which
+            // must not be a later one.
             return Some(plan);
         }
         let room = BATCH_MAX - plan.open.len();

@@ -368,6 +368,7 @@ impl Sequencer {
     /// Takes back in memory what has not come true: the states are ahead of the ledger where the batch has
     /// touched them.
     fn undo(&mut self, batch: &Batch, head: &Head, setback: &Setback) {
+        self.publish_landed(); // What it has to say of keys and states stands, whatever is forgotten now.
         if matches!(setback, Setback::Failed(_)) {
             return self.forget();
         }

@@ -14,6 +14,13 @@ use super::{
 };
 
 impl Sequencer {
+    /// Makes the batch before known, if that was put off.
+    pub(super) fn publish_landed(&mut self) {
+        if let Some(landed) = self.landed.take() {
+            self.publish(landed);
+        }
+    }
+
     /// Makes a committed batch known: answers, remembered keys, snapshots, and the bell for projectors and relays.
     pub(super) fn publish(&mut self, plan: Plan) {
         let position = plan.head_after().position;

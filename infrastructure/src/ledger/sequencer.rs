@@ -96,7 +96,7 @@ struct Sequencer {
     head: Option<Head>,
     /// When another process was last seen to have written.
     others_wrote: Option<Instant>,
-    /// How long it took to read what a batch looks at, at most.
+    /// How long it took to read what a batch looks at, at most; half of that with every turn in which others have written.
     slowest_read: Duration,
     /// True while streams that are new as a rule are looked up all the same, because one of them was not.
     doubtful: bool,

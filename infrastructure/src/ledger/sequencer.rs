@@ -96,7 +96,7 @@ struct Sequencer {
     head: Option<Head>,
     /// When another process was last seen to have written.
     others_wrote: Option<Instant>,
-    /// How long it took to read what a batch looks at, at most; half of that with every turn in which others have written.
+    /// How long it took to read what a batch looks at, at most.
     slowest_read: Duration,
     /// True while streams that are new as a rule are looked up all the same, because one of them was not.
     doubtful: bool,
@@ -155,7 +155,7 @@ impl Sequencer {
     /// Whether other processes write, too: then the head is locked before deciding, for a decision that comes to nothing
     /// costs the states it has touched. Another process may be reading large states just as this one has, before it goes on.
     fn contended(&self) -> bool {
-        self.others_wrote.is_some_and(|at| at.elapsed() < CONTENDED.max(self.slowest_read * 4))
+        self.others_wrote.is_some_and(|at| at.elapsed() < CONTENDED.max(self.slowest_read * 2))
     }
 
     /// Waits for something to do; false when nothing will ever come again.

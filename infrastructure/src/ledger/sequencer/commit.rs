@@ -228,8 +228,6 @@ impl Sequencer {
             // Reading a large state may have taken longer than others are expected to be quiet. Without the lock it would be
             // forgotten at the next turn, and read again, and so on.
             self.others_wrote = Some(Instant::now());
-            // They are at work again, with what they had to read: the next quiet is less and less likely to be one of reading.
-            self.slowest_read /= 2;
         }
         Ok(())
     }

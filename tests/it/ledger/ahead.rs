@@ -47,6 +47,12 @@ fn restock<'w>(
     Box::pin(world.onhand.ledger().submit(submission))
 }
 
+/// One that is under way first, and sixteen that are decided on it, each with a key of its own.
+fn one_and_sixteen<'w>(world: &'w World, shelf: &StreamId) -> (Vec<Asked<'w>>, Vec<Asked<'w>>) {
+    let keyed = |key: &str| restock(world, shelf, Some(key), None);
+    (vec![keyed("under way")], (0..16).map(|n| keyed(&format!("next {n}"))).collect())
+}
+
 /// Nothing can be committed until it is let go.
 async fn locked(world: &World) -> Transaction<'_, Postgres> {
     let mut lock = world.onhand.pool().begin().await.expect("a transaction");
@@ -132,12 +138,10 @@ async fn a_key_that_is_on_its_way_is_answered_once_it_is_there() {
     let shelf = shelf(&world, "A").await;
     let lock = locked(&world).await;
 
-    let keyed = |key: String| restock(&world, &shelf, Some(&key), None);
-    let mut first = vec![keyed("under way".to_owned())];
-    let mut then: Vec<_> = (0..16).map(|n| keyed(format!("next {n}"))).collect();
-    let mut twins = vec![keyed("twin".to_owned()), keyed("twin".to_owned())];
-    let mut repeats =
-        vec![keyed("next 3".to_owned()), keyed("new".to_owned()), keyed("under way".to_owned())];
+    let keyed = |key| restock(&world, &shelf, Some(key), None);
+    let (mut first, mut then) = one_and_sixteen(&world, &shelf);
+    let mut twins = vec![keyed("twin"), keyed("twin")];
+    let mut repeats = vec![keyed("next 3"), keyed("new"), keyed("under way")];
     ask(&mut first).await;
     somebody_waits(&world).await;
     ask(&mut then).await;
@@ -163,9 +167,7 @@ async fn a_batch_that_has_landed_is_answered_whatever_becomes_of_the_one_decided
     let shelf = shelf(&world, "A").await;
     let lock = locked(&world).await;
 
-    let keyed = |key: String| restock(&world, &shelf, Some(&key), None);
-    let mut first = vec![keyed("under way".to_owned())];
-    let mut then: Vec<_> = (0..16).map(|n| keyed(format!("next {n}"))).collect();
+    let (mut first, mut then) = one_and_sixteen(&world, &shelf);
     ask(&mut first).await;
     somebody_waits(&world).await;
     ask(&mut then).await;
@@ -188,7 +190,7 @@ async fn a_batch_that_has_landed_is_answered_whatever_becomes_of_the_one_decided
     assert!(!receipts[0].replayed);
     let replayed: Vec<usize> = (0..17).filter(|n| receipts[*n].replayed).collect();
     assert_eq!((replayed, receipts[4].position), (vec![4], 1));
-    let again = keyed("under way".to_owned()).await.expect("it is known");
+    let again = restock(&world, &shelf, Some("under way"), None).await.expect("it is known");
     assert_eq!((again.replayed, again.position), (true, receipts[0].position));
     assert_eq!(world.levels().await["A"].0, 1 + 16);
     world.expect_intact().await;

@@ -62,8 +62,9 @@ impl Running {
         let onhand = app.onhand.clone();
         let mut tasks = Vec::new();
         if duties.contains(&Duty::Projector) {
-            tasks.push(("projector", tokio::spawn(onhand.projector.clone().run(stopped.clone()))));
-            tasks.push(("rebuilds", tokio::spawn(rebuild::run(onhand.operations.clone(), stopped.clone()))));
+            tasks.push(("projector", on_its_own(onhand.projector.clone().run(stopped.clone()))));
+            let rebuilt = rebuild::run(onhand.operations.clone(), stopped.clone());
+            tasks.push(("rebuilds", on_its_own(rebuilt)));
             tasks.push(("expiry", tokio::spawn(expire(onhand.clone(), stopped.clone()))));
             let maintained = maintenance::run(onhand.operations.clone(), onhand.retention, stopped.clone());
             tasks.push(("maintenance", tokio::spawn(maintained)));
@@ -126,6 +127,13 @@ impl Running {
         }
         let _ = tokio::time::timeout(Duration::from_secs(15), self.onhand.ledger().drain()).await;
     }
+}
+
+/// Lets work that takes a processor for milliseconds on end have a thread of its own: one thread may answer all requests, and they
+/// would wait for it.
+fn on_its_own(work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(work))
 }
 
 /// Ends holds that are due, until told to stop.

@@ -27,8 +27,6 @@ const IDLE: Duration = Duration::from_millis(100);
 const GATHER: Duration = Duration::from_millis(80);
 /// A stretch of so many entries is load.
 const MANY: i64 = 100;
-/// After so many entries parsed, others have their turn: the thread may be the only one, and requests wait for it.
-const PARSED_AT_ONCE: usize = 256;
 
 /// Lets projections follow. Several may run, in one process or many.
 #[derive(Clone)]
@@ -261,7 +259,6 @@ fn kinds(models: &[&ReadModel]) -> Vec<&'static str> {
 }
 
 /// Applies entries to models, in the caller's transaction. Each entry is parsed once, and only if a model asks for its kind.
-/// Others have their turn meanwhile.
 pub(crate) async fn apply<'e>(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -273,9 +270,6 @@ pub(crate) async fn apply<'e>(
     let mut facts = vec![];
     for entry in entries.filter(wanted) {
         facts.push(Fact { entry, stream: entry.stream_id()?, event: entry.event()? });
-        if facts.len().is_multiple_of(PARSED_AT_ONCE) {
-            tokio::task::yield_now().await;
-        }
     }
     for model in models {
         if let Growth::Follows { apply, .. } = model.growth {

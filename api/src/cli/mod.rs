@@ -28,7 +28,7 @@ mod status;
 mod sync;
 mod webhook;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -95,6 +95,9 @@ enum Command {
     Sandbox(sandbox::Args),
 }
 
+/// How long work that has a thread of its own may take to end, once everything else has.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Runs the program with the arguments it was given.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -105,6 +108,8 @@ pub fn main() -> ExitCode {
     };
     // On the heap: what `demo` holds across its awaits is large.
     let ended = runtime.block_on(Box::pin(run(cli.command)));
+    // What has a thread of its own cannot be dropped, and may wait for a database that has gone.
+    runtime.shutdown_timeout(PATIENCE);
     out::unsaid(&ended).unwrap_or_else(|| ended.unwrap_or_else(|error| failed(&error)))
 }
 

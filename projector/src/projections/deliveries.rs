@@ -9,9 +9,10 @@ use onhand_domain::{
 };
 use onhand_infrastructure::ledger::Entry;
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
+use super::{MANY, inserted};
 use crate::{
     ProjectorError,
     registry::{Fact, Stretch},
@@ -31,6 +32,11 @@ struct LastWord<'e> {
     entry: &'e Entry,
 }
 
+/// Deliveries nobody has heard of.
+const NEW: &str = include_str!("deliveries.sql");
+/// Any deliveries.
+const ANY: &str = concat!(include_str!("deliveries.sql"), include_str!("deliveries_known.sql"));
+
 /// Applies a stretch: the last word on each delivery, how often it was tried, and whether it was contradicted.
 pub fn apply<'c>(
     conn: &'c mut PgConnection,
@@ -38,29 +44,10 @@ pub fn apply<'c>(
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
         let (words, contradicted) = fold(stretch)?;
-        if !words.is_empty() {
-            let received = || words.values().map(|word| word.received);
-            sqlx::query(include_str!("deliveries.sql"))
-                .bind(stretch.tenant.0)
-                .bind(words.keys().copied().collect::<Vec<_>>())
-                .bind(received().map(|it| it.connection.0).collect::<Vec<_>>())
-                .bind(received().map(|it| it.platform.name()).collect::<Vec<_>>())
-                .bind(received().map(|it| it.topic.as_str()).collect::<Vec<_>>())
-                .bind(received().map(|it| it.external_id.as_str()).collect::<Vec<_>>())
-                .bind(words.values().map(|word| word.status).collect::<Vec<_>>())
-                .bind(words.values().map(|word| word.outcome).collect::<Vec<_>>())
-                .bind(words.values().map(|word| word.notes.as_str()).collect::<Vec<_>>())
-                .bind(words.values().map(|word| word.reason).collect::<Vec<_>>())
-                .bind(words.values().map(|word| word.attempts).collect::<Vec<_>>())
-                .bind(received().map(|it| it.body_sha256.as_str()).collect::<Vec<_>>())
-                .bind(received().map(|it| it.body_bytes).collect::<Vec<_>>())
-                .bind(received().map(|it| it.source_address.as_deref()).collect::<Vec<_>>())
-                .bind(received().map(|it| it.user_agent.as_deref()).collect::<Vec<_>>())
-                .bind(words.values().map(|word| word.correlation_id.as_str()).collect::<Vec<_>>())
-                .bind(words.values().map(|word| word.entry.recorded_at).collect::<Vec<_>>())
-                .bind(words.values().map(|word| word.entry.position).collect::<Vec<_>>())
-                .execute(&mut *conn)
-                .await?;
+        let written =
+            words.is_empty() || words.len() >= MANY && inserted(conn, bound(NEW, stretch, &words)).await?;
+        if !written {
+            bound(ANY, stretch, &words).execute(&mut *conn).await?;
         }
         if !contradicted.is_empty() {
             sqlx::query("update deliveries set contradicted = true where tenant_id = $1 and id = any($2)")
@@ -71,6 +58,33 @@ pub fn apply<'c>(
         }
         Ok(())
     })
+}
+
+fn bound<'q>(
+    statement: &'static str,
+    stretch: Stretch<'_>,
+    words: &'q BTreeMap<Uuid, LastWord<'_>>,
+) -> Query<'q, Postgres, PgArguments> {
+    let received = || words.values().map(|word| word.received);
+    sqlx::query(statement)
+        .bind(stretch.tenant.0)
+        .bind(words.keys().copied().collect::<Vec<_>>())
+        .bind(received().map(|it| it.connection.0).collect::<Vec<_>>())
+        .bind(received().map(|it| it.platform.name()).collect::<Vec<_>>())
+        .bind(received().map(|it| it.topic.as_str()).collect::<Vec<_>>())
+        .bind(received().map(|it| it.external_id.as_str()).collect::<Vec<_>>())
+        .bind(words.values().map(|word| word.status).collect::<Vec<_>>())
+        .bind(words.values().map(|word| word.outcome).collect::<Vec<_>>())
+        .bind(words.values().map(|word| word.notes.as_str()).collect::<Vec<_>>())
+        .bind(words.values().map(|word| word.reason).collect::<Vec<_>>())
+        .bind(words.values().map(|word| word.attempts).collect::<Vec<_>>())
+        .bind(received().map(|it| it.body_sha256.as_str()).collect::<Vec<_>>())
+        .bind(received().map(|it| it.body_bytes).collect::<Vec<_>>())
+        .bind(received().map(|it| it.source_address.as_deref()).collect::<Vec<_>>())
+        .bind(received().map(|it| it.user_agent.as_deref()).collect::<Vec<_>>())
+        .bind(words.values().map(|word| word.correlation_id.as_str()).collect::<Vec<_>>())
+        .bind(words.values().map(|word| word.entry.recorded_at).collect::<Vec<_>>())
+        .bind(words.values().map(|word| word.entry.position).collect::<Vec<_>>())
 }
 
 /// The last words by delivery, and which deliveries were contradicted.

@@ -12,9 +12,3 @@ from (
            unnest($14::text[]) as source_address, unnest($15::text[]) as user_agent, unnest($16::text[]) as correlation_id,
            unnest($17::timestamptz[]) as recorded_at, unnest($18::bigint[]) as position
 ) r
-on conflict (tenant_id, id) do update
-    set status = excluded.status, outcome = excluded.outcome, notes = excluded.notes, reason = excluded.reason,
-        attempts = deliveries.attempts + excluded.attempts, body_sha256 = excluded.body_sha256,
-        body_bytes = excluded.body_bytes, source_address = excluded.source_address, user_agent = excluded.user_agent,
-        topic = excluded.topic, correlation_id = excluded.correlation_id, recorded_at = excluded.recorded_at,
-        position = excluded.position

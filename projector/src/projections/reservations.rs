@@ -3,45 +3,69 @@
 use futures_util::future::BoxFuture;
 use onhand_domain::{Event, StreamId};
 use onhand_infrastructure::queries::reservation_lines::{Nets, add_up};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, query::Query};
 
+use super::{MANY, inserted};
 use crate::{
     ProjectorError,
     registry::{Fact, Stretch},
 };
 
-/// Applies a stretch with one statement: net changes per line.
+/// Lines nobody has heard of.
+const NEW: &str = include_str!("reservations.sql");
+/// Any lines. Says how many there are now that were never made: their rows have been lost.
+const ANY: &str = concat!(
+    "with written as (",
+    include_str!("reservations.sql"),
+    include_str!("reservations_known.sql"),
+    ") select count(*) from written where reserved_at = '-infinity'"
+);
+
+/// Applies a stretch: net changes per line, those of new lines apart.
 pub fn apply<'c>(
     conn: &'c mut PgConnection,
     stretch: Stretch<'c>,
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
-        let nets = fold(stretch)?;
+        let mut nets = fold(stretch)?;
+        let made = nets.values().filter(|net| net.made.is_some()).count();
+        if made >= MANY {
+            let (made, others) = nets.into_iter().partition(|(_, net)| net.made.is_some());
+            nets = match inserted(conn, bound(NEW, stretch, &made)).await? {
+                true => others,
+                false => made.into_iter().chain(others).collect(),
+            };
+        }
         if nets.is_empty() {
             return Ok(());
         }
-        let (lost,): (i64,) = sqlx::query_as(include_str!("reservations.sql"))
-            .bind(stretch.tenant.0)
-            .bind(nets.keys().map(|(reservation, _)| reservation.0).collect::<Vec<_>>())
-            .bind(nets.keys().map(|(_, shelf)| shelf.variant.0).collect::<Vec<_>>())
-            .bind(nets.keys().map(|(_, shelf)| shelf.location.as_str()).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.reserved).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.committed).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.released).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.expired).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.refund_due).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.made.as_ref().map(|(at, _)| *at)).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.made.as_ref().map(|(_, by)| by.as_str())).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.expires_at.is_some()).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.expires_at.flatten()).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
-            .fetch_one(conn)
-            .await?;
-        match lost {
-            0 => Ok(()),
+        match bound(ANY, stretch, &nets).fetch_one(conn).await?.try_get(0)? {
+            0_i64 => Ok(()),
             _ => Err(ProjectorError::RowsLost("reservations")),
         }
     })
+}
+
+fn bound<'q>(
+    statement: &'static str,
+    stretch: Stretch<'_>,
+    nets: &'q Nets<'_>,
+) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(statement)
+        .bind(stretch.tenant.0)
+        .bind(nets.keys().map(|(reservation, _)| reservation.0).collect::<Vec<_>>())
+        .bind(nets.keys().map(|(_, shelf)| shelf.variant.0).collect::<Vec<_>>())
+        .bind(nets.keys().map(|(_, shelf)| shelf.location.as_str()).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.reserved).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.committed).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.released).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.expired).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.refund_due).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.made.as_ref().map(|(at, _)| *at)).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.made.as_ref().map(|(_, by)| by.as_str())).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.expires_at.is_some()).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.expires_at.flatten()).collect::<Vec<_>>())
+        .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
 }
 
 fn fold(stretch: Stretch<'_>) -> Result<Nets<'_>, ProjectorError> {

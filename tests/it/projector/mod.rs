@@ -210,6 +210,47 @@ async fn a_read_model_that_is_missing_holds_up_nobody_else_and_lost_rows_are_tol
 }
 
 #[tokio::test]
+async fn rows_that_are_there_already_are_told_from_new_ones_however_many_come_at_once() {
+    const MANY: u64 = 40;
+    let world = World::new().await;
+    let connection = world.connect(None, json!({})).await;
+    world.stocked(&[("A", 100)]).await;
+    world.project().await;
+    let (before,): (i64,) = sqlx::query_as("select min(position) from checkpoints")
+        .fetch_one(world.onhand.pool())
+        .await
+        .expect("checkpoints can be read");
+    for number in 0..MANY {
+        world.reserve(&[("A", 1)]).await.expect(201);
+        let product = shop::product(&format!("DUNK{number}"), &[("41", "99.00")]);
+        let webhook = Webhook::new("products/create", &format!("p-{number}"), &product);
+        webhook.send(&world.admin, &connection).await.expect(200);
+    }
+    world.project().await;
+    // As if one of each had been heard of, and no more than that was known of it.
+    let mut owner = world.database.owner().await;
+    for sql in [
+        "delete from reservations where position > (select min(position) from reservations)",
+        "update reservations set reserved = 0",
+        "delete from deliveries where position > (select min(position) from deliveries)",
+        "update deliveries set attempts = 0",
+    ] {
+        sqlx::query(sql).execute(&mut owner).await.expect("an owner may");
+    }
+    sqlx::query("update checkpoints set position = $1 where model in ('reservations', 'deliveries')")
+        .bind(before)
+        .execute(&mut owner)
+        .await
+        .expect("an owner may");
+    world.project().await;
+    let rebuilt = world.expect_rebuilt_equals_live().await;
+    for name in ["reservations", "deliveries"] {
+        let rows = rebuilt.iter().find(|rebuilt| rebuilt.model == name).map(|rebuilt| rebuilt.rows);
+        assert_eq!(rows, Some(MANY), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_entry_that_cannot_be_read_parks_one_projection_and_the_others_go_on() {
     let world = World::new().await;
     world.stocked(&[("A", 5)]).await;

@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const GATHER: Duration = Duration::from_millis(80);
 /// A stretch of so many entries is load.
 const MANY: i64 = 100;
+/// After so many entries parsed, others have their turn, such as whoever reads the next ones meanwhile.
+const PARSED_AT_ONCE: usize = 256;
 
 /// Lets projections follow. Several may run, in one process or many.
 #[derive(Clone)]
@@ -62,7 +64,7 @@ impl Projector {
         Ok(self.advance_all(&mut *self.ledger.pool().acquire().await?).await?.len())
     }
 
-    /// Works until told to stop.
+    /// Works until told to stop. It takes a processor for milliseconds on end, and wants a thread of its own.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         // One connection for all of it: its server process has everything at hand.
         let mut conn = None;
@@ -89,6 +91,7 @@ impl Projector {
                 }
             };
             tokio::select! {
+                biased;
                 _ = stop.changed() => break,
                 () = pause => {}
             }
@@ -259,6 +262,7 @@ fn kinds(models: &[&ReadModel]) -> Vec<&'static str> {
 }
 
 /// Applies entries to models, in the caller's transaction. Each entry is parsed once, and only if a model asks for its kind.
+/// Others have their turn meanwhile.
 pub(crate) async fn apply<'e>(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -270,6 +274,9 @@ pub(crate) async fn apply<'e>(
     let mut facts = vec![];
     for entry in entries.filter(wanted) {
         facts.push(Fact { entry, stream: entry.stream_id()?, event: entry.event()? });
+        if facts.len().is_multiple_of(PARSED_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
     }
     for model in models {
         if let Growth::Follows { apply, .. } = model.growth {

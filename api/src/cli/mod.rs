@@ -95,8 +95,8 @@ enum Command {
     Sandbox(sandbox::Args),
 }
 
-/// How long work that has a thread of its own may take to end, once everything else has.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long work that has a thread of its own may take to notice that everything else has ended.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs the program with the arguments it was given.
 pub fn main() -> ExitCode {
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
     };
     // On the heap: what `demo` holds across its awaits is large.
     let ended = runtime.block_on(Box::pin(run(cli.command)));
-    // What has a thread of its own cannot be dropped, and may wait for a database that has gone.
+    // What has a thread of its own cannot be dropped. Whatever it still waits for errs from here on.
     runtime.shutdown_timeout(PATIENCE);
     out::unsaid(&ended).unwrap_or_else(|| ended.unwrap_or_else(|error| failed(&error)))
 }

@@ -25,6 +25,8 @@ pub struct Net {
     pub refund_due: i64,
     /// When it was made, and by whom, if that was among these; the newest counts.
     pub made: Option<(DateTime<Utc>, String)>,
+    /// Whether some of it was for an order of a platform, which may have set units aside before.
+    pub of_order: bool,
     /// The newest end of the hold, if it got one among these; none within for a hold without an end.
     pub expires_at: Option<Option<DateTime<Utc>>>,
     /// Of the newest entry.
@@ -42,11 +44,12 @@ pub fn add_up<'e>(
     let mut nets = Nets::new();
     for (entry, id, event) in entries {
         match event {
-            StockEvent::Reserved { reservation, quantity, expires_at, .. } => {
+            StockEvent::Reserved { reservation, quantity, expires_at, origin, .. } => {
                 let made = (entry.recorded_at, entry.context(tenant)?.actor);
                 let net = line(&mut nets, *reservation, id, entry);
                 net.reserved += quantity.units();
                 net.made = Some(made);
+                net.of_order |= origin.is_some();
                 net.expires_at = Some(*expires_at);
             }
             StockEvent::Committed { reservation, quantity, .. } => {

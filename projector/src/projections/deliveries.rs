@@ -12,7 +12,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
-use super::{MANY, inserted};
+use super::{APART, inserted};
 use crate::{
     ProjectorError,
     registry::{Fact, Stretch},
@@ -26,13 +26,18 @@ struct LastWord<'e> {
     /// A JSON list.
     notes: String,
     reason: Option<&'e str>,
+    /// Whether its first entry is in this stretch.
+    is_new: bool,
     /// In this stretch.
     attempts: i32,
     correlation_id: String,
     entry: &'e Entry,
 }
 
-/// Deliveries nobody has heard of.
+/// What is to be said of deliveries, by their ids.
+type Words<'e> = BTreeMap<Uuid, LastWord<'e>>;
+
+/// Deliveries that are new.
 const NEW: &str = include_str!("deliveries.sql");
 /// Any deliveries.
 const ANY: &str = concat!(include_str!("deliveries.sql"), include_str!("deliveries_known.sql"));
@@ -44,9 +49,12 @@ pub fn apply<'c>(
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
         let (words, contradicted) = fold(stretch)?;
-        let written =
-            words.is_empty() || words.len() >= MANY && inserted(conn, bound(NEW, stretch, &words)).await?;
-        if !written {
+        let (new, others): (Words<'_>, Words<'_>) = words.into_iter().partition(|(_, word)| word.is_new);
+        let words = match new.len() >= APART && inserted(conn, bound(NEW, stretch, &new)).await? {
+            true => others,
+            false => new.into_iter().chain(others).collect(),
+        };
+        if !words.is_empty() {
             bound(ANY, stretch, &words).execute(&mut *conn).await?;
         }
         if !contradicted.is_empty() {
@@ -63,7 +71,7 @@ pub fn apply<'c>(
 fn bound<'q>(
     statement: &'static str,
     stretch: Stretch<'_>,
-    words: &'q BTreeMap<Uuid, LastWord<'_>>,
+    words: &'q Words<'_>,
 ) -> Query<'q, Postgres, PgArguments> {
     let received = || words.values().map(|word| word.received);
     sqlx::query(statement)
@@ -88,8 +96,8 @@ fn bound<'q>(
 }
 
 /// The last words by delivery, and which deliveries were contradicted.
-fn fold(stretch: Stretch<'_>) -> Result<(BTreeMap<Uuid, LastWord<'_>>, Vec<Uuid>), ProjectorError> {
-    let mut words: BTreeMap<Uuid, LastWord<'_>> = BTreeMap::new();
+fn fold(stretch: Stretch<'_>) -> Result<(Words<'_>, Vec<Uuid>), ProjectorError> {
+    let mut words = Words::new();
     let mut contradicted = Vec::new();
     for Fact { entry, stream, event } in stretch.facts {
         let (StreamId::Delivery(id), Event::Delivery(event)) = (stream, event) else { continue };
@@ -105,10 +113,12 @@ fn fold(stretch: Stretch<'_>) -> Result<(BTreeMap<Uuid, LastWord<'_>>, Vec<Uuid>
                 continue;
             }
         };
-        let attempts = words.get(&id.0).map_or(0, |word| word.attempts) + 1;
+        let (attempts, is_new) =
+            words.get(&id.0).map_or((1, entry.version == 1), |word| (word.attempts + 1, word.is_new));
         let notes = Value::from(notes).to_string();
         let correlation_id = entry.context(stretch.tenant)?.correlation_id;
-        let word = LastWord { received, status, outcome, notes, reason, attempts, correlation_id, entry };
+        let word =
+            LastWord { received, status, outcome, notes, reason, is_new, attempts, correlation_id, entry };
         words.insert(id.0, word);
     }
     Ok((words, contradicted))

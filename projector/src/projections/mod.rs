@@ -13,12 +13,11 @@ pub mod stock_levels;
 
 use sqlx::{Connection, PgConnection, Postgres, postgres::PgArguments, query::Query};
 
-/// Fewer rows are not worth a statement of their own.
-const MANY: usize = 32;
+/// So many new rows are worth a statement of their own.
+const APART: usize = 32;
 
-/// Inserts rows that are new as a rule. False, and nothing written, if one of them is not.
-///
-/// `on conflict` costs a third of what writing a row does, and hardly ever finds one.
+/// Inserts rows that are taken for new, without `on conflict`, which costs a third of what writing a row does. False, and nothing
+/// written, if one of them is not.
 async fn inserted(
     conn: &mut PgConnection,
     rows: Query<'_, Postgres, PgArguments>,

@@ -5,13 +5,13 @@ use onhand_domain::{Event, StreamId};
 use onhand_infrastructure::queries::reservation_lines::{Nets, add_up};
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, query::Query};
 
-use super::{MANY, inserted};
+use super::{APART, inserted};
 use crate::{
     ProjectorError,
     registry::{Fact, Stretch},
 };
 
-/// Lines nobody has heard of.
+/// Lines that are new.
 const NEW: &str = include_str!("reservations.sql");
 /// Any lines. Says how many there are now that were never made: their rows have been lost.
 const ANY: &str = concat!(
@@ -27,15 +27,14 @@ pub fn apply<'c>(
     stretch: Stretch<'c>,
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
-        let mut nets = fold(stretch)?;
-        let made = nets.values().filter(|net| net.made.is_some()).count();
-        if made >= MANY {
-            let (made, others) = nets.into_iter().partition(|(_, net)| net.made.is_some());
-            nets = match inserted(conn, bound(NEW, stretch, &made)).await? {
-                true => others,
-                false => made.into_iter().chain(others).collect(),
-            };
-        }
+        let nets = fold(stretch)?;
+        // Whoever reserves gets a reservation of his own. An order of a platform may want more for the one it has.
+        let (new, others): (Nets<'_>, Nets<'_>) =
+            nets.into_iter().partition(|(_, net)| net.made.is_some() && !net.of_order);
+        let nets = match new.len() >= APART && inserted(conn, bound(NEW, stretch, &new)).await? {
+            true => others,
+            false => new.into_iter().chain(others).collect(),
+        };
         if nets.is_empty() {
             return Ok(());
         }

@@ -299,6 +299,7 @@ async fn work_off(operations: &Operations, mut stop: watch::Receiver<bool>) {
             tracing::warn!(%error, "rebuilds cannot be gone on with for the moment");
         }
         tokio::select! {
+            biased;
             _ = stop.changed() => break,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }

@@ -15,6 +15,7 @@ use onhand_tests::{
     shop::{self, Webhook},
 };
 use serde_json::json;
+use uuid::Uuid;
 
 /// A small generator, so that a history is random and repeatable.
 struct Dice(u64);
@@ -210,44 +211,56 @@ async fn a_read_model_that_is_missing_holds_up_nobody_else_and_lost_rows_are_tol
 }
 
 #[tokio::test]
-async fn rows_that_are_there_already_are_told_from_new_ones_however_many_come_at_once() {
+async fn what_is_new_and_what_is_known_come_together_and_what_is_taken_for_new_may_be_known() {
     const MANY: u64 = 40;
     let world = World::new().await;
     let connection = world.connect(None, json!({})).await;
     world.stocked(&[("A", 100)]).await;
+    let reserve = async || {
+        let made = world.reserve(&[("A", 1)]).await.expect(201);
+        Uuid::parse_str(made["reservation"].as_str().expect("an id")).expect("a UUID")
+    };
+    let (paid, left) = (reserve().await, reserve().await);
+    let broken = Webhook::of_bytes("orders/create", "o-9", b"{\"id\":".to_vec());
+    broken.send(&world.admin, &connection).await.problem(500);
     world.project().await;
     let (before,): (i64,) = sqlx::query_as("select min(position) from checkpoints")
         .fetch_one(world.onhand.pool())
         .await
         .expect("checkpoints can be read");
+
+    let first = reserve().await;
     for number in 0..MANY {
-        world.reserve(&[("A", 1)]).await.expect(201);
+        reserve().await;
         let product = shop::product(&format!("DUNK{number}"), &[("41", "99.00")]);
         let webhook = Webhook::new("products/create", &format!("p-{number}"), &product);
         webhook.send(&world.admin, &connection).await.expect(200);
     }
+    world.admin.post(&format!("/api/reservations/{paid}/commit"), json!({})).await.expect(200);
+    world.admin.post(&format!("/api/reservations/{left}/release"), json!({})).await.expect(200);
+    let order = shop::order(9, &shop::product("DUNK0", &[("41", "99.00")]), &[(0, 1)]);
+    Webhook::new("orders/create", "o-9", &order).send(&world.admin, &connection).await.expect(200);
     world.project().await;
-    // As if one of each had been heard of, and no more than that was known of it.
+    let rows = async || {
+        let rebuilt = world.expect_rebuilt_equals_live().await;
+        let of = |name| rebuilt.iter().find(|rebuilt| rebuilt.model == name).map(|rebuilt| rebuilt.rows);
+        (of("reservations"), of("deliveries"))
+    };
+    assert_eq!(rows().await, (Some(MANY + 3), Some(MANY + 1)));
+
+    // As if one of each that is new had been heard of before, and no more than that was known of it.
+    let rewound = format!(
+        "delete from reservations where reservation_id not in ('{paid}', '{left}', '{first}');
+         update reservations set committed = 0, released = 0 where reservation_id <> '{first}';
+         update reservations set reserved = 0 where reservation_id = '{first}';
+         delete from deliveries where external_id not in ('o-9', 'p-7');
+         update deliveries set attempts = attempts - 1;
+         update checkpoints set position = {before} where model in ('reservations', 'deliveries')"
+    );
     let mut owner = world.database.owner().await;
-    for sql in [
-        "delete from reservations where position > (select min(position) from reservations)",
-        "update reservations set reserved = 0",
-        "delete from deliveries where position > (select min(position) from deliveries)",
-        "update deliveries set attempts = 0",
-    ] {
-        sqlx::query(sql).execute(&mut owner).await.expect("an owner may");
-    }
-    sqlx::query("update checkpoints set position = $1 where model in ('reservations', 'deliveries')")
-        .bind(before)
-        .execute(&mut owner)
-        .await
-        .expect("an owner may");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rewound)).execute(&mut owner).await.expect("an owner may");
     world.project().await;
-    let rebuilt = world.expect_rebuilt_equals_live().await;
-    for name in ["reservations", "deliveries"] {
-        let rows = rebuilt.iter().find(|rebuilt| rebuilt.model == name).map(|rebuilt| rebuilt.rows);
-        assert_eq!(rows, Some(MANY), "{name}");
-    }
+    assert_eq!(rows().await, (Some(MANY + 3), Some(MANY + 1)));
 }
 
 #[tokio::test]

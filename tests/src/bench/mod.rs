@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use onhand_infrastructure::database::local::{LocalPostgres, LocalSettings};
 use sqlx::Connection;
-use tokio::{process::Command, runtime::Builder};
+use tokio::runtime::Builder;
 
 use self::report::{Report, Round};
 
@@ -106,14 +106,6 @@ fn is_load(options: &Options) -> bool {
     !(options.states || options.convergence || options.history || options.relay)
 }
 
-/// Has this thread wait for its turn when an answer wakes it, instead of interrupting the server in the midst of the next one:
-/// clients are on other machines as a rule. Whatever it starts is scheduled as usual. False where that cannot be had.
-async fn interrupt_nobody() -> bool {
-    let process = std::process::id().to_string(); // also the number of its first thread, which is the load
-    let asked = Command::new("chrt").args(["--reset-on-fork", "--batch", "--pid", "0", &process]).status();
-    asked.await.is_ok_and(|status| status.success())
-}
-
 async fn run(options: &Options) -> anyhow::Result<()> {
     let settings = LocalSettings {
         extra: vec![("shared_buffers".into(), "1GB".into()), ("min_wal_size".into(), "2GB".into())],
@@ -141,11 +133,13 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         server.stop().await?;
         return outcome;
     }
-    let load = if is_load(options) && interrupt_nobody().await { "a batch process" } else { "any process" };
     println!(
-        "{} rounds of {} s a measurement; HTTP over {} connections from {load}; the server does: {}\n",
+        "{} rounds of {} s a measurement; HTTP over {} connections; the server does: {}\n",
         options.rounds, options.seconds, options.connections, options.roles
     );
+    if is_load(options) && !load::schedule("--other").await {
+        println!("without `chrt` each answer interrupts the server\n");
+    }
     run_in(&server).await?;
     if options.relay {
         let outcome = relay::run(options, &server).await;
@@ -245,7 +239,7 @@ async fn quiet(server: &LocalPostgres) -> anyhow::Result<()> {
         sqlx::raw_sql("vacuum (analyze)").execute(&mut conn).await?;
     }
     // What that has written is on the disk before anybody waits for a flush of the log: it would wait for all of it.
-    let synced = Command::new("sync").status().await?;
+    let synced = tokio::process::Command::new("sync").status().await?;
     anyhow::ensure!(synced.success(), "`sync` has failed");
     Ok(())
 }

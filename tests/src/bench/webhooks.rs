@@ -11,7 +11,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep_until};
 
 use super::{
     Options, baseline,
-    load::{answer, processor_seconds},
+    load::{answer, processor_seconds, schedule},
     quiet, steal,
     subject::{Subject, product},
 };
@@ -116,6 +116,7 @@ async fn load(
     (during, each): (Duration, Option<Duration>),
     options: &Options,
 ) -> anyhow::Result<Histogram<u64>> {
+    schedule("--batch").await;
     let until = Instant::now() + during;
     let first = *sent;
     let loops = (0..options.connections as u64).map(|lane| {
@@ -127,6 +128,7 @@ async fn load(
         sender(subject, door, ids, (begin, until), each)
     });
     let histograms = try_join_all(loops).await?;
+    schedule("--other").await;
     let mut all = Histogram::<u64>::new(3)?;
     let most = histograms.iter().map(Histogram::len).max().unwrap_or(0);
     for histogram in histograms {

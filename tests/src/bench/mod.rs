@@ -192,6 +192,8 @@ async fn measure(options: &Options, server: &LocalPostgres) -> anyhow::Result<Re
                 quiet(server).await?;
                 let second = subject.second(server, &options.roles).await?;
                 let pair = subject.pair(&second);
+                // Like the first process it has read the shelf before it is measured.
+                load::run(pair, &subject.hot, &Options { seconds: 1, ..options.clone() }).await?;
                 Some(steal::watched(|| load::run(pair, &subject.hot, options)).await?)
             }
             false => None,

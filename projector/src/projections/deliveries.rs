@@ -12,7 +12,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
-use super::{APART, inserted};
+use super::without_new;
 use crate::{
     ProjectorError,
     registry::{Fact, Stretch},
@@ -49,11 +49,7 @@ pub fn apply<'c>(
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
         let (words, contradicted) = fold(stretch)?;
-        let (new, others): (Words<'_>, Words<'_>) = words.into_iter().partition(|(_, word)| word.is_new);
-        let words = match new.len() >= APART && inserted(conn, bound(NEW, stretch, &new)).await? {
-            true => others,
-            false => new.into_iter().chain(others).collect(),
-        };
+        let words = without_new(conn, words, |word| word.is_new, |new| bound(NEW, stretch, new)).await?;
         if !words.is_empty() {
             bound(ANY, stretch, &words).execute(&mut *conn).await?;
         }

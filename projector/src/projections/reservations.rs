@@ -2,10 +2,10 @@
 
 use futures_util::future::BoxFuture;
 use onhand_domain::{Event, StreamId};
-use onhand_infrastructure::queries::reservation_lines::{Nets, add_up};
+use onhand_infrastructure::queries::reservation_lines::{Net, Nets, add_up};
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, query::Query};
 
-use super::{APART, inserted};
+use super::without_new;
 use crate::{
     ProjectorError,
     registry::{Fact, Stretch},
@@ -27,14 +27,9 @@ pub fn apply<'c>(
     stretch: Stretch<'c>,
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
-        let nets = fold(stretch)?;
         // Whoever reserves gets a reservation of his own. An order of a platform may want more for the one it has.
-        let (new, others): (Nets<'_>, Nets<'_>) =
-            nets.into_iter().partition(|(_, net)| net.made.is_some() && !net.of_order);
-        let nets = match new.len() >= APART && inserted(conn, bound(NEW, stretch, &new)).await? {
-            true => others,
-            false => new.into_iter().chain(others).collect(),
-        };
+        let is_new = |net: &Net| net.made.is_some() && !net.of_order;
+        let nets = without_new(conn, fold(stretch)?, is_new, |new| bound(NEW, stretch, new)).await?;
         if nets.is_empty() {
             return Ok(());
         }

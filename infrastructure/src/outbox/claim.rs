@@ -245,7 +245,7 @@ pub async fn give_back_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64,
              left join outbox heir
                  on heir.tenant_id = o.tenant_id and heir.connection_id = o.connection_id
                 and heir.listing_id = o.listing_id and heir.kind = o.kind and heir.status = 'pending'
-             where o.status = 'leased' and o.leased_until < $1 -- outbox_lease_end_idx
+             where o.status = 'leased' and o.leased_until < $1 -- outbox_leased_idx
              limit 500
              for update of o skip locked
          ),

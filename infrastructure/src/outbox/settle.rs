@@ -148,8 +148,9 @@ async fn end(
          set status = s.status, answered = o.answered + 1, last_error = s.error, token = null, leased_until = null,
              finished_at = $2
          from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[]) as s (id, token, status, error)
-         -- The ids twice: by the list of them the rows are found one by one, and not by reading the whole table.
-         where o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token
+         -- The ids twice: by the list of them the rows are found one by one, and not by reading the whole table. Who has a token is
+         -- leased; asked for that, Postgres would rather go through all leases of the tenant.
+         where o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.token = s.token
          returning o.id",
     )
     .bind(tenant.0)

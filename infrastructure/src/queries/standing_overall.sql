@@ -12,7 +12,7 @@ from (
         -- Whose relay has vanished: where there is no other, nobody makes them pending again.
         (select 1 from outbox
          where status = 'leased' and leased_until < $1
-         order by leased_until limit $2) -- outbox_lease_end_idx
+         order by tenant_id, connection_id, listing_id, kind limit $2) -- outbox_leased_idx
         limit $2
     ) o
 ) pending
@@ -36,7 +36,7 @@ cross join (
         select l.leased_until
         from outbox l
         join connections c on c.tenant_id = l.tenant_id and c.id = l.connection_id
-        where l.status = 'leased' and l.leased_until < $1 -- outbox_lease_end_idx
+        where l.status = 'leased' and l.leased_until < $1 -- outbox_leased_idx
           and not c.paused
     ) o
 ) longest

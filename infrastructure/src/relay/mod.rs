@@ -39,6 +39,8 @@ const LEASE: TimeDelta = TimeDelta::seconds(60);
 const CALLED_MAX: usize = 32;
 /// Groups of one account that are not on record yet: the one it is told, and the one that is being recorded meanwhile.
 const UNRECORDED_MAX: usize = 2;
+/// How often a relay looks for leases that ran out.
+const LOOK_FOR_EXPIRED: Duration = Duration::from_secs(1);
 /// How long an idle relay waits before it looks again.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -61,6 +63,7 @@ impl Relay {
 
     /// Takes one claim of commands through to the end. Says how many were claimed; 0 when nothing is due.
     pub async fn step(&self) -> Result<usize, LedgerError> {
+        self.give_back_expired().await;
         loop {
             let groups = self.claim(&[], ACCOUNTS_MAX).await?;
             let begun = Instant::now();
@@ -78,8 +81,13 @@ impl Relay {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut calls = JoinSet::new();
         let accounts = Arc::<Accounts>::default();
+        let mut looked: Option<Instant> = None;
         while !*stop.borrow() {
             while calls.try_join_next().is_some() {}
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_FOR_EXPIRED) {
+                self.give_back_expired().await;
+                looked = Some(Instant::now());
+            }
             let room = CALLED_MAX.saturating_sub(calls.len()) as i64;
             let claimed = if room > 0 { self.claim(&accounts.busy(), room).await } else { Ok(vec![]) };
             let begun = Instant::now();
@@ -118,6 +126,13 @@ impl Relay {
         }
     }
 
+    async fn give_back_expired(&self) {
+        let ledger = self.operations.ledger();
+        if let Err(error) = outbox::give_back_expired(ledger.pool(), ledger.clock().now()).await {
+            tracing::warn!(%error, "expired leases stay for now; they are given back next time");
+        }
+    }
+
     fn turn(&self) -> Option<Account> {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,9 +142,6 @@ impl Relay {
     async fn claim(&self, busy: &[Uuid], room: i64) -> Result<Vec<Group>, LedgerError> {
         let pool = self.operations.ledger().pool();
         let now = self.operations.ledger().clock().now();
-        if let Err(error) = outbox::give_back_expired(pool, now).await {
-            tracing::warn!(%error, "expired leases stay for now; they are given back next time");
-        }
         let accounts = outbox::waiting_accounts(pool, self.turn()).await?;
         let more = accounts.len() as i64 == ACCOUNTS_MAX;
         let claimed = outbox::claim_of(pool, &accounts, (now, LEASE), (CLAIM_MAX, room), busy).await?;

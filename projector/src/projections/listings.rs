@@ -3,12 +3,12 @@
 use futures_util::future::BoxFuture;
 use onhand_domain::{
     State, StreamId,
-    listing::Listing,
-    values::{ListingId, TenantId},
+    listing::{Listing, Mapping},
+    values::{ExternalId, TenantId},
 };
 use onhand_infrastructure::ledger::StateTable;
-use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 /// Rows that follow from listing streams.
 pub const TABLE: StateTable = StateTable { write, covers: |stream| matches!(stream, StreamId::Listing(_)) };
@@ -19,10 +19,12 @@ fn write<'c>(
     states: &'c [(StreamId, &'c State)],
 ) -> BoxFuture<'c, Result<(), sqlx::Error>> {
     Box::pin(async move {
-        let rows = states
+        let rows: Vec<(Uuid, &Mapping, &Listing)> = states
             .iter()
             .filter_map(|(stream, state)| match (stream, state) {
-                (StreamId::Listing(id), State::Listing(listing)) => row(*id, listing),
+                (StreamId::Listing(id), State::Listing(listing)) => {
+                    Some((id.0, listing.mapping.as_ref()?, &**listing))
+                }
                 _ => None,
             })
             .collect();
@@ -30,13 +32,10 @@ fn write<'c>(
             "insert into listings (tenant_id, id, connection_id, product_id, variant_id, external_product,
                                    external_variant, external_inventory, removed, shown_quantity, quantity_as_of,
                                    shown_price, price_as_of, quantity_conflict, price_conflict)
-             select $1, r.id, r.connection_id, r.product_id, r.variant_id, r.external_product, r.external_variant,
-                    r.external_inventory, r.removed, r.shown_quantity, r.quantity_as_of, r.shown_price, r.price_as_of,
-                    r.quantity_conflict, r.price_conflict
-             from jsonb_to_recordset($2) as r (id uuid, connection_id uuid, product_id uuid, variant_id uuid,
-                 external_product text, external_variant text, external_inventory text, removed boolean,
-                 shown_quantity bigint, quantity_as_of bigint, shown_price jsonb, price_as_of bigint,
-                 quantity_conflict jsonb, price_conflict jsonb)
+             select $1, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::uuid[]), unnest($5::uuid[]), unnest($6::text[]),
+                    unnest($7::text[]), unnest($8::text[]), unnest($9::boolean[]), unnest($10::bigint[]),
+                    unnest($11::bigint[]), unnest($12::jsonb[]), unnest($13::bigint[]), unnest($14::jsonb[]),
+                    unnest($15::jsonb[])
              on conflict (tenant_id, id) do update
                  set product_id = excluded.product_id, variant_id = excluded.variant_id,
                      external_product = excluded.external_product, external_inventory = excluded.external_inventory,
@@ -46,31 +45,26 @@ fn write<'c>(
                      quantity_conflict = excluded.quantity_conflict, price_conflict = excluded.price_conflict",
         )
         .bind(tenant.0)
-        .bind(Value::Array(rows))
+        .bind(column(&rows, |(id, ..)| *id))
+        .bind(column(&rows, |(_, mapping, _)| mapping.connection.0))
+        .bind(column(&rows, |(_, mapping, _)| mapping.product.0))
+        .bind(column(&rows, |(_, mapping, _)| mapping.variant.0))
+        .bind(column(&rows, |(_, mapping, _)| mapping.external_product.as_str()))
+        .bind(column(&rows, |(_, mapping, _)| mapping.external_variant.as_str()))
+        .bind(column(&rows, |(_, mapping, _)| mapping.external_inventory.as_ref().map(ExternalId::as_str)))
+        .bind(column(&rows, |(.., listing)| listing.removed))
+        .bind(column(&rows, |(.., listing)| listing.quantity.value))
+        .bind(column(&rows, |(.., listing)| listing.quantity.as_of))
+        .bind(column(&rows, |(.., listing)| listing.price.value.map(Json)))
+        .bind(column(&rows, |(.., listing)| listing.price.as_of))
+        .bind(column(&rows, |(.., listing)| listing.quantity_conflict.map(Json)))
+        .bind(column(&rows, |(.., listing)| listing.price_conflict.map(Json)))
         .execute(conn)
         .await?;
         Ok(())
     })
 }
 
-fn row(id: ListingId, listing: &Listing) -> Option<Value> {
-    let mapping = listing.mapping.as_ref()?;
-    let mut row = json!({
-        "id": id, "connection_id": mapping.connection, "product_id": mapping.product, "variant_id": mapping.variant,
-        "external_product": mapping.external_product, "external_variant": mapping.external_variant,
-        "external_inventory": mapping.external_inventory, "removed": listing.removed,
-        "shown_quantity": listing.quantity.value, "quantity_as_of": listing.quantity.as_of,
-        "price_as_of": listing.price.as_of,
-    });
-    // Absent, not JSON null: the column is then SQL null.
-    if let Some(price) = listing.price.value {
-        row["shown_price"] = json!(price);
-    }
-    if let Some(conflict) = listing.quantity_conflict {
-        row["quantity_conflict"] = json!(conflict);
-    }
-    if let Some(conflict) = listing.price_conflict {
-        row["price_conflict"] = json!(conflict);
-    }
-    Some(row)
+fn column<R, V>(rows: &[R], value: impl Fn(&R) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
 }

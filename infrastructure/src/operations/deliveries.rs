@@ -8,6 +8,7 @@ mod steps;
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc,
@@ -533,17 +534,15 @@ fn context(connection: &Connected, request: &Request, delivery: DeliveryId) -> C
 
 /// Headers as JSON text, without what a thief could use.
 pub fn masked(headers: &HeaderMap) -> String {
-    let shown = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
+    const SECRET: [&str; 8] = ["auth", "cookie", "secret", "token", "hmac", "signature", "key", "password"];
+    let shown = headers.iter().map(|(name, value)| {
         let name = name.as_str();
-        let secret =
-            ["authorization", "cookie", "secret", "token", "hmac", "signature", "key", "password", "auth"];
-        let text = if secret.iter().any(|word| name.contains(word)) {
-            "***".to_owned()
-        } else {
-            String::from_utf8_lossy(value.as_bytes()).replace('\0', "")
-        };
-        (name.to_owned(), text)
-    };
-    let shown: std::collections::BTreeMap<_, _> = headers.iter().map(shown).collect();
+        if SECRET.iter().any(|word| name.contains(word)) {
+            return (name, Cow::Borrowed("***"));
+        }
+        let text = String::from_utf8_lossy(value.as_bytes());
+        (name, if text.contains('\0') { text.replace('\0', "").into() } else { text })
+    });
+    let shown: BTreeMap<&str, Cow<'_, str>> = shown.collect();
     serde_json::to_string(&shown).unwrap_or_else(|_| "{}".to_owned())
 }

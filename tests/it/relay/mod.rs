@@ -248,3 +248,30 @@ async fn a_lease_that_was_taken_over_is_not_settled_by_its_first_holder() {
             .expect("the outbox can be read");
     assert_eq!(leased, second.len() as i64);
 }
+
+#[tokio::test]
+async fn a_command_that_a_commit_is_moving_is_not_waited_for_and_leased_when_that_is_over() {
+    let (_sandbox, world, _) = shop_and_world(&["42", "43"], json!({})).await;
+    world.converge().await;
+    restock(&world, "RUN-42", 5).await;
+    restock(&world, "RUN-43", 5).await;
+    let pool = world.onhand.pool();
+    let mut commit = pool.begin().await.expect("a transaction");
+    let (moved,): (uuid::Uuid,) = sqlx::query_as(
+        "update outbox set next_attempt_at = next_attempt_at - interval '1 second'
+         where id = (select id from outbox where status = 'pending' order by listing_id limit 1) returning id",
+    )
+    .fetch_one(&mut *commit)
+    .await
+    .expect("something is pending");
+    let claim = || async {
+        let lease = chrono::TimeDelta::seconds(60);
+        let claimed = onhand_infrastructure::outbox::claim(pool, world.clock.now(), lease, 100, &[]).await;
+        claimed.expect("a claim").into_iter().map(|command| command.row).collect::<Vec<_>>()
+    };
+    let meanwhile = claim().await;
+    assert!(meanwhile.len() == 1 && meanwhile[0] != moved, "{meanwhile:?} while {moved} is moved");
+    commit.commit().await.expect("a commit");
+    assert_eq!(claim().await, [moved]);
+    assert!(claim().await.is_empty(), "nothing is leased twice");
+}

@@ -25,12 +25,12 @@ with ready as (
     limit $8
 ),
 due as (
-    select d.place, d.tenant_id, d.connection_id, false as probe, r.troubled, r.priority
+    select d.tenant_id, d.id, d.connection_id, false as probe, r.troubled, r.priority
     from ready r
     -- Products are told one after the other: more of them would only be given back.
     cross join (values ('quantity', $2::bigint), ('price', $2), ('content', least($2, 50))) as k (kind, most)
     cross join lateral (
-        select o.ctid as place, o.tenant_id, o.connection_id from outbox o
+        select o.tenant_id, o.id, o.connection_id from outbox o
         where o.status = 'pending' and o.tenant_id = r.tenant_id and o.connection_id = r.connection_id
           and o.kind = k.kind and o.next_attempt_at <= $1 -- outbox_due_idx
           and ( -- order: not while an older command for the same is under way. Looked up by outbox_leased_idx one by one;
@@ -44,10 +44,10 @@ due as (
     ) d
     where not r.probe
     union all
-    select d.place, d.tenant_id, d.connection_id, true, true, r.priority
+    select d.tenant_id, d.id, d.connection_id, true, true, r.priority
     from ready r
     cross join lateral (
-        select o.ctid as place, o.tenant_id, o.connection_id from outbox o
+        select o.tenant_id, o.id, o.connection_id from outbox o
         where o.status = 'pending' and o.tenant_id = r.tenant_id and o.connection_id = r.connection_id
           and o.next_attempt_at <= $1
           and (
@@ -71,7 +71,7 @@ leased as (
     update outbox o
     set status = 'leased', token = $3, leased_until = $4, attempts = o.attempts + 1
     from due
-    where o.ctid = due.place -- locked above, so it is where it was found; one that has just been moved waits for the next claim
+    where o.tenant_id = due.tenant_id and o.id = due.id
       and (not due.probe
            or exists (select from probing p where p.tenant_id = due.tenant_id and p.connection_id = due.connection_id))
     returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.product_id, o.kind, o.attempts, due.probe,

@@ -10,5 +10,7 @@ alter table outbox
     add check (kind in ('quantity', 'price', 'content')),
     add check ((kind = 'content') = (product_id is not null)),
     add check (status in ('pending', 'leased', 'done', 'dead', 'superseded')),
-    add check ((status = 'leased') = (token is not null and leased_until is not null)),
+    -- Who settles goes by the token alone.
+    add check ((status = 'leased') = (token is not null)),
+    add check ((token is null) = (leased_until is null)),
     add check ((status in ('done', 'dead', 'superseded')) = (finished_at is not null));

@@ -236,8 +236,23 @@ impl Leased {
     }
 }
 
-/// Returns commands whose relay has vanished to the queue. Says how many.
+/// Expired leases given back by one statement.
+const GIVEN_BACK_MAX: u64 = 500;
+
+/// Returns all commands whose relay has vanished to the queue, some at a time. Says how many.
 pub async fn give_back_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let mut all = 0;
+    loop {
+        let given_back = give_some_back(pool, now).await?;
+        all += given_back;
+        // Fewer, too, where others hold some of them: those are left for the next time.
+        if given_back < GIVEN_BACK_MAX {
+            return Ok(all);
+        }
+    }
+}
+
+async fn give_some_back(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
         "with gone as (
              select o.tenant_id, o.id, o.attempts, heir.id as heir from outbox o
@@ -246,7 +261,7 @@ pub async fn give_back_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64,
                  on heir.tenant_id = o.tenant_id and heir.connection_id = o.connection_id
                 and heir.listing_id = o.listing_id and heir.kind = o.kind and heir.status = 'pending'
              where o.status = 'leased' and o.leased_until < $1 -- outbox_leased_idx
-             limit 500
+             limit $2
              for update of o skip locked
          ),
          -- Never waited for: a commit may hold the heir and want the leased row.
@@ -270,6 +285,7 @@ pub async fn give_back_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64,
                select from heirs where heirs.tenant_id = gone.tenant_id and heirs.id = gone.heir))",
     )
     .bind(now)
+    .bind(GIVEN_BACK_MAX.cast_signed())
     .execute(pool)
     .await?;
     Ok(done.rows_affected())

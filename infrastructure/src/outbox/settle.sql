@@ -10,8 +10,8 @@ mine as (
     select o.id, o.connection_id, o.listing_id, o.kind, coalesce(s.in_doubt, o.forced) as forced, s.unheard, s.status, s.due,
            s.error, o.attempts - s.uncounted::integer as attempts
     from settled s
-    join outbox o on o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.status = 'leased' and o.token = s.token
-    for update of o -- waits for whoever takes the lease over, and then looks at status and token again
+    join outbox o on o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.token = s.token -- as in `end`
+    for update of o -- waits for whoever takes the lease over, and then looks at the token again
 ),
 heirs as (
     update outbox heir

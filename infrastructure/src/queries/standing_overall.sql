@@ -1,5 +1,5 @@
--- What is still to be done for all tenants together, and what waits for a person. Each count ends at $2 rows and goes along a
--- partial index, in its order, so that what is over, which is most of each table, is not read.
+-- What is still to be done for all tenants together, and what waits for a person. Each count ends at $2 rows and goes by a
+-- partial index, so that what is over, which is most of each table, is not read.
 select pending.outbox_pending, longest.outbox_due_seconds, dead.outbox_dead, given_up.follow_ups_dead,
        failed.deliveries_failed, disputed.conflicts
 from (

@@ -39,7 +39,7 @@ const LEASE: TimeDelta = TimeDelta::seconds(60);
 const CALLED_MAX: usize = 32;
 /// Groups of one account that are not on record yet: the one it is told, and the one that is being recorded meanwhile.
 const UNRECORDED_MAX: usize = 2;
-/// How often a relay looks for leases that ran out.
+/// How often a relay looks for leases that ran out: that goes through all there are, and those that have been since the last vacuum.
 const LOOK_FOR_EXPIRED: Duration = Duration::from_secs(1);
 /// How long an idle relay waits before it looks again.
 const IDLE: Duration = Duration::from_millis(50);

@@ -10,6 +10,7 @@ use std::{
 use axum::{Json, Router, extract::State};
 use chrono::TimeDelta;
 use onhand_domain::connection::Platform;
+use onhand_infrastructure::outbox;
 use onhand_tests::{
     World,
     channels::{self, Channel},
@@ -157,6 +158,31 @@ async fn an_old_figure_that_arrives_after_a_newer_one_does_not_stay() {
     assert_eq!(shop.noted().available, 6);
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
     world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_was_taken_over_is_not_settled_by_its_first_holder() {
+    let (shop, _, world) = noting_shop_that_is_owed_a_fifth().await;
+    let late = Arc::new(Notify::new());
+    shop.noted().late = Some(Arc::clone(&late));
+    let slow = world.twin().await;
+    let relay = slow.onhand.relay.clone();
+    let stuck = tokio::spawn(async move { relay.step().await });
+    world.until(|| shop.noted().late.is_none()).await;
+
+    world.clock.advance(TimeDelta::seconds(61));
+    let (pool, now) = (world.onhand.pool(), world.clock.now());
+    assert_eq!(outbox::give_back_expired(pool, now).await.expect("leases are given back"), 1);
+    let second = outbox::claim(pool, now, TimeDelta::seconds(60), 100, &[]).await.expect("a claim");
+    late.notify_one();
+    stuck.await.expect("it is not killed").expect("what it has to say is taken note of");
+
+    let held: Vec<(uuid::Uuid, Option<uuid::Uuid>)> =
+        sqlx::query_as("select id, token from outbox where status = 'leased'")
+            .fetch_all(pool)
+            .await
+            .expect("the outbox can be read");
+    assert_eq!(held, [(second[0].row, Some(second[0].token))], "it is still in the second hand");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ mod accounts;
 mod conflicts;
 mod convergence;
 mod deaths;
+mod leases;
 mod let_out;
 mod limits;
 mod on_request;
@@ -225,53 +226,4 @@ async fn a_shop_with_stock_of_its_own_is_not_emptied_by_being_connected() {
     sandbox.set_quantity_by_hand("RUN-42", 8).await;
     world.converge().await;
     assert_eq!(World::shows(&sandbox)["RUN-42"].0, 8, "unknown is not zero");
-}
-
-#[tokio::test]
-async fn a_lease_that_was_taken_over_is_not_settled_by_its_first_holder() {
-    let (_sandbox, world, _) = shop_and_world(&["42"], json!({})).await;
-    let lease = chrono::TimeDelta::seconds(60);
-    let claim =
-        || onhand_infrastructure::outbox::claim(world.onhand.pool(), world.clock.now(), lease, 100, &[]);
-    let first = claim().await.expect("a claim");
-    world.clock.advance(lease + chrono::TimeDelta::seconds(1));
-    let back = onhand_infrastructure::outbox::give_back_expired(world.onhand.pool(), world.clock.now()).await;
-    assert_eq!(back.expect("leases are given back"), first.len() as u64);
-    let second = claim().await.expect("a claim");
-    assert_eq!(second.len(), first.len());
-    assert!(second.iter().all(|command| command.attempt == 2 && command.token != first[0].token));
-    let (leased,): (i64,) =
-        sqlx::query_as("select count(*) from outbox where status = 'leased' and token = $1")
-            .bind(second[0].token)
-            .fetch_one(world.onhand.pool())
-            .await
-            .expect("the outbox can be read");
-    assert_eq!(leased, second.len() as i64);
-}
-
-#[tokio::test]
-async fn a_command_that_a_commit_is_moving_is_not_waited_for_and_leased_when_that_is_over() {
-    let (_sandbox, world, _) = shop_and_world(&["42", "43"], json!({})).await;
-    world.converge().await;
-    restock(&world, "RUN-42", 5).await;
-    restock(&world, "RUN-43", 5).await;
-    let pool = world.onhand.pool();
-    let mut commit = pool.begin().await.expect("a transaction");
-    let (moved,): (uuid::Uuid,) = sqlx::query_as(
-        "update outbox set next_attempt_at = next_attempt_at - interval '1 second'
-         where id = (select id from outbox where status = 'pending' order by listing_id limit 1) returning id",
-    )
-    .fetch_one(&mut *commit)
-    .await
-    .expect("something is pending");
-    let claim = || async {
-        let lease = chrono::TimeDelta::seconds(60);
-        let claimed = onhand_infrastructure::outbox::claim(pool, world.clock.now(), lease, 100, &[]).await;
-        claimed.expect("a claim").into_iter().map(|command| command.row).collect::<Vec<_>>()
-    };
-    let meanwhile = claim().await;
-    assert!(meanwhile.len() == 1 && meanwhile[0] != moved, "{meanwhile:?} while {moved} is moved");
-    commit.commit().await.expect("a commit");
-    assert_eq!(claim().await, [moved]);
-    assert!(claim().await.is_empty(), "nothing is leased twice");
 }

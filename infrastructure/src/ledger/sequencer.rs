@@ -138,8 +138,11 @@ impl<E: Into<LedgerError>> From<E> for Setback {
             if db.constraint() == Some("idempotency_keys_pkey") {
                 return Self::KeyUsed;
             }
-            // An order that is not new has its key as well, and which of the two the database meets first is its own affair.
-            if let Some("events_tenant_id_stream_version_key" | "person_keys_pkey") = db.constraint() {
+            // An order that is not new has its key as well, a delivery its body, and which of them the database meets first is its
+            // own affair.
+            if let Some("events_tenant_id_stream_version_key" | "person_keys_pkey" | "delivery_bodies_pkey") =
+                db.constraint()
+            {
                 return Self::NotNew;
             }
             // 40: the database chose us to give way; nothing was written.

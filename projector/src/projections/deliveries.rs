@@ -49,7 +49,7 @@ pub fn apply<'c>(
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
         let (words, contradicted) = fold(stretch)?;
-        let words = without_new(conn, words, |word| word.is_new, |new| bound(NEW, stretch, new)).await?;
+        let words = without_new(conn, words, |_, word| word.is_new, |new| bound(NEW, stretch, new)).await?;
         if !words.is_empty() {
             bound(ANY, stretch, &words).execute(&mut *conn).await?;
         }

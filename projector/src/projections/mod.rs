@@ -23,11 +23,11 @@ const APART: usize = 32;
 async fn without_new<K: Ord, V>(
     conn: &mut PgConnection,
     rows: BTreeMap<K, V>,
-    is_new: impl Fn(&V) -> bool,
+    is_new: impl Fn(&K, &V) -> bool,
     insert: impl for<'q> Fn(&'q BTreeMap<K, V>) -> Query<'q, Postgres, PgArguments>,
 ) -> Result<BTreeMap<K, V>, sqlx::Error> {
     let (new, mut others): (BTreeMap<K, V>, BTreeMap<K, V>) =
-        rows.into_iter().partition(|(_, row)| is_new(row));
+        rows.into_iter().partition(|(key, row)| is_new(key, row));
     if new.len() >= APART {
         let mut attempt = conn.begin().await?;
         match insert(&new).execute(&mut *attempt).await {

@@ -1,7 +1,12 @@
 //! `reservations`: the lines of each reservation, and what became of their units.
 
+use std::collections::HashSet;
+
 use futures_util::future::BoxFuture;
-use onhand_domain::{Event, StreamId};
+use onhand_domain::{
+    Event, StreamId,
+    values::{ReservationId, StockId},
+};
 use onhand_infrastructure::queries::reservation_lines::{Net, Nets, add_up};
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, query::Query};
 
@@ -27,8 +32,12 @@ pub fn apply<'c>(
     stretch: Stretch<'c>,
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
-        // Whoever reserves gets a reservation of his own. An order of a platform may want more for the one it has.
-        let is_new = |net: &Net| net.made.is_some() && !net.of_order;
+        // Whoever reserves gets a reservation of his own. An order of a platform may want more for the one it has, but that of which
+        // this is the first has none.
+        let first: HashSet<ReservationId> = first_orders(stretch).collect();
+        let is_new = |(reservation, _): &(ReservationId, &StockId), net: &Net| {
+            net.made.is_some() && (!net.of_order || first.contains(reservation))
+        };
         let nets = without_new(conn, fold(stretch)?, is_new, |new| bound(NEW, stretch, new)).await?;
         if nets.is_empty() {
             return Ok(());
@@ -37,6 +46,14 @@ pub fn apply<'c>(
             0_i64 => Ok(()),
             _ => Err(ProjectorError::RowsLost("reservations")),
         }
+    })
+}
+
+/// The reservations of orders that this stretch is the first to speak of.
+fn first_orders(stretch: Stretch<'_>) -> impl Iterator<Item = ReservationId> {
+    stretch.facts.iter().filter(|fact| fact.entry.version == 1).filter_map(|fact| match &fact.stream {
+        StreamId::Order(order) => Some(ReservationId::from(*order)),
+        _ => None,
     })
 }
 

@@ -287,7 +287,12 @@ async fn correlate(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         if let Some(cause) = problem.cause() {
-            tracing::error!(%method, path = shown(uri.path()), correlation_id = id, cause, "a request failed");
+            let path = shown(uri.path());
+            if response.status().is_client_error() {
+                tracing::info!(%method, path, correlation_id = id, cause, "a request was refused");
+            } else {
+                tracing::error!(%method, path, correlation_id = id, cause, "a request failed");
+            }
         }
         response = problem.respond(Some(&id));
     }

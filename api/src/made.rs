@@ -44,6 +44,11 @@ pub(crate) fn delivery(wanted: &Wanted<'_>) -> Result<Delivery, String> {
     };
     let adapter = adapter_of(platform);
     let (headers, body) = adapter.sample(wanted.topic, &sample).ok_or_else(|| {
+        if adapter.topics().contains(&wanted.topic) {
+            return format!(
+                "nothing is signed for {platform} with this secret; give one of its kind: `whsec_` and base64"
+            );
+        }
         let topics = adapter.topics().join(", ");
         format!("no {platform} delivery can be made up for {:?}; for {topics}", wanted.topic)
     })?;

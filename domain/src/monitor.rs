@@ -49,6 +49,9 @@ impl fmt::Display for MonitorKind {
     }
 }
 
+/// No feed tells a longer code of a model.
+const CODE_BYTES_MAX: usize = 128;
+
 /// Minutes between two looks that a monitor may have.
 pub const FREQUENCIES_MINUTES: [u32; 4] = [15, 30, 60, 120];
 /// Markets a monitor may watch.
@@ -92,8 +95,15 @@ impl MonitorDetails {
 
     fn checked(&self) -> Result<(), Refusal> {
         let wrong = |detail: String| Err(Refusal::invalid("monitor.invalid", detail));
-        if self.style_code.trim().is_empty() || self.style_code.chars().count() > 200 {
-            return wrong("style_code has 1 to 200 characters".to_owned());
+        let code = self.style_code.as_str();
+        if code.is_empty()
+            || code.len() > CODE_BYTES_MAX
+            || code.trim() != code
+            || code.contains(char::is_control)
+        {
+            return wrong(format!(
+                "style_code has 1 to {CODE_BYTES_MAX} bytes, none of them a control character, and no blank at either end"
+            ));
         }
         if !FREQUENCIES_MINUTES.contains(&self.frequency_minutes) {
             return wrong(format!("frequency_minutes is one of {FREQUENCIES_MINUTES:?}"));

@@ -110,6 +110,19 @@ pub enum OrderEvent {
         /// What left the shelves with it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         sold: Vec<Sold>,
+        /// Of when its lines are still as they were known, by the platform's clock, where that was told with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
+    },
+    /// The platform told of the order again with the lines that are known. What it told of them before that is older news.
+    #[serde(rename = "order.confirmed")]
+    Confirmed {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+        /// Of when those lines are, by the platform's clock where it gives a time.
+        at: DateTime<Utc>,
     },
     /// The platform cancelled the order; a cancellation may come before the order itself.
     #[serde(rename = "order.cancelled")]
@@ -173,6 +186,17 @@ pub enum OrderCommand {
         external_id: ExternalId,
         /// What leaves the shelves with it.
         sold: Vec<Sold>,
+        /// Of when its lines are still as they were known, where that was told with it.
+        at: Option<DateTime<Utc>>,
+    },
+    /// Note that its lines were still the same; nothing happens if news as new are known.
+    Confirm {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+        /// Of when those lines are.
+        at: DateTime<Utc>,
     },
     /// Note that it was cancelled; nothing happens if that is known.
     Cancel {
@@ -222,8 +246,12 @@ impl Order {
                 vec![OrderEvent::LinesFound { connection, external_id, lines, found, sold }]
             }
             OrderCommand::Pay { .. } if self.paid => vec![],
-            OrderCommand::Pay { connection, external_id, sold } => {
-                vec![OrderEvent::Paid { connection, external_id, sold }]
+            OrderCommand::Pay { connection, external_id, sold, at } => {
+                vec![OrderEvent::Paid { connection, external_id, sold, at }]
+            }
+            OrderCommand::Confirm { at, .. } if self.told_at.is_some_and(|known| at <= known) => vec![],
+            OrderCommand::Confirm { connection, external_id, at } => {
+                vec![OrderEvent::Confirmed { connection, external_id, at }]
             }
             OrderCommand::Cancel { connection, external_id } => {
                 vec![OrderEvent::Cancelled { connection, external_id }]
@@ -250,10 +278,12 @@ impl Order {
                 self.sold.extend(sold);
                 self.unmapped.retain(|name| !found.contains(name));
             }
-            OrderEvent::Paid { sold, .. } => {
+            OrderEvent::Paid { sold, at, .. } => {
                 self.paid = true;
                 self.sold.extend(sold);
+                self.told_at = self.told_at.max(at);
             }
+            OrderEvent::Confirmed { at, .. } => self.told_at = Some(at),
             OrderEvent::Cancelled { .. } => self.cancelled = true,
         }
         self

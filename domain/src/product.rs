@@ -90,6 +90,19 @@ pub enum ProductEvent {
         /// When the market had it, where a market feed says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<DateTime<Utc>>,
+        /// When it came to count here; none on entries of older programs only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counted_at: Option<DateTime<Utc>>,
+    },
+    /// A market feed told of a price that changed nothing here. What it told of before that is older news.
+    #[serde(rename = "product.price_confirmed")]
+    PriceConfirmed {
+        /// Of which variant.
+        variant: VariantId,
+        /// Where.
+        market: Market,
+        /// When the market had it.
+        at: DateTime<Utc>,
     },
     /// A shop showed how it stands there.
     #[serde(rename = "product.observed")]
@@ -170,6 +183,17 @@ pub enum ProductCommand {
         price: Money,
         /// When, where a market feed says so; older news than what is known leads to nothing.
         at: Option<DateTime<Utc>>,
+        /// The time it is; where a shop shows it, the time of that.
+        counted_at: DateTime<Utc>,
+    },
+    /// Note that a market feed told of it, without a change; nothing happens if news as new are known.
+    ConfirmPrice {
+        /// Of which variant.
+        variant: VariantId,
+        /// Where.
+        market: Market,
+        /// When the market had it.
+        at: DateTime<Utc>,
     },
     /// Note that a shop showed it; nothing happens if that, or a later sight of it, is known.
     Observe {
@@ -200,9 +224,13 @@ pub struct Variant {
     pub details: VariantDetails,
     /// Its price in each market.
     pub prices: BTreeMap<Market, Money>,
-    /// The times of those prices that came from a market feed.
+    /// Of when those prices are: by the market's clock what a market feed told last, and otherwise when they came to count here. What a
+    /// market feed tells of from before that is old news.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub priced_at: BTreeMap<Market, DateTime<Utc>>,
+    /// When those prices came to count here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counted_at: BTreeMap<Market, DateTime<Utc>>,
 }
 
 /// A product as it stands.
@@ -231,7 +259,12 @@ impl Product {
             ProductCommand::Create(details) => self.create(details),
             ProductCommand::Describe(details) => self.describe(details),
             ProductCommand::PutVariant { variant, details } => self.put_variant(variant, details),
-            ProductCommand::Price { variant, market, price, at } => self.price(variant, market, price, at),
+            ProductCommand::Price { variant, market, price, at, counted_at } => {
+                self.price(variant, market, price, (at, counted_at))
+            }
+            ProductCommand::ConfirmPrice { variant, market, at } => {
+                Ok(self.confirm_price(variant, market, at))
+            }
             ProductCommand::Observe { connection, external, at, complete, shows, told } => {
                 Ok(self.observe(connection, external, (at, complete), (shows, &told)))
             }
@@ -282,16 +315,31 @@ impl Product {
         variant: VariantId,
         market: Market,
         price: Money,
-        at: Option<DateTime<Utc>>,
+        (at, counted_at): (Option<DateTime<Utc>>, DateTime<Utc>),
     ) -> Result<Vec<ProductEvent>, Refusal> {
         let known = self.variants.get(&variant).ok_or_else(|| {
             Refusal::missing("variant.unknown", format!("this product has no variant {variant}"))
         })?;
-        let older = at.is_some_and(|at| known.priced_at.get(&market).is_some_and(|known| at < *known));
-        if older || known.prices.get(&market) == Some(&price) {
+        let last = known.priced_at.get(&market);
+        if at.zip(last).is_some_and(|(at, last)| at < *last) {
             return Ok(vec![]);
         }
-        Ok(vec![ProductEvent::Priced { variant, market, price, at }])
+        if known.prices.get(&market) == Some(&price) {
+            return Ok(at.map(|at| self.confirm_price(variant, market, at)).unwrap_or_default());
+        }
+        let counted_at = Some(counted_at);
+        Ok(vec![ProductEvent::Priced { variant, market, price, at, counted_at }])
+    }
+
+    fn confirm_price(&self, variant: VariantId, market: Market, at: DateTime<Utc>) -> Vec<ProductEvent> {
+        let known = self.variants.get(&variant).filter(|known| known.prices.contains_key(&market));
+        let last = known.map(|known| known.priced_at.get(&market));
+        match last {
+            Some(last) if last.is_none_or(|last| *last < at) => {
+                vec![ProductEvent::PriceConfirmed { variant, market, at }]
+            }
+            _ => vec![],
+        }
     }
 
     fn observe(
@@ -336,18 +384,24 @@ impl Product {
         match event {
             ProductEvent::Created(details) | ProductEvent::Described(details) => self.details = Some(details),
             ProductEvent::VariantAdded { variant, details } => {
-                let (prices, priced_at) = Default::default();
-                self.variants.insert(variant, Variant { details, prices, priced_at });
+                let (prices, priced_at, counted_at) = Default::default();
+                self.variants.insert(variant, Variant { details, prices, priced_at, counted_at });
             }
             ProductEvent::VariantChanged { variant, details } => {
                 if let Some(known) = self.variants.get_mut(&variant) {
                     known.details = details;
                 }
             }
-            ProductEvent::Priced { variant, market, price, at } => {
+            ProductEvent::Priced { variant, market, price, at, counted_at } => {
                 if let Some(known) = self.variants.get_mut(&variant) {
-                    known.priced_at.extend(at.map(|at| (market.clone(), at)));
+                    known.priced_at.extend(at.or(counted_at).map(|at| (market.clone(), at)));
+                    known.counted_at.extend(counted_at.map(|at| (market.clone(), at)));
                     known.prices.insert(market, price);
+                }
+            }
+            ProductEvent::PriceConfirmed { variant, market, at } => {
+                if let Some(known) = self.variants.get_mut(&variant) {
+                    known.priced_at.insert(market, at);
                 }
             }
             ProductEvent::Observed { connection, external, at, shows } => {

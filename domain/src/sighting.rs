@@ -116,8 +116,13 @@ pub fn of_price(
     if !connection.rules.accept_prices {
         return held(changes, id, (listing, connection.rules.hold_conflicts), Figure::Price { price }, at);
     }
-    let command =
-        ProductCommand::Price { variant: mapping.variant, market: details.market.clone(), price, at: None };
+    let command = ProductCommand::Price {
+        variant: mapping.variant,
+        market: details.market.clone(),
+        price,
+        at: None,
+        counted_at: at,
+    };
     for event in verdict(&mapping.product, product, command)? {
         changes.push((StreamId::Product(mapping.product), event.into()));
     }

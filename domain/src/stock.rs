@@ -28,7 +28,8 @@ use crate::{
 
 /// Holds that ran out and are remembered, so that a payment that comes late finds its units.
 const LAPSED_MAX: usize = 10_000;
-/// Shipments and payments that are remembered, so that one that is told twice is taken off once.
+/// Shipments and payments that are remembered, so that one that is told twice is taken off once; and those of any one reservation
+/// for as long as there is more of it to be sold.
 const REFERENCES_MAX: usize = 1_000;
 
 /// Units held for one reservation on one shelf.
@@ -90,6 +91,8 @@ struct Past {
     lapsed: VecDeque<Lapsed>,
     /// What commits were for, the newest last: an id made of reservation and reference each.
     references: VecDeque<Uuid>,
+    /// The same of reservations that were committed in part, and of some that have ended since.
+    in_parts: BTreeMap<ReservationId, VecDeque<Uuid>>,
 }
 
 /// What a snapshot keeps; the rest follows from it.
@@ -175,7 +178,9 @@ impl Stock {
 
     /// Whether something was committed for a reservation under this reference.
     pub fn is_committed(&self, reservation: &ReservationId, reference: &str) -> bool {
-        self.past.references.contains(&reference_id(reservation, reference))
+        let id = reference_id(reservation, reference);
+        let in_parts = self.past.in_parts.get(reservation);
+        self.past.references.contains(&id) || in_parts.is_some_and(|known| known.contains(&id))
     }
 
     /// Roughly how much memory it takes, in bytes.
@@ -186,6 +191,7 @@ impl Stock {
             + self.past.figures.len() * 80
             + self.past.lapsed.len() * 32
             + self.past.references.len() * 16
+            + self.past.in_parts.values().map(|known| 80 + known.len() * 16).sum::<usize>()
     }
 
     fn lapsed(&self, reservation: &ReservationId) -> Option<&Lapsed> {
@@ -229,15 +235,12 @@ impl Stock {
                 self.extend(reservation, expires_at, payment);
             }
             StockEvent::Committed { reservation, reference, .. } => {
-                if let Some(reference) = reference {
-                    if self.past.references.len() >= REFERENCES_MAX {
-                        self.past.references.pop_front();
-                    }
-                    self.past.references.push_back(reference_id(&reservation, &reference));
-                }
                 let sold = self.holds.get(&reservation);
                 unnoted = self.past.figures.is_empty() && sold.is_some_and(|hold| !hold.noted);
                 self.unhold(reservation, -held);
+                if let Some(reference) = reference {
+                    self.note_reference(reservation, reference_id(&reservation, &reference));
+                }
             }
             StockEvent::Released { reservation, .. } => self.unhold(reservation, -held),
             StockEvent::Expired { reservation, quantity, .. } => {
@@ -303,6 +306,24 @@ impl Stock {
         self.due.insert((expires_at, reservation));
     }
 
+    fn note_reference(&mut self, reservation: ReservationId, id: Uuid) {
+        note(&mut self.past.references, id);
+        let lapsed = &self.past.lapsed;
+        let goes_on = |reservation: &ReservationId| {
+            self.holds.contains_key(reservation)
+                || lapsed.iter().any(|lapsed| lapsed.reservation == *reservation)
+        };
+        if !goes_on(&reservation) {
+            return;
+        }
+        let in_parts = &mut self.past.in_parts;
+        // Now and then those that have ended go.
+        if !in_parts.contains_key(&reservation) && in_parts.len() % REFERENCES_MAX == REFERENCES_MAX - 1 {
+            in_parts.retain(|reservation, _| goes_on(reservation));
+        }
+        note(in_parts.entry(reservation).or_default(), id);
+    }
+
     fn unhold(&mut self, reservation: ReservationId, units: i64) {
         let Some(hold) = self.holds.get_mut(&reservation) else { return };
         let quantity = Quantity::new(units).unwrap_or_default();
@@ -315,6 +336,14 @@ impl Stock {
             self.holds.remove(&reservation);
         }
     }
+}
+
+/// Adds to what is remembered, and forgets the oldest.
+fn note(references: &mut VecDeque<Uuid>, id: Uuid) {
+    if references.len() >= REFERENCES_MAX {
+        references.pop_front();
+    }
+    references.push_back(id);
 }
 
 fn reference_id(reservation: &ReservationId, reference: &str) -> Uuid {

@@ -157,7 +157,8 @@ impl Sight<'_, '_> {
         let owed = self.product(product).variants.get(&ours).and_then(|v| v.prices.get(&market).copied());
         let rules = &self.connection.rules;
         if is_new || !priced || (news && rules.accept_prices) {
-            self.ask(product, ProductCommand::Price { variant: ours, market, price, at: None })?;
+            let counted_at = self.observed.at;
+            self.ask(product, ProductCommand::Price { variant: ours, market, price, at: None, counted_at })?;
         } else if news && rules.hold_conflicts && owed != Some(price) {
             let conflict = Conflict { shows: Figure::Price { price }, at: self.observed.at };
             self.ask_listing(listing, ListingCommand::OpenConflict(conflict))?;

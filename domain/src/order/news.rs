@@ -72,6 +72,8 @@ struct Asked {
     /// Lines that are found now, by their names.
     found: Vec<String>,
     at: Option<DateTime<Utc>>,
+    /// Whether its lines are told to be as they are known.
+    confirmed: bool,
 }
 
 /// Takes news of an order in.
@@ -143,8 +145,12 @@ pub fn hear<'s>(
     heard.changes.extend(of_order(id, state, command)?);
     if pays {
         let external_id = news.external_id.clone();
-        let command = OrderCommand::Pay { connection, external_id, sold: sold_by_payment };
+        let at = asked.confirmed.then_some(news.told_at);
+        let command = OrderCommand::Pay { connection, external_id, sold: sold_by_payment, at };
         heard.changes.extend(of_order(id, state, command)?);
+    } else if asked.confirmed && !state.paid {
+        let (external_id, at) = (news.external_id.clone(), news.told_at);
+        heard.changes.extend(of_order(id, state, OrderCommand::Confirm { connection, external_id, at })?);
     }
     heard.changes.extend(on_shelves(events));
     Ok(heard)
@@ -200,7 +206,7 @@ fn changed(
                 .extend(added.map(|name| format!("the order has {name} by now, and was paid without")));
         }
         heard.unknown = unknown;
-        return Ok(Asked { take, found, ..Asked::default() });
+        return Ok(Asked { take, found, confirmed: as_before, ..Asked::default() });
     }
     let mut asked = Asked { at: Some(edited_at(news, state)), ..Asked::default() };
     let mut edited = Lines::new();

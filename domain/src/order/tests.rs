@@ -222,6 +222,22 @@ fn what_an_order_said_before_is_nothing_new() {
 }
 
 #[test]
+fn what_it_said_before_it_said_the_same_again_is_nothing_new_either() {
+    let older = ["its lines are older news than what is known of them"];
+    let mut world = World::stocked(&[9]);
+    world.hears(&[line(1, 5)], false, 1);
+    world.hears(&[line(1, 5)], false, 7);
+    assert_eq!(world.hears(&[line(1, 1)], false, 4), older);
+    assert_eq!((world.lines(), world.totals(1)), (vec![(5, 5)], (9, 5)));
+    // Also if it was said with its payment.
+    let mut world = World::stocked(&[9]);
+    world.hears(&[line(1, 2)], false, 1);
+    world.hears(&[line(1, 2)], true, 7);
+    assert_eq!(world.hears(&[line(1, 5)], false, 4), older, "nobody has to see to that");
+    assert_eq!(world.totals(1), (7, 0));
+}
+
+#[test]
 fn an_order_whose_lines_are_not_told_keeps_them() {
     let mut world = World::stocked(&[9]);
     world.hears(&[line(1, 3)], false, 0);

@@ -20,12 +20,12 @@ fn size(size: &str) -> VariantDetails {
 
 fn priced(minor: i64) -> ProductEvent {
     let price = Money { minor, currency: Currency::new("USD").expect("a currency") };
-    ProductEvent::Priced { variant: V, market: Market::default(), price, at: None }
+    ProductEvent::Priced { variant: V, market: Market::default(), price, at: None, counted_at: Some(at(200)) }
 }
 
 fn price(minor: i64) -> ProductCommand {
     let price = Money { minor, currency: Currency::new("USD").expect("a currency") };
-    ProductCommand::Price { variant: V, market: Market::default(), price, at: None }
+    ProductCommand::Price { variant: V, market: Market::default(), price, at: None, counted_at: at(200) }
 }
 
 fn dunk() -> Vec<ProductEvent> {
@@ -53,20 +53,53 @@ fn a_price_is_recorded_when_it_moves_and_only_then() {
     given::<Product>(P, [dunk(), vec![priced(11_000)]].concat()).when(price(11_000)).then([]);
 }
 
+/// A market feed tells of a price.
+fn told(minor: i64, second: i64) -> ProductCommand {
+    let ProductCommand::Price { variant, market, price, .. } = price(minor) else {
+        unreachable!("it is a price")
+    };
+    ProductCommand::Price { variant, market, price, at: Some(at(second)), counted_at: at(300) }
+}
+
+fn told_event(minor: i64, second: i64) -> ProductEvent {
+    let ProductEvent::Priced { variant, market, price, .. } = priced(minor) else {
+        unreachable!("it is a price")
+    };
+    ProductEvent::Priced { variant, market, price, at: Some(at(second)), counted_at: Some(at(300)) }
+}
+
+fn confirmed(second: i64) -> ProductEvent {
+    ProductEvent::PriceConfirmed { variant: V, market: Market::default(), at: at(second) }
+}
+
 #[test]
 fn a_market_price_older_than_the_known_one_is_no_news() {
-    let at = |seconds| DateTime::from_timestamp(seconds, 0);
-    let (ProductEvent::Priced { variant, market, price: high, .. }, ProductCommand::Price { price: low, .. }) =
-        (priced(12_000), price(11_000))
-    else {
-        unreachable!("both are prices")
-    };
-    let known = ProductEvent::Priced { variant, market: market.clone(), price: high, at: at(100) };
-    let ask =
-        |seconds| ProductCommand::Price { variant, market: market.clone(), price: low, at: at(seconds) };
-    let newer = ProductEvent::Priced { variant, market: market.clone(), price: low, at: at(101) };
-    given::<Product>(P, [dunk(), vec![known.clone()]].concat()).when(ask(99)).then([]);
-    given::<Product>(P, [dunk(), vec![known]].concat()).when(ask(101)).then([newer]);
+    let known = [dunk(), vec![told_event(12_000, 100)]].concat();
+    given::<Product>(P, known.clone()).when(told(11_000, 99)).then([]);
+    given::<Product>(P, known).when(told(11_000, 101)).then([told_event(11_000, 101)]);
+}
+
+#[test]
+fn a_market_price_older_than_one_that_said_the_same_as_the_known_one_is_no_news_either() {
+    let known = [dunk(), vec![told_event(12_000, 100)]].concat();
+    given::<Product>(P, known.clone()).when(told(12_000, 120)).then([confirmed(120)]);
+    given::<Product>(P, known.clone()).when(told(12_000, 100)).then([]);
+    let heard = [known, vec![confirmed(120)]].concat();
+    given::<Product>(P, heard.clone()).when(told(11_000, 110)).then([]);
+    given::<Product>(P, heard.clone()).when(told(11_000, 121)).then([told_event(11_000, 121)]);
+    // Nor is it told twice that it was told.
+    let confirm = ProductCommand::ConfirmPrice { variant: V, market: Market::default(), at: at(120) };
+    given::<Product>(P, heard).when(confirm.clone()).then([]);
+    given::<Product>(P, dunk()).when(confirm).then([]);
+}
+
+#[test]
+fn a_price_set_by_hand_is_newer_than_what_the_market_said_before_and_older_than_what_it_says_next() {
+    let known = [dunk(), vec![told_event(12_000, 100), priced(5_000)]].concat();
+    given::<Product>(P, known.clone()).when(told(11_000, 199)).then([]);
+    given::<Product>(P, known.clone()).when(told(11_000, 201)).then([told_event(11_000, 201)]);
+    let ahead = [known, vec![told_event(11_000, 900)]].concat();
+    given::<Product>(P, ahead).when(price(6_000)).then([priced(6_000)]);
 }
 
 #[test]

@@ -188,6 +188,37 @@ fn one_shipment_is_not_taken_off_twice() {
     }]);
 }
 
+fn sold(reservation: ReservationId, quantity: i64, reference: &str) -> StockEvent {
+    StockEvent::Committed {
+        reservation,
+        quantity: units(quantity),
+        reference: Some(reference.into()),
+        occurred_at: Some(at(1)),
+        origin: None,
+    }
+}
+
+#[test]
+fn a_shipment_of_what_is_held_still_is_not_forgotten_for_those_of_others() {
+    let others = (0..2_000).flat_map(|n| [reserved(B, 1, 15), sold(B, 1, &format!("B-{n}"))]);
+    let history = [restocked(5_000), reserved(A, 10, 15), sold(A, 4, "S-1")].into_iter().chain(others);
+    given::<Stock>(shelf(), history.clone()).when(ship("S-1", 4)).then([]);
+    // Nor when what is left of it has run out, and may be bought back.
+    let lapsed = history.chain([expired(A, 6)]);
+    given::<Stock>(shelf(), lapsed).when(ship("S-1", 4)).then([]);
+}
+
+#[test]
+fn shipments_of_reservations_that_have_ended_are_forgotten_in_the_end() {
+    let parts = (0..3_500).flat_map(|n| {
+        let reservation = ReservationId(Uuid::from_u128(1_000 + n));
+        [reserved(reservation, 2, 15), sold(reservation, 1, "S-1"), released(reservation, 1)]
+    });
+    let stock = [restocked(5_000)].into_iter().chain(parts).fold(Stock::default(), Stock::evolve);
+    assert!(stock.past.in_parts.len() < 1_000, "{}", stock.past.in_parts.len());
+    assert_eq!(stock.past.references.len(), 1_000);
+}
+
 #[test]
 fn what_was_never_held_is_not_given_back() {
     given::<Stock>(shelf(), [restocked(2)]).when(release(A, None)).then_refused("reservation.ended");

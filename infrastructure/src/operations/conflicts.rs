@@ -128,7 +128,7 @@ fn adopted(
         }
         Figure::Price { price } => {
             let (variant, market) = (mapping.variant, details.market.clone());
-            let command = ProductCommand::Price { variant, market, price, at: None };
+            let command = ProductCommand::Price { variant, market, price, at: None, counted_at: now };
             let events = verdict(&mapping.product, lookup.product(&mapping.product), command)?;
             let stream = StreamId::Product(mapping.product);
             Ok(events.into_iter().map(|event| (stream.clone(), event.into())).collect())

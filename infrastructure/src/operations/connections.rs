@@ -30,7 +30,7 @@ use crate::{
         budgets::{self, Taken},
     },
     platforms::{
-        adapter_of,
+        adapter_of, is_svix_secret,
         outbound::{Account, Api, CallError, Limit, Permits, outbound_of},
     },
     queries::{
@@ -152,6 +152,13 @@ impl Credentials {
                 _ => (1, SECRET_BYTES_MAX),
             };
             printable(what, secret.reveal(), bytes)?;
+            let by_svix = matches!(platform, Platform::Standard | Platform::Trackstar);
+            if by_svix && what == "webhook_secret" && !is_svix_secret(secret.reveal()) {
+                let detail = format!(
+                    "the webhook_secret of a {platform} connection is `whsec_` and the base64 of a key of 24 bytes or so"
+                );
+                return Err(Refusal::invalid("connection.invalid", detail));
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ mod steps;
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     net::IpAddr,
     sync::{
         Arc,
@@ -543,6 +543,13 @@ pub fn masked(headers: &HeaderMap) -> String {
         let text = String::from_utf8_lossy(value.as_bytes());
         (name, if text.contains('\0') { text.replace('\0', "").into() } else { text })
     });
-    let shown: BTreeMap<&str, Cow<'_, str>> = shown.collect();
-    serde_json::to_string(&shown).unwrap_or_else(|_| "{}".to_owned())
+    let mut headers: BTreeMap<&str, Cow<'_, str>> = BTreeMap::new();
+    for (name, value) in shown {
+        // As HTTP has it for one that comes several times.
+        match headers.entry(name) {
+            Entry::Vacant(entry) => _ = entry.insert(value),
+            Entry::Occupied(mut entry) => *entry.get_mut().to_mut() += &format!(", {value}"),
+        }
+    }
+    serde_json::to_string(&headers).unwrap_or_else(|_| "{}".to_owned())
 }

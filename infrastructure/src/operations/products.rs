@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
@@ -54,7 +55,7 @@ impl Operations {
         let correlation_id = caller.context.correlation_id.clone();
         let receipt = self
             .submit(caller, reads, move |lookup, now| {
-                let mut putting = Putting::new(product, lookup);
+                let mut putting = Putting::new(product, (lookup, now));
                 putting.ask(ProductCommand::Create(draft.details.clone()))?;
                 let variants = putting.put_each(&draft.variants, &ids)?;
                 Ok(putting.decided(&variants, FollowUp::unmapped(correlation_id.clone(), now)))
@@ -82,7 +83,7 @@ impl Operations {
         };
         let asker = caller.clone();
         let receipt = self
-            .submit(caller, vec![StreamId::Product(product)], move |lookup, _| {
+            .submit(caller, vec![StreamId::Product(product)], move |lookup, now| {
                 let known = in_catalogue(&asker, product, lookup)?;
                 if elsewhere && known.details.as_ref().is_some_and(|it| it.brand != details.brand) {
                     return Err(Refusal::conflict(
@@ -90,7 +91,7 @@ impl Operations {
                         "this product is listed on connections of another brand; end that first",
                     ));
                 }
-                let mut putting = Putting::new(product, lookup);
+                let mut putting = Putting::new(product, (lookup, now));
                 putting.ask(ProductCommand::Describe(details.clone()))?;
                 let answer = json!({ "id": product }).into();
                 Ok(Decision { changes: putting.changes, answer, ..Decision::default() })
@@ -115,7 +116,7 @@ impl Operations {
         let receipt = self
             .submit(caller, reads, move |lookup, now| {
                 in_catalogue(&asker, product, lookup)?;
-                let mut putting = Putting::new(product, lookup);
+                let mut putting = Putting::new(product, (lookup, now));
                 let put = putting.put_each(&variants, &ids)?;
                 let correlation_id = asker.context.correlation_id.clone();
                 Ok(putting.decided(&put, FollowUp::unmapped(correlation_id, now)))
@@ -142,9 +143,9 @@ impl Operations {
         command: ProductCommand,
     ) -> Result<Receipt, LedgerError> {
         let asker = caller.clone();
-        self.submit(caller, vec![StreamId::Product(product)], move |lookup, _| {
+        self.submit(caller, vec![StreamId::Product(product)], move |lookup, now| {
             visible(&asker, product, lookup)?;
-            let mut putting = Putting::new(product, lookup);
+            let mut putting = Putting::new(product, (lookup, now));
             putting.ask(command.clone())?;
             let answer = json!({ "id": product, "archived": putting.product.archived }).into();
             Ok(Decision { changes: putting.changes, answer, ..Decision::default() })
@@ -165,9 +166,10 @@ impl Operations {
             return Err(super::directory::unknown_sku(&sku).into());
         };
         let stream = StreamId::Product(named.product);
-        self.submit(caller, vec![stream.clone()], move |lookup, _| {
+        self.submit(caller, vec![stream.clone()], move |lookup, now| {
+            let (variant, counted_at) = (named.variant, now);
             let command =
-                ProductCommand::Price { variant: named.variant, market: market.clone(), price, at: None };
+                ProductCommand::Price { variant, market: market.clone(), price, at: None, counted_at };
             let events = verdict(&named.product, lookup.product(&named.product), command)?;
             Ok(Decision {
                 changes: events.into_iter().map(|event| (stream.clone(), event.into())).collect(),
@@ -235,15 +237,16 @@ fn skus(variants: &[VariantDraft]) -> impl Iterator<Item = StreamId> {
 struct Putting<'l, 's> {
     id: ProductId,
     lookup: &'l Lookup<'s>,
+    now: DateTime<Utc>,
     product: Product,
     claims: HashMap<Sku, SkuClaim>,
     changes: Changes,
 }
 
 impl<'l, 's> Putting<'l, 's> {
-    fn new(id: ProductId, lookup: &'l Lookup<'s>) -> Self {
+    fn new(id: ProductId, (lookup, now): (&'l Lookup<'s>, DateTime<Utc>)) -> Self {
         let product = lookup.product(&id).clone();
-        Self { id, lookup, product, claims: HashMap::new(), changes: vec![] }
+        Self { id, lookup, now, product, claims: HashMap::new(), changes: vec![] }
     }
 
     fn ask(&mut self, command: ProductCommand) -> Result<(), Refusal> {
@@ -278,8 +281,8 @@ impl<'l, 's> Putting<'l, 's> {
         let before = self.product.variants.get(&id).map(|known| known.details.sku.clone());
         self.ask(ProductCommand::PutVariant { variant: id, details: details.clone() })?;
         for (market, price) in prices {
-            let (market, price) = (market.clone(), *price);
-            self.ask(ProductCommand::Price { variant: id, market, price, at: None })?;
+            let (market, price, counted_at) = (market.clone(), *price, self.now);
+            self.ask(ProductCommand::Price { variant: id, market, price, at: None, counted_at })?;
         }
         // A SKU that names another variant by now is not this one's to give up.
         if let Some(before) = before.filter(|before| *before != details.sku)
@@ -297,7 +300,11 @@ impl<'l, 's> Putting<'l, 's> {
     }
 
     fn name(&mut self, sku: &Sku, command: SkuCommand) -> Result<(), Refusal> {
-        for event in verdict(sku, self.claim(sku), command)? {
+        let named = |refusal: Refusal| Refusal {
+            detail: format!("{sku}: {}", refusal.detail),
+            ..refusal.with_facts(json!({ "sku": sku }))
+        };
+        for event in verdict(sku, self.claim(sku), command).map_err(named)? {
             let claim = self.claim(sku);
             *claim = std::mem::take(claim).evolve(event);
             self.changes.push((StreamId::Sku(sku.clone()), event.into()));

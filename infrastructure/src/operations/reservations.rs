@@ -3,7 +3,11 @@
 mod index;
 mod parts;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
@@ -61,7 +65,7 @@ struct HeldLine<'h> {
 struct Held<'h> {
     reservation: ReservationId,
     status: &'static str,
-    expires_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
     lines: Vec<HeldLine<'h>>,
 }
 
@@ -124,6 +128,8 @@ impl Operations {
                 let sku = skus.get(&id.variant)?;
                 Some(HeldLine { sku, location: &id.location, quantity: *quantity })
             });
+            // Later than asked for, where a cart had more time already.
+            let expires_at = lines.keys().filter_map(|id| ends_at(reservation, id, &events, stock(id))).min();
             let held = Held { reservation, status: "held", expires_at, lines: held.collect() };
             let mut changes = changes(events);
             if let Some((cart, owner)) = &owner {
@@ -161,10 +167,14 @@ impl Operations {
         };
         self.submit(caller, streams(&shelves), move |lookup, now| {
             let stock = |id: &StockId| lookup.stock(id);
-            let parts = match &lines {
-                Some(lines) => parts_of(reservation, &shelves, lines, stock)
+            let is_known =
+                |reference: &str| shelves.iter().any(|id| stock(id).is_committed(&reservation, reference));
+            let parts = match (&step, &lines) {
+                // All that was committed under it was committed at once; whatever is held still is none of it.
+                (Bounded::Commit { reference: Some(reference) }, _) if is_known(reference) => BTreeMap::new(),
+                (_, Some(lines)) => parts_of(reservation, &shelves, lines, stock)
                     .map_err(|refusal| with_skus(refusal, &skus))?,
-                None => all_of(reservation, &shelves, &step, stock)?,
+                (_, None) => all_of(reservation, &shelves, &step, stock)?,
             };
             let (events, refusal, mut answer) = match &step {
                 Bounded::Commit { reference } => {

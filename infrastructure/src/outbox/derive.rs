@@ -131,7 +131,8 @@ impl Touched {
             ProductEvent::Archived {} | ProductEvent::Restored {} => {
                 self.turned.insert(id);
             }
-            ProductEvent::Observed { .. }
+            ProductEvent::PriceConfirmed { .. }
+            | ProductEvent::Observed { .. }
             | ProductEvent::Pushed { .. }
             | ProductEvent::TakenOff { .. }
             | ProductEvent::PushFailed { .. } => {}

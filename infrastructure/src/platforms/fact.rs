@@ -216,7 +216,10 @@ pub enum Rejection {
     #[error("the header {0} is missing or empty; send the request as the platform sends it")]
     MissingHeader(&'static str),
     /// None of the connection's secrets makes this signature.
-    #[error("the signature does not fit the body; sign the raw body with the connection's webhook secret")]
+    #[error(
+        "no webhook secret of the connection makes this signature, or is the secret that was sent; \
+         sign the raw body with it, or send it where the platform signs nothing"
+    )]
     BadSignature,
     /// The timestamp is more than five minutes away from our clock.
     #[error("the timestamp is more than five minutes off; set the sender's clock, or send the event anew")]

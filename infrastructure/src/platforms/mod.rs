@@ -27,6 +27,7 @@ use onhand_domain::connection::Platform;
 
 pub(crate) use read::is_address;
 pub(crate) use signature::{content_id, hmac_sha256};
+pub(crate) use svix::is_secret as is_svix_secret;
 
 pub use self::{
     adapter::{Access, Adapter, Call, Genuine, Hint, Inbound, Made, Sample},

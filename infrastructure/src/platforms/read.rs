@@ -24,11 +24,25 @@ pub(super) fn json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Undecoda
     Ok(serde_json::from_slice(body)?)
 }
 
+/// Objects and arrays within each other that are taken as they are. An entry has them some levels deeper, and is to be read, too.
+const NESTED_MAX: usize = 64;
+
 /// JSON of whatever form, kept as it is: a number that would lose digits on its way becomes a text.
 pub(super) fn exact(body: &[u8]) -> Result<Value, Undecodable> {
     let mut quoted = Vec::with_capacity(body.len());
     let mut rest = body;
+    let mut nested = 0_usize;
     while let Some(&first) = rest.first() {
+        match first {
+            b'[' | b'{' => nested += 1,
+            b']' | b'}' => nested = nested.saturating_sub(1),
+            _ => {}
+        }
+        if nested > NESTED_MAX {
+            return Err(Undecodable(format!(
+                "more than {NESTED_MAX} objects and arrays are within each other"
+            )));
+        }
         let length = match first {
             b'"' => text_length(rest),
             b'-' | b'0'..=b'9' => rest.iter().take_while(|byte| is_of_number(**byte)).count(),
@@ -349,6 +363,16 @@ mod tests {
         {
             assert!(exact(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_nested_deeper_than_an_entry_can_be_read_is_not_taken() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(exact(nested(NESTED_MAX).as_bytes()).is_ok());
+        assert!(exact(nested(NESTED_MAX + 1).as_bytes()).is_err());
+        assert!(exact(nested(100_000).as_bytes()).is_err());
+        let side_by_side = format!("[{}[]]", "[],{\"[[\":1},".repeat(NESTED_MAX));
+        assert!(exact(side_by_side.as_bytes()).is_ok());
     }
 
     #[test]

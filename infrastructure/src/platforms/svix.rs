@@ -4,7 +4,10 @@
 //! fits. The standard calls the headers `webhook-…` and Svix calls them `svix-…`; they mean the same.
 
 use axum::http::HeaderMap;
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+};
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -78,13 +81,28 @@ fn known(given: &str) -> Option<Vec<u8>> {
     STANDARD.decode(given.strip_prefix("v1,")?).ok()
 }
 
+/// Base64 with or without its padding: both are about.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The least a key has; the standard asks for 24, and not every sender heeds it.
+const KEY_BYTES_MIN: usize = 16;
+
+/// Whether anything can be signed with it, and not by everybody.
+pub(crate) fn is_secret(secret: &str) -> bool {
+    key(secret).is_some_and(|key| key.len() >= KEY_BYTES_MIN)
+}
+
+fn key(secret: &str) -> Option<Vec<u8>> {
+    let secret = secret.trim();
+    BASE64.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()
+}
+
 /// The HMAC of what is signed. The key is the secret's base64, and an empty key is none: everybody knows it.
 fn mac(secret: &str, id: &str, seconds: &str, body: &[u8]) -> Option<[u8; 32]> {
-    let secret = secret.trim();
-    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()?;
-    if key.is_empty() {
-        return None;
-    }
+    let key = key(secret).filter(|key| !key.is_empty())?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
     for part in [id, ".", seconds, "."] {
         mac.update(part.as_bytes());

@@ -3,7 +3,8 @@ select d.id, d.connection_id as connection, d.topic, d.external_id, d.body_sha25
        d.user_agent, d.position
 from deliveries d
 -- Prices of the market are left out unless they are asked for: the market tells them again.
-where d.tenant_id = $1 and d.outcome = 'unmapped' and ($7::text is not null or d.platform <> 'kicksdb')
+where d.tenant_id = $1 and d.outcome = 'unmapped'
+  and (d.platform <> 'kicksdb' or $7::text is not null or $5::uuid[] is not null or $6::uuid is not null)
   and d.position > $3 and d.position <= $4 -- deliveries_unmapped_idx
   and ($2::text is null or exists (select from connections c
        where c.tenant_id = $1 and c.id = d.connection_id and c.brand = $2))

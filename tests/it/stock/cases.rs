@@ -98,8 +98,26 @@ async fn one_shipment_reported_twice_leaves_the_shelf_once() {
     let path = format!("/api/reservations/{held}/commit");
     let part = json!({ "reference": "shipment-2", "lines": [{ "sku": "Y", "quantity": 4 }] });
     assert_eq!(world.admin.post_once(&path, "d-1", part.clone()).await.expect(200)["units"], 4);
-    assert_eq!(world.admin.post_once(&path, "d-2", part).await.expect(200)["units"], 0);
+    assert_eq!(world.admin.post_once(&path, "d-2", part.clone()).await.expect(200)["units"], 0);
     assert_eq!(world.levels().await["Y"], (46, 6, 40));
+
+    // Also where the rest is on another shelf, which has not heard of the shipment.
+    let berlin = json!({ "priority": 2 });
+    world.admin.put("/api/locations/berlin", berlin).await.expect(200);
+    let there = json!({ "sku": "Y", "quantity": 4, "location": "berlin" });
+    world.admin.post("/api/stock/restock", there).await.expect(200);
+    let held = id(&world.reserve(&[("Y", 44)]).await.expect(201));
+    let path = format!("/api/reservations/{held}/commit");
+    let whole = json!({ "reference": "shipment-2" });
+    assert_eq!(world.admin.post(&path, part.clone()).await.expect(200)["units"], 4);
+    for again in [&part, &whole, &part] {
+        let told = world.admin.post(&path, again.clone()).await.expect(200);
+        assert_eq!((&told["units"], &told["held"], &told["status"]), (&json!(0), &json!(40), &json!("held")));
+    }
+    let rest = json!({ "reference": "shipment-3" });
+    assert_eq!(world.admin.post(&path, rest.clone()).await.expect(200)["units"], 40);
+    let told = world.admin.post(&path, rest).await.expect(200);
+    assert_eq!((&told["units"], &told["status"]), (&json!(0), &json!("committed")));
 }
 
 #[tokio::test]

@@ -101,6 +101,23 @@ async fn a_cart_that_changes_holds_what_it_holds_now() {
 }
 
 #[tokio::test]
+async fn a_cart_that_is_asked_for_anew_loses_no_time_and_is_told_so() {
+    let world = World::new().await;
+    world.stocked(&[("X", 3), ("Y", 3)]).await;
+    let ask = async |lines: Value, seconds: i64| {
+        let body = json!({ "owner": "cart", "ttl_seconds": seconds, "lines": lines });
+        world.admin.post("/api/reservations", body).await.expect(201)["expires_at"].clone()
+    };
+    let one = json!([{ "sku": "X", "quantity": 2 }]);
+    let until = ask(one.clone(), 3_600).await;
+    assert_eq!(ask(one, 10).await, until);
+    assert_eq!(ask(json!([{ "sku": "X", "quantity": 1 }]), 10).await, until, "also if it wants less");
+    assert_eq!(ask(json!([{ "sku": "X", "quantity": 3 }]), 10).await, until, "or more");
+    let sooner = ask(json!([{ "sku": "X", "quantity": 3 }, { "sku": "Y", "quantity": 1 }]), 10).await;
+    assert_ne!(sooner, until, "what is held anew ends first");
+}
+
+#[tokio::test]
 async fn a_cart_is_not_sold_what_it_let_run_out_before() {
     let world = World::new().await;
     world.stocked(&[("X", 1), ("Y", 1)]).await;

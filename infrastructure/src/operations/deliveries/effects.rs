@@ -321,26 +321,39 @@ impl Effects {
             let known = lookup.product(product).variants.get(variant);
             let present = known.and_then(|known| known.prices.get(&news.market));
             let last = known.and_then(|known| known.priced_at.get(&news.market));
+            let counted = known.and_then(|known| known.counted_at.get(&news.market)).or(last);
+            let (variant, market) = (*variant, &news.market);
             if last.is_some_and(|last| news.at < *last) {
                 tally.notes.push(format!("{} is older news than what is known", news.price));
                 continue;
             }
-            if let (Some(monitor), Some(present)) = (watched, present) {
-                // First the time: the newest price waits, also one that goes back to what is shown.
-                if let Some(due) = last.map(|last| monitor.due(*last)).filter(|due| *due > now) {
-                    let what =
-                        format!("{}|{}|{}", news.style_code, news.size.as_deref().unwrap_or(""), news.market);
-                    tally.follow_ups.push(self.follow_up(PRICE, what, Some(json!(news)), due));
-                    tally.notes.push(format!("{} counts from {due} on", news.price));
-                    continue;
-                }
-                if !monitor.counts(*present, news.price) {
-                    tally.notes.push(format!("{present} to {} is below the threshold", news.price));
-                    continue;
-                }
+            // First the time: the newest price waits, also one that goes back to what is shown.
+            let early = watched.zip(present).and_then(|(monitor, _)| {
+                let due = monitor.due(*counted?);
+                (due > now).then_some(due)
+            });
+            let slight =
+                present.filter(|present| watched.is_some_and(|it| !it.counts(**present, news.price)));
+            // What changes nothing has been heard all the same: what was true before it is older news from now on.
+            let confirm = ProductCommand::ConfirmPrice { variant, market: market.clone(), at: news.at };
+            let command = if let Some(due) = early {
+                let what =
+                    format!("{}|{}|{}", news.style_code, news.size.as_deref().unwrap_or(""), news.market);
+                tally.follow_ups.push(self.follow_up(PRICE, what, Some(json!(news)), due));
+                tally.notes.push(format!("{} counts from {due} on", news.price));
+                confirm
+            } else if let Some(present) = slight {
+                tally.notes.push(format!("{present} to {} is below the threshold", news.price));
+                confirm
+            } else {
+                let (market, price, at) = (market.clone(), news.price, Some(news.at));
+                ProductCommand::Price { variant, market, price, at, counted_at: now }
+            };
+            // But where nobody says of when it is, it is as new as whatever comes next.
+            let same = early.is_none() && (slight.is_some() || present == Some(&news.price));
+            if same && news.at == self.at {
+                continue;
             }
-            let (market, price, at) = (news.market.clone(), news.price, Some(news.at));
-            let command = ProductCommand::Price { variant: *variant, market, price, at };
             for event in verdict(product, lookup.product(product), command)? {
                 tally.changes.push((StreamId::Product(*product), event.into()));
             }

@@ -12,8 +12,7 @@ use onhand_domain::{
 
 use super::Bounded;
 
-/// Everything that is still held for a reservation; for a commit also what has lapsed, and what was committed
-/// under the same reference before.
+/// Everything that is still held for a reservation; for a commit also what has lapsed.
 pub(super) fn all_of<'s>(
     reservation: ReservationId,
     shelves: &[StockId],
@@ -22,13 +21,7 @@ pub(super) fn all_of<'s>(
 ) -> Result<BTreeMap<StockId, Option<Quantity>>, Refusal> {
     let concerned = |id: &&StockId| {
         let shelf = stock(id);
-        let late = match step {
-            Bounded::Commit { reference } => {
-                let known = reference.as_ref().is_some_and(|r| shelf.is_committed(&reservation, r));
-                known || shelf.lapsed_for(&reservation).is_some()
-            }
-            Bounded::Release | Bounded::Extend { .. } => false,
-        };
+        let late = matches!(step, Bounded::Commit { .. }) && shelf.lapsed_for(&reservation).is_some();
         late || shelf.held_for(&reservation).is_some()
     };
     let parts: BTreeMap<_, _> = shelves.iter().filter(concerned).map(|id| (id.clone(), None)).collect();
@@ -93,11 +86,12 @@ pub(super) fn ends_at(
     events: &[(StockId, StockEvent)],
     shelf: &Stock,
 ) -> Option<DateTime<Utc>> {
-    let extended = events.iter().find_map(|(shelf, event)| match event {
+    let new = events.iter().find_map(|(shelf, event)| match event {
         StockEvent::Extended { expires_at, .. } if shelf == id => Some(*expires_at),
+        StockEvent::Reserved { expires_at, .. } if shelf == id => *expires_at,
         _ => None,
     });
-    extended.or_else(|| shelf.held_for(&reservation).and_then(|held| held.expires_at))
+    new.or_else(|| shelf.held_for(&reservation).and_then(|held| held.expires_at))
 }
 
 /// Units that are held for a reservation after some events.

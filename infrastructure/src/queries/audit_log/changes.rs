@@ -170,7 +170,8 @@ fn part(product: &Product, event: &ProductEvent) -> Value {
     match event {
         ProductEvent::VariantAdded { variant, .. }
         | ProductEvent::VariantChanged { variant, .. }
-        | ProductEvent::Priced { variant, .. } => {
+        | ProductEvent::Priced { variant, .. }
+        | ProductEvent::PriceConfirmed { variant, .. } => {
             json!({ "variants": { variant.to_string(): product.variants.get(variant) } })
         }
         ProductEvent::Observed { .. }

@@ -28,7 +28,8 @@ pub(super) struct Delivery<'b> {
 
 impl Delivery<'_> {
     pub(super) fn decode(&self, now: DateTime<Utc>) -> Result<Decoded, Undecodable> {
-        let said = floor(&self.timestamp).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let said = floor(&self.timestamp).filter(|seconds| *seconds > 0);
+        let said = said.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         let at = said.unwrap_or(now).min(now);
         let facts = match &self.event {
             None => serde_json::from_str::<Monitor<'_>>(self.data.get())?.facts(at)?,

@@ -76,11 +76,13 @@ impl Alert {
     fn word(&self, name: &str) -> Option<String> {
         let printable = |text: &str| -> String { text.chars().filter(|c| !c.is_control()).collect() };
         match self {
-            Self::Fields(fields) => match fields.get(name)? {
-                Value::String(text) => read::filled(Some(printable(text))),
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            },
+            Self::Fields(fields) => {
+                match fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))?.1 {
+                    Value::String(text) => read::filled(Some(printable(text))),
+                    Value::Number(number) => Some(number.to_string()),
+                    _ => None,
+                }
+            }
             Self::Text(text) => {
                 let mut found = words::named(text, &[name]).into_iter();
                 found.find_map(|word| read::filled(Some(printable(word.value))))

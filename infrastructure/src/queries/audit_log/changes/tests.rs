@@ -97,6 +97,7 @@ fn what_an_entry_changes_in_a_product_is_all_that_differs_by_it() {
         market: Market::new("US").expect("a market"),
         price: Money::new(minor, Currency::new("USD").expect("a currency")).expect("in range"),
         at,
+        counted_at: None,
     };
     let shop = |number| ConnectionId(Uuid::from_u128(number));
     let seen = |connection, seconds| ProductEvent::Observed {

@@ -13,6 +13,19 @@ async fn priced(world: &World, connection: &str, id: &str, price: i64) -> Value 
     let body = json!({ "data": { "currency": "USD", "market": "US", "platform": "stockx", "product": {
         "brand": "Kite & Co", "id": "m", "sku": "DUNK", "slug": "d", "title": "Dunk",
         "variants": [{ "id": "v", "size": "42", "price": price, "count": 4, "changed": true }] } } });
+    send(world, connection, id, &body).await
+}
+
+/// The market had this price some minutes ago.
+async fn priced_before(world: &World, connection: &str, minutes: i64, price: i64) -> Value {
+    let at = world.clock.now() - TimeDelta::minutes(minutes);
+    let body = json!({ "event": "stockx.price.updated.usd", "timestamp": at.timestamp(), "version": "v1", "data": [{
+        "product_id": "m", "name": "Dunk", "sku": "DUNK", "sizes": [{ "size": "42", "type": "eu" }],
+        "lowest_ask": price, "number_of_asks": 4, "currency": "USD" }] });
+    send(world, connection, &uuid::Uuid::now_v7().to_string(), &body).await
+}
+
+async fn send(world: &World, connection: &str, id: &str, body: &Value) -> Value {
     let body = body.to_string().into_bytes();
     let signature = onhand_infrastructure::platforms::kicksdb::sign(SIGNING_SECRET, &body);
     let timestamp = world.clock.now().timestamp().to_string();
@@ -67,6 +80,61 @@ async fn a_change_below_the_threshold_does_not_count_and_one_too_soon_counts_lat
 }
 
 #[tokio::test]
+async fn news_that_come_late_all_at_once_change_a_price_once_and_the_newest_of_the_others_waits() {
+    let (world, market) = watched().await;
+    world.admin.put("/api/kicks/monitors", monitor(&market, 120, 1.0)).await.expect(200);
+    for (minutes, told) in [(125, 120), (124, 130), (122, 150), (123, 140)] {
+        priced_before(&world, &market, minutes, told).await;
+    }
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 12_000);
+    world.clock.advance(TimeDelta::minutes(121));
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 15_000, "the newest there, not the one that came last");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_price_is_not_undone_by_what_the_market_said_before_it_said_the_same_or_nearly_the_same() {
+    let (world, market) = watched().await;
+    priced_before(&world, &market, 15, 100).await;
+    priced_before(&world, &market, 5, 100).await;
+    priced_before(&world, &market, 10, 90).await;
+    assert_eq!(price(&world).await, 10_000);
+    world.admin.put("/api/kicks/monitors", monitor(&market, 15, 5.0)).await.expect(200);
+    world.clock.advance(TimeDelta::hours(1));
+    priced_before(&world, &market, 5, 101).await;
+    priced_before(&world, &market, 10, 110).await;
+    assert_eq!(price(&world).await, 10_000, "below the threshold, and newer");
+    priced_before(&world, &market, 4, 110).await;
+    assert_eq!(price(&world).await, 11_000);
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn a_price_set_by_hand_is_not_undone_by_what_the_market_said_before() {
+    let (world, market) = watched().await;
+    let by_hand = async |amount: &str| {
+        let body = json!({ "amount": amount, "currency": "USD" });
+        world.admin.put("/api/variants/DUNK-42/prices/US", body).await.expect(200);
+    };
+    by_hand("50.00").await;
+    priced_before(&world, &market, 50, 99).await;
+    assert_eq!(price(&world).await, 5_000);
+    // Nor by one that was waiting for its time.
+    world.admin.put("/api/kicks/monitors", monitor(&market, 15, 0.0)).await.expect(200);
+    world.clock.advance(TimeDelta::minutes(5));
+    priced(&world, &market, "1", 70).await;
+    world.clock.advance(TimeDelta::minutes(1));
+    by_hand("60.00").await;
+    world.clock.advance(TimeDelta::hours(1));
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 6_000);
+    priced(&world, &market, "2", 80).await;
+    assert_eq!(price(&world).await, 8_000, "what it says next counts");
+}
+
+#[tokio::test]
 async fn a_monitor_that_is_off_or_watches_other_markets_lets_no_price_count() {
     let (world, market) = watched().await;
     let set = world.admin.put("/api/kicks/monitors", monitor(&market, 15, 0.0)).await.expect(200);
@@ -95,6 +163,16 @@ async fn a_monitor_is_what_the_feed_can_do_or_nothing() {
     for (frequency, threshold) in [(20, 0.0), (15, 101.0), (15, -1.0)] {
         let answer = world.admin.put("/api/kicks/monitors", monitor(&market, frequency, threshold)).await;
         assert_eq!(answer.problem(422), "monitor.invalid");
+    }
+    // No news would ever be found to be of it.
+    for code in ["", " DUNK", "DUNK ", "DU\nNK", &"D".repeat(129)] {
+        let mut odd = monitor(&market, 15, 0.0);
+        odd["style_code"] = code.into();
+        assert_eq!(
+            world.admin.put("/api/kicks/monitors", odd).await.problem(422),
+            "monitor.invalid",
+            "{code:?}"
+        );
     }
     let shop = world.connect(None, json!({})).await;
     let answer = world.admin.put("/api/kicks/monitors", monitor(&shop, 15, 0.0)).await;

@@ -212,6 +212,47 @@ async fn a_secret_that_stands_in_alerts_is_too_long_to_be_a_word_of_theirs() {
     world.admin.put(&path, json!({ "webhook_secret": &long[1..] })).await.expect(200);
 }
 
+#[tokio::test]
+async fn an_alert_that_is_nested_too_deep_is_kept_as_words_and_those_after_it_can_be_read() {
+    let world = World::new().await;
+    let connection =
+        world.connect_to(Platform::Tradingview, json!({ "webhook_secret": "pine-secret-kite" })).await;
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    for levels in [60, 70, 125, 126, 127, 5_000] {
+        let body = format!(r#"{{"secret":"pine-secret-kite","ticker":"KITE","deep":{}}}"#, nested(levels));
+        let sent =
+            world.admin.with_key(None).send("POST", "/api/webhooks/tradingview", &[], Body::from(body)).await;
+        assert_eq!(sent.expect(200)["status"], "processed", "{levels}");
+    }
+    // A process that has nothing of it in memory.
+    let twin = world.twin().await;
+    let body = json!({ "secret": "pine-secret-kite", "ticker": "KITE" });
+    twin.admin.with_key(None).post("/api/webhooks/tradingview", body).await.expect(200);
+    let signals = twin.admin.get(&format!("/api/signals?connection={connection}")).await.expect(200);
+    assert_eq!(signals["data"].as_array().map(Vec::len), Some(7));
+    world.expect_intact().await;
+}
+
+#[tokio::test]
+async fn a_secret_that_signs_nothing_is_not_taken_for_one() {
+    let world = World::new().await;
+    for platform in [Platform::Standard, Platform::Trackstar] {
+        let connection = world.connect_to(platform, json!({})).await;
+        let path = format!("/api/connections/{connection}/secrets");
+        for secret in ["notbase64!!", "whsec_", "whsec_!!!", "whsec_MTExMTE="] {
+            let answer = world.admin.put(&path, json!({ "webhook_secret": secret })).await;
+            assert_eq!(answer.problem(422), "connection.invalid", "{platform} {secret}");
+        }
+        // With and without padding.
+        for secret in [
+            "whsec_dGhpcnR5LXR3byBieXRlcyBhcmUgYSBnb29kIGtleQ==",
+            "dGhpcnR5LXR3byBieXRlcyBhcmUgYSBnb29kIGtleQ",
+        ] {
+            world.admin.put(&path, json!({ "webhook_secret": secret })).await.expect(200);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_changed_over_without_losing_a_webhook() {
     let world = World::new().await;

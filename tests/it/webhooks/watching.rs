@@ -108,6 +108,9 @@ async fn people_who_try_things_out_get_a_signed_delivery_and_the_line_that_sends
     let echoed =
         anybody.send("POST", "/test/webhook/echo", &headers, Body::from(body.clone())).await.expect(200);
     assert_eq!((&echoed["body"], &echoed["headers"]["x-shopify-hmac-sha256"]), (&json!(body), &json!("***")));
+    let twice = [("x-kite", "1"), ("X-Kite", "2")];
+    let echoed = anybody.send("POST", "/test/webhook/echo", &twice, Body::empty()).await.expect(200);
+    assert_eq!(echoed["headers"]["x-kite"], "1, 2");
     let unsigned = [("x-shopify-topic", "orders/create")];
     let path = format!("/test/webhook/shopify/{connection}");
     anybody

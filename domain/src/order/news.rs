@@ -25,7 +25,7 @@ pub struct ToldLine {
     pub name: String,
     /// Which shelf it is taken from; none where nobody knows what it is.
     pub stock: Option<StockId>,
-    /// Units sold, at least one.
+    /// Units sold; none where the buyer gets none of it any more.
     pub quantity: Quantity,
 }
 
@@ -36,7 +36,7 @@ pub struct News<'n> {
     pub connection: ConnectionId,
     /// The platform's id.
     pub external_id: &'n ExternalId,
-    /// All of its lines; none if they are not told.
+    /// All of its lines; none if they are not told, which is not the same as lines without a unit.
     pub lines: &'n [ToldLine],
     /// Whether it is paid.
     pub paid: bool,
@@ -270,10 +270,11 @@ struct Told {
 
 impl Told {
     fn of(lines: &[ToldLine]) -> Result<Self, Refusal> {
+        let lines = || lines.iter().filter(|line| !line.quantity.is_zero());
         let unknown: BTreeSet<&String> =
-            lines.iter().filter(|line| line.stock.is_none()).map(|line| &line.name).collect();
+            lines().filter(|line| line.stock.is_none()).map(|line| &line.name).collect();
         let mut told = Self::default();
-        for line in lines {
+        for line in lines() {
             // Of two lines under one name, one that is not found keeps both open: none must be taken twice.
             match line.stock.as_ref().filter(|_| !unknown.contains(&line.name)) {
                 Some(shelf) => {

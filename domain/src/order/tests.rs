@@ -238,6 +238,25 @@ fn what_it_said_before_it_said_the_same_again_is_nothing_new_either() {
 }
 
 #[test]
+fn an_order_that_has_no_unit_left_holds_nothing_and_sells_nothing_by_its_payment() {
+    let mut world = World::stocked(&[9]);
+    world.hears(&[line(1, 2)], false, 0);
+    assert_eq!(world.hears(&[line(1, 0)], true, 1), [""; 0]);
+    assert_eq!((world.lines(), world.totals(1)), (vec![], (9, 0)));
+    // Once paid, somebody has to see to it.
+    let mut world = World::stocked(&[9]);
+    world.hears(&[line(1, 3)], true, 0);
+    let note = format!("the order has 0 of {} by now, and was paid with 3; adjust if that is so", shelf(1));
+    assert_eq!(world.hears(&[line(1, 0)], false, 1), [note]);
+    // And one that never had any is an order all the same, which may get some.
+    let mut world = World::stocked(&[9]);
+    world.hears(&[line(1, 0), unknown("V-7", 0)], false, 0);
+    assert_eq!((world.lines(), world.order().unmapped), (vec![], vec![]));
+    world.hears(&[line(1, 2)], false, 1);
+    assert_eq!(world.totals(1), (9, 2));
+}
+
+#[test]
 fn an_order_whose_lines_are_not_told_keeps_them() {
     let mut world = World::stocked(&[9]);
     world.hears(&[line(1, 3)], false, 0);

@@ -1,6 +1,6 @@
 //! Restock, adjust, count, transfer, and the rules of a shelf.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
@@ -188,37 +188,54 @@ impl Operations {
                 Err(refusal) => rows.push(Row { row, outcome: refused(&refusal) }),
             }
         }
-        let mut changes = sound.into_iter().peekable();
+        // All of them before the first is made: what fails after that fails row by row.
+        let mut named = Vec::with_capacity(sound.len());
+        for some in sound.chunks(BULK_ABREAST) {
+            let skus: Vec<Sku> = some.iter().map(|(_, change)| change.sku.clone()).collect();
+            named.extend(self.named_each(caller, &skus).await?);
+        }
+        let mut changes = sound.into_iter().zip(named).peekable();
+        // Shelves at which one could not be tried, and why.
+        let mut failed: HashMap<(Sku, LocationCode), String> = HashMap::new();
         while changes.peek().is_some() {
-            let abreast: Vec<_> = changes.by_ref().take(BULK_ABREAST).collect();
-            let skus: Vec<Sku> = abreast.iter().map(|(_, change)| change.sku.clone()).collect();
-            let named = self.named_each(caller, &skus).await?;
             let mut shelves: BTreeMap<(Sku, LocationCode), Vec<_>> = BTreeMap::new();
-            for ((row, change), named) in abreast.into_iter().zip(named) {
+            for ((row, change), named) in changes.by_ref().take(BULK_ABREAST) {
                 let shelf = (change.sku.clone(), change.location.clone());
                 shelves.entry(shelf).or_default().push((row, change, named));
             }
-            let each = shelves.into_values().map(|changes| self.change_in_order(caller, changes));
-            rows.extend(join_all(each).await.into_iter().flatten());
+            let each = shelves.into_iter().map(|(shelf, changes)| {
+                let failed = failed.get(&shelf).cloned();
+                async { (shelf, self.change_in_order(caller, changes, failed).await) }
+            });
+            for (shelf, (made, why)) in join_all(each).await {
+                rows.extend(made);
+                failed.extend(why.map(|why| (shelf, why)));
+            }
         }
         rows.sort_unstable_by_key(|row| row.row);
         Ok(Outcomes { rows, replayed })
     }
 
-    /// Changes of one shelf, one after the other. Once one could not be tried, those after it are not.
+    /// Changes of one shelf, one after the other. Once one could not be tried, or had `failed` before these, those after it are not;
+    /// says why that is so.
     async fn change_in_order(
         &self,
         caller: &Caller,
         changes: Vec<(usize, ShelfChange, Option<Named>)>,
-    ) -> Vec<Row> {
+        mut failed: Option<String>,
+    ) -> (Vec<Row>, Option<String>) {
         let mut rows = Vec::with_capacity(changes.len());
-        let mut failed = None;
         for (row, change, named) in changes {
             let changed = match (named, &failed) {
                 (_, Some(detail)) => Err(String::clone(detail)),
                 (Some(named), None) => {
                     let changed = self.change_shelf(caller.of_row(row), named.variant, change).await;
-                    outcome(changed).map_err(|error| error.to_string())
+                    outcome(changed).map_err(|error| match error {
+                        LedgerError::Database(_) => {
+                            "the database cannot be reached for the moment".to_owned()
+                        }
+                        other => other.to_string(),
+                    })
                 }
                 (None, None) => Ok(refused(&unknown_sku(&change.sku))),
             };
@@ -229,7 +246,7 @@ impl Operations {
             });
             rows.push(Row { row, outcome });
         }
-        rows
+        (rows, failed)
     }
 
     /// Sends units from one location to another: they leave and arrive in the same instant.

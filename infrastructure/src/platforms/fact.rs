@@ -189,7 +189,7 @@ pub struct SoldLine {
     pub external_variant: Option<ExternalId>,
     /// The seller's SKU, if the line has one.
     pub sku: Option<Sku>,
-    /// How many, at least one.
+    /// How many; none where the buyer gets none of it any more.
     pub quantity: Quantity,
     /// As the buyer read it.
     pub title: String,

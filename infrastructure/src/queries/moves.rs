@@ -111,9 +111,9 @@ pub(super) async fn of_shelves(
     streams: Option<Vec<String>>,
 ) -> Result<Page<MoveView>, QueryError> {
     let head = match (window.after::<i64>()?, filter.to) {
-        (Some(before), Some(to)) => before.min(to + 1),
+        (Some(before), Some(to)) => before.min(to.saturating_add(1)),
         (Some(before), None) => before,
-        (None, Some(to)) => to + 1,
+        (None, Some(to)) => to.saturating_add(1),
         (None, None) => newest(&mut *conn, window.tenant).await? + 1,
     };
     // With shelves to look at, each is followed back by itself; without, history is, a stretch at a time.
@@ -128,7 +128,7 @@ pub(super) async fn of_shelves(
     }
     // Each shelf from where it was then, however much has happened to it since.
     let asked: Vec<(String, i64)> =
-        streams.iter().flatten().map(|stream| (stream.clone(), head - 1)).collect();
+        streams.iter().flatten().map(|stream| (stream.clone(), head.saturating_sub(1))).collect();
     let versions = versions_at(&mut *conn, window.tenant, &asked).await?;
     let sql =
         if streams.is_some() { include_str!("moves_of_shelves.sql") } else { include_str!("moves.sql") };

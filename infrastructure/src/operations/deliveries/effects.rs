@@ -459,14 +459,16 @@ impl Effects {
         }
         let location = self.details(lookup).map(|details| details.location.clone()).unwrap_or_default();
         let shelf = |variant| StockId { variant, location: location.clone() };
-        let told: Vec<_> = (1..)
-            .zip(lines)
-            .map(|(number, line)| ToldLine {
-                name: line_name(number, line),
+        let mut nameless = 0;
+        let told = lines.iter().map(|line| {
+            nameless += usize::from(!can_be_known(line));
+            ToldLine {
+                name: line_name(nameless, line),
                 stock: self.variant_of(line, lookup).map(shelf),
                 quantity: line.quantity,
-            })
-            .collect();
+            }
+        });
+        let told: Vec<_> = told.collect();
         let order = lookup.order(&OrderId::of(self.connection, external));
         let sealed = self.persons.buyers.get(external);
         let news = News {
@@ -532,7 +534,8 @@ fn can_be_known(line: &SoldLine) -> bool {
     line.external_variant.is_some() || line.sku.is_some()
 }
 
-/// What a line is called in history. Its title is the buyer's to write as well, and does not enter it: that stands in the
+/// What a line is called in history: without variant and SKU by its number among those like it, so that it is the same line
+/// whatever becomes of the others. Its title is the buyer's to write as well, and does not enter it: that stands in the
 /// body.
 fn line_name(number: usize, line: &SoldLine) -> String {
     match (&line.sku, &line.external_variant) {

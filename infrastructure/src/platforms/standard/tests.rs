@@ -298,7 +298,11 @@ fn an_order_tells_what_was_sold() {
         quantity: Quantity::new(quantity).expect("a quantity"),
         title: title.to_owned(),
     };
-    let lines = vec![line(Some("v1"), Some("RUN-42"), 2, "Harbour Runner"), line(None, None, 1, "Gift wrap")];
+    let lines = vec![
+        line(Some("v1"), Some("RUN-42"), 2, "Harbour Runner"),
+        line(Some("v2"), None, 0, ""),
+        line(None, None, 1, "Gift wrap"),
+    ];
     let external = id("9007199254740993");
     let placed = Fact::OrderPlaced {
         external: external.clone(),

@@ -102,7 +102,7 @@ fn a_delivery_is_known_by_the_id_that_svix_signs() {
         assert_eq!(identity(body).expect("an identity").topic, "unknown");
     }
     let endless = json!({ "event_type": "x".repeat(256) }).to_string();
-    assert!(identity(endless.as_bytes()).is_err());
+    assert_eq!(identity(endless.as_bytes()).expect("an identity").topic, "unknown");
     let nameless = asked(&headers(&[]), b"{}", |request| Trackstar.identify(request));
     assert!(matches!(nameless, Err(Rejection::MissingHeader(_))));
 }
@@ -242,6 +242,7 @@ fn an_order_of_a_cart_is_what_its_status_says() {
             line(Some("var_1"), Some("MOLE-41"), 2, "MOLE-41"),
             line(None, Some("MOLE-42"), 1, "MOLE-42"),
             line(None, None, 1, "Gift wrap"),
+            line(Some("var_2"), None, 0, ""),
         ]
     };
     for status in ["open", "backordered", "exception", "other"] {

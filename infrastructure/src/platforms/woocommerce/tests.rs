@@ -406,6 +406,7 @@ fn an_order_is_what_its_status_says() {
             line(Some("9"), Some("MOLE-41"), 2, "Mole"),
             line(Some("8"), None, 1, "Mole"),
             line(None, None, 1, "Gift wrap"),
+            line(Some("9"), None, 0, ""),
         ]
     };
     for status in ["pending", "on-hold", "backordered"] {

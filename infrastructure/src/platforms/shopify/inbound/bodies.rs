@@ -242,9 +242,6 @@ impl Order {
         let mut lines = Vec::with_capacity(self.line_items.len());
         for line in self.line_items {
             let quantity = units(line.current_quantity.as_ref().unwrap_or(&line.quantity))?;
-            if quantity.is_zero() {
-                continue;
-            }
             lines.push(SoldLine {
                 external_variant: line.variant_id,
                 sku: sku(line.sku.as_deref()),

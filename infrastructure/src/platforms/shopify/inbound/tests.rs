@@ -251,7 +251,11 @@ fn an_order_is_what_its_topic_says_whatever_its_body_says() {
         quantity: onhand_domain::values::Quantity::new(quantity).expect("a quantity"),
         title: title.to_owned(),
     };
-    let lines = vec![line(Some(8), Some("MOLE-41"), 2, "Mole"), line(None, None, 1, "Gift wrap")];
+    let lines = vec![
+        line(Some(8), Some("MOLE-41"), 2, "Mole"),
+        line(Some(9), Some("MOLE-42"), 0, "Mole"),
+        line(None, None, 1, "Gift wrap"),
+    ];
     let external = ExternalId::from(3);
     assert_eq!(
         fact("orders/create", &body),
@@ -274,7 +278,7 @@ fn of_an_order_that_was_edited_what_is_left_is_sold_and_its_times_are_its_own() 
         ],
     });
     let Fact::OrderPaid { lines, times, .. } = fact("orders/paid", &body) else { panic!("an order") };
-    assert_eq!(lines.iter().map(|line| line.quantity.units()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(lines.iter().map(|line| line.quantity.units()).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(times.moved, read::time("2026-01-01T08:00:00Z"));
     assert_eq!(times.told, read::time("2026-01-01T08:30:00Z"));
     let odd = json!({"id": 3, "created_at": 7, "line_items": []});

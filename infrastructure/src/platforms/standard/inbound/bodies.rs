@@ -276,9 +276,6 @@ impl Order {
         let mut lines = Vec::with_capacity(self.lines.len());
         for line in self.lines {
             let quantity = read::units(&line.quantity)?;
-            if quantity.is_zero() {
-                continue;
-            }
             lines.push(SoldLine {
                 external_variant: line.variant,
                 sku: read::sku(line.sku.as_deref()),

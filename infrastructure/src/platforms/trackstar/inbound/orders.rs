@@ -72,9 +72,6 @@ fn sold(given: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
     let mut lines = Vec::with_capacity(given.len());
     for line in given {
         let quantity = read::units(&line.quantity)?;
-        if quantity.is_zero() {
-            continue;
-        }
         let sku = read::filled(line.product_sku).or(read::filled(line.sku));
         lines.push(SoldLine {
             external_variant: blank_or_id(&line.product_id)?,

@@ -274,9 +274,6 @@ fn sold(given: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
     let mut lines = Vec::with_capacity(given.len());
     for line in given {
         let quantity = read::units(&line.quantity)?;
-        if quantity.is_zero() {
-            continue;
-        }
         lines.push(SoldLine {
             external_variant: line.variation_id.filter(some).or(line.product_id.filter(some)),
             sku: read::sku(line.sku.as_deref()),

@@ -131,6 +131,19 @@ pub enum OrderEvent {
         connection: ConnectionId,
         /// The platform's id.
         external_id: ExternalId,
+        /// When, by the platform's clock where it gives a time; none on entries of older programs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
+    },
+    /// The platform goes on with an order that it had cancelled, such as one whose payment came late. It is as if it were new.
+    #[serde(rename = "order.reopened")]
+    Reopened {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+        /// Of when that is, by the platform's clock.
+        at: DateTime<Utc>,
     },
 }
 
@@ -204,6 +217,17 @@ pub enum OrderCommand {
         connection: ConnectionId,
         /// The platform's id.
         external_id: ExternalId,
+        /// When, by the platform's clock where it gives a time.
+        at: DateTime<Utc>,
+    },
+    /// Note that the platform goes on with it; nothing happens unless it was cancelled before that.
+    Reopen {
+        /// Where.
+        connection: ConnectionId,
+        /// The platform's id.
+        external_id: ExternalId,
+        /// Of when that is.
+        at: DateTime<Utc>,
     },
 }
 
@@ -226,12 +250,21 @@ pub struct Order {
     pub sold: Vec<Sold>,
     /// True once cancelled.
     pub cancelled: bool,
+    /// When, by the platform's clock.
+    #[serde(default)]
+    pub cancelled_at: Option<DateTime<Utc>>,
 }
 
 impl Order {
     #[expect(clippy::unnecessary_wraps, reason = "deciders share one signature")]
     fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, Refusal> {
         Ok(match command {
+            OrderCommand::Reopen { connection, external_id, at }
+                if self.cancelled_at.is_some_and(|cancelled| cancelled < at) =>
+            {
+                vec![OrderEvent::Reopened { connection, external_id, at }]
+            }
+            OrderCommand::Reopen { .. } => vec![],
             _ if self.cancelled => vec![],
             OrderCommand::Place { .. } if self.lines.is_some() => vec![],
             OrderCommand::Place { connection, external_id, lines, unmapped, buyer, at } => {
@@ -253,8 +286,8 @@ impl Order {
             OrderCommand::Confirm { connection, external_id, at } => {
                 vec![OrderEvent::Confirmed { connection, external_id, at }]
             }
-            OrderCommand::Cancel { connection, external_id } => {
-                vec![OrderEvent::Cancelled { connection, external_id }]
+            OrderCommand::Cancel { connection, external_id, at } => {
+                vec![OrderEvent::Cancelled { connection, external_id, at: Some(at) }]
             }
         })
     }
@@ -284,7 +317,11 @@ impl Order {
                 self.told_at = self.told_at.max(at);
             }
             OrderEvent::Confirmed { at, .. } => self.told_at = Some(at),
-            OrderEvent::Cancelled { .. } => self.cancelled = true,
+            OrderEvent::Cancelled { at, .. } => {
+                self.cancelled = true;
+                self.cancelled_at = at;
+            }
+            OrderEvent::Reopened { .. } => return Self::default(),
         }
         self
     }

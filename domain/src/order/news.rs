@@ -47,6 +47,8 @@ pub struct News<'n> {
     pub moved_at: DateTime<Utc>,
     /// Of when these lines are, by the platform's clock.
     pub told_at: DateTime<Utc>,
+    /// Whether the platform may go on with an order that it has cancelled.
+    pub reopens: bool,
     /// The present moment.
     pub now: DateTime<Utc>,
 }
@@ -84,10 +86,29 @@ pub fn hear<'s>(
 ) -> Result<Heard, Refusal> {
     let id = OrderId::of(news.connection, news.external_id);
     let mut heard = Heard::default();
-    if state.cancelled {
+    if !state.cancelled {
+        return take_in(news, state, stock, heard);
+    }
+    if news.reopens && !news.lines.is_empty() {
+        let (connection, external_id, at) = (news.connection, news.external_id.clone(), news.told_at);
+        heard.changes.extend(of_order(id, state, OrderCommand::Reopen { connection, external_id, at })?);
+    }
+    if heard.changes.is_empty() {
         heard.notes.push("the order is cancelled already".to_owned());
         return Ok(heard);
     }
+    // Its units were back on the shelf until then. Who bought stands where it was placed before.
+    let buyer = news.buyer.clone().filter(|_| state.lines.is_none());
+    take_in(&News { moved_at: news.told_at, buyer, ..*news }, &Order::default(), stock, heard)
+}
+
+fn take_in<'s>(
+    news: &News<'_>,
+    state: &Order,
+    stock: impl Fn(&StockId) -> &'s Stock + Copy,
+    mut heard: Heard,
+) -> Result<Heard, Refusal> {
+    let id = OrderId::of(news.connection, news.external_id);
     if state.lines.is_none() && news.lines.is_empty() {
         heard.notes.push("the order has no lines yet".to_owned());
         return Ok(heard);
@@ -297,7 +318,7 @@ pub fn cancel<'s>(
     stock: impl Fn(&StockId) -> &'s Stock,
 ) -> Result<Changes, Refusal> {
     let id = OrderId::of(connection, external_id);
-    let command = OrderCommand::Cancel { connection, external_id: external_id.clone() };
+    let command = OrderCommand::Cancel { connection, external_id: external_id.clone(), at };
     let mut changes = of_order(id, state, command)?;
     if changes.is_empty() {
         return Ok(changes);

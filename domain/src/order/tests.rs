@@ -37,9 +37,9 @@ fn unknown(name: &str, n: i64) -> ToldLine {
     ToldLine { name: name.to_owned(), stock: None, quantity: units(n) }
 }
 
-/// A ledger of a few streams, in memory.
+/// A ledger of a few streams, in memory, and whether the platform may go on with an order that it has cancelled.
 #[derive(Default)]
-struct World(HashMap<StreamId, State>);
+struct World(HashMap<StreamId, State>, bool);
 
 impl World {
     /// So many on the shelves of variant 1, 2 and so on.
@@ -83,6 +83,7 @@ impl World {
             buyer: None,
             moved_at: at(0),
             told_at: at(second),
+            reopens: self.1,
             now: at(100),
         };
         let heard = self.decide(
@@ -238,6 +239,30 @@ fn what_it_said_before_it_said_the_same_again_is_nothing_new_either() {
 }
 
 #[test]
+fn an_order_that_goes_on_after_its_cancellation_takes_its_units_again() {
+    for paid in [false, true] {
+        let mut world = World::stocked(&[9]);
+        world.1 = true;
+        world.hears(&[line(1, 2)], false, 0);
+        world.cancelled(); // at 50
+        assert_eq!(world.totals(1), (9, 0));
+        assert_eq!(world.hears(&[line(1, 2)], paid, 49), ["the order is cancelled already"], "older news");
+        assert_eq!(world.hears(&[line(1, 2)], paid, 60), [""; 0]);
+        assert_eq!(world.totals(1), if paid { (7, 0) } else { (9, 2) });
+        world.hears(&[line(1, 2)], true, 70);
+        assert_eq!(world.totals(1), (7, 0));
+    }
+    // Also one that was heard of first by its cancellation; but not where cancelled is for good.
+    for (reopens, left) in [(true, 7), (false, 9)] {
+        let mut world = World::stocked(&[9]);
+        world.1 = reopens;
+        world.cancelled();
+        world.hears(&[line(1, 2)], true, 60);
+        assert_eq!(world.totals(1), (left, 0));
+    }
+}
+
+#[test]
 fn an_order_that_has_no_unit_left_holds_nothing_and_sells_nothing_by_its_payment() {
     let mut world = World::stocked(&[9]);
     world.hears(&[line(1, 2)], false, 0);
@@ -345,7 +370,7 @@ fn an_order_says_who_placed_it_and_keeps_that_out_of_its_state() {
 
 #[test]
 fn an_order_cancelled_before_it_was_heard_of_holds_nothing() {
-    let cancelled = OrderEvent::Cancelled { connection: C, external_id: 9.into() };
+    let cancelled = OrderEvent::Cancelled { connection: C, external_id: 9.into(), at: Some(at(0)) };
     given::<Order>(O, [cancelled]).when(place()).then([]);
     let mut world = World::stocked(&[9]);
     world.cancelled();

@@ -138,6 +138,11 @@ pub trait Adapter: Sync {
         vec![]
     }
 
+    /// Whether the platform may go on with an order that it has cancelled.
+    fn reopens_orders(&self) -> bool {
+        false
+    }
+
     /// Whether a body is about another account than the connection's and about nothing else, so that it is not kept here.
     fn is_anothers(&self, _delivery: &Genuine<'_>) -> bool {
         false

@@ -180,6 +180,8 @@ pub struct OrderTimes {
     pub moved: Option<DateTime<Utc>>,
     /// Of when its lines are.
     pub told: Option<DateTime<Utc>>,
+    /// Its units are still in what the platform shows for sale: it takes them off once the order is paid.
+    pub waits: bool,
 }
 
 /// One line of an order, as the platform has it.

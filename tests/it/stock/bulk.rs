@@ -63,6 +63,35 @@ async fn ten_thousand_rows_are_taken_at_once_and_a_repeat_with_the_key_changes_n
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_tried_takes_the_later_ones_of_its_shelf_with_it_however_far_behind_they_stand()
+{
+    let world = World::new().await;
+    world.stocked(&[("A", 0), ("B", 0)]).await;
+    sqlx::raw_sql(
+        "create function stumble() returns trigger language plpgsql as $$ begin raise 'no room'; end $$;
+         create trigger stumble before insert on events for each row when (new.payload like '%poison%')
+             execute function stumble();",
+    )
+    .execute(&mut world.database.owner().await)
+    .await
+    .expect("the owner may");
+    let restock = |sku: &str, reference: &str| json!({ "restock": { "sku": sku, "quantity": 1, "reference": reference } });
+    let mut body = vec![restock("A", "one"), restock("A", "poison")];
+    body.extend((0..1_000).map(|_| restock("B", "many")));
+    body.extend([restock("A", "two"), json!({ "count": { "sku": "A", "counted": 7 } })]);
+    let answer = world.admin.post("/api/stock/bulk", json!({ "rows": body })).await.expect(200);
+    let rows = rows(&answer);
+    let status = |row: usize| rows[row]["status"].as_str().expect("a status");
+    assert_eq!(
+        [0, 1, 2, 1_001, 1_002, 1_003].map(status),
+        ["done", "failed", "done", "done", "failed", "failed"]
+    );
+    assert!(rows[1]["detail"].as_str().is_some_and(|detail| !detail.contains("no room")), "{}", rows[1]);
+    let levels = world.levels().await;
+    assert_eq!((levels["A"], levels["B"]), ((1, 0, 1), (1_000, 0, 1_000)));
+}
+
 #[tokio::test]
 async fn too_many_rows_are_counted_and_not_read() {
     let world = World::new().await;

@@ -102,6 +102,30 @@ async fn a_sale_and_its_cancellation_count_once_whether_the_figure_or_the_order_
 }
 
 #[tokio::test]
+async fn a_gift_wrap_keeps_nothing_that_was_taken_out_of_its_order_and_an_order_of_nothing_sells_nothing() {
+    let shop = Shop::open().await;
+    let wrapped = |mut order: Value| {
+        let wrap = json!({ "id": 99, "variant_id": null, "sku": null, "quantity": 1, "title": "Gift wrap" });
+        order["line_items"].as_array_mut().expect("lines").insert(1, wrap);
+        order
+    };
+    let order = wrapped(shop.order(1, &[(0, 2), (1, 1)], 5));
+    shop.tells("orders/create", "o-1", &order).await;
+    let mut edited = wrapped(shop.order(1, &[(0, 2), (1, 1)], 8));
+    edited["line_items"][0]["current_quantity"] = json!(0);
+    shop.tells("orders/paid", "o-2", &edited).await;
+    let levels = shop.world.levels().await;
+    assert_eq!((levels["DUNK-41"], levels["DUNK-42"]), ((10, 0, 10), (9, 0, 9)));
+
+    shop.tells("orders/create", "o-3", &shop.order(2, &[(2, 2)], 5)).await;
+    let mut emptied = shop.order(2, &[(2, 2)], 8);
+    emptied["line_items"][0]["current_quantity"] = json!(0);
+    shop.tells("orders/paid", "o-4", &emptied).await;
+    assert_eq!(shop.world.levels().await["DUNK-43"], (10, 0, 10));
+    shop.world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn an_order_that_was_edited_before_it_was_paid_sells_what_it_says_then_and_later_edits_are_noted() {
     let shop = Shop::open().await;
     shop.tells("orders/create", "o-1", &shop.order(1, &[(0, 1), (2, 4)], 5)).await;

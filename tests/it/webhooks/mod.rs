@@ -7,6 +7,7 @@ mod looks;
 mod monitors;
 mod order_of_facts;
 mod outage;
+mod payments;
 mod platforms;
 mod replay;
 mod shopify;

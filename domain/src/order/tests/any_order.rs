@@ -158,6 +158,7 @@ fn hears(world: &mut World, listing: ListingId, tells: &Tells, now: i64) {
                 buyer: None,
                 moved_at: at(placed_at),
                 told_at: at(second),
+                reopens: false,
                 now,
             };
             let streams = [StreamId::Stock(shelf(1)), StreamId::Order(id)];

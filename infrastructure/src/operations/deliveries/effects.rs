@@ -31,7 +31,7 @@ use crate::{
     ledger::{FollowUp, LedgerError, PersonKey},
     outbox::follow_ups::{FORGET, PRICE},
     persons::Persons,
-    platforms::{Fact, SoldLine},
+    platforms::{Fact, SoldLine, adapter_of},
     queries::{connections::Connected, products::variants_of_style},
 };
 
@@ -121,9 +121,9 @@ impl Effects {
                 | Step::Adjusted { listings, .. } => {
                     reads.extend(listings.iter().copied().map(StreamId::Listing));
                 }
-                Step::Order { external, lines, paid, .. } => {
+                Step::Order { external, lines, paid, waits, .. } => {
                     reads.push(StreamId::Flag(FlagName::FeatureOrdersMoveStock));
-                    if !is_new_as_a_rule(lines, *paid) {
+                    if !is_new_as_a_rule(lines, *paid || *waits) {
                         reads.push(StreamId::Order(OrderId::of(id, external)));
                     }
                     let variants = lines.iter().filter_map(|line| line.external_variant.as_ref());
@@ -145,7 +145,7 @@ impl Effects {
     /// The orders that are new as a rule, and to which an entry is added if they are.
     pub(in super::super) fn new_orders(&self) -> Vec<StreamId> {
         let placed = self.steps.iter().filter_map(|step| match step {
-            Step::Order { external, lines, paid, .. } if is_new_as_a_rule(lines, *paid) => {
+            Step::Order { external, lines, paid, waits, .. } if is_new_as_a_rule(lines, *paid || *waits) => {
                 Some(StreamId::Order(OrderId::of(self.connection, external)))
             }
             _ => None,
@@ -205,7 +205,12 @@ impl Effects {
             Step::Adjusted { listings, inventory, delta, reason } => {
                 self.adjust(listings, inventory, (*delta, reason), lookup, tally)?;
             }
-            Step::Order { external, lines, paid, times } => {
+            Step::Order { external, waits: true, .. } if self.has_its_units_yet(external, lookup) => {
+                let note =
+                    "it holds nothing until the shop, whose figures count here, has taken its units off them";
+                tally.notes.push(note.to_owned());
+            }
+            Step::Order { external, lines, paid, times, .. } => {
                 self.order((external, lines), (*paid, *times), (lookup, now), tally)?;
             }
             Step::Cancelled { external, at } => {
@@ -479,6 +484,7 @@ impl Effects {
             buyer: sealed.map(|sealed| sealed.buyer.clone()),
             moved_at,
             told_at,
+            reopens: adapter_of(self.platform).reopens_orders(),
             now,
         };
         let Heard { changes, notes, unknown } = order::hear(&news, order, |id| lookup.stock(id))?;
@@ -489,12 +495,22 @@ impl Effects {
         if changes.is_empty() && notes.is_empty() {
             tally.notes.push("the order is known already".to_owned());
         }
-        if changes.iter().any(|(_, event)| matches!(event, Event::Order(OrderEvent::Placed { .. }))) {
+        if changes
+            .iter()
+            .any(|(_, event)| matches!(event, Event::Order(OrderEvent::Placed { buyer: Some(_), .. })))
+        {
             tally.person_keys.extend(sealed.map(|sealed| sealed.key.clone()));
         }
         tally.notes.extend(notes);
         tally.changes.extend(changes);
         Ok(())
+    }
+
+    /// Whether a shop's figures count and still have the units of an order in them: taken off here as well, they would be taken off
+    /// twice once it is paid, and would stay off if it never is.
+    fn has_its_units_yet(&self, external: &ExternalId, lookup: &Lookup<'_>) -> bool {
+        lookup.connection(&self.connection).rules.accept_inventory
+            && lookup.order(&OrderId::of(self.connection, external)).lines.is_none()
     }
 
     fn variant_of(&self, line: &SoldLine, lookup: &Lookup<'_>) -> Option<VariantId> {
@@ -525,8 +541,8 @@ fn list(
 }
 
 /// Whether an order is told of for the first time, as a rule, and will then have an entry of its own.
-fn is_new_as_a_rule(lines: &[SoldLine], paid: bool) -> bool {
-    !paid && !lines.is_empty()
+fn is_new_as_a_rule(lines: &[SoldLine], may_be_known: bool) -> bool {
+    !may_be_known && !lines.is_empty()
 }
 
 /// Whether somebody can ever say what the line is: a tip or a gift wrap has neither variant nor SKU.

@@ -58,6 +58,8 @@ pub(super) enum Step {
         paid: bool,
         /// When its units moved there, and of when its lines are.
         times: (DateTime<Utc>, DateTime<Utc>),
+        /// Its units are still in what the platform shows.
+        waits: bool,
     },
     Cancelled {
         external: ExternalId,
@@ -206,11 +208,15 @@ fn step(
             let listings = found.of_inventory.get(inventory.as_str()).cloned().unwrap_or_default();
             Step::Adjusted { listings, inventory, delta, reason }
         }
-        Fact::OrderPlaced { external, lines, times, .. } => {
-            Step::Order { external, lines, paid: false, times: order_times(times, (at, now)) }
-        }
+        Fact::OrderPlaced { external, lines, times, .. } => Step::Order {
+            external,
+            lines,
+            paid: false,
+            times: order_times(times, (at, now)),
+            waits: times.waits,
+        },
         Fact::OrderPaid { external, lines, times, .. } => {
-            Step::Order { external, lines, paid: true, times: order_times(times, (at, now)) }
+            Step::Order { external, lines, paid: true, times: order_times(times, (at, now)), waits: false }
         }
         Fact::OrderCancelled { external, at: said, .. } => {
             Step::Cancelled { external, at: said.unwrap_or(at).min(latest(now)) }
@@ -241,7 +247,7 @@ fn step(
 
 /// When an order's units moved on its platform, and of when its lines are. What does not say when counts as of now.
 fn order_times(
-    OrderTimes { moved, told }: OrderTimes,
+    OrderTimes { moved, told, waits: _ }: OrderTimes,
     (at, now): (DateTime<Utc>, DateTime<Utc>),
 ) -> (DateTime<Utc>, DateTime<Utc>) {
     (moved.unwrap_or(at).min(latest(now)), told.unwrap_or(at).min(latest(now)))

@@ -417,7 +417,7 @@ fn an_order_is_what_its_state_and_what_is_due_say() {
         external: id("O1"),
         lines: lines.clone(),
         buyer: None,
-        times: Default::default(),
+        times: OrderTimes { waits: true, ..OrderTimes::default() },
     }];
     let paid = vec![Fact::OrderPaid { external: id("O1"), lines, buyer: None, times: Default::default() }];
     let due = |amount: i64| json!({ "amount": amount, "currency": "EUR" });
@@ -457,7 +457,7 @@ fn an_order_at_another_location_is_not_this_ones() {
                 external: external.clone(),
                 lines: lines.clone(),
                 buyer: None,
-                times: Default::default(),
+                times: OrderTimes { waits: true, ..OrderTimes::default() },
             },
         ),
         (

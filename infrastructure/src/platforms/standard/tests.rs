@@ -54,7 +54,7 @@ fn noon() -> DateTime<Utc> {
 /// The times of an order that tells none but its envelope's.
 fn told_then() -> OrderTimes {
     let at = read::time("2026-03-01T11:59:00.5Z");
-    OrderTimes { moved: at, told: at }
+    OrderTimes { moved: at, told: at, waits: false }
 }
 
 fn decoded(body: &[u8]) -> Result<Decoded, Undecodable> {

@@ -52,6 +52,11 @@ impl Adapter for Woocommerce {
         inbound::decode(delivery)
     }
 
+    // A payment that comes late may complete an order that was cancelled for want of it: payment_complete of WooCommerce's core.
+    fn reopens_orders(&self) -> bool {
+        true
+    }
+
     fn person(&self, delivery: &Genuine<'_>) -> Option<Person> {
         inbound::person(delivery.topic, delivery.body)
     }

@@ -410,8 +410,8 @@ fn an_order_is_what_its_status_says() {
         ]
     };
     for status in ["pending", "on-hold", "backordered"] {
-        let placed =
-            Fact::OrderPlaced { external: id("3"), lines: lines(), buyer: None, times: Default::default() };
+        let times = OrderTimes { waits: status == "pending", ..OrderTimes::default() };
+        let placed = Fact::OrderPlaced { external: id("3"), lines: lines(), buyer: None, times };
         assert_eq!(facts("order.created", &order(status)), [placed], "{status}");
     }
     for status in ["processing", "completed"] {

@@ -224,6 +224,7 @@ impl Order {
         OrderTimes {
             moved: paid.or_else(|| time(self.created_time.as_ref())),
             told: time(self.modified_time.as_ref()),
+            waits: false,
         }
     }
 

@@ -59,7 +59,8 @@ impl Orders {
 impl Order {
     fn fact(self) -> Result<Fact, Undecodable> {
         let external = self.order_sn;
-        let times = OrderTimes { moved: moment(&self.create_time), told: moment(&self.update_time) };
+        let times =
+            OrderTimes { moved: moment(&self.create_time), told: moment(&self.update_time), waits: false };
         if self.order_status == "CANCELLED" {
             return Ok(Fact::OrderCancelled { external, buyer: None, at: times.told });
         }

@@ -234,7 +234,7 @@ struct Line {
 impl Order {
     /// Its units are taken off what is available once it is made, paid or not.
     pub(super) fn times(&self) -> OrderTimes {
-        OrderTimes { moved: time_in(&self.created_at), told: time_in(&self.updated_at) }
+        OrderTimes { moved: time_in(&self.created_at), told: time_in(&self.updated_at), waits: false }
     }
 
     pub(super) fn sold(self) -> Result<(ExternalId, Vec<SoldLine>), Undecodable> {

@@ -221,7 +221,6 @@ impl Order {
         }
         // An order that is paid is closed only once it is handed over.
         let (moved, told) = (read::time_in(&self.created_at), read::time_in(&self.updated_at));
-        let times = OrderTimes { moved, told };
         let paid = match self.state.as_deref().unwrap_or("OPEN") {
             "CANCELED" => return Ok(vec![Fact::OrderCancelled { external: self.id, buyer, at: told }]),
             "DRAFT" => return Ok(vec![]),
@@ -234,6 +233,8 @@ impl Order {
                 )));
             }
         };
+        // Square takes its units off once it is paid for.
+        let times = OrderTimes { moved, told, waits: !paid };
         let external = self.id;
         let lines = sold(self.line_items.unwrap_or_default())?;
         if lines.is_empty() {

@@ -268,7 +268,7 @@ struct Line {
 impl Order {
     pub(super) fn times(&self, times: Times) -> Result<OrderTimes, Undecodable> {
         let moved = times.at("data.at", self.at.as_ref())?;
-        Ok(OrderTimes { moved: Some(moved), told: Some(times.event) })
+        Ok(OrderTimes { moved: Some(moved), told: Some(times.event), waits: false })
     }
 
     pub(super) fn sold(self) -> Result<(ExternalId, Vec<SoldLine>), Undecodable> {

@@ -60,7 +60,8 @@ impl Orders {
 impl Order {
     fn fact(self) -> Result<Fact, Undecodable> {
         let external = self.id;
-        let times = OrderTimes { moved: moment(&self.create_time), told: moment(&self.update_time) };
+        let times =
+            OrderTimes { moved: moment(&self.create_time), told: moment(&self.update_time), waits: false };
         if cancelled(&self.status) {
             return Ok(Fact::OrderCancelled { external, buyer: None, at: times.told });
         }

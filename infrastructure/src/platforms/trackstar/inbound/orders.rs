@@ -46,7 +46,7 @@ impl CartOrder {
     pub(super) fn fact(self) -> Result<Fact, Undecodable> {
         let external = self.id;
         let (moved, told) = (read::time_in(&self.created_date), read::time_in(&self.updated_date));
-        let times = OrderTimes { moved, told };
+        let times = OrderTimes { moved, told, waits: false };
         let status = self.status.trim().to_lowercase().replace('-', "_");
         if matches!(status.as_str(), "cancelled" | "canceled" | "refunded") {
             return Ok(Fact::OrderCancelled { external, buyer: None, at: told });

@@ -260,7 +260,8 @@ impl Order {
         })?;
         let lines = sold(lines)?;
         // One that was on hold is off the stock since before it was paid, and nobody says whether it was.
-        let times = OrderTimes { moved: made.or(paid_at), told };
+        // Source of what takes units off: wc_maybe_reduce_stock_levels, at on-hold, processing, completed and a payment.
+        let times = OrderTimes { moved: made.or(paid_at), told, waits: self.status == "pending" };
         Ok(Some(if paid {
             Fact::OrderPaid { external, lines, buyer, times }
         } else {

@@ -77,6 +77,13 @@ pub enum Fact {
         /// When, by the platform's clock; none where it does not say.
         at: Option<DateTime<Utc>>,
     },
+    /// An order was not paid after all. The platform may try again; until then it keeps nothing for it.
+    OrderFailed {
+        /// The platform's id of the order.
+        external: ExternalId,
+        /// When, by the platform's clock; none where it does not say.
+        at: Option<DateTime<Utc>>,
+    },
     /// A market trades a model at this price.
     PriceObserved {
         /// The maker's code of the model.
@@ -138,7 +145,8 @@ impl Fact {
         match self {
             Self::OrderPlaced { external, .. }
             | Self::OrderPaid { external, .. }
-            | Self::OrderCancelled { external, .. } => Some(external),
+            | Self::OrderCancelled { external, .. }
+            | Self::OrderFailed { external, .. } => Some(external),
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ async fn no_credential_stands_anywhere_in_the_clear() {
     channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
     let more = json!({
         "access_token": format!("{CANARY}:{CANARY}"), "refresh_token": CANARY, "app_secret": CANARY,
-        "webhook_secret": CANARY,
+        "webhook_secret": CANARY.repeat(6), // A key in base64, too, for platforms that want one.
     });
     let mut told = String::new();
     for platform in [

@@ -8,7 +8,7 @@ use onhand_domain::connection::Platform;
 use onhand_tests::{World, sample::SIGNING_SECRET};
 use serde_json::{Value, json};
 
-/// A WooCommerce shop that shows 10 of X.
+/// A `WooCommerce` shop that shows 10 of X.
 struct Shop {
     world: World,
     connection: String,
@@ -119,6 +119,23 @@ async fn an_order_that_waits_for_its_payment_is_counted_once_where_the_shops_fig
     shop.order("on-hold", 10).await;
     shop.shows(8, 10).await;
     assert_eq!(shop.available().await, 8);
+}
+
+#[tokio::test]
+async fn an_order_whose_payment_fails_lets_its_units_go_until_it_is_tried_again() {
+    let shop = Shop::open(json!({})).await;
+    shop.order("pending", 10).await;
+    shop.order("failed", 20).await;
+    assert_eq!(shop.level().await, (10, 0, 10));
+    shop.order("pending", 30).await;
+    assert_eq!(shop.level().await, (10, 2, 8));
+    shop.order("failed", 20).await;
+    assert_eq!(shop.level().await, (10, 2, 8), "that was before");
+    shop.order("processing", 40).await;
+    assert_eq!(shop.level().await, (8, 0, 8));
+    shop.order("failed", 50).await;
+    assert_eq!(shop.level().await, (8, 0, 8), "it may have left the house");
+    shop.world.expect_rebuilt_equals_live().await;
 }
 
 #[tokio::test]

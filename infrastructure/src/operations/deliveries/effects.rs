@@ -213,9 +213,15 @@ impl Effects {
             Step::Order { external, lines, paid, times, .. } => {
                 self.order((external, lines), (*paid, *times), (lookup, now), tally)?;
             }
-            Step::Cancelled { external, at } => {
+            Step::Cancelled { external, at, failed } => {
                 let place = (self.connection, external);
                 let order = lookup.order(&OrderId::of(self.connection, external));
+                if *failed && (order.paid || order.told_at.is_some_and(|known| *at < known)) {
+                    tally.notes.push(
+                        "a payment has failed, of an order that is paid or was told of later".to_owned(),
+                    );
+                    return Ok(());
+                }
                 tally.changes.extend(order::cancel(place, order, (*at, now), |id| lookup.stock(id))?);
             }
             Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,

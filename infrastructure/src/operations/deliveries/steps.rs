@@ -64,6 +64,8 @@ pub(super) enum Step {
     Cancelled {
         external: ExternalId,
         at: DateTime<Utc>,
+        /// For want of a payment: one that is paid, or was told of later, is not concerned.
+        failed: bool,
     },
     /// Somebody is to be forgotten.
     Erasure,
@@ -122,6 +124,7 @@ async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Resul
             Fact::OrderPlaced { .. }
             | Fact::OrderPaid { .. }
             | Fact::OrderCancelled { .. }
+            | Fact::OrderFailed { .. }
             | Fact::Hint(_)
             | Fact::SignalRaised { .. }
             | Fact::ErasureAsked { .. }
@@ -219,7 +222,10 @@ fn step(
             Step::Order { external, lines, paid: true, times: order_times(times, (at, now)), waits: false }
         }
         Fact::OrderCancelled { external, at: said, .. } => {
-            Step::Cancelled { external, at: said.unwrap_or(at).min(latest(now)) }
+            Step::Cancelled { external, at: said.unwrap_or(at).min(latest(now)), failed: false }
+        }
+        Fact::OrderFailed { external, at: said } => {
+            Step::Cancelled { external, at: said.unwrap_or(at).min(latest(now)), failed: true }
         }
         Fact::PriceObserved { style_code, size, market, price, at } => {
             priced(PriceNews { style_code, size, market, price, at }, &found.priced)

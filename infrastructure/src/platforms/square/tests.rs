@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     super::{
         adapter::{Access, Adapter, Genuine, Hint, Inbound, Sample},
-        fact::{Decoded, Fact, Identity, Rejection, SoldLine, Undecodable},
+        fact::{Decoded, Fact, Identity, OrderTimes, Rejection, SoldLine, Undecodable},
         read,
     },
     Square,

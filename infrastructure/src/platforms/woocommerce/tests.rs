@@ -13,7 +13,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    super::{adapter::Titled, fact::SoldLine, read, signature},
+    super::{
+        adapter::Titled,
+        fact::{OrderTimes, SoldLine},
+        read, signature,
+    },
     *,
 };
 use crate::secrets::Secret;
@@ -423,7 +427,12 @@ fn an_order_is_what_its_status_says() {
     for topic in ["order.created", "order.updated", "order.restored"] {
         assert_eq!(facts(topic, &order("cancelled")), cancelled, "{topic}");
         assert_eq!(facts(topic, &json!({ "id": 3, "status": "cancelled" })), cancelled, "{topic}");
-        for status in ["failed", "refunded", "trash", "draft", "auto-draft", "checkout-draft"] {
+        let failed = [Fact::OrderFailed { external: id("3"), at: None }];
+        assert_eq!(facts(topic, &order("failed")), failed, "{topic}");
+        let mut once_paid = order("failed");
+        once_paid["date_paid_gmt"] = json!("2026-02-01T07:00:00");
+        assert!(facts(topic, &once_paid).is_empty(), "{topic}");
+        for status in ["refunded", "trash", "draft", "auto-draft", "checkout-draft"] {
             assert!(facts(topic, &order(status)).is_empty(), "{topic} {status}");
             let mut once_paid = order(status);
             once_paid["date_paid_gmt"] = json!("2026-02-01T07:00:00");

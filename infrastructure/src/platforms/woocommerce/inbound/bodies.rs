@@ -248,8 +248,10 @@ impl Order {
         let (made, paid_at, told) =
             (at(&self.date_created_gmt), at(&self.date_paid_gmt), at(&self.date_modified_gmt));
         let paid = match self.status.as_str() {
-            // A failed payment may be tried again, and what was refunded or thrown away may have left the house.
-            "draft" | "auto-draft" | "checkout-draft" | "failed" | "refunded" | "trash" => return Ok(None),
+            // What was refunded or thrown away may have left the house.
+            "draft" | "auto-draft" | "checkout-draft" | "refunded" | "trash" => return Ok(None),
+            "failed" if paid_at.is_some() => return Ok(None),
+            "failed" => return Ok(Some(Fact::OrderFailed { external, at: told })),
             "cancelled" => return Ok(Some(Fact::OrderCancelled { external, buyer, at: told })),
             "pending" | "on-hold" => false,
             "processing" | "completed" => true,

@@ -1,6 +1,6 @@
 //! Identifiers, one type each, so that a variant cannot be passed for a product.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -128,6 +128,27 @@ impl CartId {
     }
 }
 
+/// The four bits of an id's first half that say which version it is of.
+const VERSION: u64 = 0xf000;
+
+impl ReservationId {
+    /// A reservation of a cart: its first half says of which, the second half of `random` that it is this one.
+    pub fn of_cart(cart: CartId, random: Uuid) -> Self {
+        let ((cart, _), (_, this)) = (cart.0.as_u64_pair(), random.as_u64_pair());
+        Self(Uuid::new_v8(Uuid::from_u64_pair(cart, this).into_bytes()))
+    }
+
+    /// Where the id of its cart lies; none if it is no cart's, or says nothing of it: older ones are of version 4.
+    pub fn carts(self) -> Option<RangeInclusive<CartId>> {
+        if self.0.get_version_num() != 8 {
+            return None;
+        }
+        let (cart, _) = self.0.as_u64_pair();
+        let cart = (cart & !VERSION) | 0x5000; // a cart's own id is of version 5
+        Some(CartId(Uuid::from_u64_pair(cart, 0))..=CartId(Uuid::from_u64_pair(cart, u64::MAX)))
+    }
+}
+
 impl From<OrderId> for ReservationId {
     /// A platform's order holds its units under its own id.
     fn from(order: OrderId) -> Self {
@@ -147,5 +168,25 @@ pub struct StockId {
 impl fmt::Display for StockId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.variant, self.location)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_of_a_cart_says_where_its_cart_is_found() {
+        let tenant = TenantId(Uuid::from_u128(1));
+        let cart = CartId::of(tenant, None, "cart-7");
+        let reservation = |random| ReservationId::of_cart(cart, Uuid::from_u128(random));
+        let carts = reservation(7).carts().expect("a cart's");
+        assert!(carts.contains(&cart));
+        assert!(!carts.contains(&CartId::of(tenant, None, "cart-8")));
+        // Names of streams lie as the ids do.
+        assert!((carts.start().to_string()..=carts.end().to_string()).contains(&cart.to_string()));
+        assert_ne!(reservation(7), reservation(8));
+        let order: ReservationId = OrderId(cart.0).into();
+        assert_eq!(order.carts(), None);
     }
 }

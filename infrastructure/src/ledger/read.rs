@@ -166,6 +166,24 @@ pub async fn shelves_of_reservation(
     rows.iter().map(|row| row.try_get("stream")).collect()
 }
 
+/// The streams there are from one name to another, both included.
+pub async fn streams_between(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    first: &str,
+    last: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select stream from events
+         where tenant_id = $1 and stream between $2 and $3 and version = 1 -- events_tenant_id_stream_version_key",
+    )
+    .bind(tenant.0)
+    .bind(first)
+    .bind(last)
+    .fetch_all(conn)
+    .await
+}
+
 /// Every tenant, with where its ledger ends.
 pub async fn heads(conn: &mut PgConnection) -> Result<Vec<(TenantId, i64)>, LedgerError> {
     let rows: Vec<(uuid::Uuid, i64)> =

@@ -4,7 +4,7 @@ mod index;
 mod parts;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -35,6 +35,11 @@ use crate::{
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most shelves that are looked at for one reservation.
 const SHELVES_MAX: usize = 2_000;
+
+/// Times the shelves of a cart's reservation are looked up for one step before the caller is told to come back.
+const ROUNDS_MAX: usize = 8;
+/// The refusal of a step that does not know all shelves of its reservation. Those of commands are not kept under a key.
+const OVERTAKEN: &str = "command.cart_changed";
 
 /// The longest a hold may be kept for a payment that is under way.
 pub const GRACE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -112,7 +117,10 @@ impl Operations {
         let skus = skus_of(&lines, &ask.lines);
         reads.extend(owner.iter().map(|(cart, _)| StreamId::Cart(*cart)));
         // A cart's reservation may take other shelves later, an ordinary one never: the version tells them apart.
-        let fresh = ReservationId(if owner.is_some() { Uuid::new_v4() } else { Uuid::now_v7() });
+        let fresh = match &owner {
+            Some((cart, _)) => ReservationId::of_cart(*cart, Uuid::new_v4()),
+            None => ReservationId(Uuid::now_v7()),
+        };
         self.submit(caller, reads, move |lookup, now| {
             let expires_at = now + ttl;
             let stock = |id: &StockId| lookup.stock(id);
@@ -152,20 +160,48 @@ impl Operations {
         lines: Option<Vec<Wanted>>,
     ) -> Result<Receipt, LedgerError> {
         let step = self.bounded_step(step)?;
+        let carts = self.carts_of(&caller, reservation).await?;
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let (caller, step, carts) = (caller.clone(), step.clone(), carts.clone());
+            let stepped = self.step_once(caller, reservation, step, lines.as_deref(), carts).await;
+            let overtaken =
+                matches!(&stepped, Err(LedgerError::Refused(refusal)) if refusal.code == OVERTAKEN);
+            if !overtaken || rounds == ROUNDS_MAX {
+                return stepped;
+            }
+        }
+    }
+
+    /// The same, unless its cart has got other shelves since they were looked up: then it is [`OVERTAKEN`].
+    async fn step_once(
+        &self,
+        caller: Caller,
+        reservation: ReservationId,
+        step: Bounded,
+        lines: Option<&[Wanted]>,
+        carts: Vec<CartId>,
+    ) -> Result<Receipt, LedgerError> {
         let shelves = self.shelves_of(&caller, reservation).await?;
         let mut skus = HashMap::new();
         let lines = match lines {
             Some(wanted) => {
-                let lines = self.lines(&caller, &wanted).await?.0;
-                for (line, wanted) in lines.iter().zip(&wanted) {
+                let lines = self.lines(&caller, wanted).await?.0;
+                for (line, wanted) in lines.iter().zip(wanted) {
                     is_in(reservation, &shelves, line, &wanted.sku)?;
                 }
-                skus = skus_of(&lines, &wanted);
+                skus = skus_of(&lines, wanted);
                 Some(lines)
             }
             None => None,
         };
-        self.submit(caller, streams(&shelves), move |lookup, now| {
+        let mut reads = streams(&shelves);
+        reads.extend(carts.iter().copied().map(StreamId::Cart));
+        self.submit(caller, reads, move |lookup, now| {
+            if carts.iter().any(|cart| has_others(lookup.cart(cart), reservation, &shelves)) {
+                return Err(Refusal::conflict(OVERTAKEN, "the cart is just being asked for anew; try again"));
+            }
             let stock = |id: &StockId| lookup.stock(id);
             let is_known =
                 |reference: &str| shelves.iter().any(|id| stock(id).is_committed(&reservation, reference));
@@ -308,6 +344,23 @@ impl Operations {
         Ok(shelves.collect())
     }
 
+    /// The cart whose reservation this is; more than one if their ids begin alike, none for other reservations.
+    async fn carts_of(
+        &self,
+        caller: &Caller,
+        reservation: ReservationId,
+    ) -> Result<Vec<CartId>, LedgerError> {
+        let Some(carts) = reservation.carts() else { return Ok(vec![]) };
+        let [first, last] = [*carts.start(), *carts.end()].map(|cart| StreamId::Cart(cart).to_string());
+        let mut conn = self.ledger().pool().acquire().await?;
+        let streams = read::streams_between(&mut conn, caller.context.tenant, &first, &last).await?;
+        let carts = streams.iter().filter_map(|stream| match stream.parse() {
+            Ok(StreamId::Cart(cart)) => Some(cart),
+            _ => None,
+        });
+        Ok(carts.collect())
+    }
+
     async fn may_touch_shelves(
         &self,
         caller: &Caller,
@@ -332,6 +385,7 @@ impl Operations {
 }
 
 /// A [`Step`] whose times are within their bounds.
+#[derive(Clone)]
 enum Bounded {
     Commit { reference: Option<String> },
     Release,
@@ -368,6 +422,12 @@ fn holding<'c, 's>(
     let reservation = cart.reservation?;
     let held = cart.shelves.iter().any(|id| stock(id).held_for(&reservation).is_some());
     held.then_some((reservation, &cart.shelves))
+}
+
+/// Whether a cart holds this reservation on other shelves than these, too.
+fn has_others(cart: &Cart, reservation: ReservationId, shelves: &[StockId]) -> bool {
+    let known: HashSet<&StockId> = shelves.iter().collect();
+    cart.reservation == Some(reservation) && cart.shelves.iter().any(|id| !known.contains(id))
 }
 
 fn unknown(reservation: ReservationId) -> Refusal {

@@ -152,6 +152,31 @@ async fn one_cart_that_is_asked_for_twice_at_once_at_two_processes_holds_what_on
     assert_eq!(levels["X"].1 + levels["Y"].1, 20, "{levels:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cart_that_is_asked_for_anew_while_it_is_sold_or_given_back_keeps_nothing_of_it() {
+    let one = World::new().await;
+    let two = one.twin().await.admin.with_key(Some(&one.key));
+    one.stocked(&[("X", 100), ("Y", 100)]).await;
+    for round in 0..40 {
+        let cart = |lines: Value| json!({ "owner": format!("cart-{round}"), "lines": lines });
+        let path = hold(&one, cart(json!([{ "sku": "X", "quantity": 1 }]))).await;
+        let more = cart(json!([{ "sku": "X", "quantity": 1 }, { "sku": "Y", "quantity": 1 }]));
+        let (asking, ending) = if round % 2 == 0 { (&one.admin, &two) } else { (&two, &one.admin) };
+        let end = if round % 4 < 2 { "commit" } else { "release" };
+        let end = format!("{path}/{end}");
+        let (asked, ended) =
+            tokio::join!(asking.post("/api/reservations", more), ending.post(&end, json!({})));
+        let (asked, ended) = (asked.expect(201), ended.expect(200));
+        assert_eq!(ended["held"], 0, "{ended}");
+        // Whoever came first: either all of it has ended, or the cart was asked for when it was empty.
+        let left = one.admin.post(&format!("{path}/release"), json!({})).await;
+        assert_eq!(left.problem(409), "reservation.ended", "{asked} {ended}");
+        let same = asked["reservation"].as_str().is_some_and(|id| path.ends_with(id));
+        assert_eq!(ended["units"], if same { 2 } else { 1 }, "{asked} {ended}");
+    }
+    one.expect_rebuilt_equals_live().await;
+}
+
 #[tokio::test]
 async fn a_reservation_of_which_a_part_has_run_out_is_not_kept_for_a_payment() {
     let world = World::new().await;

@@ -3,7 +3,12 @@
 , together as (
     select l.reservation_id as id,
            min(l.reserved_at) as reserved_at,
-           max(l.expires_at) as expires_at,
+           -- The whole of it is held until the first of its holds ends.
+           case
+               when sum(l.reserved - l.committed - l.released - l.expired) > 0
+                   then min(l.expires_at) filter (where l.reserved > l.committed + l.released + l.expired)
+               else max(l.expires_at)
+           end as expires_at,
            min(l.actor) as actor,
            bool_and(l.brand is not distinct from $1) as of_brand,
            case

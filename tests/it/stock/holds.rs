@@ -118,6 +118,28 @@ async fn a_cart_that_is_asked_for_anew_loses_no_time_and_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_reservation_is_told_to_end_when_the_first_of_what_is_held_does() {
+    let world = World::new().await;
+    world.stocked(&[("X", 1), ("Y", 1)]).await;
+    let ask = async |lines: Value, seconds: i64| {
+        let body = json!({ "owner": "cart", "ttl_seconds": seconds, "lines": lines });
+        world.admin.post("/api/reservations", body).await.expect(201)
+    };
+    let [x, y] = ["X", "Y"].map(|sku| json!({ "sku": sku, "quantity": 1 }));
+    let late = ask(json!([x]), 3_600).await;
+    let soon = ask(json!([x, y]), 10).await;
+    let path = format!("/api/reservations/{}", soon["reservation"].as_str().expect("an id"));
+    world.project().await;
+    assert_eq!(world.admin.get(&path).await.expect(200)["expires_at"], soon["expires_at"]);
+    let then = format!("{path}?at={}", soon["position"]);
+    let sold = world.admin.post(&format!("{path}/commit"), json!({ "lines": [y] })).await.expect(200);
+    assert_eq!(sold["held"], 1);
+    world.project().await;
+    assert_eq!(world.admin.get(&path).await.expect(200)["expires_at"], late["expires_at"]);
+    assert_eq!(world.admin.get(&then).await.expect(200)["expires_at"], soon["expires_at"]);
+}
+
+#[tokio::test]
 async fn a_cart_is_not_sold_what_it_let_run_out_before() {
     let world = World::new().await;
     world.stocked(&[("X", 1), ("Y", 1)]).await;

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{
     Deserialize, Deserializer,
     de::{self, Unexpected},
 };
 
-/// A time that a caller names: RFC 3339, and so of the years 0000 to 9999. Far beyond them neither the database nor a
-/// difference of times has room.
+/// A time that a caller names: RFC 3339, in the years 0000 to 9999 as written and in UTC, for in UTC it is told. Far beyond
+/// them neither the database nor a difference of times has room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time(pub DateTime<Utc>);
 
@@ -31,9 +31,11 @@ impl<'de> Deserialize<'de> for Time {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
-                let time = DateTime::parse_from_rfc3339(text);
-                time.map(|time| Time(time.to_utc()))
-                    .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+                let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+                match time {
+                    Ok(time) if (0..=9_999).contains(&time.year()) => Ok(Time(time)),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
             }
         }
 
@@ -59,6 +61,8 @@ mod tests {
             "-5000-01-01T00:00:00Z",
             "-262143-01-01T00:00:00Z",
             "+10000-01-01T00:00:00Z",
+            "0000-01-01T00:00:00+23:59",
+            "9999-12-31T23:59:59-23:59",
         ] {
             let told = read(wrong).expect_err(wrong).to_string();
             assert!(told.contains("a time such as 2026-01-02T03:04:05Z"), "{told}");

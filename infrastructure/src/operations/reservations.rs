@@ -408,7 +408,7 @@ fn bounded(
 
 /// The cart a caller speaks of.
 fn cart_of(caller: &Caller, owner: String) -> Result<(CartId, String), Refusal> {
-    if owner.is_empty() || owner.len() > 200 || owner.chars().any(char::is_control) {
+    if owner.is_empty() || owner.chars().count() > 200 || owner.chars().any(char::is_control) {
         return Err(Refusal::invalid("reservation.owner", "an owner has 1 to 200 printable characters"));
     }
     Ok((CartId::of(caller.context.tenant, caller.brand.as_deref(), &owner), owner))

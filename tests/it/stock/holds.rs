@@ -140,6 +140,20 @@ async fn a_reservation_is_told_to_end_when_the_first_of_what_is_held_does() {
 }
 
 #[tokio::test]
+async fn a_cart_has_a_name_of_1_to_200_characters_of_any_script() {
+    let world = World::new().await;
+    world.stocked(&[("X", 9)]).await;
+    let ask = async |owner: String| {
+        let body = json!({ "owner": owner, "lines": [{ "sku": "X", "quantity": 1 }] });
+        world.admin.post("/api/reservations", body).await
+    };
+    ask("é".repeat(200)).await.expect(201);
+    for owner in [String::new(), "é".repeat(201), "a\nb".to_owned()] {
+        assert_eq!(ask(owner).await.problem(422), "reservation.owner");
+    }
+}
+
+#[tokio::test]
 async fn a_cart_is_not_sold_what_it_let_run_out_before() {
     let world = World::new().await;
     world.stocked(&[("X", 1), ("Y", 1)]).await;

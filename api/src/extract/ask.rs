@@ -93,16 +93,47 @@ async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> R
     Ok((caller, body))
 }
 
-/// The draft standard has the key quoted; many callers send it bare.
+/// The draft standard has the key quoted; many callers send it bare. Two that differ would be one request under either.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.any(|other| other != value) {
+        return Err(Problem::bad_request(
+            "idempotency.key_invalid",
+            "a request has one Idempotency-Key, not several that differ",
+        ));
+    }
     let key = value.to_str().unwrap_or_default().trim();
     let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
-    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.contains('\t') {
         return Err(Problem::bad_request(
             "idempotency.key_invalid",
             format!("an Idempotency-Key has 1 to {KEY_BYTES_MAX} printable ASCII characters"),
         ));
     }
     Ok(Some(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(values: &[&str]) -> Result<Option<String>, ()> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("idempotency-key", value.parse().expect("a header's value"));
+        }
+        idempotency_key(&headers).map_err(|_| ())
+    }
+
+    #[test]
+    fn a_key_is_one_and_of_printable_characters() {
+        assert_eq!(key(&[]), Ok(None));
+        for same in [&["cart 1"][..], &["\"cart 1\""], &["cart 1", "cart 1"]] {
+            assert_eq!(key(same), Ok(Some("cart 1".to_owned())), "{same:?}");
+        }
+        for wrong in [&[""][..], &["\"\""], &["cart\t1"], &["cart-1", "cart-2"]] {
+            assert_eq!(key(wrong), Err(()), "{wrong:?}");
+        }
+    }
 }

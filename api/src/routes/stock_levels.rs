@@ -1,5 +1,7 @@
 //! `/api/stock`.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     http::HeaderValue,
@@ -22,7 +24,7 @@ use onhand_infrastructure::{
         stock_levels::{self, StockFilter, StockLevelView},
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -250,8 +252,13 @@ pub async fn bulk(app: AppState, ask: Ask<BulkBody>) -> Result<Response, Problem
 
 fn read(row: &RawValue) -> Result<ShelfChange, Refusal> {
     let read = object::<ChangeBody>(row.get().as_bytes());
-    read.map(ShelfChange::from)
-        .map_err(|why| Refusal::invalid("body.invalid", format!("the row does not fit: {why}")))
+    read.map(ShelfChange::from).map_err(|why| {
+        // What is said of a second kind speaks of a comma.
+        let kinds = serde_json::from_str::<BTreeMap<&str, IgnoredAny>>(row.get());
+        let many = kinds.is_ok_and(|kinds| kinds.len() > 1);
+        let why = if many { "it has one of restock, adjust and count".to_owned() } else { why };
+        Refusal::invalid("body.invalid", format!("the row does not fit: {why}"))
+    })
 }
 
 /// `POST /api/stock/transfer`

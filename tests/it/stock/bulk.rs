@@ -112,6 +112,7 @@ async fn a_row_that_cannot_be_read_is_named_and_keeps_no_other_from_happening() 
         { "burn": { "sku": "A" } },
         7,
         { "adjust": { "sku": "A", "delta": -1, "reason": "broken" } },
+        { "restock": { "sku": "A", "quantity": 1 }, "count": { "sku": "A", "counted": 1 } },
     ]});
     let answer = world.admin.post("/api/stock/bulk", body).await.expect(200);
     let outcomes: Vec<_> = rows(&answer)
@@ -127,11 +128,14 @@ async fn a_row_that_cannot_be_read_is_named_and_keeps_no_other_from_happening() 
             unread(2),
             unread(3),
             unread(4),
-            (Some(5), Some("done"), None)
+            (Some(5), Some("done"), None),
+            unread(6)
         ]
     );
-    let detail = rows(&answer)[1]["detail"].as_str().expect("a detail");
-    assert!(detail.contains("restock.quantity: "), "{detail}");
+    for (row, told) in [(1, "restock.quantity: "), (6, "one of restock, adjust and count")] {
+        let detail = rows(&answer)[row]["detail"].as_str().expect("a detail");
+        assert!(detail.contains(told), "{detail}");
+    }
     assert_eq!(world.levels().await["A"], (9, 0, 9));
 }
 

@@ -37,6 +37,8 @@ use serde::Serialize;
 
 use crate::problem::REPLAYED;
 
+/// Says at which position a write was decided.
+const POSITION: HeaderName = HeaderName::from_static("onhand-position");
 /// Says at which position an answer about the past was true.
 const AS_OF: HeaderName = HeaderName::from_static("x-onhand-as-of");
 
@@ -67,7 +69,7 @@ impl IntoResponse for Written {
         let body = format!("{{\"position\":{position}{comma}{rest}");
         let mut response = (self.status, [(CONTENT_TYPE, "application/json")], body).into_response();
         let headers = response.headers_mut();
-        headers.insert(HeaderName::from_static("onhand-position"), position.into());
+        headers.insert(POSITION, position.into());
         if replayed {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Read, Written};
+use super::{POSITION, Read, Written};
 use crate::{
     app::AppState,
     extract::{AnyTime, Ask, Listing, Path, Time, object},
@@ -247,7 +247,8 @@ pub async fn bulk(app: AppState, ask: Ask<BulkBody>) -> Result<Response, Problem
     let changes = ask.body.rows.into_iter().map(|row| read(&row));
     let outcomes: Outcomes = app.onhand.operations.change_many(&ask.caller, changes).await?;
     let replayed = outcomes.replayed.then(|| [(REPLAYED, HeaderValue::from_static("true"))]);
-    Ok((replayed, Json(outcomes)).into_response())
+    let position = outcomes.position.map(|position| [(POSITION, HeaderValue::from(position))]);
+    Ok((replayed, position, Json(outcomes)).into_response())
 }
 
 fn read(row: &RawValue) -> Result<ShelfChange, Refusal> {

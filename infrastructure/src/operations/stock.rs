@@ -102,6 +102,9 @@ pub struct Transfer {
 pub struct Outcomes {
     /// One for each, in the order of the request.
     pub rows: Vec<Row>,
+    /// The highest of theirs; none if none of them happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<i64>,
     /// True if the request had been made before, with the same key.
     #[serde(skip)]
     pub replayed: bool,
@@ -213,7 +216,8 @@ impl Operations {
             }
         }
         rows.sort_unstable_by_key(|row| row.row);
-        Ok(Outcomes { rows, replayed })
+        let position = rows.iter().filter_map(|row| row.outcome["position"].as_i64()).max();
+        Ok(Outcomes { rows, position, replayed })
     }
 
     /// Changes of one shelf, one after the other. Once one could not be tried, or had `failed` before these, those after it are not;

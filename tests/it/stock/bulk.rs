@@ -22,7 +22,11 @@ async fn each_row_has_its_own_outcome_and_rows_of_one_shelf_happen_in_order() {
         { "restock": { "sku": "NOBODY", "quantity": 1 } },
         { "restock": { "sku": "A", "quantity": 1, "location": "berlin" } },
     ]});
-    let answer = world.admin.post("/api/stock/bulk", body).await.expect(200);
+    let answer = world.admin.post("/api/stock/bulk", body).await;
+    let header = answer.headers["onhand-position"].to_str().expect("a number").to_owned();
+    let answer = answer.expect(200);
+    let last = rows(&answer).iter().filter_map(|row| row["position"].as_i64()).max();
+    assert_eq!((answer["position"].as_i64(), Some(header)), (last, last.map(|last| last.to_string())));
     let outcomes: Vec<_> = rows(&answer).iter().map(|row| (&row["status"], &row["code"])).collect();
     let (done, refused) = (json!("done"), json!("refused"));
     assert_eq!(

@@ -291,7 +291,12 @@ impl Operations {
         let at = self.ledger().clock().now();
         let api = self.api(connection)?;
         let again = |why: String| Setback::Again(why, None);
-        let call = adapter.look(&hint, &api.access()).ok_or_else(|| {
+        let url = leased.payload.as_ref().and_then(|payload| payload["url"].as_str());
+        let call = match url {
+            Some(url) => adapter.fetch(&hint, url, &api.access()),
+            None => adapter.look(&hint, &api.access()),
+        };
+        let call = call.ok_or_else(|| {
             again(
                 "the connection lacks what it takes to look: its access_token, app, account or app_secret"
                     .to_owned(),

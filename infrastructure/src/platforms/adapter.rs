@@ -163,6 +163,11 @@ pub trait Adapter: Sync {
         None
     }
 
+    /// The call that reads what a hint is at, from the address where it lies; none where the connection lacks what it takes.
+    fn fetch(&self, _hint: &Hint, _url: &str, _access: &Access<'_>) -> Option<Call> {
+        None
+    }
+
     /// Understands what such a call has shown. `at` is the time of the call.
     fn seen(
         &self,

@@ -463,9 +463,14 @@ fn an_address_in_an_id_does_not_lead_a_look_astray() {
             for (address, public) in ADDRESSES {
                 let external = format!("inventory.updated|{address}");
                 for resource in ["document", "download"] {
-                    let Some(call) = adapter_of(platform).look(&hint(resource, &external), &access) else {
-                        continue;
-                    };
+                    let (adapter, hint) = (adapter_of(platform), hint(resource, &external));
+                    let call = adapter.look(&hint, &access);
+                    assert_eq!(
+                        adapter.fetch(&hint, address, &access),
+                        call,
+                        "{platform} {resource}: {address}"
+                    );
+                    let Some(call) = call else { continue };
                     assert!(
                         public && call.target.starts_with("https://"),
                         "{platform} {resource}: {address}"

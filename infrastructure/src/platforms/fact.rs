@@ -99,6 +99,14 @@ pub enum Fact {
     },
     /// Something has happened to this, and the delivery does not say what: it must be looked at there.
     Hint(Hint),
+    /// A hint at what lies at an address that the platform has named. The address may be long, and may let in whoever knows
+    /// it: it stands in no note.
+    Address {
+        /// What lies there.
+        hint: Hint,
+        /// Where.
+        url: String,
+    },
     /// A signal for whoever reads signals; moves nothing here.
     SignalRaised {
         /// What it is about: a ticker, a name.

@@ -161,3 +161,35 @@ async fn a_title_of_a_time_that_never_was_or_is_to_come_gives_way_to_the_next_on
         assert_eq!(waits, "Mole", "after {title}");
     }
 }
+
+#[tokio::test]
+async fn a_signed_address_of_a_body_that_was_too_large_is_kept_whole_and_stands_in_no_history() {
+    let world = World::new().await;
+    let connection = world.connect_to(Platform::Trackstar, json!({})).await;
+    let url = format!("https://production.trackstarhq.com/data?signature={}", "f".repeat(2_000));
+    let body =
+        json!({ "event_type": "inventory.updated", "data_truncated": true, "data_url": url }).to_string();
+    let sent_at = world.clock.now().timestamp().to_string();
+    let key = SIGNING_SECRET.strip_prefix("whsec_").unwrap_or(SIGNING_SECRET);
+    let key = STANDARD.decode(key).expect("base64");
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).expect("any length");
+    mac.update(format!("msg_1.{sent_at}.{body}").as_bytes());
+    let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    let headers =
+        [("svix-id", "msg_1"), ("svix-timestamp", sent_at.as_str()), ("svix-signature", signature.as_str())];
+    let path = format!("/webhook/trackstar/{connection}");
+    world.admin.with_key(None).send("POST", &path, &headers, Body::from(body)).await.expect(200);
+    let (external, kept): (String, String) =
+        sqlx::query_as("select external, payload->>'url' from follow_ups where kind = 'document'")
+            .fetch_one(world.onhand.pool())
+            .await
+            .expect("a look is due");
+    assert_eq!(kept, url);
+    assert!(external.starts_with("inventory.updated|sha256:"), "{external}");
+    let (told,): (i64,) =
+        sqlx::query_as("select count(*) from events where payload::text like '%signature=%'")
+            .fetch_one(world.onhand.pool())
+            .await
+            .expect("history can be read");
+    assert_eq!(told, 0);
+}

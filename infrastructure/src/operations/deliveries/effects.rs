@@ -136,7 +136,7 @@ impl Effects {
                     reads.extend(targets.iter().map(|(product, _)| StreamId::Product(*product)));
                 }
                 Step::Signal { .. } => reads.push(StreamId::Signal(id)),
-                Step::Erasure | Step::Disclosure | Step::Hint(_) | Step::Nothing { .. } => {}
+                Step::Erasure | Step::Disclosure | Step::Hint { .. } | Step::Nothing { .. } => {}
             }
         }
         reads
@@ -243,9 +243,10 @@ impl Effects {
                     shown.join(" and, ")
                 ));
             }
-            Step::Hint(hint) => {
+            Step::Hint { hint, url } => {
                 let titled = hint.titled.as_ref().map(|titled| json!(titled));
-                let follow_up = self.follow_up(hint.resource, hint.external.to_string(), titled, now);
+                let payload = url.as_ref().map(|url| json!({ "url": url })).or(titled);
+                let follow_up = self.follow_up(hint.resource, hint.external.to_string(), payload, now);
                 tally.follow_ups.push(follow_up);
                 tally.notes.push(format!("{} {} is looked at on the platform", hint.resource, hint.external));
             }

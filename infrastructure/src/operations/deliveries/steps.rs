@@ -75,7 +75,11 @@ pub(super) enum Step {
         targets: Vec<(ProductId, VariantId)>,
         news: PriceNews,
     },
-    Hint(Hint),
+    /// Something to be looked at on the platform, at an address if it has named one.
+    Hint {
+        hint: Hint,
+        url: Option<String>,
+    },
     Signal {
         subject: String,
         payload: Value,
@@ -126,6 +130,7 @@ async fn look_up(pool: &PgPool, connection: &Connected, facts: &[Fact]) -> Resul
             | Fact::OrderCancelled { .. }
             | Fact::OrderFailed { .. }
             | Fact::Hint(_)
+            | Fact::Address { .. }
             | Fact::SignalRaised { .. }
             | Fact::ErasureAsked { .. }
             | Fact::DisclosureAsked { .. }
@@ -234,8 +239,9 @@ fn step(
             if let Some(titled) = &mut hint.titled {
                 titled.at = titled.at.min(latest(now));
             }
-            Step::Hint(hint)
+            Step::Hint { hint, url: None }
         }
+        Fact::Address { hint, url } => Step::Hint { hint, url: Some(url) },
         Fact::SignalRaised { subject, payload } => Step::Signal { subject, payload },
         Fact::ErasureAsked { .. } => Step::Erasure,
         Fact::DisclosureAsked { .. } => Step::Disclosure,

@@ -72,7 +72,7 @@ pub(super) fn decode(delivery: &Genuine<'_>) -> Result<Decoded, Undecodable> {
     if event.data_truncated == Value::Bool(true) {
         let url = read::filled(event.data_url)
             .ok_or_else(|| Undecodable("the event is cut short and has no data_url".into()))?;
-        return Ok(Decoded::Facts(vec![look::hint("document", delivery.topic, &url)?]));
+        return Ok(Decoded::Facts(vec![look::document(delivery.topic, url)?]));
     }
     let record = event.data.ok_or_else(|| Undecodable("the event has no data".into()))?;
     kind.facts(record.get().as_bytes(), delivery.at, delivery.details).map(Decoded::Facts)

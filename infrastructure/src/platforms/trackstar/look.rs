@@ -1,7 +1,6 @@
 //! Trackstar's bodies that were too large to be sent: an address answers with another, where the body lies.
 //!
-//! A hint carries the topic before the address, because the body is understood by it and may not name it
-//! again.
+//! A hint carries the topic, because the body is understood by it and may not name it again.
 
 use axum::http::Method;
 use chrono::{DateTime, Utc};
@@ -13,7 +12,7 @@ use super::{
     super::{
         adapter::{Access, Call, Hint},
         fact::{Fact, Undecodable},
-        read,
+        read, signature,
     },
     inbound::bodies::Kind,
 };
@@ -22,16 +21,34 @@ use crate::secrets::Secret;
 /// Where the API is, for connections that name no other.
 pub(super) const ENDPOINT: &str = "https://production.trackstarhq.com";
 
-/// A hint at an address: `document` is Trackstar's own, `download` is where the body lies for twenty minutes.
-pub(super) fn hint(resource: &'static str, topic: &str, url: &str) -> Result<Fact, Undecodable> {
-    let external = ExternalId::new(&format!("{topic}|{url}"));
-    let external = external.map_err(|_| Undecodable("the body's address is too long to be kept".into()))?;
-    Ok(Fact::Hint(Hint { resource, external, titled: None }))
+/// Longer than any address that can be called.
+const ADDRESS_BYTES_MAX: usize = 8_000;
+
+/// A hint at an address of Trackstar's own, which answers with another.
+pub(super) fn document(topic: &str, url: String) -> Result<Fact, Undecodable> {
+    let named = format!("{topic}|{}", signature::content_id(&[url.as_bytes()]));
+    let external = ExternalId::new(&named).map_err(|wrong| Undecodable(wrong.to_string()))?;
+    lies("document", external, url)
+}
+
+/// That a thing lies at an address. Addresses are signed and have some thousand characters then, so that none is a name.
+fn lies(resource: &'static str, external: ExternalId, url: String) -> Result<Fact, Undecodable> {
+    if url.len() > ADDRESS_BYTES_MAX || url.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err(Undecodable(format!(
+            "the body's address has more than {ADDRESS_BYTES_MAX} bytes, or blanks in it"
+        )));
+    }
+    Ok(Fact::Address { hint: Hint { resource, external, titled: None }, url })
+}
+
+/// The call for a hint of older programs, which has the address behind a bar.
+pub(super) fn call(hint: &Hint, access: &Access<'_>) -> Option<Call> {
+    let (_, url) = hint.external.as_str().split_once('|')?;
+    fetch(hint, url, access)
 }
 
 /// The call that reads what a hint is at. The credentials go to Trackstar and nowhere else.
-pub(super) fn call(hint: &Hint, access: &Access<'_>) -> Option<Call> {
-    let (_, url) = hint.external.as_str().split_once('|')?;
+pub(super) fn fetch(hint: &Hint, url: &str, access: &Access<'_>) -> Option<Call> {
     let host = host(url)?;
     let headers = match hint.resource {
         "document" if ours(&host, access) => credentials(access.app_secret?, access.token?),
@@ -57,15 +74,15 @@ pub(super) fn seen(
     details: &ConnectionDetails,
 ) -> Result<Vec<Fact>, Undecodable> {
     let named = hint.external.as_str().split_once('|');
-    let known = named.and_then(|(topic, _)| Some((topic, Kind::of(topic)?)));
-    let Some((topic, kind)) = known else { return Ok(vec![]) };
+    let Some(kind) = named.and_then(|(topic, _)| Kind::of(topic)) else { return Ok(vec![]) };
     match hint.resource {
         "document" => {
             let answer: Value = read::json(body)?;
             let url = [&answer["download_url"], &answer["data"]["download_url"]];
             let url = url.into_iter().find_map(Value::as_str);
             let url = url.ok_or_else(|| Undecodable("the answer has no download_url".into()))?;
-            Ok(vec![self::hint("download", topic, url)?])
+            // Under the same name: an address of a later look takes the place of one that ends after twenty minutes.
+            Ok(vec![lies("download", hint.external.clone(), url.to_owned())?])
         }
         "download" => kind.facts(record(body)?, at, details),
         _ => Ok(vec![]),

@@ -56,6 +56,10 @@ impl Adapter for Trackstar {
         look::call(hint, access)
     }
 
+    fn fetch(&self, hint: &Hint, url: &str, access: &Access<'_>) -> Option<Call> {
+        look::fetch(hint, url, access)
+    }
+
     fn seen(
         &self,
         hint: &Hint,

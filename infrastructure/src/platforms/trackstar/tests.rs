@@ -333,18 +333,36 @@ fn called(resource: &'static str, external: &str, token: Option<&str>, key: Opti
     Trackstar.look(&Hint { resource, external: id(external), titled: None }, &access)
 }
 
+fn fetched(fact: &Fact, token: Option<&str>, key: Option<&str>) -> Option<Call> {
+    let (token, key, details) = (token.map(Secret::new), key.map(Secret::new), warehouse(None));
+    let access = Access { details: &details, token: token.as_ref(), app_secret: key.as_ref(), now: noon() };
+    let Fact::Address { hint, url } = fact else { panic!("{fact:?}") };
+    Trackstar.fetch(hint, url, &access)
+}
+
+fn truncated(url: &str) -> Value {
+    json!({
+        "event_type": "inventory.updated", "data_truncated": true, "data": { "id": "inv_1" }, "data_url": url
+    })
+}
+
 #[test]
 fn a_body_that_was_too_large_is_fetched_in_two_steps() {
-    let event = json!({
-        "event_type": "inventory.updated", "data_truncated": true, "data": { "id": "inv_1" }, "data_url": API
-    });
-    let named = format!("inventory.updated|{API}");
-    let first = Hint { resource: "document", external: id(&named), titled: None };
-    let hinted = Ok(Decoded::Facts(vec![Fact::Hint(first.clone())]));
-    assert_eq!(decoded("inventory.updated", &event, None), hinted);
+    // As a cloud's storage signs them, with a token of a session.
+    let signature = "f".repeat(2_000);
+    let api = format!("{API}?signature={signature}");
+    let lies = format!("https://files.example/1?a=b&signature={signature}");
+    let Ok(Decoded::Facts(told)) = decoded("inventory.updated", &truncated(&api), None) else { panic!() };
+    let [Fact::Address { hint: first, url }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((first.resource, url), ("document", &api));
+    let named = first.external.as_str();
+    assert!(named.starts_with("inventory.updated|") && !named.contains("https"), "{named}");
+    let Ok(Decoded::Facts(other)) = decoded("inventory.updated", &truncated(API), None) else { panic!() };
+    assert_ne!(told, other);
+    assert!(matches!(&other[..], [Fact::Address { hint, .. }] if hint != first), "{other:?}");
 
-    let call = called("document", &named, Some("token"), Some("key")).expect("a call");
-    assert_eq!((call.target.as_str(), call.body), (API, None));
+    let call = fetched(&told[0], Some("token"), Some("key")).expect("a call");
+    assert_eq!((&call.target, call.body), (&api, None));
     let credentials =
         [("x-trackstar-api-key", "key".to_owned()), ("x-trackstar-access-token", "token".to_owned())];
     assert_eq!(call.headers, credentials);
@@ -352,34 +370,40 @@ fn a_body_that_was_too_large_is_fetched_in_two_steps() {
     let details = warehouse(None);
     let seen =
         |hint: &Hint, body: &Value| Trackstar.seen(hint, body.to_string().as_bytes(), noon(), &details);
-    let second = Hint {
-        resource: "download",
-        external: id("inventory.updated|https://files.example/1?a=b"),
-        titled: None,
-    };
-    for answer in [
-        json!({ "download_url": "https://files.example/1?a=b" }),
-        json!({ "data": { "download_url": "https://files.example/1?a=b" } }),
-    ] {
-        assert_eq!(seen(&first, &answer), Ok(vec![Fact::Hint(second.clone())]));
+    let second = Hint { resource: "download", ..first.clone() };
+    let leads_to = Fact::Address { hint: second.clone(), url: lies.clone() };
+    for answer in [json!({ "download_url": lies }), json!({ "data": { "download_url": lies } })] {
+        assert_eq!(seen(first, &answer), Ok(vec![leads_to.clone()]));
     }
-    let call = called("download", second.external.as_str(), Some("token"), Some("key")).expect("a call");
-    assert_eq!((call.target.as_str(), call.headers), ("https://files.example/1?a=b", vec![]));
+    let call = fetched(&leads_to, Some("token"), Some("key")).expect("a call");
+    assert_eq!((call.target, call.headers), (lies, vec![]));
 
     let record = json!({ "id": "inv_1", "fulfillable": 3, "updated_date": "2026-02-01T07:00:00Z" });
     let whole = json!({ "event_type": "inventory.updated", "data": record });
     for body in [record, whole] {
         assert_eq!(seen(&second, &body), Ok(vec![stock("inv_1", None, Some(3))]));
     }
-    assert!(seen(&first, &json!({})).is_err());
+    assert!(seen(first, &json!({})).is_err());
     assert!(seen(&second, &json!({})).is_err());
-    let endless = format!("https://files.example/{}", "x".repeat(255));
-    assert!(seen(&first, &json!({ "download_url": endless })).is_err());
+    for odd in ["x".repeat(8_000), "\u{0}".into(), "a b".into()] {
+        let odd = format!("https://files.example/{odd}");
+        assert!(seen(first, &json!({ "download_url": odd })).is_err());
+    }
+}
+
+#[test]
+fn a_hint_of_older_programs_has_the_address_behind_a_bar() {
+    let called = |resource, address: &str| {
+        called(resource, &format!("inventory.updated|{address}"), Some("token"), Some("key"))
+    };
+    assert_eq!(called("document", API).expect("a call").target, API);
+    let lies = "https://files.example/1?a=b";
+    assert_eq!(called("download", lies).expect("a call").target, lies);
 }
 
 #[test]
 fn a_body_that_is_cut_short_and_lies_nowhere_is_refused() {
-    for url in [json!(null), json!(" "), json!(format!("https://a.example/{}", "x".repeat(255)))] {
+    for url in [json!(null), json!(" "), json!(format!("https://a.example/{}", "x".repeat(8_000)))] {
         let event = json!({ "data_truncated": true, "data": { "id": "inv_1" }, "data_url": url });
         assert!(decoded("inventory.updated", &event, None).is_err(), "{url}");
     }

@@ -190,6 +190,34 @@ fn what_is_for_sale_is_told_in_whole_units_with_every_digit_of_its_id() {
 }
 
 #[test]
+fn of_two_counts_of_one_shelf_the_newer_is_told_in_whatever_order_they_stand() {
+    let count = |place: &str, quantity: &str, time: &str| {
+        json!({
+            "catalog_object_id": "V", "catalog_object_type": "ITEM_VARIATION", "location_id": place,
+            "state": "IN_STOCK", "quantity": quantity, "calculated_at": time,
+        })
+    };
+    let (older, newer) = (
+        count("L1", "12", "2026-03-01T11:00:00.5Z"),
+        // The later of the two, though not as a text.
+        count("L1", "11", "2026-03-01T10:00:00.7-01:00"),
+    );
+    let elsewhere = count("L2", "3", "2026-03-01T10:00:00Z");
+    for counts in [[&older, &newer, &elsewhere], [&elsewhere, &newer, &older]] {
+        let told = facts("inventory.count.updated", &json!({ "inventory_counts": counts })).expect("counts");
+        let mut told: Vec<_> = told
+            .into_iter()
+            .map(|fact| match fact {
+                Fact::StockObserved { platform_location, available, .. } => (platform_location, available),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        told.sort();
+        assert_eq!(told, [(Some(id("L1")), Some(11)), (Some(id("L2")), Some(3))]);
+    }
+}
+
+#[test]
 fn what_identifies_or_counts_may_not_be_missing_or_wrong() {
     let count = |change: &str, value: Value| {
         let mut count = json!({

@@ -2,6 +2,9 @@
 //!
 //! Only counts are told in full. The catalogue and orders are named, and must be looked at for what they are.
 
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
 use onhand_domain::values::ExternalId;
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,11 +46,22 @@ struct Count {
 }
 
 /// `inventory.count.updated`: what is for sale of a variation at a location. Counts of what is sold, wasted
-/// or on its way come with them and are passed over.
+/// or on its way come with them and are passed over; of several counts of the same the newest is told, in whatever order
+/// they stand.
 pub(super) fn counts(body: &[u8]) -> Result<Vec<Fact>, Undecodable> {
     let counts: Counts = object(body)?;
     read::within(counts.inventory_counts.len(), read::FACTS_MAX, "counts")?;
-    counts.inventory_counts.into_iter().filter(Count::is_for_sale).map(Count::observed).collect()
+    let counts: Vec<Count> = counts.inventory_counts.into_iter().filter(Count::is_for_sale).collect();
+    let mut newest: HashMap<_, DateTime<Utc>> = HashMap::new();
+    for count in &counts {
+        if let Some(at) = count.at() {
+            let known = newest.entry(count.place()).or_insert(at);
+            *known = at.max(*known);
+        }
+    }
+    let is_older =
+        |count: &&Count| count.at().zip(newest.get(&count.place())).is_some_and(|(at, newest)| at < *newest);
+    counts.iter().filter(|count| !is_older(count)).map(Count::observed).collect()
 }
 
 impl Count {
@@ -56,10 +70,19 @@ impl Count {
             && self.catalog_object_type.as_deref() == Some("ITEM_VARIATION")
     }
 
-    fn observed(self) -> Result<Fact, Undecodable> {
+    /// What is counted, and where.
+    fn place(&self) -> (Option<&ExternalId>, Option<&ExternalId>) {
+        (self.catalog_object_id.as_ref(), self.location_id.as_ref())
+    }
+
+    fn at(&self) -> Option<DateTime<Utc>> {
+        self.calculated_at.as_deref().and_then(read::time)
+    }
+
+    fn observed(&self) -> Result<Fact, Undecodable> {
         let missing = |what: &str| Undecodable(format!("a count has no {what}"));
-        let inventory = self.catalog_object_id.ok_or_else(|| missing("catalog_object_id"))?;
-        let location = self.location_id.ok_or_else(|| missing("location_id"))?;
+        let inventory = self.catalog_object_id.clone().ok_or_else(|| missing("catalog_object_id"))?;
+        let location = self.location_id.clone().ok_or_else(|| missing("location_id"))?;
         let available = self.quantity.as_ref().and_then(read::floor);
         let available = available.ok_or_else(|| {
             Undecodable(format!("the count of {inventory} has no quantity that is a decimal number"))
@@ -68,7 +91,7 @@ impl Count {
             inventory,
             platform_location: Some(location),
             available: Some(available),
-            at: self.calculated_at.as_deref().and_then(read::time),
+            at: self.at(),
         })
     }
 }

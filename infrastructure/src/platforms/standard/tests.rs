@@ -184,6 +184,18 @@ fn a_product_is_taken_in_with_every_digit() {
 }
 
 #[test]
+fn what_only_describes_is_cut_where_it_is_too_long_to_be_kept() {
+    let long = "é".repeat(201);
+    let product = product(&json!({
+        "id": 1, "title": "Mole", "vendor": long, "category": long, "tags": [long], "variants": [{ "id": 2 }]
+    }));
+    let kept = "é".repeat(200);
+    let details = &product.details;
+    assert_eq!((details.vendor.as_ref(), details.category.as_ref()), (Some(&kept), Some(&kept)));
+    assert_eq!(details.tags, [kept]);
+}
+
+#[test]
 fn a_price_that_cannot_be_read_is_noted() {
     let variants = json!([
         { "id": 2, "price": "12.345" }, { "id": 3, "price": "1,5", "currency": "USD" }, { "id": 4, "price": 9 }

@@ -103,8 +103,8 @@ impl Product {
             external: self.id,
             details: ProductDetails {
                 title: read::title(&title),
-                vendor: read::filled(self.vendor),
-                category: read::filled(self.category),
+                vendor: read::filled(self.vendor).map(|vendor| read::word(&vendor)),
+                category: read::filled(self.category).map(|category| read::word(&category)),
                 style_code: read::filled(self.style_code),
                 tags,
                 ..ProductDetails::default()

@@ -143,6 +143,29 @@ async fn another_body_under_the_same_id_is_flagged_and_has_no_effect() {
 }
 
 #[tokio::test]
+async fn a_body_that_cannot_be_read_under_an_id_that_was_acted_on_is_flagged_too() {
+    let world = World::new().await;
+    world.stocked(&[("X", 10)]).await;
+    let connection = world.connect(None, json!({})).await;
+    let lines = json!([{ "variant_id": null, "sku": "X", "quantity": 2, "title": "x" }]);
+    let order = json!({ "id": 1, "line_items": lines });
+    Webhook::new("orders/create", "one-id", &order).send(&world.admin, &connection).await.expect(200);
+    for _ in 0..2 {
+        let odd = Webhook::new("orders/create", "one-id", &json!({ "id": 1, "line_items": 7 }));
+        let answer = odd.send(&world.admin, &connection).await.expect(200);
+        assert_eq!(answer["status"], "duplicate");
+        assert!(answer["detail"].is_string(), "{answer}");
+    }
+    world.project().await;
+    let shown = world.admin.get("/api/deliveries?topic=orders/create").await.expect(200);
+    assert_eq!(shown["data"][0]["contradicted"], true);
+    let noted = world.history().await;
+    assert_eq!(noted.iter().filter(|name| *name == "delivery.contradicted").count(), 1);
+    assert!(!noted.iter().any(|name| name == "delivery.failed"), "{noted:?}");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn the_same_words_under_a_new_unsigned_id_do_not_move_stock_twice() {
     let world = World::new().await;
     let rules = json!({ "acceptInventory": true });

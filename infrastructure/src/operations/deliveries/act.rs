@@ -164,22 +164,25 @@ impl Operations {
         Ok(())
     }
 
-    /// Keeps what cannot be acted on, bytes and all.
+    /// Keeps what cannot be acted on, bytes and all; of one that was acted on before there is less left to say.
     async fn fail(&self, arrived: Arrived, reason: String) -> Result<Answer, ReceiveError> {
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(1_000).collect();
         if arrived.door == Door::DryRun {
             return Ok(Answer::Failed { reason });
         }
-        let Arrived { delivery, received, attachments, caller, .. } = arrived;
-        let why = reason.clone();
+        let (delivery, caller, why) = (arrived.delivery, arrived.caller.clone(), reason.clone());
         let receipt = self
             .submit(caller, vec![StreamId::Delivery(delivery)], move |lookup, _| {
                 let state = lookup.delivery(&delivery);
+                if state.done {
+                    return repeated(&arrived, state);
+                }
+                let Arrived { received, attachments, .. } = &arrived;
                 let known = state.failure.as_ref() == Some(&why);
                 let command = DeliveryCommand::Fail { received: received.clone(), reason: why.clone() };
                 let events = verdict(&delivery, state, command)?;
                 Ok(Decision {
-                    answer: json!({ "done": state.done, "known": known }).into(),
+                    answer: json!({ "known": known }).into(),
                     attachments: if events.is_empty() { Attachments::default() } else { attachments.clone() },
                     changes: events.into_iter().map(|e| (StreamId::Delivery(delivery), e.into())).collect(),
                     ..Decision::default()
@@ -187,11 +190,11 @@ impl Operations {
             })
             .await?;
         metrics::counter!("onhand_webhooks_failed_total").increment(1);
-        let answer = receipt.answer.value();
-        Ok(match (&answer["done"], &answer["known"]) {
-            (done, _) if *done == true => Answer::Duplicate { contradicted: false },
-            (_, known) if *known == true => Answer::DeadLetter,
-            _ => Answer::Failed { reason },
+        let told = receipt.answer.value();
+        Ok(match answer(&told, receipt.position) {
+            Answer::Processed { .. } if told["known"] == true => Answer::DeadLetter,
+            Answer::Processed { .. } => Answer::Failed { reason },
+            duplicate => duplicate,
         })
     }
 }

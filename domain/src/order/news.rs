@@ -53,6 +53,14 @@ pub struct News<'n> {
     pub now: DateTime<Utc>,
 }
 
+impl News<'_> {
+    /// What a line of this shelf is called; the shelf itself where no line is told of it.
+    fn called(&self, shelf: &StockId) -> String {
+        let line = self.lines.iter().find(|line| line.stock.as_ref() == Some(shelf));
+        line.map_or_else(|| shelf.to_string(), |line| line.name.clone())
+    }
+}
+
 /// What follows from news of an order.
 #[derive(Debug, Default)]
 pub struct Heard {
@@ -138,11 +146,9 @@ fn take_in<'s>(
         events.extend(served.into_iter().map(|event| (shelf.clone(), event)));
     }
     let taken = taken(&asked.take, &events);
-    heard.notes.extend(
-        taken.iter().filter(|line| line.held < line.quantity).map(|line| {
-            format!("sold {} of {}, but only {} were there", line.quantity, line.stock, line.held)
-        }),
-    );
+    heard.notes.extend(taken.iter().filter(|line| line.held < line.quantity).map(|line| {
+        format!("sold {} of {}, but only {} were there", line.quantity, news.called(&line.stock), line.held)
+    }));
     let (connection, external_id, sold) = (news.connection, news.external_id.clone(), sold(&events));
     let (sold_now, sold_by_payment) = if pays { (vec![], sold) } else { (sold, vec![]) };
     let (buyer, at) = (news.buyer.clone(), news.told_at);
@@ -220,7 +226,7 @@ fn changed(
     let as_before = all.lines == expected && same(&all.unknown, &left);
     if as_before || state.paid {
         if !as_before {
-            heard.notes.extend(unlike(&all.lines, &expected, sure));
+            heard.notes.extend(unlike(news, &all.lines, &expected, sure));
             let added = all.unknown.iter().filter(new);
             heard
                 .notes
@@ -264,12 +270,13 @@ fn units(lines: &Lines, shelf: &StockId) -> Quantity {
 }
 
 /// What a paid order says otherwise by now, for somebody to see.
-fn unlike(says: &Lines, had: &Lines, sure: bool) -> Vec<String> {
+fn unlike(news: &News<'_>, says: &Lines, had: &Lines, sure: bool) -> Vec<String> {
     let shelves: BTreeSet<&StockId> = says.keys().chain(had.keys()).collect();
     let both = shelves.into_iter().map(|shelf| (shelf, units(says, shelf), units(had, shelf)));
     both.filter(|(_, says, had)| says > had || (sure && says < had))
         .map(|(shelf, says, had)| {
-            format!("the order has {says} of {shelf} by now, and was paid with {had}; adjust if that is so")
+            let name = news.called(shelf);
+            format!("the order has {says} of {name} by now, and was paid with {had}; adjust if that is so")
         })
         .collect()
 }

@@ -50,8 +50,7 @@ pub async fn list(app: AppState, listing: Listing<Filter>) -> Result<Json<DeadLe
     let filter = DeliveryFilter { status, platform, connection, topic, outcome: None, from, until, text };
     let window = &listing.window;
     let page = deliveries::list(app.onhand.pool(), window, &filter).await?;
-    let follow_ups =
-        deliveries::dead_follow_ups(app.onhand.pool(), window.tenant, window.brand.as_deref()).await?;
+    let follow_ups = deliveries::dead_follow_ups(app.onhand.pool(), window, &filter).await?;
     Ok(Json(DeadLetters { data: page.data, next_cursor: page.next_cursor, follow_ups }))
 }
 

@@ -319,24 +319,24 @@ pub struct DeadFollowUp {
     pub position: i64,
 }
 
-/// Follow-ups that were given up, the newest first, at most a page of them.
+/// Follow-ups that were given up, the newest first, at most a page of them: those of a connection, and those that came of
+/// such deliveries.
 pub async fn dead_follow_ups(
     pool: &PgPool,
-    tenant: TenantId,
-    brand: Option<&str>,
+    window: &Window,
+    filter: &DeliveryFilter,
 ) -> Result<Vec<DeadFollowUp>, sqlx::Error> {
-    sqlx::query_as(
-        "select f.connection_id, f.kind, f.external, f.delivery_id, f.attempts, f.last_error, f.position
-         from follow_ups f
-         where f.tenant_id = $1 and f.status = 'dead' -- follow_ups_dead_idx
-           and ($2::text is null or exists (select from connections c
-                where c.tenant_id = $1 and c.id = f.connection_id and c.brand = $2))
-         order by f.position desc limit 200",
-    )
-    .bind(tenant.0)
-    .bind(brand)
-    .fetch_all(pool)
-    .await
+    sqlx::query_as(include_str!("follow_ups_dead.sql"))
+        .bind(window.tenant.0)
+        .bind(&window.brand)
+        .bind(&filter.platform)
+        .bind(filter.connection)
+        .bind(&filter.topic)
+        .bind(filter.from)
+        .bind(filter.until)
+        .bind(&filter.text)
+        .fetch_all(pool)
+        .await
 }
 
 /// Lets follow-ups that were given up be tried again, all of them or those of one connection. Says how many.

@@ -96,6 +96,29 @@ async fn a_platform_that_fails_is_asked_again_later_and_what_it_never_shows_is_a
     let dead = world.admin.get("/api/dead-letters").await.expect(200);
     assert_eq!(dead["follow_ups"][0]["external"], "O9", "{dead}");
     assert!(dead["follow_ups"][0]["last_error"].is_string());
+    let led = world.admin.get("/api/deliveries?text=O9").await.expect(200);
+    let topic = led["data"][0]["topic"].as_str().expect("a topic");
+    // Farther away than all attempts took.
+    let year = TimeDelta::days(365);
+    let [before, after] = [world.clock.now() - year, world.clock.now() + year]
+        .map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+    for (filter, count) in [
+        (
+            format!(
+                "connection={connection}&platform=clover&topic={topic}&from={before}&until={after}&text=O9"
+            ),
+            1,
+        ),
+        ("connection=00000000-0000-7000-8000-000000000000".to_owned(), 0),
+        ("platform=tiktokshop".to_owned(), 0),
+        ("topic=another".to_owned(), 0),
+        (format!("until={before}"), 0),
+        (format!("from={after}"), 0),
+        ("text=ITEM7".to_owned(), 0),
+    ] {
+        let dead = world.admin.get(&format!("/api/dead-letters?{filter}")).await.expect(200);
+        assert_eq!(dead["follow_ups"].as_array().map(Vec::len), Some(count), "{filter}");
+    }
     stand_in.show("/v3/merchants/M1/orders/O9", order("O9", 1, "PAID"));
     let revived =
         world.admin.post("/api/dead-letters/replay", json!({ "follow_ups": true })).await.expect(200);

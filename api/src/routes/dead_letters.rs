@@ -101,10 +101,10 @@ pub async fn replay(app: AppState, ask: Ask<ReplayBody>) -> Result<Json<Outcome>
     let replay = Replay { filter, dry_run, after, limit: limit.unwrap_or(100) };
     let replayed = app.onhand.operations.replay(&caller, &replay).await?;
     let mut follow_ups_revived = 0;
-    if follow_ups && !dry_run {
+    if follow_ups {
         let (tenant, brand) = (caller.context.tenant, caller.brand.as_deref());
         follow_ups_revived =
-            deliveries::revive_follow_ups(app.onhand.pool(), tenant, brand, connection).await?;
+            deliveries::revive_follow_ups(app.onhand.pool(), tenant, brand, connection, dry_run).await?;
     }
     if !dry_run && (!replayed.is_empty() || follow_ups_revived > 0) {
         let event = AdministrationEvent::DeadLettersReplayed {

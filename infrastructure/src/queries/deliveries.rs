@@ -339,23 +339,35 @@ pub async fn dead_follow_ups(
         .await
 }
 
-/// Lets follow-ups that were given up be tried again, all of them or those of one connection. Says how many.
+/// Lets follow-ups that were given up be tried again, all of them or those of one connection. Says how many, also where a dry
+/// run leaves them as they are.
 pub async fn revive_follow_ups(
     pool: &PgPool,
     tenant: TenantId,
     brand: Option<&str>,
     connection: Option<Uuid>,
+    dry_run: bool,
 ) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(
-        "update follow_ups f set status = 'pending', attempts = 0, next_attempt_at = 'epoch'
-         where f.tenant_id = $1 and f.status = 'dead' and ($2::uuid is null or f.connection_id = $2)
-           and ($3::text is null or exists (select from connections c
-                where c.tenant_id = $1 and c.id = f.connection_id and c.brand = $3))",
+    let (count,): (i64,) = sqlx::query_as(
+        "with dead as (
+             select f.connection_id, f.kind, f.external from follow_ups f
+             where f.tenant_id = $1 and f.status = 'dead' and ($2::uuid is null or f.connection_id = $2) -- follow_ups_dead_idx
+               and ($3::text is null or exists (select from connections c
+                    where c.tenant_id = $1 and c.id = f.connection_id and c.brand = $3))
+         ),
+         revived as (
+             update follow_ups f set status = 'pending', attempts = 0, next_attempt_at = 'epoch'
+             from dead d
+             where not $4::boolean and f.tenant_id = $1 and f.status = 'dead' and f.connection_id = d.connection_id
+               and f.kind = d.kind and f.external = d.external
+         )
+         select count(*) from dead",
     )
     .bind(tenant.0)
     .bind(connection)
     .bind(brand)
-    .execute(pool)
+    .bind(dry_run)
+    .fetch_one(pool)
     .await?;
-    Ok(done.rows_affected())
+    Ok(count.unsigned_abs())
 }

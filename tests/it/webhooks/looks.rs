@@ -120,9 +120,13 @@ async fn a_platform_that_fails_is_asked_again_later_and_what_it_never_shows_is_a
         assert_eq!(dead["follow_ups"].as_array().map(Vec::len), Some(count), "{filter}");
     }
     stand_in.show("/v3/merchants/M1/orders/O9", order("O9", 1, "PAID"));
-    let revived =
-        world.admin.post("/api/dead-letters/replay", json!({ "follow_ups": true })).await.expect(200);
-    assert_eq!(revived["follow_ups_revived"], 1);
+    for dry_run in [true, true, false] {
+        let body = json!({ "follow_ups": true, "dry_run": dry_run });
+        let revived = world.admin.post("/api/dead-letters/replay", body).await.expect(200);
+        assert_eq!(revived["follow_ups_revived"], 1, "{dry_run}");
+    }
+    let again = world.admin.post("/api/dead-letters/replay", json!({ "follow_ups": true })).await.expect(200);
+    assert_eq!(again["follow_ups_revived"], 0);
     world.follow_up().await;
     assert_eq!(world.levels().await["X"], (4, 0, 4));
     world.expect_intact().await;

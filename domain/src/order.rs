@@ -265,6 +265,12 @@ impl Order {
                 vec![OrderEvent::Reopened { connection, external_id, at }]
             }
             OrderCommand::Reopen { .. } => vec![],
+            // Told again of a later time: what was told between the two is older than that.
+            OrderCommand::Cancel { connection, external_id, at }
+                if self.cancelled_at.is_some_and(|known| known < at) =>
+            {
+                vec![OrderEvent::Cancelled { connection, external_id, at: Some(at) }]
+            }
             _ if self.cancelled => vec![],
             OrderCommand::Place { .. } if self.lines.is_some() => vec![],
             OrderCommand::Place { connection, external_id, lines, unmapped, buyer, at } => {

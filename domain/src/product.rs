@@ -394,8 +394,10 @@ impl Product {
             }
             ProductEvent::Priced { variant, market, price, at, counted_at } => {
                 if let Some(known) = self.variants.get_mut(&variant) {
-                    known.priced_at.extend(at.or(counted_at).map(|at| (market.clone(), at)));
-                    known.counted_at.extend(counted_at.map(|at| (market.clone(), at)));
+                    // What a shop has shown may be older than what a market feed told.
+                    let last = known.priced_at.get(&market).copied();
+                    known.priced_at.extend(at.or(counted_at.max(last)).map(|at| (market.clone(), at)));
+                    known.counted_at.extend(counted_at.or(at).map(|at| (market.clone(), at)));
                     known.prices.insert(market, price);
                 }
             }

@@ -105,9 +105,10 @@ pub fn hear<'s>(
         heard.notes.push("the order is cancelled already".to_owned());
         return Ok(heard);
     }
-    // Its units were back on the shelf until then. Who bought stands where it was placed before.
+    // Its units left again after they had come back, nobody says when. Who bought stands where it was placed before.
+    let moved_at = state.cancelled_at.map_or(news.told_at, |at| at + TimeDelta::microseconds(1));
     let buyer = news.buyer.clone().filter(|_| state.lines.is_none());
-    take_in(&News { moved_at: news.told_at, buyer, ..*news }, &Order::default(), stock, heard)
+    take_in(&News { moved_at, buyer, ..*news }, &Order::default(), stock, heard)
 }
 
 fn take_in<'s>(
@@ -175,7 +176,7 @@ fn take_in<'s>(
         let at = asked.confirmed.then_some(news.told_at);
         let command = OrderCommand::Pay { connection, external_id, sold: sold_by_payment, at };
         heard.changes.extend(of_order(id, state, command)?);
-    } else if asked.confirmed && !state.paid {
+    } else if asked.confirmed && (!state.paid || news.reopens) {
         let (external_id, at) = (news.external_id.clone(), news.told_at);
         heard.changes.extend(of_order(id, state, OrderCommand::Confirm { connection, external_id, at })?);
     }
@@ -327,7 +328,7 @@ pub fn cancel<'s>(
     let id = OrderId::of(connection, external_id);
     let command = OrderCommand::Cancel { connection, external_id: external_id.clone(), at };
     let mut changes = of_order(id, state, command)?;
-    if changes.is_empty() {
+    if changes.is_empty() || state.cancelled {
         return Ok(changes);
     }
     let held = state.lines.iter().flatten().map(|line| &line.stock);

@@ -77,7 +77,7 @@ pub enum Fact {
         /// When, by the platform's clock; none where it does not say.
         at: Option<DateTime<Utc>>,
     },
-    /// An order was not paid after all. The platform may try again; until then it keeps nothing for it.
+    /// An order was not paid after all, and the platform may try again.
     OrderFailed {
         /// The platform's id of the order.
         external: ExternalId,
@@ -94,8 +94,8 @@ pub enum Fact {
         market: Market,
         /// The lowest price asked.
         price: Money,
-        /// When, by the platform's clock.
-        at: DateTime<Utc>,
+        /// When, by the platform's clock; none where it does not say.
+        at: Option<DateTime<Utc>>,
     },
     /// Something has happened to this, and the delivery does not say what: it must be looked at there.
     Hint(Hint),

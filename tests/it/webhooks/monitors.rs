@@ -98,7 +98,7 @@ async fn news_that_come_late_all_at_once_change_a_price_once_and_the_newest_of_t
 async fn a_price_is_not_undone_by_what_the_market_said_before_it_said_the_same_or_nearly_the_same() {
     let (world, market) = watched().await;
     priced_before(&world, &market, 15, 100).await;
-    priced_before(&world, &market, 5, 100).await;
+    priced_before(&world, &market, 0, 100).await;
     priced_before(&world, &market, 10, 90).await;
     assert_eq!(price(&world).await, 10_000);
     world.admin.put("/api/kicks/monitors", monitor(&market, 15, 5.0)).await.expect(200);

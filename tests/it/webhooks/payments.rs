@@ -139,6 +139,57 @@ async fn an_order_whose_payment_fails_lets_its_units_go_until_it_is_tried_again(
 }
 
 #[tokio::test]
+async fn what_was_cancelled_or_failed_before_the_last_that_was_heard_changes_nothing() {
+    let shop = Shop::open(json!({})).await;
+    shop.order("pending", 10).await;
+    shop.order("processing", 30).await;
+    shop.order("cancelled", 20).await;
+    assert_eq!(shop.level().await, (8, 0, 8), "it was paid after that");
+    shop.order("completed", 50).await;
+    shop.order("cancelled", 40).await;
+    assert_eq!(shop.level().await, (8, 0, 8));
+    shop.order("cancelled", 60).await;
+    assert_eq!(shop.level().await, (10, 0, 10));
+    shop.order("cancelled", 80).await;
+    assert_eq!(shop.level().await, (10, 0, 10), "its units come back once");
+    shop.order("processing", 70).await;
+    assert_eq!(shop.level().await, (10, 0, 10), "it was cancelled after that as well");
+    shop.world.expect_intact().await;
+    shop.world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
+async fn an_order_has_the_units_that_the_shop_has_taken_off_its_figures_and_no_others() {
+    // Each with what the shop shows after it, if it shows anything else.
+    type Told = (&'static str, Option<i64>);
+    let lives: [&[Told]; 4] = [
+        &[("on-hold", Some(8)), ("failed", None), ("cancelled", Some(10))],
+        &[("on-hold", Some(8)), ("cancelled", Some(10)), ("pending", None), ("processing", Some(8))],
+        &[("on-hold", Some(8)), ("pending", Some(10)), ("cancelled", None)],
+        &[("pending", None), ("failed", None), ("pending", None), ("on-hold", Some(8)), ("completed", None)],
+    ];
+    for life in lives {
+        for figure_first in [false, true] {
+            let shop = Shop::open(json!({ "acceptInventory": true })).await;
+            let mut shown = 10;
+            for (step, (status, figure)) in (1..).zip(life) {
+                let second = step * 10;
+                if figure_first && let Some(figure) = figure {
+                    shop.shows(*figure, second + 1).await;
+                }
+                shop.order(status, second).await;
+                if !figure_first && let Some(figure) = figure {
+                    shop.shows(*figure, second + 1).await;
+                }
+                shown = figure.unwrap_or(shown);
+                assert_eq!(shop.available().await, shown, "{life:?} {figure_first}: {status}");
+            }
+            shop.world.expect_rebuilt_equals_live().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_order_whose_payment_comes_after_its_cancellation_counts_after_all() {
     for rules in [json!({}), json!({ "acceptInventory": true })] {
         let shop = Shop::open(rules).await;

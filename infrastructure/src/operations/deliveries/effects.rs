@@ -10,7 +10,7 @@ use onhand_domain::{
     flag::FlagName,
     listing::{Listing, ListingCommand},
     monitor::Monitor,
-    order::{self, Heard, News, OrderEvent, ToldLine},
+    order::{self, Heard, News, Order, OrderEvent, ToldLine},
     product::ProductCommand,
     sighting::{self, Meaning, Sight},
     signal::SignalCommand,
@@ -205,24 +205,27 @@ impl Effects {
             Step::Adjusted { listings, inventory, delta, reason } => {
                 self.adjust(listings, inventory, (*delta, reason), lookup, tally)?;
             }
-            Step::Order { external, waits: true, .. } if self.has_its_units_yet(external, lookup) => {
+            Step::Order { external, waits: true, times: (_, told_at), .. } if self.figures_count(lookup) => {
                 let note =
                     "it holds nothing until the shop, whose figures count here, has taken its units off them";
                 tally.notes.push(note.to_owned());
+                if has_units(lookup.order(&OrderId::of(self.connection, external))) {
+                    self.give_up(external, *told_at, (lookup, now), tally)?;
+                }
             }
             Step::Order { external, lines, paid, times, .. } => {
                 self.order((external, lines), (*paid, *times), (lookup, now), tally)?;
             }
             Step::Cancelled { external, at, failed } => {
-                let place = (self.connection, external);
                 let order = lookup.order(&OrderId::of(self.connection, external));
-                if *failed && (order.paid || order.told_at.is_some_and(|known| *at < known)) {
-                    tally.notes.push(
-                        "a payment has failed, of an order that is paid or was told of later".to_owned(),
-                    );
-                    return Ok(());
+                if *failed && order.paid && !order.cancelled {
+                    tally.notes.push("a payment has failed, and the order is paid".to_owned());
+                } else if *failed && has_units(order) && self.figures_count(lookup) {
+                    // It was on hold, and the shop leaves what is on hold out of its figures until it is cancelled.
+                    tally.notes.push("the shop keeps its units until it is cancelled".to_owned());
+                } else {
+                    self.give_up(external, *at, (lookup, now), tally)?;
                 }
-                tally.changes.extend(order::cancel(place, order, (*at, now), |id| lookup.stock(id))?);
             }
             Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,
             Step::Erasure => {
@@ -333,7 +336,7 @@ impl Effects {
             let known = lookup.product(product).variants.get(variant);
             let present = known.and_then(|known| known.prices.get(&news.market));
             let last = known.and_then(|known| known.priced_at.get(&news.market));
-            let counted = known.and_then(|known| known.counted_at.get(&news.market)).or(last);
+            let counted = known.and_then(|known| known.counted_at.get(&news.market));
             let (variant, market) = (*variant, &news.market);
             if last.is_some_and(|last| news.at < *last) {
                 tally.notes.push(format!("{} is older news than what is known", news.price));
@@ -363,7 +366,7 @@ impl Effects {
             };
             // But where nobody says of when it is, it is as new as whatever comes next.
             let same = early.is_none() && (slight.is_some() || present == Some(&news.price));
-            if same && news.at == self.at {
+            if same && !news.said {
                 continue;
             }
             for event in verdict(product, lookup.product(product), command)? {
@@ -513,11 +516,29 @@ impl Effects {
         Ok(())
     }
 
-    /// Whether a shop's figures count and still have the units of an order in them: taken off here as well, they would be taken off
-    /// twice once it is paid, and would stay off if it never is.
-    fn has_its_units_yet(&self, external: &ExternalId, lookup: &Lookup<'_>) -> bool {
+    /// Whether a shop's own figures change the ledger. What they have in them still must not be taken off here: it would be taken off
+    /// twice once the order is paid, and stay off if it never is.
+    fn figures_count(&self, lookup: &Lookup<'_>) -> bool {
         lookup.connection(&self.connection).rules.accept_inventory
-            && lookup.order(&OrderId::of(self.connection, external)).lines.is_none()
+    }
+
+    /// Lets go what an order has, if it has something. Where a platform may go on with an order, older news do not end it.
+    fn give_up(
+        &self,
+        external: &ExternalId,
+        at: DateTime<Utc>,
+        (lookup, now): (&Lookup<'_>, DateTime<Utc>),
+        tally: &mut Tally,
+    ) -> Result<(), Refusal> {
+        let order = lookup.order(&OrderId::of(self.connection, external));
+        let goes_on = adapter_of(self.platform).reopens_orders();
+        if goes_on && order.told_at.is_some_and(|known| at < known) {
+            tally.notes.push("that is older news than what is known of the order".to_owned());
+            return Ok(());
+        }
+        let place = (self.connection, external);
+        tally.changes.extend(order::cancel(place, order, (at, now), |id| lookup.stock(id))?);
+        Ok(())
     }
 
     fn variant_of(&self, line: &SoldLine, lookup: &Lookup<'_>) -> Option<VariantId> {
@@ -545,6 +566,11 @@ fn list(
     let count = events.len();
     tally.changes.extend(events.into_iter().map(|event| (StreamId::Listing(id), event.into())));
     Ok(count)
+}
+
+/// Whether an order has taken units off the shelves, as far as there were any.
+fn has_units(order: &Order) -> bool {
+    order.lines.is_some() && !order.cancelled
 }
 
 /// Whether an order is told of for the first time, as a rule, and will then have an entry of its own.

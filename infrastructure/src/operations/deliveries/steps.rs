@@ -29,6 +29,9 @@ pub(in super::super) struct PriceNews {
     pub(in super::super) market: Market,
     pub(in super::super) price: Money,
     pub(in super::super) at: DateTime<Utc>,
+    /// Whether the platform has said of when it is; else it is of when it was told.
+    #[serde(default)]
+    pub(in super::super) said: bool,
 }
 
 /// One fact, ready to be decided on.
@@ -232,8 +235,9 @@ fn step(
         Fact::OrderFailed { external, at: said } => {
             Step::Cancelled { external, at: said.unwrap_or(at).min(latest(now)), failed: true }
         }
-        Fact::PriceObserved { style_code, size, market, price, at } => {
-            priced(PriceNews { style_code, size, market, price, at }, &found.priced)
+        Fact::PriceObserved { style_code, size, market, price, at: said } => {
+            let (at, said) = (said.unwrap_or(at), said.is_some());
+            priced(PriceNews { style_code, size, market, price, at, said }, &found.priced)
         }
         Fact::Hint(mut hint) => {
             if let Some(titled) = &mut hint.titled {

@@ -278,7 +278,7 @@ fn a_price_is_of_a_market_and_of_its_own_currency() {
         Fact::PriceObserved { style_code, size, market, price, at } => {
             assert_eq!((style_code.as_str(), size.as_deref()), ("QY-100", Some("9.5")));
             assert_eq!((market.as_str(), price.to_string().as_str()), ("UK", "141.00 GBP"));
-            assert_eq!(Some(at), read::time("2026-03-01T11:00:00Z"));
+            assert_eq!(at, read::time("2026-03-01T11:00:00Z"));
         }
         other => panic!("{other:?}"),
     }

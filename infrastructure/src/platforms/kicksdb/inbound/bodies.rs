@@ -30,7 +30,7 @@ impl Delivery<'_> {
     pub(super) fn decode(&self, now: DateTime<Utc>) -> Result<Decoded, Undecodable> {
         let said = floor(&self.timestamp).filter(|seconds| *seconds > 0);
         let said = said.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-        let at = said.unwrap_or(now).min(now);
+        let at = said.map(|said| said.min(now));
         let facts = match &self.event {
             None => serde_json::from_str::<Monitor<'_>>(self.data.get())?.facts(at)?,
             Some(event) => {
@@ -102,7 +102,7 @@ struct Size {
 }
 
 impl Price {
-    fn fact(self, named: Currency, at: DateTime<Utc>) -> Result<Option<Fact>, Undecodable> {
+    fn fact(self, named: Currency, at: Option<DateTime<Utc>>) -> Result<Option<Fact>, Undecodable> {
         let currency = self.currency.as_deref().map_or(Ok(named), currency)?;
         let market = market(None, currency)?;
         let gone = is_nothing(&self.available) || is_nothing(&self.number_of_asks);
@@ -180,7 +180,7 @@ struct Variant {
 }
 
 impl Monitor<'_> {
-    fn facts(self, at: DateTime<Utc>) -> Result<Vec<Fact>, Undecodable> {
+    fn facts(self, at: Option<DateTime<Utc>>) -> Result<Vec<Fact>, Undecodable> {
         let currency = currency(&self.currency)?;
         let market = market(self.market.as_deref(), currency)?;
         let Product { sku, variants } = self.product;

@@ -259,7 +259,7 @@ fn a_price_is_of_the_events_time_and_never_of_the_future() {
         let body = json!({"event": "stockx.lowest_ask.updated.usd", "timestamp": timestamp, "data": data});
         match decode(body.to_string().as_bytes(), now()) {
             Ok(Decoded::Facts(facts)) => match &facts[..] {
-                [Fact::PriceObserved { at, .. }] => now() - *at,
+                [Fact::PriceObserved { at, .. }] => now() - at.unwrap_or(now()),
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),

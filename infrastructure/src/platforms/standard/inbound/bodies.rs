@@ -220,7 +220,7 @@ impl Price {
             size: size(self.size)?,
             market: self.market,
             price,
-            at: times.at("data.at", self.at.as_ref())?,
+            at: Some(times.at("data.at", self.at.as_ref())?),
         })
     }
 }

@@ -77,7 +77,10 @@ impl Alert {
         let printable = |text: &str| -> String { text.chars().filter(|c| !c.is_control()).collect() };
         match self {
             Self::Fields(fields) => {
-                match fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))?.1 {
+                match fields.get(name).or_else(|| {
+                    let mut fields = fields.iter();
+                    fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+                })? {
                     Value::String(text) => read::filled(Some(printable(text))),
                     Value::Number(number) => Some(number.to_string()),
                     _ => None,

@@ -472,6 +472,17 @@ impl Listing {
         }
     }
 
+    /// What is in question is what is shown now, whatever became of the sight otherwise: nobody is to judge what was shown
+    /// once.
+    fn follow(&mut self, shows: Figure, at: DateTime<Utc>) {
+        if let Some(conflict) = self.conflict_mut(shows.kind())
+            && conflict.shows != shows
+            && conflict.at <= at
+        {
+            *conflict = Conflict { shows, at };
+        }
+    }
+
     /// Takes a fact.
     #[must_use]
     pub fn evolve(mut self, event: ListingEvent) -> Self {
@@ -546,11 +557,16 @@ impl Listing {
                     self.quantity.value = Some(quantity);
                     self.awaited.clear();
                 }
+                // Late news of an earlier push are not what is shown.
+                if self.quantity.value == Some(quantity) {
+                    self.follow(Figure::Quantity { quantity }, at);
+                }
                 self.quantity.observed_at = self.quantity.observed_at.max(Some(at));
             }
             ListingEvent::PriceObserved { price, at } => {
                 self.price.value = Some(price);
                 self.awaited_prices.clear();
+                self.follow(Figure::Price { price }, at);
                 self.price.observed_at = self.price.observed_at.max(Some(at));
             }
             ListingEvent::VariantObserved(shown) => self.shown_variant = Some(shown),

@@ -11,7 +11,7 @@ use crate::{
     catalog::Changes,
     listing::{Conflict, Figure, FigureKind, Listing, ListingCommand, ListingEvent, Resolution},
     product::ProductCommand,
-    stock::{Stock, StockCommand},
+    stock::{Stock, StockCommand, StockEvent},
     stream::Lookup,
     values::{ListingId, Money, StockId},
 };
@@ -84,6 +84,9 @@ pub fn of_quantity(
     let (connection, told_until) = (mapping.connection, listing.told_before(at).filter(|_| pushed));
     let command = StockCommand::Accept { shown, connection, at, told_until, now };
     let events = verdict(&shelf, stock, command)?;
+    if events.iter().any(|event| matches!(event, StockEvent::Counted { .. })) {
+        changes.extend(agreed(id, listing, FigureKind::Quantity));
+    }
     changes.extend(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())));
     Ok((changes, Meaning::Accepted))
 }
@@ -123,12 +126,16 @@ pub fn of_price(
         at: None,
         counted_at: at,
     };
-    for event in verdict(&mapping.product, product, command)? {
-        changes.push((StreamId::Product(mapping.product), event.into()));
+    let events = verdict(&mapping.product, product, command)?;
+    if !events.is_empty() {
+        changes.extend(agreed(id, listing, FigureKind::Price));
     }
+    changes.extend(events.into_iter().map(|event| (StreamId::Product(mapping.product), event.into())));
     Ok((changes, Meaning::Accepted))
 }
 
+/// What may not change the ledger: put to somebody, or put right. What is in question stays so, whatever the rules say by
+/// now: nothing is pushed there.
 fn held(
     mut changes: Changes,
     id: ListingId,
@@ -136,7 +143,7 @@ fn held(
     shows: Figure,
     at: DateTime<Utc>,
 ) -> Result<(Changes, Meaning), Refusal> {
-    if !holds {
+    if !holds && listing.conflict(shows.kind()).is_err() {
         return Ok((changes, Meaning::PutRight));
     }
     changes.extend(asked(id, listing, ListingCommand::OpenConflict(Conflict { shows, at }))?);

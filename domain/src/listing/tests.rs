@@ -227,6 +227,22 @@ fn a_figure_in_question_is_noted_once_and_ends_with_a_resolution() {
 }
 
 #[test]
+fn a_figure_in_question_is_the_one_that_is_shown_now() {
+    let conflict = |quantity, second| Conflict { shows: Figure::Quantity { quantity }, at: at(second) };
+    let history = || [pushed(5, 10), observed(3, 2, false), ListingEvent::ConflictOpened(conflict(3, 2))];
+    let after = |events: Vec<ListingEvent>| {
+        let listing = history().into_iter().chain(events).fold(Listing::default(), Listing::evolve);
+        listing.quantity_conflict
+    };
+    assert_eq!(after(vec![observed(2, 3, false)]), Some(conflict(2, 3)));
+    assert_eq!(after(vec![observed(3, 3, false)]), Some(conflict(3, 2)), "it is shown since then");
+    // The push that was under way came through behind it, and late news of one before that say nothing.
+    let behind = || vec![unanswered(6, 1), pushed(4, 11), observed(6, 3, true)];
+    assert_eq!(after(behind()), Some(conflict(3, 2)));
+    assert_eq!(after([behind(), vec![observed(4, 4, true)]].concat()), Some(conflict(4, 4)));
+}
+
+#[test]
 fn what_we_have_looked_at_ourselves_is_no_echo_though_we_once_pushed_it() {
     let looked =
         ListingCommand::ObserveQuantity { quantity: 5, owed: Some(4), at: at(1), told: false, now: at(60) };

@@ -14,6 +14,7 @@ struct Disputed {
     /// Square, which shows what the ledger says.
     other: Channel,
     world: World,
+    connection: String,
     /// The shop's listing.
     listing: String,
 }
@@ -27,18 +28,27 @@ impl Disputed {
         world.converge().await;
         let listed = world.admin.get(&format!("/api/listings?connection={connection}")).await.expect(200);
         let listing = listed["data"][0]["id"].as_str().expect("an id").to_owned();
-        let disputed = Self { shop, other, world, listing };
+        let disputed = Self { shop, other, world, connection, listing };
         assert_eq!(disputed.shown(), (8, 8));
-
-        disputed.shop.set_quantity_by_hand("RUN-42", 3).await;
-        let told = json!({
-            "inventory_item_id": disputed.shop.shows()[0].inventory_item_id, "location_id": 7, "available": 3,
-            "updated_at": "2026-11-02T09:00:00Z",
-        });
-        let webhook = shop::Webhook::new("inventory_levels/update", "foreign", &told);
-        webhook.send(&disputed.world.admin, &connection).await.expect(200);
-        disputed.world.converge().await;
+        disputed.says(3, "2026-11-02T09:00:00Z").await;
         disputed
+    }
+
+    /// Somebody says a figure in the shop, which tells of it.
+    async fn says(&self, available: i64, updated_at: &str) {
+        self.shop.set_quantity_by_hand("RUN-42", available).await;
+        let told = json!({
+            "inventory_item_id": self.shop.shows()[0].inventory_item_id, "location_id": 7,
+            "available": available, "updated_at": updated_at,
+        });
+        let webhook = shop::Webhook::new("inventory_levels/update", updated_at, &told);
+        webhook.send(&self.world.admin, &self.connection).await.expect(200);
+        self.world.converge().await;
+    }
+
+    async fn rule(&self, rules: Value) {
+        let path = format!("/api/connections/{}/rules", self.connection);
+        self.world.admin.put(&path, rules).await.expect(200);
     }
 
     /// What the shop and the other one show.
@@ -98,6 +108,31 @@ async fn the_platforms_figure_becomes_the_ledgers_and_is_shown_elsewhere() {
     let disputed = Disputed::new().await;
     // What is held stays held, and is not among what is for sale.
     assert_eq!(disputed.settled(json!({ "resolution": "use_platform" })).await, ((5, 2, 3), (3, 3)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_question_follows_the_platform_also_when_the_rules_hold_nothing_any_more() {
+    let disputed = Disputed::new().await;
+    disputed.rule(json!({})).await;
+    // One more is sold there.
+    disputed.says(2, "2026-11-02T09:10:00Z").await;
+    assert_eq!(disputed.shown(), (2, 8), "nobody has judged it yet");
+    assert_eq!(disputed.conflicts().await[0]["quantity"]["shows"]["quantity"], 2);
+    assert_eq!(disputed.settled(json!({ "resolution": "use_platform" })).await, ((4, 2, 2), (2, 2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_question_is_over_when_the_rules_let_a_newer_figure_count() {
+    let disputed = Disputed::new().await;
+    disputed.rule(json!({ "acceptInventory": true })).await;
+    assert_eq!(disputed.conflicts().await.len(), 1, "rules alone judge nothing");
+    disputed.says(5, "2026-11-02T09:10:00Z").await;
+    assert!(disputed.conflicts().await.is_empty());
+    assert_eq!(times(&disputed.world, "listing.conflict_resolved").await, 1);
+    let (_, _, available) = disputed.world.levels().await["RUN-42"];
+    assert_eq!(disputed.shown(), (available, available));
+    assert!(all_is_done(&disputed.world).await, "{:?}", statuses(&disputed.world).await);
+    disputed.world.expect_rebuilt_equals_live().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

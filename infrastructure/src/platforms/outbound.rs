@@ -152,7 +152,8 @@ pub trait Outbound: Sync {
         key: Uuid,
     ) -> BoxFuture<'a, Vec<Outcome<Money>>>;
 
-    /// What is shown of each, in order. What is not there is [`CallError::Never`].
+    /// What is shown of each, in order. What is not there is [`CallError::Never`]; a call that is refused is not, see
+    /// [`CallError::of_none`].
     fn read<'a>(
         &'a self,
         api: &'a Api,

@@ -151,6 +151,26 @@ async fn a_run_goes_on_where_the_platform_stopped_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_calls_are_refused_is_stopped_and_misses_nothing() {
+    let (world, channel) = settled(json!({})).await;
+    channel.faults().fail_next(10_000, 406);
+    let body = json!({ "connection": channel.connection });
+    world.admin.post("/api/reconciliations", body).await.expect(202);
+    assert!(world.onhand.operations.reconcile().await.expect("a page is tried"));
+    let of_run = async || world.admin.get("/api/reconciliations").await.expect(200)["data"][0].clone();
+    let run = of_run().await;
+    assert_eq!((&run["status"], &run["missing"], &run["checked"]), (&json!("running"), &json!(0), &json!(0)));
+    let why = run["last_error"].as_str().unwrap_or_default();
+    assert!(why.contains("406"), "{run}");
+
+    channel.faults().clear();
+    world.clock.advance(TimeDelta::minutes(2));
+    while world.onhand.operations.reconcile().await.expect("it is tried") {}
+    let run = of_run().await;
+    assert_eq!((&run["status"], &run["missing"]), (&json!("done"), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_not_let_in_tells_so_at_once() {
     let (world, channel) = settled(json!({})).await;
     let path = format!("/api/connections/{}/secrets", channel.connection);

@@ -174,11 +174,7 @@ async fn list(api: &Api, ids: &BTreeSet<&str>) -> Found {
     let below = format!("items?filter={filter}&expand=itemStock&limit={ITEMS_MAX}");
     let answer = api.read(call(api, Method::GET, &below, None)?).await?;
     if !answer.is_success() {
-        // That they are not listed does not mean that they are not there.
-        return Err(match refusal(&answer) {
-            CallError::Never { why } => CallError::failed(format!("Clover lists no items: {why}")),
-            other => other,
-        });
+        return Err(refusal(&answer).of_none());
     }
     let List { elements } = answer.json()?;
     let mut items = BTreeMap::new();

@@ -58,6 +58,16 @@ impl CallError {
         Self::NeedsPerson { why: shortened(why) }
     }
 
+    /// What a platform has against a call that asks for several things, it has against none of them: that they are not told
+    /// does not mean that they are not there.
+    #[must_use]
+    pub fn of_none(self) -> Self {
+        match self {
+            Self::Never { why } => Self::failed(why),
+            other => other,
+        }
+    }
+
     /// Whether the platform itself is in trouble: what a breaker counts.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Again { counts: true, .. })

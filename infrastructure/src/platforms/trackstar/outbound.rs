@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use futures_util::{StreamExt, stream};
 use onhand_domain::values::{ExternalId, Money};
 use serde_json::{Value, json};
@@ -254,7 +254,8 @@ async fn send(
 async fn look_at(api: &Api, thing: Thing<'_>) -> Result<Record, CallError> {
     let answer = api.read(call(api, Method::GET, thing.target())?).await?;
     if !answer.is_success() {
-        return Err(refusal(&answer));
+        let refused = refusal(&answer);
+        return Err(if answer.status == StatusCode::NOT_FOUND { refused } else { refused.of_none() });
     }
     let one: One = answer.json()?;
     if one.data.id != *thing.id {

@@ -268,6 +268,21 @@ async fn what_is_not_there_is_not_read_as_nothing() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_refused_says_of_nothing_that_it_is_not_there() {
+    for stand in stands().await {
+        let platform = stand.platform;
+        for status in [400, 406, 413, 422] {
+            stand.faults().fail_next(10_000, status);
+            let read = stand.read(&stand.handles()).await;
+            let failed = |it: &Result<_, CallError>| it.as_ref().is_err_and(CallError::is_failure);
+            assert!(read.len() == 3 && read.iter().all(failed), "{platform}, {status}: {read:?}");
+        }
+        stand.faults().clear();
+        assert_counted(&stand, &stand.read(&stand.handles()).await, &[5, 5, 5]);
+    }
+}
+
+#[tokio::test]
 async fn a_platform_that_is_slow_to_finish_has_answered() {
     for stand in stands().await {
         stand.faults().slow_body(30);

@@ -28,7 +28,7 @@ const DESCRIBED: &str = "/api/v2/product/update_item";
 const UNLISTED: &str = "/api/v2/product/unlist_item";
 
 /// The refusal of what is not there.
-const NOT_FOUND: &str = "error_item_not_found";
+pub(super) const NOT_FOUND: &str = "error_item_not_found";
 
 /// What became of items that were to be unlisted.
 #[derive(Deserialize, Default)]

@@ -20,6 +20,7 @@ use super::{
     },
     BATCH_MAX, Model,
     call::{Refusal, shows, understood},
+    products::NOT_FOUND,
 };
 
 const ITEMS: &str = "/api/v2/product/get_item_base_info";
@@ -73,10 +74,18 @@ async fn read_items(api: &Api, ids: &[i64]) -> Found {
                 let (first, second) = ids.split_at(ids.len() / 2);
                 open.extend([second, first]);
             }
-            Err(refusal) => found.extend(ids.iter().map(|id| (*id, Err(refusal.error.clone())))),
+            Err(refusal) => {
+                let error = read_in_vain(refusal);
+                found.extend(ids.iter().map(|id| (*id, Err(error.clone()))));
+            }
         }
     }
     found
+}
+
+/// What became of things whose call was refused: they are missing only if Shopee says so.
+fn read_in_vain(refusal: Refusal) -> CallError {
+    if refusal.name == NOT_FOUND { refusal.error } else { refusal.error.of_none() }
 }
 
 async fn items_once(api: &Api, ids: &[i64]) -> Result<Found, Refusal> {
@@ -101,7 +110,7 @@ fn of_item(api: &Api, item: &Value) -> Result<BTreeMap<i64, Shown>, CallError> {
 
 /// The models of one item.
 async fn read_models(api: &Api, item: i64) -> (i64, Result<BTreeMap<i64, Shown>, CallError>) {
-    (item, models_once(api, item).await.map_err(|refusal| refusal.error))
+    (item, models_once(api, item).await.map_err(read_in_vain))
 }
 
 async fn models_once(api: &Api, item: i64) -> Result<BTreeMap<i64, Shown>, Refusal> {

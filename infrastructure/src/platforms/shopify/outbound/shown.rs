@@ -88,7 +88,8 @@ impl Shop<'_> {
             return Ok(BTreeMap::new());
         }
         let cost = 3 * ids.len();
-        let read: Read = self.call(READ, json!({"ids": ids, "location": self.location()?}), cost).await?;
+        let variables = json!({"ids": ids, "location": self.location()?});
+        let read: Read = self.call(READ, variables, cost).await.map_err(CallError::of_none)?;
         let ours = read.shop.currency_code == self.0.details().currency.to_string();
         let shown = |node: Node| {
             let price = node.price.filter(|_| ours);

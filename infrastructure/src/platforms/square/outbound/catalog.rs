@@ -46,7 +46,7 @@ pub(super) async fn variations(api: &Api, ids: Vec<&str>) -> BTreeMap<String, Re
             Err(error) => known.extend(ids.into_iter().map(|id| (id.to_owned(), Err(error.clone())))),
             Ok(Retrieved::Refused(problems, otherwise)) => {
                 let over = open.refused(ids.into_iter().enumerate().collect(), &problems, &otherwise);
-                known.extend(over.into_iter().map(|(id, error)| (id.to_owned(), Err(error))));
+                known.extend(over.into_iter().map(|(id, error)| (id.to_owned(), Err(error.of_none()))));
             }
             Ok(Retrieved::Objects(mut objects)) => {
                 known.extend(ids.into_iter().map(|id| (id.to_owned(), variation(id, objects.remove(id)))));

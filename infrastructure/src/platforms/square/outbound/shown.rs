@@ -23,19 +23,10 @@ pub(in super::super) async fn read(api: &Api, handles: &[Handle]) -> Vec<Result<
         let counted = ids(handles, counted);
         let counts =
             if counted.is_empty() { Ok(BTreeMap::new()) } else { counts(api, location, &counted).await };
-        let counts = counts.map_err(of_none);
+        let counts = counts.map_err(CallError::of_none);
         shown.extend(handles.iter().map(|handle| one(api, handle, &objects, &counts)));
     }
     shown
-}
-
-/// What Square has against the call for counts it has against none of the variations: that they are not counted does not
-/// mean that they are not there.
-fn of_none(error: CallError) -> CallError {
-    match error {
-        CallError::Never { why } => CallError::failed(why),
-        other => other,
-    }
 }
 
 /// What stock is counted of.

@@ -30,7 +30,7 @@ pub(super) const SKUS_MAX: usize = 100;
 /// Refusals that are about the product: it is not known, not the shop's, deleted, or in no state to be changed. They are the
 /// answer for all of its SKUs. (Assumed: the codes are collected from what others tell of these two calls, and which of
 /// them stands for a deleted product is not known.)
-const OF_THE_PRODUCT: [i64; 4] = [12_019_113, 12_052_031, 12_052_032, 12_052_048];
+pub(super) const OF_THE_PRODUCT: [i64; 4] = [12_019_113, 12_052_031, 12_052_032, 12_052_048];
 
 /// The refusal of a SKU that is not known, for which a whole call is refused. Two such SKUs may be in different halves of a
 /// call, and say nothing of the others. (Assumed: as above.)

@@ -14,7 +14,9 @@ use super::{
         },
         look,
     },
-    call, known,
+    call::{self, Refused},
+    changes::OF_THE_PRODUCT,
+    known,
 };
 
 /// What is shown of each, with one call for each product.
@@ -40,7 +42,10 @@ pub(in super::super) async fn read(api: &Api, handles: &[Handle]) -> Vec<Result<
 pub(super) async fn look_at(api: &Api, product: &ExternalId) -> Result<Vec<Fact>, CallError> {
     let call = call::signed(api, Method::GET, &look::product(product), None)?;
     let answer = api.read(call).await?;
-    call::data(&answer)?;
+    call::told(&answer).map_err(|Refused { code, error }| match code {
+        Some(code) if OF_THE_PRODUCT.contains(&code) => error,
+        _ => error.of_none(),
+    })?;
     look::shown(&answer.body, api.access().now, api.details())
         .map_err(|wrong| CallError::failed(wrong.to_string()))
 }

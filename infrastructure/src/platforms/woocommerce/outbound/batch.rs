@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use futures_util::{StreamExt, stream};
 use onhand_domain::values::ExternalId;
 use serde::Deserialize;
@@ -147,7 +147,10 @@ impl Batch {
         let ids: Vec<String> = self.members.iter().map(|(_, id)| id.to_string()).collect();
         let asked = format!("include={}&per_page={READS_MAX}&_fields={FIELDS}", ids.join(","));
         let call = call(api, Method::GET, &format!("{}?{asked}", self.path()), None)?;
-        understood(&api.read(call).await?)
+        let answer = api.read(call).await?;
+        let shown = understood(&answer);
+        // Of a product that is not there no variation is.
+        if answer.status == StatusCode::NOT_FOUND { shown } else { shown.map_err(CallError::of_none) }
     }
 
     fn path(&self) -> String {

@@ -6,7 +6,7 @@ use onhand_domain::values::{ConnectionId, Sku, TenantId};
 use onhand_infrastructure::{
     ledger::Context,
     operations::{Caller, pushes::Rehearsed},
-    outbox::open_up_to,
+    outbox::{given_up_of, open_up_to},
     queries::{
         Window,
         listings::ListingFilter,
@@ -106,6 +106,7 @@ async fn rehearse(session: &Session, which: &Which) -> anyhow::Result<()> {
 async fn push(session: &Session, which: &Which) -> anyhow::Result<()> {
     let tenant = tenant(session, which).await?;
     let caller = Caller::new(Context::internal(tenant, "cli"));
+    let since = session.onhand.ledger().clock().now();
     let receipt = session.onhand.operations.sync_listings(caller, which.filter()?).await?;
     let answer: Value = serde_json::from_str(receipt.answer.as_str())?;
     let connections: Vec<Uuid> = serde_json::from_value(answer["connections"].clone())?;
@@ -122,6 +123,15 @@ async fn push(session: &Session, which: &Which) -> anyhow::Result<()> {
         tokio::time::sleep(EVERY).await;
     }
     bar.finish_and_clear();
+    // What is open no more was told, or was given up.
+    let (given_up, why) =
+        given_up_of(session.onhand.pool(), tenant, (receipt.position, since), &connections).await?;
+    anyhow::ensure!(
+        given_up == 0,
+        "{given_up} commands were given up, one of them because: {}; GET /api/outbox?status=dead tells of each, and \
+         once the cause is mended POST /api/sync/replay takes them up again",
+        why.unwrap_or_default()
+    );
     println!(
         "{} listings and {} products were told; {of} commands were owed.",
         answer["count"], answer["products"]

@@ -109,3 +109,24 @@ pub async fn open_up_to(
     .await?;
     Ok(open)
 }
+
+/// Commands that were given up, of what was owed up to a position, on some connections: how many, and why one of them was.
+/// Of what an earlier position owed, those that were given up since a moment.
+pub async fn given_up_of(
+    pool: &PgPool,
+    tenant: TenantId,
+    (position, since): (i64, DateTime<Utc>),
+    connections: &[Uuid],
+) -> Result<(i64, Option<String>), sqlx::Error> {
+    sqlx::query_as(
+        "select count(*), min(last_error) from outbox
+         where tenant_id = $1 and connection_id = any($2) and status = 'dead' -- outbox_dead_idx
+           and (position = $3 or (position < $3 and finished_at >= $4))",
+    )
+    .bind(tenant.0)
+    .bind(connections)
+    .bind(position)
+    .bind(since)
+    .fetch_one(pool)
+    .await
+}

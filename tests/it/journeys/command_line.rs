@@ -109,6 +109,29 @@ async fn a_relay_tells_platforms_and_answers_no_http_where_it_was_given_no_addre
     relay.kill().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_are_not_told_to_be_shown_where_the_platform_would_not_have_it() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42", "RUN-43"], 7, None).await;
+    let channel = Channel::open(&world, Platform::Woocommerce, &["RUN-42", "RUN-43"]).await;
+    world.project().await;
+    let server = Process::serve(&world.database, "projector,relay").await;
+    let push = ["sync", "push", "--tenant", "acme", "--connection", &channel.connection];
+    let (code, said, wrong) = onhand(&world, &push).await;
+    assert!(code == 0 && said.contains("were told"), "{code}: {said}{wrong}");
+    assert_eq!(channel.quantity("RUN-42"), 7);
+
+    // Their ids are nobody's over there.
+    sqlx::query("update listings set external_variant = external_variant || '0'")
+        .execute(world.onhand.pool())
+        .await
+        .expect("ids are spoilt");
+    let (code, said, wrong) = onhand(&world, &push).await;
+    assert!(code == 1 && wrong.contains("given up"), "{code}: {said}{wrong}");
+    assert!(!said.contains("were told"), "{said}");
+    server.kill().await;
+}
+
 #[tokio::test]
 async fn a_relay_that_was_given_an_address_says_there_how_it_is_and_nothing_else() {
     let world = World::new().await;

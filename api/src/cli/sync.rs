@@ -28,6 +28,9 @@ pub(super) enum Command {
     Push {
         #[command(flatten)]
         which: Which,
+        /// Of these SKUs.
+        #[arg(long = "sku", value_name = "SKU")]
+        skus: Vec<String>,
         /// Show the figures and the very calls, and do nothing.
         #[arg(long)]
         dry_run: bool,
@@ -51,14 +54,11 @@ pub(super) struct Which {
     /// On these connections.
     #[arg(long = "connection", value_name = "ID")]
     connections: Vec<Uuid>,
-    /// Of these SKUs; `push` only.
-    #[arg(long = "sku", value_name = "SKU")]
-    skus: Vec<String>,
 }
 
 impl Which {
-    fn filter(&self) -> anyhow::Result<ListingFilter> {
-        let skus = self.skus.iter().map(|sku| Sku::new(sku)).collect::<Result<_, _>>()?;
+    fn filter(&self, skus: &[String]) -> anyhow::Result<ListingFilter> {
+        let skus = skus.iter().map(|sku| Sku::new(sku)).collect::<Result<_, _>>()?;
         let connections = self.connections.iter().copied().map(ConnectionId).collect();
         Ok(ListingFilter { connections, products: vec![], skus })
     }
@@ -66,8 +66,8 @@ impl Which {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     Session::with(async |session| match &command {
-        Command::Push { which, dry_run: true } => rehearse(session, which).await,
-        Command::Push { which, dry_run: false } => push(session, which).await,
+        Command::Push { which, skus, dry_run: true } => rehearse(session, which, skus).await,
+        Command::Push { which, skus, dry_run: false } => push(session, which, skus).await,
         Command::Reconcile { which, preview } => reconcile(session, which, *preview).await,
     })
     .await?;
@@ -79,10 +79,10 @@ async fn tenant(session: &Session, which: &Which) -> anyhow::Result<TenantId> {
     found.first().map(|(id, _)| *id).ok_or_else(|| anyhow::anyhow!("there is no tenant {:?}", which.tenant))
 }
 
-async fn rehearse(session: &Session, which: &Which) -> anyhow::Result<()> {
+async fn rehearse(session: &Session, which: &Which, skus: &[String]) -> anyhow::Result<()> {
     let caller = Caller::new(Context::internal(tenant(session, which).await?, "cli"));
     for Rehearsed { connection_id, figures, products, calls, problem } in
-        session.onhand.operations.rehearse(&caller, &which.filter()?, None).await?
+        session.onhand.operations.rehearse(&caller, &which.filter(skus)?, None).await?
     {
         let (told, of) = (figures.len(), products.len());
         println!("connection {connection_id}: {told} figures and {of} products in {} calls", calls.len());
@@ -103,11 +103,11 @@ async fn rehearse(session: &Session, which: &Which) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn push(session: &Session, which: &Which) -> anyhow::Result<()> {
+async fn push(session: &Session, which: &Which, skus: &[String]) -> anyhow::Result<()> {
     let tenant = tenant(session, which).await?;
     let caller = Caller::new(Context::internal(tenant, "cli"));
     let since = session.onhand.ledger().clock().now();
-    let receipt = session.onhand.operations.sync_listings(caller, which.filter()?).await?;
+    let receipt = session.onhand.operations.sync_listings(caller, which.filter(skus)?).await?;
     let answer: Value = serde_json::from_str(receipt.answer.as_str())?;
     let connections: Vec<Uuid> = serde_json::from_value(answer["connections"].clone())?;
     let bar = bars::bar(format!("{} listings", answer["count"]));

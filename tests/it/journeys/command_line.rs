@@ -8,6 +8,7 @@ use onhand_tests::{
     process::{self, Process, onhand, until},
 };
 use tokio::process::Command;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn audit_verify_passes_over_an_honest_ledger_and_names_the_position_in_another() {
@@ -130,6 +131,15 @@ async fn listings_are_not_told_to_be_shown_where_the_platform_would_not_have_it(
     assert!(code == 1 && wrong.contains("given up"), "{code}: {said}{wrong}");
     assert!(!said.contains("were told"), "{said}");
     server.kill().await;
+}
+
+#[tokio::test]
+async fn what_is_read_back_is_a_whole_account_and_naming_a_sku_is_refused() {
+    let world = World::new().await;
+    let id = Uuid::nil().to_string();
+    let (code, said, wrong) =
+        onhand(&world, &["sync", "reconcile", "--tenant", "acme", "--connection", &id, "--sku", "A"]).await;
+    assert!(code == 2 && wrong.contains("--sku"), "{code}: {said}{wrong}");
 }
 
 #[tokio::test]

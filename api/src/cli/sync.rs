@@ -143,9 +143,10 @@ async fn reconcile(session: &Session, which: &Which, preview: bool) -> anyhow::R
     let tenant = tenant(session, which).await?;
     let operations = &session.onhand.operations;
     let mut begun = BTreeSet::new();
-    for connection in &which.connections {
+    // One that is named twice is read back once: a second run of it would be refused.
+    for connection in BTreeSet::from_iter(which.connections.iter().copied()) {
         let caller = Caller::new(Context::internal(tenant, "cli"));
-        begun.insert(operations.begin_reconciliation(caller, ConnectionId(*connection), preview).await?);
+        begun.insert(operations.begin_reconciliation(caller, ConnectionId(connection), preview).await?);
     }
     anyhow::ensure!(!begun.is_empty(), "name what to read back: --connection ID, once or more often");
     let bar = bars::bar("reading back".to_owned());

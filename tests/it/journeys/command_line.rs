@@ -142,6 +142,19 @@ async fn what_is_read_back_is_a_whole_account_and_naming_a_sku_is_refused() {
     assert!(code == 2 && wrong.contains("--sku"), "{code}: {said}{wrong}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_named_twice_is_read_back_once() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, None).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    world.project().await;
+    let id = channel.connection.as_str();
+    let args = ["sync", "reconcile", "--tenant", "acme", "--preview", "--connection", id, "--connection", id];
+    let (code, said, wrong) = onhand(&world, &args).await;
+    assert_eq!(code, 0, "{said}{wrong}");
+    assert_eq!(said.matches("done; 1 listings").count(), 1, "{said}{wrong}");
+}
+
 #[tokio::test]
 async fn a_relay_that_was_given_an_address_says_there_how_it_is_and_nothing_else() {
     let world = World::new().await;

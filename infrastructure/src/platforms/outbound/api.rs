@@ -5,6 +5,7 @@
 //! making them.
 
 use std::{
+    error::Error,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -346,8 +347,14 @@ fn unreached(error: reqwest::Error) -> CallError {
         (_, true) => "the platform cannot be reached",
         _ => "the line to the platform broke",
     };
-    // An address may carry a secret in its query.
-    CallError::failed(format!("{what}: {}", error.without_url()))
+    // An address may carry a secret in its query. The outermost error only says that there is one; why, be it a certificate, a name
+    // or a port, is in the innermost, and no address with it.
+    let error = error.without_url();
+    let mut cause: &dyn Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    CallError::failed(format!("{what}: {cause}"))
 }
 
 /// Whether this may be a gateway's answer in place of the platform's, which may still be at it.
@@ -386,6 +393,15 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn why_a_platform_cannot_be_reached_is_told_without_its_address() {
+        let http = http_client_builder().no_proxy().build().expect("a client");
+        let refused = http.get("http://127.0.0.1:1/?key=hush").send().await;
+        let told = unreached(refused.expect_err("nobody listens there")).to_string();
+        assert!(told.starts_with("the platform cannot be reached: ") && told.contains("refused"), "{told}");
+        assert!(!told.contains("hush") && !told.contains("http"), "{told}");
+    }
 
     #[test]
     fn a_platform_says_how_long_to_wait_in_seconds_or_as_a_date() {

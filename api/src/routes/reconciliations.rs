@@ -57,5 +57,10 @@ pub async fn drifts(
     Path(id): Path<Uuid>,
     listing: Listing<Empty>,
 ) -> Result<Json<Page<DriftView>>, Problem> {
-    Ok(Json(reconciliations::drifts(app.onhand.pool(), &listing.window, id).await?))
+    let (pool, window) = (app.onhand.pool(), &listing.window);
+    // An empty list would say that nothing has strayed.
+    if !reconciliations::is_known(pool, (window.tenant, window.brand.as_deref()), id).await? {
+        return Err(Problem::missing("reconciliation.unknown", "there is no reconciliation of this id"));
+    }
+    Ok(Json(reconciliations::drifts(pool, window, id).await?))
 }

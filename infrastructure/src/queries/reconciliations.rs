@@ -337,6 +337,25 @@ pub async fn list(
     Ok(window.page(rows, |row: &ReconciliationView| (row.begun_at, row.id)))
 }
 
+/// Whether there is a run of this id; for a brand, whether there is one of an account of its own.
+pub async fn is_known(
+    pool: &PgPool,
+    (tenant, brand): (TenantId, Option<&str>),
+    run: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let (known,): (bool,) = sqlx::query_as(
+        "select exists (select from reconciliations r
+                        join connections c on c.tenant_id = r.tenant_id and c.id = r.connection_id
+                        where r.tenant_id = $1 and r.id = $2 and ($3::text is null or c.brand = $3))",
+    )
+    .bind(tenant.0)
+    .bind(run)
+    .bind(brand)
+    .fetch_one(pool)
+    .await?;
+    Ok(known)
+}
+
 /// What a run has found amiss, by listing.
 pub async fn drifts(pool: &PgPool, window: &Window, run: Uuid) -> Result<Page<DriftView>, QueryError> {
     let (listing, kind) = window.after::<(Uuid, String)>()?.unzip();

@@ -7,6 +7,7 @@ use onhand_tests::{
     channels::{self, Channel, Setup},
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{restock, times};
 
@@ -60,6 +61,20 @@ async fn a_figure_that_was_changed_over_there_unheard_is_told_in_a_preview_and_p
     let run = read_back(&world, &channel, false).await;
     assert_eq!((&run["drifted"], &run["missing"]), (&json!(0), &json!(0)), "{run}");
     world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_run_that_is_not_there_it_is_not_said_that_nothing_has_strayed() {
+    let (world, channel) = settled(json!({})).await;
+    let run = read_back(&world, &channel, true).await;
+    let path = format!("/api/reconciliations/{}/drifts", run["id"].as_str().expect("an id"));
+    assert_eq!(world.admin.get(&path).await.expect(200)["data"], json!([]));
+    let own = world.client("viewer", Some("kite")).await;
+    assert_eq!(own.get(&path).await.expect(200)["data"], json!([]));
+    let stranger = world.client("viewer", Some("other")).await;
+    assert_eq!(stranger.get(&path).await.problem(404), "reconciliation.unknown");
+    let unknown = format!("/api/reconciliations/{}/drifts", Uuid::nil());
+    assert_eq!(world.admin.get(&unknown).await.problem(404), "reconciliation.unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]

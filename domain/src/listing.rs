@@ -311,6 +311,9 @@ pub struct Listing {
     pub shown_variant: Option<ShownVariant>,
     /// The quantity shown.
     pub quantity: Shown<i64>,
+    /// The last quantity of ours that was taken was none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emptied: bool,
     /// The price shown.
     pub price: Shown<Money>,
     /// What it was told of what has moved, the newest last.
@@ -507,6 +510,7 @@ impl Listing {
                 if as_of >= self.quantity.as_of {
                     self.quantity.value = Some(quantity);
                     self.quantity.as_of = as_of;
+                    self.emptied = quantity == 0;
                     self.note_told(until, at);
                 }
                 // What went before it unanswered may be heard of behind it: then it is not what is shown.

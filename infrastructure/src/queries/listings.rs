@@ -230,7 +230,8 @@ pub struct Target {
     open: bool,
     /// Whether its platform takes prices.
     prices: bool,
-    /// Whether the platform has ever taken a quantity of ours.
+    /// Whether the platform has taken a quantity of ours, and the last one was not none. What somebody there has counted since it
+    /// was sold out is not ours.
     shown_by_us: bool,
     /// Somebody has to judge a foreign change of it first.
     quantity_in_question: bool,
@@ -269,7 +270,7 @@ impl Target {
             price: self.price,
         });
         let open = self.open && rules.realtime_sync_enabled;
-        // What we have shown there and what is to be shown no more is sold out there: nobody would take it off again.
+        // What we have shown there and what is to be shown no more is sold out there, once: nobody would take it off again.
         let ends = !fits && self.shown_by_us && self.shown_quantity != Some(0);
         self.pushes_quantity =
             open && (fits || ends) && rules.propagate_inventory && !self.quantity_in_question;
@@ -294,7 +295,7 @@ struct TargetRow {
     price_as_of: i64,
     shown_price: Option<Json<Money>>,
     open: bool,
-    pushed_as_of: i64,
+    shown_by_us: bool,
     platform: String,
     quantity_in_question: bool,
     price_in_question: bool,
@@ -324,7 +325,8 @@ pub async fn targets(
                 case when v.prices->c.market->>'currency' = c.currency then v.prices->c.market end as price,
                 (select position from ledger_heads where tenant_id = $1) as price_as_of,
                 l.shown_price,
-                not l.removed and c.enabled as open, l.quantity_as_of as pushed_as_of, c.platform,
+                not l.removed and c.enabled as open, l.quantity_as_of > 0 and not l.emptied as shown_by_us,
+                c.platform,
                 l.quantity_conflict is not null as quantity_in_question,
                 l.price_conflict is not null as price_in_question,
                 v.sku, p.brand, p.category, coalesce(p.tags, '{}') as tags, c.rules
@@ -368,7 +370,7 @@ fn target(row: &TargetRow) -> Result<Target, sqlx::Error> {
         available: row.available,
         open: row.open && outbound.is_some(),
         prices: outbound.is_some_and(|outbound| outbound.sets_prices()),
-        shown_by_us: row.pushed_as_of > 0,
+        shown_by_us: row.shown_by_us,
         quantity_in_question: row.quantity_in_question,
         price_in_question: row.price_in_question,
     };

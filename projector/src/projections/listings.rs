@@ -31,18 +31,19 @@ fn write<'c>(
         sqlx::query(
             "insert into listings (tenant_id, id, connection_id, product_id, variant_id, external_product,
                                    external_variant, external_inventory, removed, shown_quantity, quantity_as_of,
-                                   shown_price, price_as_of, quantity_conflict, price_conflict)
+                                   shown_price, price_as_of, quantity_conflict, price_conflict, emptied)
              select $1, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::uuid[]), unnest($5::uuid[]), unnest($6::text[]),
                     unnest($7::text[]), unnest($8::text[]), unnest($9::boolean[]), unnest($10::bigint[]),
                     unnest($11::bigint[]), unnest($12::jsonb[]), unnest($13::bigint[]), unnest($14::jsonb[]),
-                    unnest($15::jsonb[])
+                    unnest($15::jsonb[]), unnest($16::boolean[])
              on conflict (tenant_id, id) do update
                  set product_id = excluded.product_id, variant_id = excluded.variant_id,
                      external_product = excluded.external_product, external_inventory = excluded.external_inventory,
                      removed = excluded.removed, shown_quantity = excluded.shown_quantity,
                      quantity_as_of = excluded.quantity_as_of, shown_price = excluded.shown_price,
                      price_as_of = excluded.price_as_of,
-                     quantity_conflict = excluded.quantity_conflict, price_conflict = excluded.price_conflict",
+                     quantity_conflict = excluded.quantity_conflict, price_conflict = excluded.price_conflict,
+                     emptied = excluded.emptied",
         )
         .bind(tenant.0)
         .bind(column(&rows, |(id, ..)| *id))
@@ -59,6 +60,7 @@ fn write<'c>(
         .bind(column(&rows, |(.., listing)| listing.price.as_of))
         .bind(column(&rows, |(.., listing)| listing.quantity_conflict.map(Json)))
         .bind(column(&rows, |(.., listing)| listing.price_conflict.map(Json)))
+        .bind(column(&rows, |(.., listing)| listing.emptied))
         .execute(conn)
         .await?;
         Ok(())

@@ -9,6 +9,7 @@ use onhand_infrastructure::{
 use onhand_tests::{
     World,
     channels::{self, Channel, Setup, TOKEN},
+    shop,
 };
 use serde_json::{Value, json};
 
@@ -179,6 +180,38 @@ async fn only_what_fits_the_conditions_of_a_connection_is_shown_there() {
     world.converge().await;
     assert_eq!(channel.shows()["WALK-42"], (5, 11_000), "the conditions alone stood in the way");
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_longer_fits_is_sold_out_once_and_then_left_to_whoever_counts_it_there() {
+    let (sandbox, world, connection) = shop_and_world(&["42"], json!({})).await;
+    restock(&world, "RUN-42", 9).await;
+    world.converge().await;
+    let shows = || World::shows(&sandbox)["RUN-42"].0;
+    assert_eq!(shows(), 9);
+    let path = format!("/api/connections/{connection}/rules");
+    world.admin.put(&path, json!({ "conditions": { "skus": ["WALK-*"] } })).await.expect(200);
+    world.converge().await;
+    assert_eq!(shows(), 0, "nobody else would take it off");
+
+    sandbox.set_quantity_by_hand("RUN-42", 5).await;
+    let level = json!({
+        "inventory_item_id": sandbox.shows()[0].inventory_item_id, "location_id": 7, "available": 5,
+        "updated_at": "2026-11-02T09:00:00Z",
+    });
+    let told = shop::Webhook::new("inventory_levels/update", "by-hand", &level);
+    told.send(&world.admin, &connection).await.expect(200);
+    world.converge().await;
+    assert_eq!(shows(), 5);
+    restock(&world, "RUN-42", 1).await;
+    world.converge().await;
+    assert_eq!(shows(), 5, "whatever moves here");
+
+    world.admin.put(&path, json!({})).await.expect(200);
+    world.converge().await;
+    assert_eq!(shows(), 10, "it fits again");
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    world.expect_rebuilt_equals_live().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -317,13 +317,14 @@ fn quantity_stray(
         tally.unknown += 1;
         return;
     };
-    let Some(owed) = target.quantity.filter(|owed| target.pushes_quantity && !moved && *owed != quantity)
-    else {
+    let ours = target.shown_quantity == Some(quantity);
+    // Whoever judges what is in question is to judge what is shown now.
+    let is_of_use = target.pushes_quantity || (target.quantity_in_question && !ours);
+    let Some(owed) = target.quantity.filter(|owed| is_of_use && !moved && *owed != quantity) else {
         return;
     };
     tally.drifted += 1;
     tally.drifts.push((id, "quantity", Some(json!(quantity)), Some(json!(owed))));
-    let ours = target.shown_quantity == Some(quantity);
     let owed = Figure::Quantity { quantity: owed };
     strays.push(Stray { listing: id, shows: Figure::Quantity { quantity }, owed, ours });
 }
@@ -339,12 +340,13 @@ fn price_stray(
         tally.unknown += 1;
         return;
     };
-    let Some(owed) = target.price.filter(|owed| target.pushes_price && !moved && *owed != price) else {
+    let ours = target.shown_price == Some(price);
+    let is_of_use = target.pushes_price || (target.price_in_question && !ours);
+    let Some(owed) = target.price.filter(|owed| is_of_use && !moved && *owed != price) else {
         return;
     };
     tally.drifted += 1;
     tally.drifts.push((id, "price", Some(json!(price)), Some(json!(owed))));
-    let ours = target.shown_price == Some(price);
     let owed = Figure::Price { price: owed };
     strays.push(Stray { listing: id, shows: Figure::Price { price }, owed, ours });
 }

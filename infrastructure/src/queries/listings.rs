@@ -234,9 +234,9 @@ pub struct Target {
     /// was sold out is not ours.
     shown_by_us: bool,
     /// Somebody has to judge a foreign change of it first.
-    quantity_in_question: bool,
+    pub quantity_in_question: bool,
     /// The same, for the price.
-    price_in_question: bool,
+    pub price_in_question: bool,
 }
 
 /// What conditions ask about.

@@ -130,6 +130,19 @@ async fn where_conflicts_are_held_somebody_is_asked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_question_is_read_back_as_it_is_now() {
+    let (world, channel) = settled(json!({ "holdConflicts": true })).await;
+    for quantity in [3, 2] {
+        channel.sandbox.edit_quantity("RUN-42", quantity);
+        read_back(&world, &channel, false).await;
+        world.converge().await;
+        let conflicts = world.admin.get("/api/conflicts").await.expect(200);
+        assert_eq!(conflicts["data"][0]["quantity"]["shows"]["quantity"], quantity, "{conflicts}");
+    }
+    assert_eq!(channel.quantity("RUN-42"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_missing_and_nothing_is_made_of_it() {
     let (world, channel) = settled(json!({})).await;
     let good = channel.sandbox.goods().into_iter().find(|good| good.sku == "RUN-43").expect("it is there");

@@ -350,11 +350,10 @@ impl Operations {
                         .map_err(|error| unopened(&error))?,
                 );
             }
-            rows::reseal(pool, &page, &anew).await?;
-            for stale in &page {
-                *sealed.entry(TenantId(stale.tenant_id)).or_default() += 1;
+            for tenant in rows::reseal(pool, &page, &anew).await? {
+                *sealed.entry(tenant).or_default() += 1;
+                done += 1;
             }
-            done += page.len() as i64;
             progress(done, of.max(done));
             last = page.into_iter().next_back();
         }

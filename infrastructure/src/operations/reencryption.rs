@@ -19,7 +19,8 @@ const PAGE: i64 = 100;
 
 impl Operations {
     /// Seals anew what is sealed with another key than the one that seals now; says how many that were. May be broken off and
-    /// begun again. A credential that is changed meanwhile stays as it was changed. One that does not open stops it.
+    /// begun again. A credential that is changed meanwhile stays as it was changed, and does not count. One that does not open
+    /// stops it.
     pub async fn reencrypt_secrets(&self, progress: impl Fn(i64, i64)) -> Result<i64, LedgerError> {
         let mut sealed = BTreeMap::new();
         let done = self.reencrypt(&mut sealed, progress).await;
@@ -73,10 +74,11 @@ impl Operations {
                 };
                 let secret = self.keys.open(tenant, &before).map_err(wrong)?;
                 let after = self.keys.seal(tenant, before.connection, before.name, &secret).map_err(wrong)?;
-                reseal(pool, tenant, &Resealed { before: &before, after: &after }).await?;
-                *sealed.entry(tenant).or_default() += 1;
-                done += 1;
-                progress(done, done + left - 1);
+                if reseal(pool, tenant, &Resealed { before: &before, after: &after }).await? {
+                    *sealed.entry(tenant).or_default() += 1;
+                    done += 1;
+                    progress(done, done + left - 1);
+                }
             }
         }
     }

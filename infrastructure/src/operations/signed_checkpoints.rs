@@ -110,9 +110,10 @@ impl Operations {
                     .open_bytes(&before.place(), &before.sealed())
                     .map_err(|error| unusable(&error))?;
                 let after = self.keys.seal_bytes(&before.place(), &seed).map_err(|error| unusable(&error))?;
-                signing_keys::reseal(pool, before, &after).await?;
-                *sealed.entry(before.tenant()).or_default() += 1;
-                done += 1;
+                if signing_keys::reseal(pool, before, &after).await? {
+                    *sealed.entry(before.tenant()).or_default() += 1;
+                    done += 1;
+                }
             }
         }
     }

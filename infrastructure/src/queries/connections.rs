@@ -204,13 +204,13 @@ pub(crate) async fn one_of_each_key(pool: &PgPool) -> Result<Vec<(Uuid, SealedSe
     Ok(rows.into_iter().filter_map(secret_of).collect())
 }
 
-/// Puts a credential sealed anew in the place of itself; nothing, if it has been changed meanwhile.
+/// Puts a credential sealed anew in the place of itself. False, and nothing done, if it has been changed meanwhile.
 pub(crate) async fn reseal(
     pool: &PgPool,
     tenant: TenantId,
     Resealed { before, after }: &Resealed<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
         "update connection_secrets set key_id = $5, nonce = $6, sealed = $7
          where tenant_id = $1 and connection_id = $2 and name = $3 and nonce = $4",
     )
@@ -223,7 +223,7 @@ pub(crate) async fn reseal(
     .bind(&after.sealed)
     .execute(pool)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 fn gather(rows: Vec<ConnectedRow>) -> Result<Vec<Connected>, sqlx::Error> {

@@ -291,13 +291,19 @@ pub(crate) async fn stale(
     .await
 }
 
-/// Puts keys sealed anew in the places of themselves; those that are destroyed meanwhile stay destroyed.
-pub(crate) async fn reseal(pool: &PgPool, stale: &[Stale], anew: &[Sealed]) -> Result<(), sqlx::Error> {
-    sqlx::query(
+/// Puts keys sealed anew in the places of themselves; those that are destroyed meanwhile stay destroyed, and those that another
+/// process has sealed anew stay as they are. Says whose the others were, one by one.
+pub(crate) async fn reseal(
+    pool: &PgPool,
+    stale: &[Stale],
+    anew: &[Sealed],
+) -> Result<Vec<TenantId>, sqlx::Error> {
+    let rows: Vec<(Uuid,)> = sqlx::query_as(
         "update person_keys k set key_id = a.key_id, nonce = a.nonce, sealed = a.sealed
-         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::bytea[], $6::bytea[])
-              as a (tenant_id, person, order_id, key_id, nonce, sealed)
-         where k.tenant_id = a.tenant_id and k.person = a.person and k.order_id = a.order_id",
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::bytea[], $6::bytea[], $7::bytea[])
+              as a (tenant_id, person, order_id, key_id, nonce, sealed, before)
+         where k.tenant_id = a.tenant_id and k.person = a.person and k.order_id = a.order_id and k.nonce = a.before
+         returning k.tenant_id",
     )
     .bind(stale.iter().map(|it| it.tenant_id).collect::<Vec<_>>())
     .bind(stale.iter().map(|it| it.person.as_str()).collect::<Vec<_>>())
@@ -305,9 +311,10 @@ pub(crate) async fn reseal(pool: &PgPool, stale: &[Stale], anew: &[Sealed]) -> R
     .bind(anew.iter().map(|it| it.key_id.as_str()).collect::<Vec<_>>())
     .bind(anew.iter().map(|it| it.nonce.as_slice()).collect::<Vec<_>>())
     .bind(anew.iter().map(|it| it.sealed.as_slice()).collect::<Vec<_>>())
-    .execute(pool)
+    .bind(stale.iter().map(|it| it.nonce.as_slice()).collect::<Vec<_>>())
+    .fetch_all(pool)
     .await?;
-    Ok(())
+    Ok(rows.into_iter().map(|(tenant,)| TenantId(tenant)).collect())
 }
 
 fn names(persons: &[PersonId]) -> Vec<&str> {

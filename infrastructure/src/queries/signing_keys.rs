@@ -95,13 +95,13 @@ pub(crate) async fn sealed_otherwise(
     .await
 }
 
-/// Puts a key sealed anew in the place of itself; nothing, if another process has done so meanwhile.
+/// Puts a key sealed anew in the place of itself. False, and nothing done, if another process has done so meanwhile.
 pub(crate) async fn reseal(
     pool: &PgPool,
     before: &SealedSigningKey,
     after: &Sealed,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
         "update signing_keys set key_id = $3, nonce = $4, sealed = $5 where tenant_id = $1 and nonce = $2",
     )
     .bind(before.tenant_id)
@@ -111,5 +111,5 @@ pub(crate) async fn reseal(
     .bind(&after.sealed)
     .execute(pool)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }

@@ -5,6 +5,7 @@ use onhand_domain::connection::Platform;
 use onhand_tests::{
     World,
     channels::{self, Channel, Setup, TOKEN},
+    process,
 };
 use serde_json::json;
 
@@ -151,6 +152,29 @@ async fn credentials_are_sealed_anew_and_the_old_key_is_not_needed_any_more() {
     let only_new = world.with_keys(new).await;
     only_new.converge().await;
     assert_eq!(channel.quantity("RUN-42"), 7);
+}
+
+#[tokio::test]
+async fn of_two_who_seal_anew_at_once_each_counts_what_it_has_sealed_itself() {
+    let world = World::new().await;
+    for platform in [Platform::Square, Platform::Clover, Platform::Shopee] {
+        world.connect_to(platform, json!({})).await;
+    }
+    let keys = format!("new:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=,{}", process::master_keys());
+    let (one, other) = (world.with_keys(keys.clone()).await, world.with_keys(keys).await);
+    let (one, other) = tokio::join!(
+        one.onhand.operations.reencrypt_secrets(|_, _| {}),
+        other.onhand.operations.reencrypt_secrets(|_, _| {})
+    );
+    let told = one.expect("all of them open") + other.expect("all of them open");
+    let (there,): (i64,) = sqlx::query_as(
+        "select (select count(*) from connection_secrets) + (select count(*) from signing_keys)
+              + (select count(*) from person_keys)",
+    )
+    .fetch_one(world.onhand.pool())
+    .await
+    .expect("they can be counted");
+    assert_eq!(told, there);
 }
 
 #[tokio::test(flavor = "multi_thread")]

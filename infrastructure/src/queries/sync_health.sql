@@ -1,6 +1,7 @@
 -- How pushing to each connection fares. Percentiles and rates are of the newest pushes that ended within a day.
 select c.id, c.name, c.platform, c.brand, c.enabled, c.paused, c.alerts,
-       coalesce(b.state, 'closed') as breaker, b.retry_at, b.held_until, b.reason,
+       coalesce(b.state, 'closed') as breaker, b.retry_at,
+       case when b.held_until > $3 then b.held_until end as held_until, b.reason,
        waiting.queued, waiting.oldest_queued_seconds, given_up.dead,
        ended.ended_24h, ended.failed_per_mille_24h, ended.lag_p50_ms, ended.lag_p95_ms, ended.lag_p99_ms,
        budget.calls_today

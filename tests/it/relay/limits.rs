@@ -82,8 +82,14 @@ async fn who_is_asked_to_wait_is_called_no_more_until_then_and_no_attempt_is_use
     let breaker = breakers::of(world.onhand.pool(), world.tenant, channel.id()).await.expect("it is known");
     assert_eq!((breaker.state, breaker.failures.len()), (State::Closed, 0));
     assert!(breaker.held_until.is_some_and(|until| until > world.clock.now()), "{breaker:?}");
+    let told = async || {
+        let health = world.admin.get("/api/sync/health").await.expect(200);
+        health["connections"][0]["held_until"].clone()
+    };
+    assert!(told().await.is_string());
 
     world.clock.advance(TimeDelta::seconds(61));
+    assert!(told().await.is_null(), "nothing is held any more");
     step(&world).await;
     assert_eq!((channel.quantity("RUN-42"), channel.calls().made), (6, 3));
     assert_eq!(newest(&world).await, ("done".to_owned(), 1));

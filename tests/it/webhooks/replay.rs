@@ -76,6 +76,22 @@ async fn what_failed_for_a_reason_that_is_gone_is_acted_on_by_its_replay() {
 }
 
 #[tokio::test]
+async fn a_dry_run_says_what_would_be_of_what_has_no_bytes_any_more() {
+    let world = World::new().await;
+    let connection = world.connect(None, json!({})).await;
+    endless().send(&world.admin, &connection).await.expect(500);
+    world.project().await;
+    let mut owner = world.database.owner().await;
+    sqlx::query("delete from delivery_bodies").execute(&mut owner).await.expect("the bytes are gone");
+    for (dry_run, result) in [(true, "would_fail"), (false, "failed")] {
+        let body = json!({ "dry_run": dry_run });
+        let told = world.admin.post("/api/dead-letters/replay", body).await.expect(200);
+        assert_eq!(told["replayed"][0]["result"], result, "{told}");
+        assert!(told["replayed"][0]["reason"].to_string().contains("its bytes are gone"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn dead_letters_of_another_brand_do_not_exist() {
     let world = World::new().await;
     let connection = world.connect(None, json!({})).await;

@@ -91,7 +91,7 @@ impl Operations {
             let (id, was_at) = (delivery.id, delivery.position);
             replayed.push(self.look_again(caller, delivery, door).await.unwrap_or_else(|error| {
                 let reason = Some(error.to_string());
-                Replayed { id, was_at, result: "failed", reason, position: None }
+                Replayed { id, was_at, result: failure(door), reason, position: None }
             }));
         }
         Ok(replayed)
@@ -125,10 +125,11 @@ impl Operations {
     async fn look_again(&self, caller: &Caller, kept: Kept, door: Door) -> Result<Replayed, LedgerError> {
         let was_at = kept.position;
         let replayed = |result, reason, position| Replayed { id: kept.id, was_at, result, reason, position };
+        let failed = |reason: String| replayed(failure(door), Some(reason), None);
         let tenant = caller.context.tenant;
         let connection = connected(self.ledger().pool(), ConnectionId(kept.connection)).await?;
         let Some(connection) = connection.filter(|connection| connection.tenant == tenant) else {
-            return Ok(replayed("failed", Some("its connection is gone".to_owned()), None));
+            return Ok(failed("its connection is gone".to_owned()));
         };
         // Before the bytes are read: what is destroyed after that must not come back by them.
         let forgotten = match door {
@@ -138,7 +139,7 @@ impl Operations {
         // One at a time: two hundred of them might not fit into memory.
         let Some(bytes) = deliveries::bytes(self.ledger().pool(), tenant, kept.id).await? else {
             let gone = "its bytes are gone: their time was over, or somebody they tell of was forgotten";
-            return Ok(replayed("failed", Some(gone.to_owned()), None));
+            return Ok(failed(gone.to_owned()));
         };
         let at = bytes.received_at;
         let genuine = Genuine { topic: &kept.topic, body: &bytes.body, at, details: &connection.details };
@@ -168,13 +169,17 @@ impl Operations {
             Ok(Answer::Processed { .. }) if dry => Ok(replayed("would_process", None, None)),
             Ok(Answer::Processed { position }) => Ok(replayed("processed", None, Some(position))),
             Ok(Answer::Duplicate { .. } | Answer::Greeted) => Ok(replayed("duplicate", None, None)),
-            Ok(Answer::Failed { reason }) if dry => Ok(replayed("would_fail", Some(reason), None)),
-            Ok(Answer::Failed { reason }) => Ok(replayed("failed", Some(reason), None)),
-            Ok(Answer::DeadLetter) => Ok(replayed("failed", Some("as before".to_owned()), None)),
+            Ok(Answer::Failed { reason }) => Ok(failed(reason)),
+            Ok(Answer::DeadLetter) => Ok(failed("as before".to_owned())),
             Err(ReceiveError::Ledger(error)) => Err(error),
-            Err(error) => Ok(replayed("failed", Some(error.to_string()), None)),
+            Err(error) => Ok(failed(error.to_string())),
         }
     }
+}
+
+/// What is told of one that came to nothing, or would.
+fn failure(door: Door) -> &'static str {
+    if door == Door::DryRun { "would_fail" } else { "failed" }
 }
 
 /// Whether nothing else fares better for the moment.

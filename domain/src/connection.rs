@@ -1,6 +1,6 @@
 //! Connections: one brand's account on one platform, and what may flow between it and the ledger.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, net::Ipv6Addr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -518,17 +518,34 @@ fn is_zero(count: &i64) -> bool {
 
 /// Scheme, host and port. A token is not sent in the clear but to this very machine.
 fn is_endpoint(url: &str) -> bool {
-    let bare = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
-    let local = |rest: &str| {
-        ["127.0.0.1", "localhost", "[::1]"]
-            .iter()
-            .any(|host| rest.strip_prefix(host).is_some_and(|port| port.is_empty() || port.starts_with(':')))
+    let Some((scheme, place)) = url.split_once("://") else { return false };
+    let (host, port) = match place.rsplit_once(':') {
+        // Within brackets a colon belongs to the host.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (place, None),
     };
-    match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-        (Some(rest), _) => bare(rest),
-        (_, Some(rest)) => bare(rest) && local(rest),
+    let is_safe = match scheme {
+        "https" => is_host(host),
+        "http" => ["127.0.0.1", "localhost", "[::1]"].contains(&host),
         _ => false,
+    };
+    is_safe && port.is_none_or(is_port)
+}
+
+/// A name or an address; one of IPv6 stands in brackets.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let foreign = |c: char| c.is_whitespace() || c.is_control() || r"/\?#@:%<>[]^|".contains(c);
+            !host.is_empty() && !host.contains(foreign)
+        }
     }
+}
+
+fn is_port(port: &str) -> bool {
+    // A number may have a sign, a port has none.
+    port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 aggregate!(Connection, ConnectionId, ConnectionEvent, ConnectionCommand, Refusal);

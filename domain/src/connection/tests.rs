@@ -36,7 +36,16 @@ fn a_shopify_connection_without_a_shop_is_refused() {
 
 #[test]
 fn an_endpoint_is_a_bare_https_address_or_this_machine() {
-    for fine in ["https://a.example", "https://a.example:444", "http://127.0.0.1:80", "http://localhost"] {
+    for fine in [
+        "https://a.example",
+        "https://a.example:444",
+        "https://a.example:65535",
+        "https://[2001:db8::1]",
+        "https://[2001:db8::1]:444",
+        "http://127.0.0.1:80",
+        "http://localhost",
+        "http://[::1]:1",
+    ] {
         assert!(is_endpoint(fine), "{fine}");
     }
     for wrong in [
@@ -45,6 +54,17 @@ fn an_endpoint_is_a_bare_https_address_or_this_machine() {
         "https://a.example/x",
         "ftp://a",
         "http://127.0.0.1.example",
+        "https://",
+        "https://:80",
+        "https://a.example:0",
+        "https://a.example:65536",
+        "https://a.example:abc",
+        "https://a.example:+80",
+        "https://a.example:",
+        "https://a:b:80",
+        "https://[::1",
+        "https://[nowhere]:80",
+        "http://localhost:99999",
         "",
     ] {
         assert!(!is_endpoint(wrong), "{wrong}");

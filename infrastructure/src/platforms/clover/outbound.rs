@@ -211,8 +211,10 @@ fn refusal(answer: &Answer) -> CallError {
     let problem = match answer.json::<Problem>() {
         Ok(problem) => problem,
         Err(_) if answer.status == StatusCode::NOT_FOUND => {
-            let why = format!("whoever answers {} is not Clover; correct the endpoint", answer.status);
-            return CallError::person(why);
+            return CallError::person(format!(
+                "whoever answers {} is not Clover; make a new connection with the right endpoint",
+                answer.status
+            ));
         }
         Err(error) => return error,
     };

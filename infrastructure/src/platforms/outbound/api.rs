@@ -38,6 +38,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_mins(30);
 /// The longest that a call waits for its turn.
 const TURN_MAX: Duration = Duration::from_secs(2);
+/// Of a connection that leads nowhere. No connection is given another endpoint.
+const NO_ADDRESS: &str =
+    "the connection's endpoint is not an address; make a new connection with one that is";
 /// Calls a rehearsal notes; beyond it they are only counted as not made.
 const REHEARSED_MAX: usize = 10_000;
 
@@ -301,8 +304,7 @@ impl Api {
             }
             None => (target.to_owned(), None),
         };
-        let url = Url::parse(&address)
-            .map_err(|_| CallError::person("the connection's endpoint is not an address; correct it"))?;
+        let url = Url::parse(&address).map_err(|_| CallError::person(NO_ADDRESS))?;
         if path.is_some_and(|path| url.path() != path) {
             return Err(CallError::never("an id of this would lead to another address"));
         }
@@ -340,7 +342,7 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
 /// The line failed. Whether the call was applied is not known.
 fn unreached(error: reqwest::Error) -> CallError {
     if error.is_builder() {
-        return CallError::person("the connection's endpoint is not an address; correct it");
+        return CallError::person(NO_ADDRESS);
     }
     let what = match (error.is_timeout(), error.is_connect()) {
         (true, _) => "the platform did not answer in time",
@@ -373,7 +375,7 @@ fn refused(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Optio
         408 | 425 | 500 | 502.. => CallError::Again { after: after(), why, counts: true },
         401 | 403 => CallError::person(format!("{why}; renew the access token and its permissions")),
         402 | 423 => CallError::person(format!("{why}; look after the account's plan")),
-        300..=399 => CallError::person(format!("{why}; correct the endpoint")),
+        300..=399 => CallError::person(format!("{why}; make a new connection with the right endpoint")),
         _ => return None,
     })
 }

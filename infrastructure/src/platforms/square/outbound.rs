@@ -90,6 +90,8 @@ fn location(api: &Api) -> Result<&str, CallError> {
         )
     })?;
     checked(location, "a location").map_err(|_| {
-        CallError::person("the connection's platform_location is no id of a Square location; correct it")
+        CallError::person(
+            "the connection's platform_location is no id of a Square location; make a new connection with one",
+        )
     })
 }

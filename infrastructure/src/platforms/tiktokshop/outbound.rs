@@ -68,7 +68,7 @@ fn quantity(api: &Api, ask: &QuantityAsk) -> Result<Value, CallError> {
     if let Some(warehouse) = &api.details().platform_location {
         if !is_id(warehouse) {
             return Err(CallError::person(
-                "the connection's platform location is no warehouse id; correct it",
+                "the connection's platform location is no warehouse id; make a new connection with one",
             ));
         }
         stock["warehouse_id"] = json!(warehouse.as_str());

@@ -29,7 +29,7 @@ const DAY_SECONDS: i64 = 86_400;
 const TOKEN: &str = "renew the access token, or have the shop authorise the app again";
 const APP: &str = "correct the partner id and the app secret";
 const SHOP: &str = "look after the shop and the app with Shopee";
-const LOCATION: &str = "correct the connection's platform location";
+const LOCATION: &str = "make a new connection with the right platform location";
 
 /// Errors that nothing but a person can end, and what is to be done about them.
 const PERSON: &[(&str, &str)] = &[
@@ -69,7 +69,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("partner_id", APP),
     ("no sign ", APP),
     ("timestamp", "set the clock right"),
-    ("shop_id is", "correct the connection's account, which is the shop id"),
+    ("shop_id is", "make a new connection with the right account, which is the shop id"),
     ("location id", LOCATION),
     ("location_id", LOCATION),
     ("callback", "see to it that the address of the webhooks can be reached"),

@@ -143,9 +143,10 @@ impl Shop<'_> {
         };
         if !answer.is_success() {
             return Err(match answer.status.as_u16() {
-                404 => {
-                    CallError::person("the platform answered 404; correct the endpoint or the API version")
-                }
+                404 => CallError::person(
+                    "the platform answered 404; correct the API version, or make a new connection with the \
+                     right endpoint",
+                ),
                 _ => answer.refusal(),
             });
         }

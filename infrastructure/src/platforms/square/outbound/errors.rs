@@ -43,7 +43,7 @@ impl Problem {
                 CallError::person(format!("{why}; renew the access token and its permissions"))
             }
             _ if matches!(self.field_name(), "location_id" | "location_ids") => {
-                CallError::person(format!("{why}; correct the connection's platform_location"))
+                CallError::person(format!("{why}; make a new connection with the right platform_location"))
             }
             _ if self.field_name() == "occurred_at" => {
                 CallError::failed(format!("{why}; this machine's clock and Square's differ"))

@@ -78,8 +78,8 @@ pub(super) fn of(answer: &Answer) -> CallError {
 
 fn no_api() -> CallError {
     CallError::person(
-        "there is no WooCommerce API at the endpoint; correct it, or see that WooCommerce is active there \
-         and that the permalinks are not plain",
+        "there is no WooCommerce API at the endpoint; see that WooCommerce is active there and that the \
+         permalinks are not plain, or make a new connection with the right endpoint",
     )
 }
 

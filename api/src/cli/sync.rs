@@ -142,9 +142,10 @@ async fn push(session: &Session, which: &Which, skus: &[String]) -> anyhow::Resu
 async fn reconcile(session: &Session, which: &Which, preview: bool) -> anyhow::Result<()> {
     let tenant = tenant(session, which).await?;
     let operations = &session.onhand.operations;
-    let mut begun = BTreeSet::new();
     // One that is named twice is read back once: a second run of it would be refused.
-    for connection in BTreeSet::from_iter(which.connections.iter().copied()) {
+    let connections: BTreeSet<Uuid> = which.connections.iter().copied().collect();
+    let mut begun = BTreeSet::new();
+    for connection in connections {
         let caller = Caller::new(Context::internal(tenant, "cli"));
         begun.insert(operations.begin_reconciliation(caller, ConnectionId(connection), preview).await?);
     }

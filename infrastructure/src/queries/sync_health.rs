@@ -32,7 +32,7 @@ pub struct ConnectionHealth {
     pub breaker: String,
     /// When an open breaker lets the platform be looked at again.
     pub retry_at: Option<DateTime<Utc>>,
-    /// Until when the platform has asked to wait, or its calls are used up.
+    /// Until when the platform has asked to wait, or its calls are used up; none if that is over.
     pub held_until: Option<DateTime<Utc>>,
     /// What stood in the way last.
     pub reason: Option<String>,

@@ -349,8 +349,8 @@ fn unreached(error: reqwest::Error) -> CallError {
         (_, true) => "the platform cannot be reached",
         _ => "the line to the platform broke",
     };
-    // An address may carry a secret in its query. The outermost error only says that there is one; why, be it a certificate, a name
-    // or a port, is in the innermost, and no address with it.
+    // An address may carry a secret in its query. The outermost error only says that there is one; why, be it a certificate, a
+    // name or a port, is in the innermost, and no address with it.
     let error = error.without_url();
     let mut cause: &dyn Error = &error;
     while let Some(deeper) = cause.source() {

@@ -205,11 +205,14 @@ impl Effects {
             Step::Adjusted { listings, inventory, delta, reason } => {
                 self.adjust(listings, inventory, (*delta, reason), lookup, tally)?;
             }
-            Step::Order { external, waits: true, times: (_, told_at), .. } if self.figures_count(lookup) => {
+            Step::Order { external, waits: true, times: (_, told_at), .. }
+                if self.has_its_units(external, lookup) =>
+            {
                 let note =
                     "it holds nothing until the shop, whose figures count here, has taken its units off them";
                 tally.notes.push(note.to_owned());
-                if has_units(lookup.order(&OrderId::of(self.connection, external))) {
+                let order = lookup.order(&OrderId::of(self.connection, external));
+                if has_units(order) && order.told_at.is_none_or(|known| known < *told_at) {
                     self.give_up(external, *told_at, (lookup, now), tally)?;
                 }
             }
@@ -520,6 +523,13 @@ impl Effects {
     /// twice once the order is paid, and stay off if it never is.
     fn figures_count(&self, lookup: &Lookup<'_>) -> bool {
         lookup.connection(&self.connection).rules.accept_inventory
+    }
+
+    /// Whether the units of an order that waits for its payment are in figures that count. One that has had its units here goes on as it
+    /// did, unless its platform may take an order up again: only there it can be given up meanwhile.
+    fn has_its_units(&self, external: &ExternalId, lookup: &Lookup<'_>) -> bool {
+        let order = lookup.order(&OrderId::of(self.connection, external));
+        self.figures_count(lookup) && (!has_units(order) || adapter_of(self.platform).reopens_orders())
     }
 
     /// Lets go what an order has, if it has something. Where a platform may go on with an order, older news do not end it.

@@ -12,6 +12,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::identity,
     time::Duration,
 };
 
@@ -111,7 +112,7 @@ async fn set_exactly(
         let replayed = is_replayed(&answer);
         shown = if replayed { None } else { after(api, thing, &answer, quantity)? };
         if shown.is_none() {
-            shown = look_at(api, thing).await?.figure(thing.sort, place(api))?;
+            shown = look_at(api, thing, identity).await?.figure(thing.sort, place(api))?;
         }
         if !replayed || shown == Some(quantity) {
             break;
@@ -136,7 +137,7 @@ async fn set_exactly(
 /// move the stock twice. Another difference is only sent from a record that is certainly newer; for any other the
 /// next attempt is left to find out.
 async fn move_to(api: &Api, thing: Thing<'_>, ask: &QuantityAsk) -> Result<Outcome<i64>, CallError> {
-    let mut record = look_at(api, thing).await?;
+    let mut record = look_at(api, thing, identity).await?;
     let mut from = counted(api, &record)?;
     if from != ask.quantity && ask.believed.is_some_and(|believed| believed != from) {
         return Ok(Outcome::Stale { observed: from });
@@ -151,7 +152,7 @@ async fn move_to(api: &Api, thing: Thing<'_>, ask: &QuantityAsk) -> Result<Outco
         if let Some(now) = told {
             return moved(now, from, ask.quantity);
         }
-        let seen = look_at(api, thing).await?;
+        let seen = look_at(api, thing, identity).await?;
         let now = counted(api, &seen)?;
         if now != ask.quantity && !seen.is_newer_than(&record) {
             return Err(CallError::failed("the record is behind"));
@@ -251,11 +252,16 @@ async fn send(
     if answer.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
 }
 
-async fn look_at(api: &Api, thing: Thing<'_>) -> Result<Record, CallError> {
+/// What a refusal means that says nothing about the thing, `refused` says.
+async fn look_at(
+    api: &Api,
+    thing: Thing<'_>,
+    refused: fn(CallError) -> CallError,
+) -> Result<Record, CallError> {
     let answer = api.read(call(api, Method::GET, thing.target())?).await?;
     if !answer.is_success() {
-        let refused = refusal(&answer);
-        return Err(if answer.status == StatusCode::NOT_FOUND { refused } else { refused.of_none() });
+        let error = refusal(&answer);
+        return Err(if answer.status == StatusCode::NOT_FOUND { error } else { refused(error) });
     }
     let one: One = answer.json()?;
     if one.data.id != *thing.id {
@@ -315,7 +321,7 @@ async fn one_shown(
     match listed.get(&thing) {
         Some(Ok(record)) => record.shown(thing.sort, api.details()),
         Some(Err(error)) => Err(error.clone()),
-        None => look_at(api, thing).await?.shown(thing.sort, api.details()),
+        None => look_at(api, thing, CallError::of_none).await?.shown(thing.sort, api.details()),
     }
 }
 

@@ -283,6 +283,19 @@ async fn a_call_that_is_refused_says_of_nothing_that_it_is_not_there() {
 }
 
 #[tokio::test]
+async fn a_push_that_is_refused_is_no_failure_of_the_platform() {
+    // Whoever refuses it in other words than Clover's is not Clover.
+    for stand in stands().await.into_iter().filter(|stand| stand.platform != Platform::Clover) {
+        stand.faults().fail_next(10_000, 406);
+        let platform = stand.platform;
+        let outcomes = stand.set(&counted_from(&stand, 10)[..1], 1).await;
+        assert!(is_never(&outcomes[0]), "{platform}: {outcomes:?}");
+        let outcomes = stand.price(&priced_from(&stand, 12_345)[..1], 2).await;
+        assert!(is_never(&outcomes[0]), "{platform}: {outcomes:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_platform_that_is_slow_to_finish_has_answered() {
     for stand in stands().await {
         stand.faults().slow_body(30);

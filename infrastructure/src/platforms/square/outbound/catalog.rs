@@ -37,8 +37,13 @@ impl Objects {
 
 /// What the catalogue holds under each of these ids, which are all different.
 ///
-/// `POST /v2/catalog/batch-retrieve`; what is unknown there is missing from the answer.
-pub(super) async fn variations(api: &Api, ids: Vec<&str>) -> BTreeMap<String, Result<Value, CallError>> {
+/// `POST /v2/catalog/batch-retrieve`; what is unknown there is missing from the answer. What a refusal means that says
+/// nothing about an id, `refused` says.
+pub(super) async fn variations(
+    api: &Api,
+    ids: Vec<&str>,
+    refused: fn(CallError) -> CallError,
+) -> BTreeMap<String, Result<Value, CallError>> {
     let mut known = BTreeMap::new();
     let mut open = Open::new(ids);
     while let Some(ids) = open.next() {
@@ -46,7 +51,7 @@ pub(super) async fn variations(api: &Api, ids: Vec<&str>) -> BTreeMap<String, Re
             Err(error) => known.extend(ids.into_iter().map(|id| (id.to_owned(), Err(error.clone())))),
             Ok(Retrieved::Refused(problems, otherwise)) => {
                 let over = open.refused(ids.into_iter().enumerate().collect(), &problems, &otherwise);
-                known.extend(over.into_iter().map(|(id, error)| (id.to_owned(), Err(error.of_none()))));
+                known.extend(over.into_iter().map(|(id, error)| (id.to_owned(), Err(refused(error)))));
             }
             Ok(Retrieved::Objects(mut objects)) => {
                 known.extend(ids.into_iter().map(|id| (id.to_owned(), variation(id, objects.remove(id)))));

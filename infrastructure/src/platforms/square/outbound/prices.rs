@@ -3,7 +3,7 @@
 //! Square takes an object only with its current version, and works on one update of a seller's catalogue at a time; so there
 //! is never more than one call here, and what has changed in between is tried again from a new look.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, convert::identity};
 
 use axum::http::Method;
 use onhand_domain::values::Money;
@@ -72,7 +72,8 @@ fn outcome(wanted: Result<Wanted<'_>, CallError>, settled: &Settled<'_>) -> Outc
 async fn settle<'a>(api: &Api, place: Option<&str>, prices: &[Wanted<'a>], key: Uuid) -> Settled<'a> {
     let mut settled = Settled::new();
     let mut changes = Vec::new();
-    let mut known = catalog::variations(api, prices.iter().map(|(variation, _)| *variation).collect()).await;
+    let variations = prices.iter().map(|(variation, _)| *variation).collect();
+    let mut known = catalog::variations(api, variations, identity).await;
     for (variation, price) in prices.iter().copied() {
         let object = known.remove(variation).unwrap_or_else(|| Err(unmentioned()));
         match object.and_then(|object| catalog::repriced(object, place, price)) {

@@ -19,7 +19,8 @@ pub(in super::super) async fn read(api: &Api, handles: &[Handle]) -> Vec<Result<
     };
     let mut shown = Vec::with_capacity(handles.len());
     for handles in handles.chunks(AT_ONCE) {
-        let objects = catalog::variations(api, ids(handles, |handle| &handle.variant)).await;
+        let variants = ids(handles, |handle| &handle.variant);
+        let objects = catalog::variations(api, variants, CallError::of_none).await;
         let counted = ids(handles, counted);
         let counts =
             if counted.is_empty() { Ok(BTreeMap::new()) } else { counts(api, location, &counted).await };

@@ -5,7 +5,7 @@
 //! once the platform has reviewed it, and until then the old one is. Source: the vendor's reference of `Partial Edit Product`
 //! and of `Deactivate Products`, by what its clients have copied of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, convert::identity};
 
 use axum::http::Method;
 use futures_util::{StreamExt, stream};
@@ -60,7 +60,7 @@ pub(in super::super) async fn describe(api: &Api, ask: &ProductAsk) -> Result<Wo
     let calls: Vec<_> = products.iter().map(|product| call_it(api, product, &ask.words.title)).collect();
     let done: Vec<Result<(), CallError>> = stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await;
     done.into_iter().collect::<Result<(), CallError>>()?;
-    let facts = shown::look_at(api, first).await?;
+    let facts = shown::look_at(api, first, identity).await?;
     let words = facts.into_iter().find_map(|fact| match fact {
         Fact::Product(product) => Some(product.details.words()),
         _ => None,

@@ -23,7 +23,7 @@ use super::{
 pub(in super::super) async fn read(api: &Api, handles: &[Handle]) -> Vec<Result<Shown, CallError>> {
     let products = handles.iter().filter(|handle| known(handle).is_ok()).map(|handle| &handle.product);
     let products: Vec<&ExternalId> = products.collect::<BTreeSet<_>>().into_iter().collect();
-    let calls: Vec<_> = products.iter().map(|product| look_at(api, product)).collect();
+    let calls: Vec<_> = products.iter().map(|product| look_at(api, product, CallError::of_none)).collect();
     let seen: Vec<_> = stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await;
     let seen: BTreeMap<&ExternalId, _> = products.into_iter().zip(seen).collect();
     let warehouse = api.details().platform_location.as_ref();
@@ -38,13 +38,18 @@ pub(in super::super) async fn read(api: &Api, handles: &[Handle]) -> Vec<Result<
     handles.iter().map(of_it).collect()
 }
 
-/// What a look at a product shows, whether or not its seller has switched it off.
-pub(super) async fn look_at(api: &Api, product: &ExternalId) -> Result<Vec<Fact>, CallError> {
+/// What a look at a product shows, whether or not its seller has switched it off. What a refusal means that says nothing about
+/// the product, `refused` says.
+pub(super) async fn look_at(
+    api: &Api,
+    product: &ExternalId,
+    refused: fn(CallError) -> CallError,
+) -> Result<Vec<Fact>, CallError> {
     let call = call::signed(api, Method::GET, &look::product(product), None)?;
     let answer = api.read(call).await?;
     call::told(&answer).map_err(|Refused { code, error }| match code {
         Some(code) if OF_THE_PRODUCT.contains(&code) => error,
-        _ => error.of_none(),
+        _ => refused(error),
     })?;
     look::shown(&answer.body, api.access().now, api.details())
         .map_err(|wrong| CallError::failed(wrong.to_string()))

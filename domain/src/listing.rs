@@ -311,7 +311,7 @@ pub struct Listing {
     pub shown_variant: Option<ShownVariant>,
     /// The quantity shown.
     pub quantity: Shown<i64>,
-    /// The last quantity of ours that was taken was none.
+    /// The last quantity of ours that may have been taken was none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub emptied: bool,
     /// The price shown.
@@ -529,6 +529,7 @@ impl Listing {
                 self.awaited.drain(..beyond);
             }
             ListingEvent::FigureSent(sent) => {
+                self.emptied &= !matches!(sent.figure, Figure::Quantity { quantity: 1.. });
                 let is_over = |known: &Sent| known.at + UNANSWERED_FOR <= sent.at;
                 self.unanswered.retain(|known| known.figure != sent.figure && !is_over(known));
                 self.unanswered.push_back(sent);
@@ -580,7 +581,7 @@ impl Listing {
             ListingEvent::ConflictResolved { kind, .. } => *self.conflict_mut(kind) = None,
             // One of the attempts may have got through: what is shown is not known any more.
             ListingEvent::PushFailed { kind, .. } if kind == "price" => self.price.value = None,
-            ListingEvent::PushFailed { .. } => self.quantity.value = None,
+            ListingEvent::PushFailed { .. } => (self.quantity.value, self.emptied) = (None, false),
             ListingEvent::Drifted { .. } => {}
         }
         self

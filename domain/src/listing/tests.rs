@@ -262,6 +262,21 @@ fn after_a_push_was_given_up_what_is_shown_is_not_known() {
 }
 
 #[test]
+fn a_listing_is_emptied_by_a_0_of_ours_until_another_figure_of_ours_may_have_got_through() {
+    let failed =
+        |kind: &str| ListingEvent::PushFailed { kind: kind.into(), reason: "503".into(), attempts: 12 };
+    let emptied = |more: &[ListingEvent]| {
+        let at_first = Listing::default().evolve(pushed(0, 10));
+        more.iter().cloned().fold(at_first, Listing::evolve).emptied
+    };
+    assert!(emptied(&[]));
+    assert!(emptied(&[observed(4, 2, false), unanswered(0, 3), failed("price")]), "none is of our units");
+    assert!(!emptied(&[pushed(4, 11)]));
+    assert!(!emptied(&[unanswered(4, 3)]));
+    assert!(!emptied(&[failed("quantity")]));
+}
+
+#[test]
 fn late_news_of_an_earlier_price_of_ours_are_no_news() {
     let usd = crate::values::Currency::new("USD").expect("a currency");
     let price = |minor| Money::new(minor, usd).expect("an amount");

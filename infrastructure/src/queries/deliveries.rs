@@ -67,6 +67,9 @@ pub struct DeliveryFilter {
 /// Deliveries whose bodies one page searches for a text.
 const SEARCHED_MAX: i64 = 20_000;
 
+/// Follow-ups that were given up, told of at a time.
+const FOLLOW_UPS_MAX: i64 = 200;
+
 /// A tenant's deliveries, newest first. A search for a text looks at the newest 20,000 that the other filters leave;
 /// narrow the time to look further back.
 pub async fn list(
@@ -319,8 +322,8 @@ pub struct DeadFollowUp {
     pub position: i64,
 }
 
-/// Follow-ups that were given up, the newest first, at most a page of them: those of a connection, and those that came of
-/// such deliveries.
+/// Follow-ups that were given up, the newest 200: those of a connection, and those that came of such deliveries. A search for a
+/// text looks at the newest 20,000 that the other filters leave.
 pub async fn dead_follow_ups(
     pool: &PgPool,
     window: &Window,
@@ -335,6 +338,8 @@ pub async fn dead_follow_ups(
         .bind(filter.from)
         .bind(filter.until)
         .bind(&filter.text)
+        .bind(if filter.text.is_some() { SEARCHED_MAX } else { FOLLOW_UPS_MAX })
+        .bind(FOLLOW_UPS_MAX)
         .fetch_all(pool)
         .await
 }

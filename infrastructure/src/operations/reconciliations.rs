@@ -11,12 +11,12 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
-    Refusal, StreamId,
+    Event, Refusal, StreamId,
     administration::AdministrationEvent,
     aggregate::verdict,
     catalog::Changes,
     connection::ConnectionCommand,
-    listing::{Figure, ListingCommand},
+    listing::{Figure, ListingCommand, ListingEvent},
     sighting::{self, Sight},
     stream::Lookup,
     values::{ConnectionId, ListingId, StockId, TenantId},
@@ -271,11 +271,15 @@ impl Operations {
                     // What one listing cannot be is no reason to leave the others astray.
                     let Ok(found) = repaired_by(stray, (lookup, at, now)) else { continue };
                     repaired += i64::from(!found.is_empty());
-                    // Two listings of one variant say the same of one shelf.
-                    changes.extend(found.into_iter().filter(|(stream, _)| match stream {
-                        StreamId::Stock(shelf) => first(&mut counted, shelf, stray.listing),
-                        _ => true,
-                    }));
+                    // Of two listings of one variant the first one counts. The other is only seen: what it shows is not agreed.
+                    let again = found.iter().any(|(stream, _)| match stream {
+                        StreamId::Stock(shelf) => !first(&mut counted, shelf, stray.listing),
+                        _ => false,
+                    });
+                    let seen = |event: &Event| {
+                        matches!(event, Event::Listing(ListingEvent::QuantityObserved { .. }))
+                    };
+                    changes.extend(found.into_iter().filter(|(_, event)| !again || seen(event)));
                 }
                 Ok(Decision {
                     changes,

@@ -143,6 +143,42 @@ async fn what_is_in_question_is_read_back_as_it_is_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_listings_of_one_variant_that_are_in_question_one_counts_and_the_other_stays_so() {
+    let (world, channel) = settled(json!({ "holdConflicts": true })).await;
+    // The second thing there is the first one, too.
+    let listings = world.admin.get("/api/listings").await.expect(200);
+    let other = listings["data"].as_array().expect("rows").iter().find(|listing| listing["sku"] == "RUN-43");
+    let other = other.expect("it is listed");
+    let mapping = json!({
+        "connection": channel.connection, "sku": "RUN-42", "external_product": other["external_product"],
+        "external_variant": other["external_variant"], "external_inventory": other["external_inventory"],
+    });
+    world.admin.post("/api/listings", mapping).await.expect(200);
+    world.converge().await;
+    let others = |figures: [i64; 2]| {
+        for (sku, quantity) in ["RUN-42", "RUN-43"].into_iter().zip(figures) {
+            channel.sandbox.edit_quantity(sku, quantity);
+        }
+    };
+    others([3, 4]);
+    read_back(&world, &channel, false).await;
+    let conflicts = async || world.admin.get("/api/conflicts").await.expect(200)["data"].clone();
+    assert_eq!(conflicts().await.as_array().map(Vec::len), Some(2));
+
+    let path = format!("/api/connections/{}/rules", channel.connection);
+    world.admin.put(&path, json!({ "acceptInventory": true })).await.expect(200);
+    others([1, 6]);
+    world.clock.advance(TimeDelta::minutes(1));
+    read_back(&world, &channel, false).await;
+    let open = conflicts().await;
+    assert_eq!(open.as_array().map(Vec::len), Some(1), "{open}");
+    let (_, _, counted) = world.levels().await["RUN-42"];
+    assert!([1, 6].contains(&counted), "{counted}");
+    assert_eq!(open[0]["quantity"]["shows"]["quantity"], 7 - counted, "the one that did not count");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_missing_and_nothing_is_made_of_it() {
     let (world, channel) = settled(json!({})).await;
     let good = channel.sandbox.goods().into_iter().find(|good| good.sku == "RUN-43").expect("it is there");

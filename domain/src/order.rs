@@ -114,7 +114,8 @@ pub enum OrderEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<DateTime<Utc>>,
     },
-    /// The platform told of the order again with the lines that are known. What it told of them before that is older news.
+    /// The platform told of the order again, and its lines stay as they are known: they are the same, or it was paid with
+    /// them. What was told of them before that is older news.
     #[serde(rename = "order.confirmed")]
     Confirmed {
         /// Where.
@@ -202,7 +203,7 @@ pub enum OrderCommand {
         /// Of when its lines are still as they were known, where that was told with it.
         at: Option<DateTime<Utc>>,
     },
-    /// Note that its lines were still the same; nothing happens if news as new are known.
+    /// Note that its lines were told again and stay as they are; nothing happens if news as new are known.
     Confirm {
         /// Where.
         connection: ConnectionId,

@@ -82,7 +82,7 @@ struct Asked {
     /// Lines that are found now, by their names.
     found: Vec<String>,
     at: Option<DateTime<Utc>>,
-    /// Whether its lines are told to be as they are known.
+    /// Whether what is told of its lines is no older than what is known of them, and changes none.
     confirmed: bool,
 }
 
@@ -234,7 +234,7 @@ fn changed(
                 .extend(added.map(|name| format!("the order has {name} by now, and was paid without")));
         }
         heard.unknown = unknown;
-        return Ok(Asked { take, found, confirmed: as_before, ..Asked::default() });
+        return Ok(Asked { take, found, confirmed: true, ..Asked::default() });
     }
     let mut asked = Asked { at: Some(edited_at(news, state)), ..Asked::default() };
     let mut edited = Lines::new();
@@ -318,18 +318,24 @@ impl Told {
     }
 }
 
-/// Takes in that an order was cancelled: it gives back what it holds, and what was sold to it comes back.
+/// Takes in that an order was cancelled: it gives back what it holds, and what was sold to it comes back. Where a platform may
+/// go on with an order that it has cancelled (`reopens`), older news do not end it.
 pub fn cancel<'s>(
     (connection, external_id): (ConnectionId, &ExternalId),
-    state: &Order,
+    (state, reopens): (&Order, bool),
     (at, now): (DateTime<Utc>, DateTime<Utc>),
     stock: impl Fn(&StockId) -> &'s Stock,
-) -> Result<Changes, Refusal> {
+) -> Result<Heard, Refusal> {
     let id = OrderId::of(connection, external_id);
+    let mut heard = Heard::default();
+    if reopens && state.told_at.is_some_and(|known| at < known) {
+        heard.notes.push("that is older news than what is known of the order".to_owned());
+        return Ok(heard);
+    }
     let command = OrderCommand::Cancel { connection, external_id: external_id.clone(), at };
-    let mut changes = of_order(id, state, command)?;
-    if changes.is_empty() || state.cancelled {
-        return Ok(changes);
+    heard.changes = of_order(id, state, command)?;
+    if heard.changes.is_empty() || state.cancelled {
+        return Ok(heard);
     }
     let held = state.lines.iter().flatten().map(|line| &line.stock);
     let shelves: BTreeSet<&StockId> = held.chain(state.sold.iter().map(|sold| &sold.stock)).collect();
@@ -341,9 +347,9 @@ pub fn cancel<'s>(
             ..nothing(id, external_id, (connection, at), now)
         };
         let served = verdict(shelf, stock(shelf), StockCommand::Serve(serving))?;
-        changes.extend(on_shelves(served.into_iter().map(|event| (shelf.clone(), event)).collect()));
+        heard.changes.extend(on_shelves(served.into_iter().map(|event| (shelf.clone(), event)).collect()));
     }
-    Ok(changes)
+    Ok(heard)
 }
 
 /// An order that asks for nothing yet.

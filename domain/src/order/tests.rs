@@ -1,3 +1,4 @@
+mod any_life;
 mod any_order;
 
 use std::collections::HashMap;
@@ -95,17 +96,23 @@ impl World {
     }
 
     fn cancelled(&mut self) {
+        self.is_cancelled(50);
+    }
+
+    /// Its cancellation, of a second.
+    fn is_cancelled(&mut self, second: i64) {
         let external_id = &ExternalId::from(9);
         let id = OrderId::of(C, external_id);
-        let changes = self.decide(
+        let reopens = self.1;
+        let heard = self.decide(
             |lookup| {
-                let order = lookup.order(&id);
-                cancel((C, external_id), order, (at(50), at(100)), |id| lookup.stock(id))
+                let order = (lookup.order(&id), reopens);
+                cancel((C, external_id), order, (at(second), at(100)), |id| lookup.stock(id))
                     .expect("orders are not refused")
             },
             &[StreamId::Order(id)],
         );
-        self.record(changes);
+        self.record(heard.changes);
     }
 
     fn order(&self) -> Order {
@@ -260,6 +267,18 @@ fn an_order_that_goes_on_after_its_cancellation_takes_its_units_again() {
         world.hears(&[line(1, 2)], true, 60);
         assert_eq!(world.totals(1), (left, 0));
     }
+}
+
+#[test]
+fn a_cancellation_from_before_a_paid_order_was_told_with_other_lines_is_older_news() {
+    let mut world = World::stocked(&[9]);
+    world.1 = true;
+    world.hears(&[line(1, 2)], true, 30);
+    world.hears(&[line(1, 3)], true, 51);
+    world.cancelled(); // at 50
+    assert_eq!(world.totals(1), (7, 0));
+    world.is_cancelled(52);
+    assert_eq!(world.totals(1), (9, 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use onhand_domain::connection::Platform;
-use onhand_tests::{World, sample::SIGNING_SECRET};
+use onhand_tests::{World, channels, sample::SIGNING_SECRET, stand_in::StandIn};
 use serde_json::{Value, json};
 
 /// A `WooCommerce` shop that shows 10 of X.
@@ -206,4 +206,44 @@ async fn an_order_whose_payment_comes_after_its_cancellation_counts_after_all() 
         shop.world.expect_intact().await;
         shop.world.expect_rebuilt_equals_live().await;
     }
+}
+
+#[tokio::test]
+async fn a_paid_order_of_which_something_is_due_again_is_not_given_up_where_cancelled_is_for_good() {
+    let world = World::new().await;
+    channels::stock(&world, &["X"], 10, None).await;
+    let stand_in = StandIn::open().await;
+    let rules = json!({ "acceptInventory": true });
+    let more = json!({ "endpoint": stand_in.endpoint, "rules": rules });
+    let connection = world.connect_to(Platform::Square, more).await;
+    let listing =
+        json!({ "connection": connection, "sku": "X", "external_product": "P1", "external_variant": "V1" });
+    world.admin.post("/api/listings", listing).await.expect(200);
+    let path = format!("/webhook/square/{connection}");
+    // Paid, then with something due for a parcel, and paid again.
+    for (second, due) in (1..).zip([0, 500, 0]) {
+        stand_in.show(
+            "/v2/orders/O1",
+            json!({ "order": {
+                "id": "O1", "state": "OPEN", "location_id": "7", "created_at": "2026-07-01T10:00:00Z",
+                "updated_at": format!("2026-07-01T10:00:{second:02}Z"),
+                "net_amount_due_money": { "amount": due, "currency": "USD" },
+                "line_items": [{ "catalog_object_id": "V1", "quantity": "2", "name": "Runner" }],
+            } }),
+        );
+        let told = json!({
+            "type": "order.updated", "event_id": format!("e-{second}"), "merchant_id": "shop-1",
+            "data": { "type": "order_updated", "id": "O1", "object": { "order_updated": { "order_id": "O1" } } },
+        });
+        let body = told.to_string();
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SIGNING_SECRET.as_bytes()).expect("any length");
+        mac.update(format!("http://localhost{path}{body}").as_bytes());
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
+        let headers = [("x-square-hmacsha256-signature", &*signature)];
+        world.admin.with_key(None).send("POST", &path, &headers, Body::from(body)).await.expect(200);
+        world.follow_up().await;
+        assert_eq!(world.levels().await["X"], (8, 0, 8), "{due} is due");
+    }
+    let looks = stand_in.seen().iter().filter(|seen| seen.target == "/v2/orders/O1").count();
+    assert!(looks >= 3, "each is seen");
 }

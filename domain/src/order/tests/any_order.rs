@@ -172,11 +172,11 @@ fn hears(world: &mut World, listing: ListingId, tells: &Tells, now: i64) {
             let decided = world.decide(
                 |lookup| {
                     let times = (at(second), now);
-                    cancel((C, external_id), lookup.order(&id), times, |id| lookup.stock(id))
+                    cancel((C, external_id), (lookup.order(&id), false), times, |id| lookup.stock(id))
                 },
                 &[StreamId::Order(id)],
             );
-            decided.expect("a cancellation is not refused")
+            decided.expect("a cancellation is not refused").changes
         }
     };
     world.record(changes);

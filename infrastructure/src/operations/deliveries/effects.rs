@@ -1,8 +1,10 @@
 //! What follows from what a platform told us: facts in, changes out, decided on the newest states.
 
+mod orders;
+
 use chrono::{DateTime, Utc};
 use onhand_domain::{
-    Event, Refusal, StreamId,
+    Refusal, StreamId,
     aggregate::verdict,
     catalog::{self, Changes},
     connection::{ConnectionDetails, Platform},
@@ -10,7 +12,6 @@ use onhand_domain::{
     flag::FlagName,
     listing::{Listing, ListingCommand},
     monitor::Monitor,
-    order::{self, Heard, News, Order, OrderEvent, ToldLine},
     product::ProductCommand,
     sighting::{self, Meaning, Sight},
     signal::SignalCommand,
@@ -31,7 +32,7 @@ use crate::{
     ledger::{FollowUp, LedgerError, PersonKey},
     outbox::follow_ups::{FORGET, PRICE},
     persons::Persons,
-    platforms::{Fact, SoldLine, adapter_of},
+    platforms::Fact,
     queries::{connections::Connected, products::variants_of_style},
 };
 
@@ -121,12 +122,12 @@ impl Effects {
                 | Step::Adjusted { listings, .. } => {
                     reads.extend(listings.iter().copied().map(StreamId::Listing));
                 }
-                Step::Order { external, lines, paid, waits, .. } => {
+                Step::Order(told) => {
                     reads.push(StreamId::Flag(FlagName::FeatureOrdersMoveStock));
-                    if !is_new_as_a_rule(lines, *paid || *waits) {
-                        reads.push(StreamId::Order(OrderId::of(id, external)));
+                    if !told.is_new_as_a_rule() {
+                        reads.push(StreamId::Order(OrderId::of(id, &told.external)));
                     }
-                    let variants = lines.iter().filter_map(|line| line.external_variant.as_ref());
+                    let variants = told.lines.iter().filter_map(|line| line.external_variant.as_ref());
                     reads.extend(variants.map(|variant| StreamId::Listing(ListingId::of(id, variant))));
                 }
                 Step::Cancelled { external, .. } => reads.push(StreamId::Order(OrderId::of(id, external))),
@@ -145,8 +146,8 @@ impl Effects {
     /// The orders that are new as a rule, and to which an entry is added if they are.
     pub(in super::super) fn new_orders(&self) -> Vec<StreamId> {
         let placed = self.steps.iter().filter_map(|step| match step {
-            Step::Order { external, lines, paid, waits, .. } if is_new_as_a_rule(lines, *paid || *waits) => {
-                Some(StreamId::Order(OrderId::of(self.connection, external)))
+            Step::Order(told) if told.is_new_as_a_rule() => {
+                Some(StreamId::Order(OrderId::of(self.connection, &told.external)))
             }
             _ => None,
         });
@@ -205,30 +206,9 @@ impl Effects {
             Step::Adjusted { listings, inventory, delta, reason } => {
                 self.adjust(listings, inventory, (*delta, reason), lookup, tally)?;
             }
-            Step::Order { external, waits: true, times: (_, told_at), .. }
-                if self.has_its_units(external, lookup) =>
-            {
-                let note =
-                    "it holds nothing until the shop, whose figures count here, has taken its units off them";
-                tally.notes.push(note.to_owned());
-                let order = lookup.order(&OrderId::of(self.connection, external));
-                if has_units(order) && order.told_at.is_none_or(|known| known < *told_at) {
-                    self.give_up(external, *told_at, (lookup, now), tally)?;
-                }
-            }
-            Step::Order { external, lines, paid, times, .. } => {
-                self.order((external, lines), (*paid, *times), (lookup, now), tally)?;
-            }
+            Step::Order(told) => self.order(told, (lookup, now), tally)?,
             Step::Cancelled { external, at, failed } => {
-                let order = lookup.order(&OrderId::of(self.connection, external));
-                if *failed && order.paid && !order.cancelled {
-                    tally.notes.push("a payment has failed, and the order is paid".to_owned());
-                } else if *failed && has_units(order) && self.figures_count(lookup) {
-                    // It was on hold, and the shop leaves what is on hold out of its figures until it is cancelled.
-                    tally.notes.push("the shop keeps its units until it is cancelled".to_owned());
-                } else {
-                    self.give_up(external, *at, (lookup, now), tally)?;
-                }
+                self.cancel(external, (*at, *failed), (lookup, now), tally)?;
             }
             Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,
             Step::Erasure => {
@@ -461,104 +441,6 @@ impl Effects {
         }
     }
 
-    /// An order: each line finds its shelf by the platform's variant or by SKU. Told again, it finds the lines that nobody
-    /// knew before, and follows what has become of the others.
-    fn order(
-        &self,
-        (external, lines): (&ExternalId, &[SoldLine]),
-        (paid, (moved_at, told_at)): (bool, (DateTime<Utc>, DateTime<Utc>)),
-        (lookup, now): (&Lookup<'_>, DateTime<Utc>),
-        tally: &mut Tally,
-    ) -> Result<(), Refusal> {
-        let flag = FlagName::FeatureOrdersMoveStock;
-        if !lookup.flag(&flag).is_on(flag) {
-            tally.notes.push(format!("{flag} is off; the order moves no stock"));
-            return Ok(());
-        }
-        let location = self.details(lookup).map(|details| details.location.clone()).unwrap_or_default();
-        let shelf = |variant| StockId { variant, location: location.clone() };
-        let mut nameless = 0;
-        let told = lines.iter().map(|line| {
-            nameless += usize::from(!can_be_known(line));
-            ToldLine {
-                name: line_name(nameless, line),
-                stock: self.variant_of(line, lookup).map(shelf),
-                quantity: line.quantity,
-            }
-        });
-        let told: Vec<_> = told.collect();
-        let order = lookup.order(&OrderId::of(self.connection, external));
-        let sealed = self.persons.buyers.get(external);
-        let news = News {
-            connection: self.connection,
-            external_id: external,
-            lines: &told,
-            paid,
-            buyer: sealed.map(|sealed| sealed.buyer.clone()),
-            moved_at,
-            told_at,
-            reopens: adapter_of(self.platform).reopens_orders(),
-            now,
-        };
-        let Heard { changes, notes, unknown } = order::hear(&news, order, |id| lookup.stock(id))?;
-        let can_be_found =
-            |name: &&String| lines.iter().any(|line| can_be_known(line) && line_name(0, line) == **name);
-        tally.unmapped += unknown.iter().filter(can_be_found).count();
-        tally.notes.extend(unknown.iter().map(|name| format!("nothing here is {name}")));
-        if changes.is_empty() && notes.is_empty() {
-            tally.notes.push("the order is known already".to_owned());
-        }
-        if changes
-            .iter()
-            .any(|(_, event)| matches!(event, Event::Order(OrderEvent::Placed { buyer: Some(_), .. })))
-        {
-            tally.person_keys.extend(sealed.map(|sealed| sealed.key.clone()));
-        }
-        tally.notes.extend(notes);
-        tally.changes.extend(changes);
-        Ok(())
-    }
-
-    /// Whether a shop's own figures change the ledger. What they have in them still must not be taken off here: it would be taken off
-    /// twice once the order is paid, and stay off if it never is.
-    fn figures_count(&self, lookup: &Lookup<'_>) -> bool {
-        lookup.connection(&self.connection).rules.accept_inventory
-    }
-
-    /// Whether the units of an order that waits for its payment are in figures that count. One that has had its units here goes on as it
-    /// did, unless its platform may take an order up again: only there it can be given up meanwhile.
-    fn has_its_units(&self, external: &ExternalId, lookup: &Lookup<'_>) -> bool {
-        let order = lookup.order(&OrderId::of(self.connection, external));
-        self.figures_count(lookup) && (!has_units(order) || adapter_of(self.platform).reopens_orders())
-    }
-
-    /// Lets go what an order has, if it has something. Where a platform may go on with an order, older news do not end it.
-    fn give_up(
-        &self,
-        external: &ExternalId,
-        at: DateTime<Utc>,
-        (lookup, now): (&Lookup<'_>, DateTime<Utc>),
-        tally: &mut Tally,
-    ) -> Result<(), Refusal> {
-        let order = lookup.order(&OrderId::of(self.connection, external));
-        let goes_on = adapter_of(self.platform).reopens_orders();
-        if goes_on && order.told_at.is_some_and(|known| at < known) {
-            tally.notes.push("that is older news than what is known of the order".to_owned());
-            return Ok(());
-        }
-        let place = (self.connection, external);
-        tally.changes.extend(order::cancel(place, order, (at, now), |id| lookup.stock(id))?);
-        Ok(())
-    }
-
-    fn variant_of(&self, line: &SoldLine, lookup: &Lookup<'_>) -> Option<VariantId> {
-        let listed = line.external_variant.as_ref().and_then(|external| {
-            let listing = lookup.listing(&ListingId::of(self.connection, external));
-            listing.mapping.as_ref().map(|mapping| mapping.variant)
-        });
-        listed.or_else(|| self.variant_named(line.sku.as_ref()?, lookup))
-    }
-
     /// The variant of this connection's brand that has the SKU.
     fn variant_named(&self, sku: &Sku, lookup: &Lookup<'_>) -> Option<VariantId> {
         let (product, variant) = lookup.sku(sku).names?;
@@ -576,30 +458,4 @@ fn list(
     let count = events.len();
     tally.changes.extend(events.into_iter().map(|event| (StreamId::Listing(id), event.into())));
     Ok(count)
-}
-
-/// Whether an order has taken units off the shelves, as far as there were any.
-fn has_units(order: &Order) -> bool {
-    order.lines.is_some() && !order.cancelled
-}
-
-/// Whether an order is told of for the first time, as a rule, and will then have an entry of its own.
-fn is_new_as_a_rule(lines: &[SoldLine], may_be_known: bool) -> bool {
-    !may_be_known && !lines.is_empty()
-}
-
-/// Whether somebody can ever say what the line is: a tip or a gift wrap has neither variant nor SKU.
-fn can_be_known(line: &SoldLine) -> bool {
-    line.external_variant.is_some() || line.sku.is_some()
-}
-
-/// What a line is called in history: without variant and SKU by its number among those like it, so that it is the same line
-/// whatever becomes of the others. Its title is the buyer's to write as well, and does not enter it: that stands in the
-/// body.
-fn line_name(number: usize, line: &SoldLine) -> String {
-    match (&line.sku, &line.external_variant) {
-        (Some(sku), _) => sku.to_string(),
-        (None, Some(variant)) => format!("variant {variant}"),
-        (None, None) => format!("line {number}"),
-    }
 }

@@ -55,15 +55,7 @@ pub(super) enum Step {
         delta: i64,
         reason: String,
     },
-    Order {
-        external: ExternalId,
-        lines: Vec<SoldLine>,
-        paid: bool,
-        /// When its units moved there, and of when its lines are.
-        times: (DateTime<Utc>, DateTime<Utc>),
-        /// Its units are still in what the platform shows.
-        waits: bool,
-    },
+    Order(ToldOrder),
     Cancelled {
         external: ExternalId,
         at: DateTime<Utc>,
@@ -92,6 +84,26 @@ pub(super) enum Step {
         note: String,
         unmapped: bool,
     },
+}
+
+/// An order as it is told.
+pub(super) struct ToldOrder {
+    pub(super) external: ExternalId,
+    pub(super) lines: Vec<SoldLine>,
+    pub(super) paid: bool,
+    /// Its units are still in what the platform shows.
+    pub(super) waits: bool,
+    /// When its units left what the platform shows.
+    pub(super) moved_at: DateTime<Utc>,
+    /// Of when its lines are.
+    pub(super) told_at: DateTime<Utc>,
+}
+
+impl ToldOrder {
+    /// Whether it is told of for the first time, as a rule, and will then have an entry of its own.
+    pub(super) fn is_new_as_a_rule(&self) -> bool {
+        !self.paid && !self.waits && !self.lines.is_empty()
+    }
 }
 
 /// What was looked up for all facts together.
@@ -219,15 +231,11 @@ fn step(
             let listings = found.of_inventory.get(inventory.as_str()).cloned().unwrap_or_default();
             Step::Adjusted { listings, inventory, delta, reason }
         }
-        Fact::OrderPlaced { external, lines, times, .. } => Step::Order {
-            external,
-            lines,
-            paid: false,
-            times: order_times(times, (at, now)),
-            waits: times.waits,
-        },
+        Fact::OrderPlaced { external, lines, times, .. } => {
+            Step::Order(told_order((external, lines), (false, times), (at, now)))
+        }
         Fact::OrderPaid { external, lines, times, .. } => {
-            Step::Order { external, lines, paid: true, times: order_times(times, (at, now)), waits: false }
+            Step::Order(told_order((external, lines), (true, times), (at, now)))
         }
         Fact::OrderCancelled { external, at: said, .. } => {
             Step::Cancelled { external, at: said.unwrap_or(at).min(latest(now)), failed: false }
@@ -261,12 +269,15 @@ fn step(
     }
 }
 
-/// When an order's units moved on its platform, and of when its lines are. What does not say when counts as of now.
-fn order_times(
-    OrderTimes { moved, told, waits: _ }: OrderTimes,
+/// An order. What does not say when counts as of now.
+fn told_order(
+    (external, lines): (ExternalId, Vec<SoldLine>),
+    (paid, times): (bool, OrderTimes),
     (at, now): (DateTime<Utc>, DateTime<Utc>),
-) -> (DateTime<Utc>, DateTime<Utc>) {
-    (moved.unwrap_or(at).min(latest(now)), told.unwrap_or(at).min(latest(now)))
+) -> ToldOrder {
+    let of = |said: Option<DateTime<Utc>>| said.unwrap_or(at).min(latest(now));
+    let (moved_at, told_at) = (of(times.moved), of(times.told));
+    ToldOrder { external, lines, paid, waits: times.waits && !paid, moved_at, told_at }
 }
 
 /// A price, with the variants it means.

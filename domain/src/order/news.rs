@@ -318,8 +318,9 @@ impl Told {
     }
 }
 
-/// Takes in that an order was cancelled: it gives back what it holds, and what was sold to it comes back. Where a platform may
-/// go on with an order that it has cancelled (`reopens`), older news do not end it.
+/// Takes in that an order was cancelled: it gives back what it holds, and what was sold to it comes back.
+///
+/// Where a platform may go on with an order that it has cancelled (`reopens`), older news do not end it.
 pub fn cancel<'s>(
     (connection, external_id): (ConnectionId, &ExternalId),
     (state, reopens): (&Order, bool),

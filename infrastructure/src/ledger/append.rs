@@ -16,17 +16,21 @@ use super::{
 };
 use crate::outbox::{self, Touched};
 
-/// Appends a batch without bodies.
+/// Appends a batch without bodies. Most have none, and the least such a part costs is to be begun and ended.
 const APPEND: &str = concat!(include_str!("append.sql"), "select position from head");
 /// Appends a batch with the bodies of new deliveries and the keys of persons.
-const APPEND_WITH_NEW_BODIES: &str =
-    concat!(include_str!("append.sql"), include_str!("append_bodies.sql"), ") select position from head");
-/// The same with bodies of any deliveries: a row that may be there already costs a third more.
+const APPEND_WITH_NEW_BODIES: &str = concat!(
+    include_str!("append.sql"),
+    include_str!("append_person_keys.sql"),
+    include_str!("append_new_bodies.sql"),
+    "select position from head"
+);
+/// The same with bodies of any deliveries.
 const APPEND_WITH_BODIES: &str = concat!(
     include_str!("append.sql"),
+    include_str!("append_person_keys.sql"),
     include_str!("append_bodies.sql"),
-    include_str!("append_bodies_again.sql"),
-    ") select position from head"
+    "select position from head"
 );
 
 /// Everything one batch makes true.

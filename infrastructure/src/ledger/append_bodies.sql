@@ -1,15 +1,10 @@
--- What deliveries bring along, as parts of the statement in append.sql. Most batches have none, and the least such a part costs is
--- to be begun and ended.
-, person_keys as (
-    -- No `on conflict`: an order is placed once, and a key that took another's place would leave an entry nobody can read.
-    insert into person_keys (tenant_id, person, order_id, connection_id, address, key_id, nonce, sealed, created_at)
-    select $1, k.person, k.order_id, k.connection_id, k.address, k.key_id, k.nonce, k.sealed, $5
-    from head
-    cross join unnest($27::text[], $28::uuid[], $29::uuid[], $30::text[], $31::text[], $32::bytea[], $33::bytea[])
-        as k (person, order_id, connection_id, address, key_id, nonce, sealed)
-),
-bodies as (
+-- The bodies of any deliveries, as a part of the statement in append.sql: where one may be there already, each costs a third more.
+, bodies as (
     insert into delivery_bodies (tenant_id, delivery_id, received_at, headers, body, person)
     select $1, b.delivery_id, $5, b.headers::json, b.body, b.person
     from head
     cross join unnest($23::uuid[], $24::text[], $25::bytea[], $26::text[]) as b (delivery_id, headers, body, person)
+    -- A failed delivery that was sent again: the last bytes count.
+    on conflict (tenant_id, delivery_id) do update
+        set received_at = excluded.received_at, headers = excluded.headers, body = excluded.body, person = excluded.person
+)

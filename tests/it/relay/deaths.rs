@@ -10,13 +10,13 @@ use std::{
 use axum::{Json, Router, extract::State};
 use chrono::TimeDelta;
 use onhand_domain::connection::Platform;
-use onhand_infrastructure::outbox;
+use onhand_infrastructure::{ledger::LedgerError, outbox};
 use onhand_tests::{
     World,
     channels::{self, Channel},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
 use super::{all_is_done, newest, restock, statuses, step};
 
@@ -135,15 +135,23 @@ async fn a_call_that_is_repeated_after_a_death_comes_under_the_same_key() {
     assert_eq!(noted.available, 5);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_old_figure_that_arrives_after_a_newer_one_does_not_stay() {
-    let (shop, _, world) = noting_shop_that_is_owed_a_fifth().await;
+/// Another relay in the middle of a call that the shop does only when the bell rings.
+async fn stuck_relay(
+    world: &World,
+    shop: &NotingShop,
+) -> (JoinHandle<Result<usize, LedgerError>>, Arc<Notify>) {
     let late = Arc::new(Notify::new());
     shop.noted().late = Some(Arc::clone(&late));
     let slow = world.twin().await;
-    let relay = slow.onhand.relay.clone();
-    let stuck = tokio::spawn(async move { relay.step().await });
+    let stuck = tokio::spawn(async move { slow.onhand.relay.step().await });
     world.until(|| shop.noted().late.is_none()).await;
+    (stuck, late)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_figure_that_arrives_after_a_newer_one_does_not_stay() {
+    let (shop, _, world) = noting_shop_that_is_owed_a_fifth().await;
+    let (stuck, late) = stuck_relay(&world, &shop).await;
 
     // Its lease runs out; another relay takes over and tells what is true by then.
     world.clock.advance(TimeDelta::seconds(61));
@@ -163,12 +171,7 @@ async fn an_old_figure_that_arrives_after_a_newer_one_does_not_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_was_taken_over_is_not_settled_by_its_first_holder() {
     let (shop, _, world) = noting_shop_that_is_owed_a_fifth().await;
-    let late = Arc::new(Notify::new());
-    shop.noted().late = Some(Arc::clone(&late));
-    let slow = world.twin().await;
-    let relay = slow.onhand.relay.clone();
-    let stuck = tokio::spawn(async move { relay.step().await });
-    world.until(|| shop.noted().late.is_none()).await;
+    let (stuck, late) = stuck_relay(&world, &shop).await;
 
     world.clock.advance(TimeDelta::seconds(61));
     let (pool, now) = (world.onhand.pool(), world.clock.now());
@@ -196,12 +199,7 @@ async fn what_was_not_said_under_a_lease_that_was_taken_over_is_not_said_once_mo
     });
     world.admin.post("/api/listings", mapping).await.expect(200);
     world.project().await;
-    let late = Arc::new(Notify::new());
-    shop.noted().late = Some(Arc::clone(&late));
-    let slow = world.twin().await;
-    let relay = slow.onhand.relay.clone();
-    let stuck = tokio::spawn(async move { relay.step().await });
-    world.until(|| shop.noted().late.is_none()).await;
+    let (stuck, late) = stuck_relay(&world, &shop).await;
 
     world.clock.advance(TimeDelta::seconds(61));
     assert!(step(&world).await > 0, "another relay takes over");

@@ -1,0 +1,7 @@
+-- The bodies of new deliveries, as a part of the statement in append.sql.
+, bodies as (
+    insert into delivery_bodies (tenant_id, delivery_id, received_at, headers, body, person)
+    select $1, b.delivery_id, $5, b.headers::json, b.body, b.person
+    from head
+    cross join unnest($23::uuid[], $24::text[], $25::bytea[], $26::text[]) as b (delivery_id, headers, body, person)
+)

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod compose;
 mod export;
 pub mod extract;
+mod http;
 mod made;
 pub mod problem;
 pub mod routes;

@@ -73,6 +73,11 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method.not_allowed", "this path does not take this method")
     }
 
+    /// 408: the request did not arrive in time.
+    pub fn too_slow(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, code, detail)
+    }
+
     /// 415: the body is wrapped in something that is not taken off here.
     pub fn unsupported(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, str::FromStr, time::Duration};
 
-use axum::serve::ListenerExt;
 use onhand_infrastructure::operations::{
     alerts, follow_ups, maintenance, reconciliations, signed_checkpoints,
 };
@@ -12,6 +11,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use crate::{
     App, Onhand,
     app::{health_router, router},
+    http,
 };
 
 /// What a process does.
@@ -49,7 +49,7 @@ pub fn all_duties() -> BTreeSet<Duty> {
 pub struct Running {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    http: Option<JoinHandle<std::io::Result<()>>>,
+    http: Option<JoinHandle<()>>,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
     onhand: Onhand,
 }
@@ -87,21 +87,7 @@ impl Running {
             (false, true) => Some(health_router(app)),
             (false, false) => None,
         };
-        let http = answered.map(|routes| {
-            // Answers are small; waiting to fill a packet would cost tens of milliseconds.
-            let listener = listener.tap_io(|stream| {
-                let _ = stream.set_nodelay(true);
-            });
-            let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-            let mut stopped = stopped.clone();
-            tokio::spawn(async move {
-                axum::serve(listener, service)
-                    .with_graceful_shutdown(async move {
-                        let _ = stopped.wait_for(|stop| *stop).await;
-                    })
-                    .await
-            })
-        });
+        let http = answered.map(|routes| tokio::spawn(http::serve(listener, routes, stopped)));
         Ok(Self { address, stop, http, tasks, onhand })
     }
 

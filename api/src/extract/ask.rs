@@ -1,7 +1,6 @@
 //! A write: an editor or an admin, an optional `Idempotency-Key`, a JSON body.
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, Request},
     http::HeaderMap,
 };
@@ -12,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     bearer::{authorised, caller},
-    body::object,
+    body::{self, object},
 };
 use crate::{App, problem::Problem};
 
@@ -79,7 +78,7 @@ async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> R
     let mut caller = caller(&parts, bearer);
     let key = idempotency_key(&parts.headers)?;
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let bytes = Bytes::from_request(Request::from_parts(parts, body), app).await?;
+    let bytes = body::read(Request::from_parts(parts, body), app).await?;
     let actor = caller.context.actor.clone();
     caller.idempotency = key.map(|key| {
         let mut hash = Sha256::new();

@@ -1,7 +1,37 @@
-//! JSON texts as callers write them: objects of a form, and where they are not of it.
+//! Bodies as callers send them, and the JSON texts in them: objects of a form, and where they are not of it.
 
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+};
 use onhand_domain::values::Object;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::problem::Problem;
+
+/// How long a body may take to arrive.
+const WITHIN: Duration = Duration::from_mins(1);
+
+/// The body of a request, once all of it is there.
+pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    read_within(WITHIN, request, state).await
+}
+
+async fn read_within<S: Send + Sync>(
+    within: Duration,
+    request: Request,
+    state: &S,
+) -> Result<Bytes, Problem> {
+    match timeout(within, Bytes::from_request(request, state)).await {
+        Ok(read) => Ok(read?),
+        Err(_) => {
+            Err(Problem::too_slow("body.too_slow", "the body did not arrive within a minute; send it again"))
+        }
+    }
+}
 
 /// What an object says, or in words what is wrong with the text and where.
 pub fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
@@ -17,6 +47,10 @@ fn located<T: DeserializeOwned>(text: &[u8], error: &serde_json::Error) -> Strin
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use axum::{body::Body, http::StatusCode, response::IntoResponse};
+    use futures_util::stream;
     use serde::Deserialize;
 
     use super::*;
@@ -33,6 +67,13 @@ mod tests {
     struct Line {
         quantity: i64,
         at: Option<Time>,
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
+        let body = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let problem = read_within(Duration::ZERO, Request::new(body), &()).await.expect_err("it never ends");
+        assert_eq!(problem.into_response().status(), StatusCode::REQUEST_TIMEOUT);
     }
 
     #[test]

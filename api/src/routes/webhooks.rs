@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use axum::{
     Extension, Json,
-    body::Bytes,
     extract::{ConnectInfo, FromRequest, Request as HttpRequest},
     http::{
         HeaderMap,
@@ -20,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     App,
     app::{AppState, Correlation, source_address},
-    extract::OpenPath as Path,
+    extract::{OpenPath as Path, read},
     problem::Problem,
 };
 
@@ -48,7 +47,7 @@ impl FromRequest<App> for Raw {
         let correlation = request.extensions().get::<Correlation>().cloned();
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let url = format!("{}{path}", server(app, &headers));
-        let body = Bytes::from_request(request, app).await?;
+        let body = read(request, app).await?;
         Ok(Self(Request {
             headers,
             body: (&*body).into(),

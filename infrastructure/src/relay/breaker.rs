@@ -78,11 +78,11 @@ pub struct Report {
     pub answered: bool,
     /// It failed: an error of its own, no answer, no connection, too many calls without a word on when to come back.
     pub failed: bool,
-    /// It lets nobody in until somebody sees to it.
-    pub needs_person: bool,
+    /// Why it lets nobody in until somebody sees to it.
+    pub needs_person: Option<String>,
     /// It has asked to wait so long, or the allowance is used up for so long.
     pub hold: Option<Duration>,
-    /// What stood in the way.
+    /// What else stood in the way.
     pub reason: Option<String>,
 }
 
@@ -99,8 +99,7 @@ impl Report {
                 self.answered = true;
             }
             Outcome::Failed(CallError::NeedsPerson { why }) => {
-                self.needs_person = true;
-                self.reason = Some(why.clone());
+                self.needs_person = Some(why.clone());
             }
             Outcome::Failed(CallError::Again { after, why, counts }) => {
                 // Too many calls, and not a word on when to come back: nobody knows how the platform fares.
@@ -113,7 +112,12 @@ impl Report {
 
     /// A single thing that somebody has to see to says nothing against the account, if others were taken.
     pub(crate) fn is_shut(&self) -> bool {
-        self.needs_person && !self.answered
+        self.needs_person.is_some() && !self.answered
+    }
+
+    /// What stood in the way; of whoever is shut out, why that is.
+    fn why(&self) -> Option<&String> {
+        if self.is_shut() { self.needs_person.as_ref() } else { self.reason.as_ref() }
     }
 }
 
@@ -165,8 +169,8 @@ impl Breaker {
             turns.push(if self.locked_out { Turn::LockedOut } else { Turn::LetIn });
         }
         if report.is_trouble() {
-            self.reason.clone_from(&report.reason);
-        } else if report.answered {
+            self.reason = report.why().cloned();
+        } else if report.answered && self.state == State::Closed {
             self.reason = None;
         }
         (self, turns)
@@ -244,6 +248,7 @@ mod tests {
         reports.push((answered(), 6));
         let (breaker, _) = after(&reports);
         assert_eq!((breaker.state, breaker.retry_at), (State::Open, Some(at(64))));
+        assert_eq!(breaker.reason.as_deref(), Some("503"), "why it is open is still known");
         let probing = Breaker { state: State::HalfOpen, retry_at: Some(at(90)), ..Breaker::default() };
         for late in [answered(), failed(), Report { hold: Some(Duration::from_secs(1)), ..Report::default() }]
         {
@@ -262,7 +267,7 @@ mod tests {
 
     #[test]
     fn being_locked_out_holds_for_long_and_does_not_open_and_is_told_once() {
-        let shut = || Report { needs_person: true, reason: Some("401".into()), ..Report::default() };
+        let shut = || Report { needs_person: Some("401".into()), ..Report::default() };
         let (breaker, turns) = after(&[(shut(), 0), (shut(), 300)]);
         assert_eq!((breaker.state, breaker.held_until), (State::Closed, Some(at(600))));
         assert_eq!(turns, [vec![Turn::LockedOut], vec![]]);
@@ -271,8 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn why_it_is_locked_out_is_told_whatever_else_stood_in_the_way() {
+        let mut report = Report::default();
+        for error in [CallError::person("401"), CallError::failed("the answer makes no sense")] {
+            report.of::<i64>(&Outcome::Failed(error));
+        }
+        let (breaker, _) = after(&[(report, 0)]);
+        assert_eq!((breaker.locked_out, breaker.reason.as_deref()), (true, Some("401")));
+    }
+
+    #[test]
     fn a_single_thing_that_needs_a_person_leaves_the_account_alone() {
-        let one = Report { answered: true, needs_person: true, ..Report::default() };
+        let one = Report { answered: true, needs_person: Some("403".into()), ..Report::default() };
         let (breaker, turns) = after(&[(one, 0)]);
         assert_eq!((breaker.held_until, turns), (None, vec![vec![]]));
     }

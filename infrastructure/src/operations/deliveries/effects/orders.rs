@@ -6,7 +6,7 @@ use onhand_domain::{
     flag::FlagName,
     order::{self, Heard, News, Order, OrderEvent, ToldLine},
     stream::Lookup,
-    values::{ExternalId, ListingId, OrderId, StockId, VariantId},
+    values::{ExternalId, ListingId, OrderId, Quantity, StockId, VariantId},
 };
 
 use super::{super::steps::ToldOrder, Effects, Tally};
@@ -40,14 +40,12 @@ impl Effects {
         }
         let location = self.details(lookup).map(|details| details.location.clone()).unwrap_or_default();
         let shelf = |variant| StockId { variant, location: location.clone() };
-        let mut nameless = 0;
-        let told = lines.iter().map(|line| {
-            nameless += usize::from(!can_be_known(line));
-            ToldLine {
-                name: line_name(nameless, line),
-                stock: self.variant_of(line, lookup).map(shelf),
-                quantity: line.quantity,
+        // A tip or a gift wrap is of no variant, and nobody ever has to say which.
+        let told = lines.iter().map(|line| match line_name(line) {
+            Some(name) => {
+                ToldLine { name, stock: self.variant_of(line, lookup).map(shelf), quantity: line.quantity }
             }
+            None => ToldLine { name: String::new(), stock: None, quantity: Quantity::ZERO },
         });
         let told: Vec<_> = told.collect();
         let sealed = self.persons.buyers.get(external);
@@ -63,9 +61,7 @@ impl Effects {
             now,
         };
         let Heard { changes, notes, unknown } = order::hear(&news, state, |id| lookup.stock(id))?;
-        let can_be_found =
-            |name: &&String| lines.iter().any(|line| can_be_known(line) && line_name(0, line) == **name);
-        tally.unmapped += unknown.iter().filter(can_be_found).count();
+        tally.unmapped += unknown.len();
         tally.notes.extend(unknown.iter().map(|name| format!("nothing here is {name}")));
         if changes.is_empty() && notes.is_empty() {
             tally.notes.push("the order is known already".to_owned());
@@ -143,18 +139,12 @@ fn has_units(order: &Order) -> bool {
     order.lines.is_some() && !order.cancelled
 }
 
-/// Whether somebody can ever say what the line is: a tip or a gift wrap has neither variant nor SKU.
-fn can_be_known(line: &SoldLine) -> bool {
-    line.external_variant.is_some() || line.sku.is_some()
-}
-
-/// What a line is called in history: without variant and SKU by its number among those like it, so that it is the same line
-/// whatever becomes of the others. Its title is the buyer's to write as well, and does not enter it: that stands in the
-/// body.
-fn line_name(number: usize, line: &SoldLine) -> String {
+/// What a line is called in history; none for what has neither variant nor SKU. Its title is the buyer's to write as well, and
+/// stands in the body only.
+fn line_name(line: &SoldLine) -> Option<String> {
     match (&line.sku, &line.external_variant) {
-        (Some(sku), _) => sku.to_string(),
-        (None, Some(variant)) => format!("variant {variant}"),
-        (None, None) => format!("line {number}"),
+        (Some(sku), _) => Some(sku.to_string()),
+        (None, Some(variant)) => Some(format!("variant {variant}")),
+        (None, None) => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -39,6 +40,9 @@ use crate::{
 
 /// No call is begun later than this after the claim: the longest one still ends within the lease.
 const BEGIN_WITHIN: Duration = Duration::from_secs(15);
+
+/// How often it is tried to put on record what a platform was told. That is a minute, about.
+const RECORD_ATTEMPTS: i32 = 10;
 
 /// How long the read model is waited for, and when a command that is still ahead of it is looked at again.
 const CATCH_UP: Duration = Duration::from_millis(100);
@@ -138,7 +142,7 @@ impl Relay {
         if let Some(in_hand) = in_hand.as_mut().filter(|_| !noteworthy) {
             in_hand.answered();
         }
-        self.record(tenant, results).await?;
+        self.record_said(tenant, Arc::new(results)).await?;
         if noteworthy {
             let now = self.operations.ledger().clock().now();
             for turn in breakers::note(pool, (tenant, connection), &report, now).await? {
@@ -169,7 +173,20 @@ impl Relay {
         Ok(Attempt { now: clock.now(), begun, owed, known_at, clock, targets, offers })
     }
 
-    async fn record(&self, tenant: TenantId, results: Results) -> Result<(), LedgerError> {
+    /// What was said is not forgotten for a database that is away for a moment: another relay may have told something newer
+    /// before it, and only this record says that it has to be told again.
+    async fn record_said(&self, tenant: TenantId, results: Arc<Results>) -> Result<(), LedgerError> {
+        let said = results.settlements.iter().any(|settlement| settlement.said);
+        let mut patience = 0..if said { RECORD_ATTEMPTS } else { 0 };
+        while let Err(error) = self.record(tenant, Arc::clone(&results)).await {
+            let Some(attempt) = patience.next() else { return Err(error) };
+            tracing::warn!(%error, "what a platform was told cannot be recorded yet");
+            tokio::time::sleep(policy::delay(attempt + 1).min(Duration::from_secs(10))).await;
+        }
+        Ok(())
+    }
+
+    async fn record(&self, tenant: TenantId, results: Arc<Results>) -> Result<(), LedgerError> {
         let changed = results.changes.iter().map(|(stream, _)| stream.clone());
         let strays = results.strays.iter().map(|(listing, ..)| StreamId::Listing(*listing));
         let moved = results.moved.iter().map(|(listing, _)| StreamId::Listing(*listing));

@@ -189,6 +189,28 @@ async fn a_lease_that_was_taken_over_is_not_settled_by_its_first_holder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_is_put_on_record_when_the_database_is_back() {
+    let (shop, _, world) = noting_shop_that_is_owed_a_fifth().await;
+    // As Postgres would say it while it begins.
+    sqlx::raw_sql(
+        "create sequence attempts;
+         grant usage on sequence attempts to public;
+         create function away() returns trigger language plpgsql as $$ begin
+             if nextval('attempts') <= 2 then raise exception 'away' using errcode = '57P03'; end if;
+             return new;
+         end $$;
+         create trigger away before insert on events for each row when (new.name = 'listing.quantity_pushed')
+             execute function away()",
+    )
+    .execute(&mut world.database.owner().await)
+    .await
+    .expect("an owner may");
+    assert_eq!(step(&world).await, 1);
+    assert_eq!((newest(&world).await, shop.noted().keys.len()), (("done".to_owned(), 1), 2));
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_said_under_a_lease_that_was_taken_over_is_not_said_once_more() {
     let (shop, connection, world) = noting_shop_that_is_owed_a_fifth().await;
     // Nothing is known of the stock of these: what is owed to them comes to nothing, without a call.

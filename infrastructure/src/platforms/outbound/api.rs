@@ -231,7 +231,7 @@ impl Api {
 
     async fn send(&self, call: Call) -> Result<Answer, CallError> {
         let url = self.url(&call.target)?;
-        self.permitted().await?;
+        permitted(self.permits.as_deref(), self.until).await?;
         let typed = call.headers.iter().any(|(name, _)| CONTENT_TYPE.as_str().eq_ignore_ascii_case(name));
         let mut request = self.http.request(call.method, url);
         for (name, value) in call.headers {
@@ -271,23 +271,6 @@ impl Api {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Leave to call. A call that is one of many within a second or two waits here for its turn, or it would have to come back
-    /// with all the others; one that has to wait longer comes back.
-    async fn permitted(&self) -> Result<(), CallError> {
-        loop {
-            if self.until.is_some_and(|until| Instant::now() > until) {
-                return Err(CallError::later());
-            }
-            let Some(permits) = &self.permits else { return Ok(()) };
-            match permits.take().await {
-                Err(CallError::Again { after: Some(after), counts: false, .. }) if after <= TURN_MAX => {
-                    tokio::time::sleep(after).await;
-                }
-                taken => return taken,
-            }
-        }
-    }
-
     /// An answer in which the account's secrets stand no more: what a platform says may be shown and kept.
     fn masked(&self, answer: Answer) -> Answer {
         let masks = if answer.is_success() { &self.in_data } else { &self.in_words };
@@ -309,6 +292,26 @@ impl Api {
             return Err(CallError::never("an id of this would lead to another address"));
         }
         Ok(url)
+    }
+}
+
+/// Leave to call, as long as a call may be begun. One that is one of many within a second or two waits here for its turn, or it
+/// would have to come back with all the others; one that has to wait longer comes back.
+async fn permitted(permits: Option<&dyn Permits>, until: Option<Instant>) -> Result<(), CallError> {
+    let in_time = || match until {
+        Some(until) if Instant::now() > until => Err(CallError::later()),
+        _ => Ok(()),
+    };
+    let Some(permits) = permits else { return in_time() };
+    loop {
+        in_time()?;
+        match permits.take().await {
+            Err(CallError::Again { after: Some(after), counts: false, .. }) if after <= TURN_MAX => {
+                tokio::time::sleep(after).await;
+            }
+            // A database that is slow to give leave has taken its time of ours.
+            taken => return taken.and_then(|()| in_time()),
+        }
     }
 }
 
@@ -395,6 +398,28 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Gives leave when it is too late.
+    struct Slow(Instant);
+
+    impl Permits for Slow {
+        fn take(&self) -> BoxFuture<'_, Result<(), CallError>> {
+            Box::pin(async {
+                while Instant::now() <= self.0 {
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn no_call_is_begun_when_leave_for_it_came_too_late() {
+        let until = Instant::now() + Duration::from_millis(5);
+        let given = permitted(Some(&Slow(until)), Some(until)).await;
+        assert!(matches!(given, Err(CallError::Again { counts: false, .. })), "{given:?}");
+        assert_eq!(permitted(Some(&Slow(until)), None).await, Ok(()));
+    }
 
     #[tokio::test]
     async fn why_a_platform_cannot_be_reached_is_told_without_its_address() {

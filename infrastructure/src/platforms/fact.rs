@@ -209,8 +209,6 @@ pub struct SoldLine {
     pub sku: Option<Sku>,
     /// How many; none where the buyer gets none of it any more.
     pub quantity: Quantity,
-    /// As the buyer read it.
-    pub title: String,
 }
 
 /// What can be said about a request before its body is understood.

@@ -297,16 +297,15 @@ fn an_order_is_seen_with_its_lines() {
         {"item_id": 8, "model_id": null, "model_sku": " RUN-42 ", "model_quantity_purchased": 1},
         {"item_id": 9, "model_quantity_purchased": 0}
     ]);
-    let line = |variant: &str, sku: Option<&str>, quantity, title: &str| SoldLine {
+    let line = |variant: &str, sku: Option<&str>, quantity| SoldLine {
         external_variant: Some(id(variant)),
         sku: sku.and_then(|sku| Sku::new(sku).ok()),
         quantity: Quantity::new(quantity).expect("a quantity"),
-        title: title.to_owned(),
     };
     let lines = vec![
-        line("9007199254740993", Some("MOLE"), 2, "Mole"),
-        line("18446744073709551615", None, 1, "Runner"),
-        line("8", Some("RUN-42"), 1, ""),
+        line("9007199254740993", Some("MOLE"), 2),
+        line("18446744073709551615", None, 1),
+        line("8", Some("RUN-42"), 1),
     ];
     let order = hint("order", "A1");
     let external = id("A1");

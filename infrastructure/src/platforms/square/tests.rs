@@ -430,17 +430,12 @@ fn an_order_is_what_its_state_and_what_is_due_say() {
         });
         seen(&hint, &json!({ "order": order })).expect("an order")
     };
-    let line = |variant: Option<&str>, units, title: &str| SoldLine {
+    let line = |variant: Option<&str>, units| SoldLine {
         external_variant: variant.map(id),
         sku: None,
         quantity: Quantity::new(units).expect("a quantity"),
-        title: title.to_owned(),
     };
-    let lines = vec![
-        line(Some("V1"), 2, "Runner"),
-        line(Some("V2"), 1, "Lace, by the metre"),
-        line(None, 1, "Gift wrap"),
-    ];
+    let lines = vec![line(Some("V1"), 2), line(Some("V2"), 1), line(None, 1)];
     let placed = vec![Fact::OrderPlaced {
         external: id("O1"),
         lines: lines.clone(),
@@ -476,7 +471,7 @@ fn an_order_at_another_location_is_not_this_ones() {
         })
     };
     let quantity = Quantity::new(2).expect("a quantity");
-    let line = SoldLine { external_variant: Some(id("V1")), sku: None, quantity, title: "Runner".into() };
+    let line = SoldLine { external_variant: Some(id("V1")), sku: None, quantity };
     let (external, lines) = (id("O1"), vec![line]);
     for (state, fact) in [
         (

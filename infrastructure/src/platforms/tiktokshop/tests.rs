@@ -278,16 +278,15 @@ fn units_of_one_sku_are_one_line() {
         called_back,
         {"sku_id": null, "seller_sku": null}
     ]);
-    let line = |variant: Option<&str>, sku: Option<&str>, quantity, title: &str| SoldLine {
+    let line = |variant: Option<&str>, sku: Option<&str>, quantity| SoldLine {
         external_variant: variant.map(id),
         sku: sku.and_then(|sku| Sku::new(sku).ok()),
         quantity: Quantity::new(quantity).expect("a quantity"),
-        title: title.to_owned(),
     };
     let sold = vec![
-        line(Some("1690000000000000808"), Some("RUN-42"), 2, "Runner"),
-        line(Some("9007199254740993"), None, 1, "Mole"),
-        line(None, None, 1, ""),
+        line(Some("1690000000000000808"), Some("RUN-42"), 2),
+        line(Some("9007199254740993"), None, 1),
+        line(None, None, 1),
     ];
     let (order, external) = (hint("order", "77"), id("77"));
     for status in ["UNPAID", "ON_HOLD"] {

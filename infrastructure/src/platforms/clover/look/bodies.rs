@@ -172,7 +172,6 @@ const EXPANDED_MAX: usize = 100;
 #[serde(rename_all = "camelCase")]
 struct Line {
     item: Option<Reference>,
-    name: Option<String>,
     /// Thousandths of a unit, for what is sold by weight or length; none for what is sold by the piece.
     unit_qty: Option<Value>,
 }
@@ -247,7 +246,7 @@ impl Expanded<Payment> {
 
 /// The lines, one for each item. What is not in the inventory stays a line of its own.
 fn sold(units: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
-    let mut sums: Vec<(Option<ExternalId>, String, i64)> = Vec::new();
+    let mut sums: Vec<(Option<ExternalId>, i64)> = Vec::new();
     let mut places: BTreeMap<ExternalId, usize> = BTreeMap::new();
     for line in units {
         let thousandths = line.unit_qty.as_ref().map_or(Some(1_000), read::whole).filter(|sold| *sold >= 0);
@@ -256,21 +255,21 @@ fn sold(units: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
         let item = line.item.and_then(|item| item.id);
         let known = item.as_ref().and_then(|item| places.get(item).copied());
         if let Some(place) = known
-            && let Some((_, _, sum)) = sums.get_mut(place)
+            && let Some((_, sum)) = sums.get_mut(place)
         {
             *sum = sum.saturating_add(thousandths);
             continue;
         }
         places.extend(item.clone().map(|item| (item, sums.len())));
-        sums.push((item, read::title(&line.name.unwrap_or_default()), thousandths));
+        sums.push((item, thousandths));
     }
     read::within(sums.len(), read::LINES_MAX, "order lines")?;
     let mut lines = Vec::with_capacity(sums.len());
-    for (external_variant, title, thousandths) in sums.into_iter().filter(|(_, _, sum)| *sum > 0) {
+    for (external_variant, thousandths) in sums.into_iter().filter(|(_, sum)| *sum > 0) {
         // Whoever buys part of a unit leaves none that is whole.
         let units = thousandths / 1_000 + i64::from(thousandths % 1_000 > 0);
         let quantity = Quantity::new(units).map_err(|wrong| Undecodable(wrong.to_string()))?;
-        lines.push(SoldLine { external_variant, sku: None, quantity, title });
+        lines.push(SoldLine { external_variant, sku: None, quantity });
     }
     Ok(lines)
 }

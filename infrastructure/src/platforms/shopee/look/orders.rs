@@ -40,7 +40,6 @@ struct Line {
     item_id: ExternalId,
     /// 0 for an item without models.
     model_id: Option<ExternalId>,
-    item_name: Option<String>,
     item_sku: Option<String>,
     model_sku: Option<String>,
     model_quantity_purchased: Value,
@@ -97,7 +96,6 @@ impl Line {
             external_variant: Some(model.unwrap_or(self.item_id)),
             sku: read::sku(sku.as_deref()),
             quantity,
-            title: read::title(self.item_name.as_deref().unwrap_or_default()),
         }))
     }
 }

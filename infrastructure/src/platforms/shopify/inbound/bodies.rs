@@ -228,7 +228,6 @@ struct Line {
     quantity: Value,
     /// What is left of that after the order was edited.
     current_quantity: Option<Value>,
-    title: Option<String>,
 }
 
 impl Order {
@@ -246,7 +245,6 @@ impl Order {
                 external_variant: line.variant_id,
                 sku: sku(line.sku.as_deref()),
                 quantity,
-                title: title(&line.title.unwrap_or_default()),
             });
         }
         Ok((self.id, lines))

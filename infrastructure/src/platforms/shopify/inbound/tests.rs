@@ -245,17 +245,13 @@ fn an_order_is_what_its_topic_says_whatever_its_body_says() {
         {"variant_id": 9, "sku": "MOLE-42", "quantity": 0, "title": "Mole"},
         {"variant_id": null, "sku": null, "quantity": 1, "title": "Gift wrap"}
     ]});
-    let line = |variant: Option<u64>, sku: Option<&str>, quantity, title: &str| SoldLine {
+    let line = |variant: Option<u64>, sku: Option<&str>, quantity| SoldLine {
         external_variant: variant.map(ExternalId::from),
         sku: sku.and_then(|sku| Sku::new(sku).ok()),
         quantity: onhand_domain::values::Quantity::new(quantity).expect("a quantity"),
-        title: title.to_owned(),
     };
-    let lines = vec![
-        line(Some(8), Some("MOLE-41"), 2, "Mole"),
-        line(Some(9), Some("MOLE-42"), 0, "Mole"),
-        line(None, None, 1, "Gift wrap"),
-    ];
+    let lines =
+        vec![line(Some(8), Some("MOLE-41"), 2), line(Some(9), Some("MOLE-42"), 0), line(None, None, 1)];
     let external = ExternalId::from(3);
     assert_eq!(
         fact("orders/create", &body),

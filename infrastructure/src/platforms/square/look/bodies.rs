@@ -198,7 +198,6 @@ pub(super) fn buyer(answer: &[u8]) -> Option<Person> {
 struct Line {
     catalog_object_id: Option<ExternalId>,
     quantity: Value,
-    name: Option<String>,
 }
 
 impl Order {
@@ -262,12 +261,7 @@ fn sold(items: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
     for line in items {
         let quantity = units(&line.quantity)?;
         if !quantity.is_zero() {
-            lines.push(SoldLine {
-                external_variant: line.catalog_object_id,
-                sku: None,
-                quantity,
-                title: read::title(&line.name.unwrap_or_default()),
-            });
+            lines.push(SoldLine { external_variant: line.catalog_object_id, sku: None, quantity });
         }
     }
     Ok(lines)

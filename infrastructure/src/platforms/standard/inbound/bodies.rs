@@ -262,7 +262,6 @@ struct Line {
     variant: Option<ExternalId>,
     sku: Option<String>,
     quantity: Value,
-    title: Option<String>,
 }
 
 impl Order {
@@ -280,7 +279,6 @@ impl Order {
                 external_variant: line.variant,
                 sku: read::sku(line.sku.as_deref()),
                 quantity,
-                title: read::title(&line.title.unwrap_or_default()),
             });
         }
         Ok((self.id, lines))

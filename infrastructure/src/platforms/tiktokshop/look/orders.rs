@@ -43,7 +43,6 @@ struct Order {
 struct Unit {
     sku_id: Option<ExternalId>,
     seller_sku: Option<String>,
-    product_name: Option<String>,
     display_status: Option<String>,
 }
 
@@ -97,12 +96,7 @@ fn added_up(units: Vec<Unit>) -> Result<Vec<SoldLine>, Undecodable> {
             }
             Entry::Vacant(place) => {
                 place.insert(lines.len());
-                lines.push(SoldLine {
-                    external_variant: unit.sku_id,
-                    sku,
-                    quantity: one,
-                    title: read::title(unit.product_name.as_deref().unwrap_or_default()),
-                });
+                lines.push(SoldLine { external_variant: unit.sku_id, sku, quantity: one });
             }
         }
     }

@@ -35,7 +35,6 @@ struct Line {
     sku: Option<String>,
     #[serde(default)]
     quantity: Value,
-    name: Option<String>,
 }
 
 impl CartOrder {
@@ -77,7 +76,6 @@ fn sold(given: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
             external_variant: blank_or_id(&line.product_id)?,
             sku: read::sku(sku.as_deref()),
             quantity,
-            title: read::title(&read::filled(line.name).or(sku).unwrap_or_default()),
         });
     }
     Ok(lines)

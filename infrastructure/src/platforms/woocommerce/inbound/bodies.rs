@@ -235,7 +235,6 @@ struct Line {
     #[serde(default)]
     quantity: Value,
     sku: Option<String>,
-    name: Option<String>,
 }
 
 impl Order {
@@ -281,7 +280,6 @@ fn sold(given: Vec<Line>) -> Result<Vec<SoldLine>, Undecodable> {
             external_variant: line.variation_id.filter(some).or(line.product_id.filter(some)),
             sku: read::sku(line.sku.as_deref()),
             quantity,
-            title: read::title(&decoded(&line.name.unwrap_or_default())),
         });
     }
     Ok(lines)

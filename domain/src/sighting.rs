@@ -9,7 +9,8 @@ use crate::{
     Event, Refusal, StreamId,
     aggregate::verdict,
     catalog::Changes,
-    listing::{Conflict, Figure, FigureKind, Listing, ListingCommand, ListingEvent, Resolution},
+    connection::{Connection, SyncRules},
+    listing::{Conflict, Figure, FigureKind, Listing, ListingCommand, ListingEvent, Mapping, Resolution},
     product::ProductCommand,
     stock::{Stock, StockCommand, StockEvent},
     stream::Lookup,
@@ -77,18 +78,58 @@ pub fn of_quantity(
         let holds = rules.hold_conflicts && owed.is_some();
         return held(changes, id, (listing, holds), Figure::Quantity { quantity }, at);
     }
-    let shown = quantity.saturating_add(rules.safety_buffer.units());
-    // Where nothing is pushed, whoever keeps the figure there knows by other ways.
-    let pushed =
-        rules.realtime_sync_enabled && rules.propagate_inventory && details.platform.takes_quantities();
-    let (connection, told_until) = (mapping.connection, listing.told_before(at).filter(|_| pushed));
-    let command = StockCommand::Accept { shown, connection, at, told_until, now };
-    let events = verdict(&shelf, stock, command)?;
+    let told_until = told_before(listing, connection, at);
+    let events = verdict(&shelf, stock, accept(mapping, rules, (quantity, at), (told_until, now)))?;
     if events.iter().any(|event| matches!(event, StockEvent::Counted { .. })) {
         changes.extend(agreed(id, listing, FigureKind::Quantity));
     }
     changes.extend(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())));
     Ok((changes, Meaning::Accepted))
+}
+
+/// Somebody says that a quantity in question is right: it counts as of when it was shown, and what has moved since on top.
+pub fn adopt(
+    id: ListingId,
+    (quantity, at): (i64, DateTime<Utc>),
+    lookup: &Lookup<'_>,
+    now: DateTime<Utc>,
+) -> Result<Changes, Refusal> {
+    let listing = lookup.listing(&id);
+    let unknown = || Refusal::missing("listing.unknown", format!("there is no listing {id}"));
+    let mapping = listing.mapping.as_ref().ok_or_else(unknown)?;
+    let connection = lookup.connection(&mapping.connection);
+    let details = connection.details.as_ref().ok_or_else(unknown)?;
+    let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
+    let stock = lookup.stock(&shelf);
+    let told_until = told_before(listing, connection, at);
+    if stock.is_past(at.min(now), told_until) {
+        let detail = format!(
+            "the platform showed {quantity} at {at}, and there was a newer count since then, or too much has moved; \
+             say use_master, or manual with what is there now"
+        );
+        return Err(Refusal::conflict("conflict.past", detail));
+    }
+    let events =
+        verdict(&shelf, stock, accept(mapping, &connection.rules, (quantity, at), (told_until, now)))?;
+    Ok(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())).collect())
+}
+
+fn accept(
+    mapping: &Mapping,
+    rules: &SyncRules,
+    (quantity, at): (i64, DateTime<Utc>),
+    (told_until, now): (Option<DateTime<Utc>>, DateTime<Utc>),
+) -> StockCommand {
+    let shown = quantity.saturating_add(rules.safety_buffer.units());
+    StockCommand::Accept { shown, connection: mapping.connection, at, told_until, now }
+}
+
+/// Until when a platform was told what has moved, when it showed something.
+fn told_before(listing: &Listing, connection: &Connection, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (rules, platform) = (&connection.rules, connection.details.as_ref()?.platform);
+    // Where nothing is pushed, whoever keeps the figure there knows by other ways.
+    let pushed = rules.realtime_sync_enabled && rules.propagate_inventory && platform.takes_quantities();
+    listing.told_before(at).filter(|_| pushed)
 }
 
 /// A platform shows this price.

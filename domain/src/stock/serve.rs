@@ -98,6 +98,17 @@ impl Stock {
         (figure.at >= origin.at && !looked_since).then_some(figure)
     }
 
+    /// Whether a figure of then says nothing any more: somebody has counted since, or so much has moved that nobody knows what it
+    /// lacks.
+    pub(crate) fn is_past(&self, at: DateTime<Utc>, told_until: Option<DateTime<Utc>>) -> bool {
+        self.counted_since(at) || self.has_forgotten(at, told_until)
+    }
+
+    fn has_forgotten(&self, at: DateTime<Utc>, told_until: Option<DateTime<Utc>>) -> bool {
+        let knows = told_until.filter(|told| *told < at).unwrap_or(at);
+        self.past.forgotten_holds.is_some_and(|forgotten| forgotten > knows)
+    }
+
     /// A platform's figure counts, less what has moved without its knowing. It cannot take away what is reserved: what is then
     /// available is nothing.
     pub(super) fn accept(
@@ -114,7 +125,7 @@ impl Stock {
             return Ok(if counted == self.on_hand { vec![] } else { vec![covered] });
         }
         let knows = told_until.filter(|told| *told < occurred_at);
-        if self.past.forgotten_holds.is_some_and(|forgotten| forgotten > knows.unwrap_or(occurred_at)) {
+        if self.has_forgotten(occurred_at, told_until) {
             // What it does not know of is not known here any more either; the next push puts it right.
             return Ok(vec![]);
         }

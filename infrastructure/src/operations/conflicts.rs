@@ -2,14 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
-    Event, Refusal, StreamId,
+    Refusal, StreamId,
     aggregate::verdict,
     catalog::Changes,
-    listing::{Figure, FigureKind, Listing, ListingCommand, Mapping, Resolution},
+    connection::ConnectionDetails,
+    listing::{Conflict, Figure, FigureKind, Listing, ListingCommand, Mapping, Resolution},
     product::ProductCommand,
+    sighting,
     stock::StockCommand,
     stream::Lookup,
-    values::{ConnectionId, ListingId, Money, Quantity, StockId},
+    values::{ListingId, Money, Quantity, StockId},
 };
 use serde_json::json;
 
@@ -65,9 +67,25 @@ impl Operations {
             let ended = verdict(&listing, state, command)?;
             let mut changes: Changes =
                 ended.into_iter().map(|event| (StreamId::Listing(listing), event.into())).collect();
-            if let Some(figure) = figure(state, kind, (judgement, connection), lookup)? {
-                let mapping = state.mapping.as_ref().ok_or_else(|| unknown(listing))?;
-                changes.extend(adopted(figure, mapping, (lookup, now), &actor)?);
+            match (judgement, kind) {
+                (Judgement::UseMaster, _) => {}
+                (Judgement::UsePlatform, _) => {
+                    let Conflict { shows, at } = *state.conflict(kind)?;
+                    changes.extend(match shows {
+                        Figure::Quantity { quantity } => {
+                            sighting::adopt(listing, (quantity, at), lookup, now)?
+                        }
+                        Figure::Price { price } => priced(price, mapped(listing, state)?, lookup, now)?,
+                    });
+                }
+                (Judgement::Manual(quantity), FigureKind::Quantity) => {
+                    changes.extend(counted(quantity, mapped(listing, state)?, (lookup, now), &actor)?);
+                }
+                (Judgement::Manual(minor), FigureKind::Price) => {
+                    let mapping = mapped(listing, state)?;
+                    let price = Money::new(minor, details(mapping, lookup)?.currency)?;
+                    changes.extend(priced(price, mapping, lookup, now)?);
+                }
             }
             Ok(Decision {
                 changes,
@@ -80,60 +98,45 @@ impl Operations {
     }
 }
 
-/// The figure that becomes the ledger's; none where the ledger's own stands.
-fn figure(
-    listing: &Listing,
-    kind: FigureKind,
-    (judgement, connection): (Judgement, ConnectionId),
-    lookup: &Lookup<'_>,
-) -> Result<Option<Figure>, Refusal> {
-    Ok(match (judgement, kind) {
-        (Judgement::UseMaster, _) => None,
-        (Judgement::UsePlatform, _) => Some(listing.conflict(kind)?.shows),
-        (Judgement::Manual(quantity), FigureKind::Quantity) => {
-            Quantity::new(quantity)?;
-            Some(Figure::Quantity { quantity })
-        }
-        (Judgement::Manual(minor), FigureKind::Price) => {
-            let details = lookup.connection(&connection).details.as_ref();
-            let currency = details.map(|details| details.currency).ok_or_else(|| {
-                Refusal::missing("connection.unknown", format!("there is no connection {connection}"))
-            })?;
-            Some(Figure::Price { price: Money::new(minor, currency)? })
-        }
+fn mapped(id: ListingId, listing: &Listing) -> Result<&Mapping, Refusal> {
+    listing.mapping.as_ref().ok_or_else(|| unknown(id))
+}
+
+fn details<'s>(mapping: &Mapping, lookup: &Lookup<'s>) -> Result<&'s ConnectionDetails, Refusal> {
+    let details = lookup.connection(&mapping.connection).details.as_ref();
+    details.ok_or_else(|| {
+        Refusal::missing("connection.unknown", format!("there is no connection {}", mapping.connection))
     })
 }
 
-/// What the ledger has to say for the figure to be true there.
-fn adopted(
-    figure: Figure,
+/// So many are for sale on the listing now.
+fn counted(
+    quantity: i64,
     mapping: &Mapping,
     (lookup, now): (&Lookup<'_>, DateTime<Utc>),
     actor: &str,
-) -> Result<Vec<(StreamId, Event)>, Refusal> {
-    let connection = lookup.connection(&mapping.connection);
-    let details = connection.details.as_ref().ok_or_else(|| {
-        Refusal::missing("connection.unknown", format!("there is no connection {}", mapping.connection))
-    })?;
-    match figure {
-        Figure::Quantity { quantity } => {
-            let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
-            let stock = lookup.stock(&shelf);
-            let published = quantity.max(0).saturating_add(connection.rules.safety_buffer.units());
-            let counted = Quantity::new(published)?.plus(stock.reserved())?;
-            let reference = Some(format!("conflict:{}/{actor}", mapping.connection));
-            let command = StockCommand::Count { counted, reference, occurred_at: now };
-            let events = verdict(&shelf, stock, command)?;
-            Ok(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())).collect())
-        }
-        Figure::Price { price } => {
-            let (variant, market) = (mapping.variant, details.market.clone());
-            let command = ProductCommand::Price { variant, market, price, at: None, counted_at: now };
-            let events = verdict(&mapping.product, lookup.product(&mapping.product), command)?;
-            let stream = StreamId::Product(mapping.product);
-            Ok(events.into_iter().map(|event| (stream.clone(), event.into())).collect())
-        }
-    }
+) -> Result<Changes, Refusal> {
+    let location = details(mapping, lookup)?.location.clone();
+    let shelf = StockId { variant: mapping.variant, location };
+    let stock = lookup.stock(&shelf);
+    let buffer = lookup.connection(&mapping.connection).rules.safety_buffer;
+    let counted = Quantity::new(quantity)?.plus(buffer)?.plus(stock.reserved())?;
+    let reference = Some(format!("conflict:{}/{actor}", mapping.connection));
+    let events = verdict(&shelf, stock, StockCommand::Count { counted, reference, occurred_at: now })?;
+    Ok(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())).collect())
+}
+
+/// This is the price in the listing's market.
+fn priced(
+    price: Money,
+    mapping: &Mapping,
+    lookup: &Lookup<'_>,
+    now: DateTime<Utc>,
+) -> Result<Changes, Refusal> {
+    let (variant, market) = (mapping.variant, details(mapping, lookup)?.market.clone());
+    let command = ProductCommand::Price { variant, market, price, at: None, counted_at: now };
+    let events = verdict(&mapping.product, lookup.product(&mapping.product), command)?;
+    Ok(events.into_iter().map(|event| (StreamId::Product(mapping.product), event.into())).collect())
 }
 
 fn unknown(listing: ListingId) -> Refusal {

@@ -1,5 +1,6 @@
 //! Figures that were changed on a platform, where somebody is to say which one counts.
 
+use chrono::TimeDelta;
 use onhand_domain::connection::Platform;
 use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;
 use onhand_tests::{Answer, World, channels::Channel, shop};
@@ -30,12 +31,14 @@ impl Disputed {
         let listing = listed["data"][0]["id"].as_str().expect("an id").to_owned();
         let disputed = Self { shop, other, world, connection, listing };
         assert_eq!(disputed.shown(), (8, 8));
-        disputed.says(3, "2026-11-02T09:00:00Z").await;
+        disputed.says(3).await;
         disputed
     }
 
-    /// Somebody says a figure in the shop, which tells of it.
-    async fn says(&self, available: i64, updated_at: &str) {
+    /// Somebody says a figure in the shop a minute later, and the shop tells of it.
+    async fn says(&self, available: i64) {
+        self.world.clock.advance(TimeDelta::minutes(1));
+        let updated_at = &self.world.clock.now().to_rfc3339();
         self.shop.set_quantity_by_hand("RUN-42", available).await;
         let told = json!({
             "inventory_item_id": self.shop.shows()[0].inventory_item_id, "location_id": 7,
@@ -111,11 +114,38 @@ async fn the_platforms_figure_becomes_the_ledgers_and_is_shown_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_been_sold_there_since_a_figure_in_question_was_shown_is_not_for_sale_again() {
+    let disputed = Disputed::new().await;
+    disputed.world.clock.advance(TimeDelta::minutes(1));
+    // One of the three is sold there, and the order is told of before the figure that it leaves.
+    let at = disputed.world.clock.now().to_rfc3339();
+    let order = json!({
+        "id": 1, "created_at": at, "updated_at": at,
+        "line_items": [{ "variant_id": null, "sku": "RUN-42", "quantity": 1, "title": "Runner" }],
+    });
+    let webhook = shop::Webhook::new("orders/paid", "o-1", &order);
+    webhook.send(&disputed.world.admin, &disputed.connection).await.expect(200);
+    disputed.shop.set_quantity_by_hand("RUN-42", 2).await;
+    assert_eq!(disputed.settled(json!({ "resolution": "use_platform" })).await, ((4, 2, 2), (2, 2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_figure_from_before_a_count_is_not_taken_for_right() {
+    let disputed = Disputed::new().await;
+    disputed.world.clock.advance(TimeDelta::minutes(1));
+    let counted = json!({ "sku": "RUN-42", "counted": 9 });
+    disputed.world.admin.post("/api/stock/count", counted).await.expect(200);
+    let refused = disputed.resolve(json!({ "resolution": "use_platform" })).await;
+    assert_eq!(refused.problem(409), "conflict.past");
+    assert_eq!(disputed.settled(json!({ "resolution": "use_master" })).await, ((9, 2, 7), (7, 7)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_question_follows_the_platform_also_when_the_rules_hold_nothing_any_more() {
     let disputed = Disputed::new().await;
     disputed.rule(json!({})).await;
     // One more is sold there.
-    disputed.says(2, "2026-11-02T09:10:00Z").await;
+    disputed.says(2).await;
     assert_eq!(disputed.shown(), (2, 8), "nobody has judged it yet");
     assert_eq!(disputed.conflicts().await[0]["quantity"]["shows"]["quantity"], 2);
     assert_eq!(disputed.settled(json!({ "resolution": "use_platform" })).await, ((4, 2, 2), (2, 2)));
@@ -126,7 +156,7 @@ async fn what_is_in_question_is_over_when_the_rules_let_a_newer_figure_count() {
     let disputed = Disputed::new().await;
     disputed.rule(json!({ "acceptInventory": true })).await;
     assert_eq!(disputed.conflicts().await.len(), 1, "rules alone judge nothing");
-    disputed.says(5, "2026-11-02T09:10:00Z").await;
+    disputed.says(5).await;
     assert!(disputed.conflicts().await.is_empty());
     assert_eq!(times(&disputed.world, "listing.conflict_resolved").await, 1);
     let (_, _, available) = disputed.world.levels().await["RUN-42"];

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     ops::Deref,
     sync::{Arc, OnceLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -17,7 +17,7 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use onhand_infrastructure::database::Reach;
-use tokio::{sync::Mutex, task::AbortHandle};
+use tokio::{sync::Mutex, task::AbortHandle, time::timeout};
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
@@ -104,6 +104,10 @@ impl Deref for App {
 
 /// When whoever was led to a process that does not answer may try again: to mend that takes somebody a while.
 const ELSEWHERE_SECONDS: u32 = 60;
+
+/// How long an answer may take: the minute that a body may, and then the minute that a statement may. What takes longer waits for a
+/// database whose line has fallen silent, which nobody may notice for a quarter of an hour.
+const ANSWER_WITHIN: Duration = Duration::from_secs(150);
 
 /// Every route there is.
 pub fn router(app: App) -> Router {
@@ -284,7 +288,7 @@ async fn correlate(mut request: Request, next: Next) -> Response {
     let id = correlation.id.clone();
     let (method, uri) = (request.method().clone(), request.uri().clone());
     request.extensions_mut().insert(correlation);
-    let mut response = next.run(request).await;
+    let mut response = answered(ANSWER_WITHIN, next.run(request)).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         if let Some(cause) = problem.cause() {
             let path = shown(uri.path());
@@ -300,6 +304,13 @@ async fn correlate(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert("x-correlation-id", value);
     }
     response
+}
+
+async fn answered(within: Duration, answer: impl Future<Output = Response>) -> Response {
+    let detail =
+        "that takes too long, and whether it is done is not known; ask again with the same Idempotency-Key";
+    let late = |_| Problem::unavailable("request.unanswered", detail, ELSEWHERE_SECONDS).into_response();
+    timeout(within, answer).await.unwrap_or_else(late)
 }
 
 /// A path for the log. The last part of this one is a secret.
@@ -318,6 +329,13 @@ pub(crate) type AppState = State<App>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_answered_all_the_same() {
+        let response = answered(Duration::ZERO, std::future::pending()).await;
+        assert_eq!(response.status(), axum::http::StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answered(ANSWER_WITHIN, async { ().into_response() }).await.status(), 200);
+    }
 
     #[test]
     fn a_correlation_id_is_taken_from_the_caller_or_made() {

@@ -15,6 +15,7 @@ pub mod moves;
 pub mod outbox;
 pub mod privacy;
 pub mod products;
+mod progress;
 pub mod projections;
 pub mod proofs;
 pub mod rebuilds;

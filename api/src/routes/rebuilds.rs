@@ -1,12 +1,12 @@
 //! `/api/rebuilds`: read models grown again from history, how far each run is, what it found, and putting an end to one.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use axum::{
     Json,
-    response::sse::{Event, KeepAlive, Sse},
+    response::sse::{Event, Sse},
 };
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use onhand_domain::values::TenantId;
 use onhand_infrastructure::queries::{
     Page, one_of,
@@ -17,16 +17,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::projections::of_all_brands;
+use super::{progress, projections::of_all_brands};
 use crate::{
     app::AppState,
     extract::{AdminAsk, Empty, Listing, Path, Reader},
     problem::Problem,
 };
-
-/// How often progress is looked at, and for how long one connection may listen.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
-const PROGRESS_LOOKS_MAX: u32 = 3_600;
 
 /// Narrows the list.
 #[derive(Debug, Deserialize)]
@@ -78,30 +74,14 @@ pub async fn progress(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     find(&app, reader.tenant, id).await?;
     let (pool, tenant) = (app.onhand.pool().clone(), reader.tenant);
-    let looks = stream::unfold((0_u32, None), move |(look, before)| {
+    Ok(progress::of(move || {
         let pool = pool.clone();
         async move {
-            if look >= PROGRESS_LOOKS_MAX || before.as_ref().is_some_and(has_ended) {
-                return None;
-            }
-            if look > 0 {
-                tokio::time::sleep(PROGRESS_EVERY).await;
-            }
-            match rebuilds::find(&pool, tenant, id).await {
-                Ok(Some(found)) => {
-                    let event = Event::default().event("progress").data(told(&found).to_string());
-                    Some((Ok(event), (look + 1, Some(found))))
-                }
-                // Removed meanwhile: it had ended long before.
-                Ok(None) => None,
-                Err(_) => {
-                    let event = Event::default().event("unavailable").data("{}");
-                    Some((Ok(event), (look + 1, before)))
-                }
-            }
+            // If it was removed meanwhile, it had ended long before.
+            let found = rebuilds::find(&pool, tenant, id).await?;
+            Ok::<_, sqlx::Error>(found.map(|found| (told(&found), has_ended(&found))))
         }
-    });
-    Ok(Sse::new(looks).keep_alive(KeepAlive::default()))
+    }))
 }
 
 fn has_ended(rebuild: &RebuildView) -> bool {

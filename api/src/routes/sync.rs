@@ -1,13 +1,13 @@
 //! `/api/sync`: pushing on request, rehearsals, what was given up, and how it all fares.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use axum::{
     Json,
-    response::sse::{Event, KeepAlive, Sse},
+    response::sse::{Event, Sse},
 };
 use chrono::TimeDelta;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use onhand_domain::{
     Refusal,
     connection::SyncRules,
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Written;
+use super::{Written, progress};
 use crate::{
     app::AppState,
     extract::{AdminAsk, Ask, Listing, Path, Reader},
@@ -38,9 +38,6 @@ use crate::{
 /// How far apart pushes are taken up, unless told otherwise; and the longest that may be told.
 const STAGGER_MS: u32 = 100;
 const STAGGER_MS_MAX: u32 = 60_000;
-/// How often progress is looked at, and for how long one connection may listen.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
-const PROGRESS_LOOKS_MAX: u32 = 3_600;
 
 /// Which listings are meant; all, where nothing is named.
 #[derive(Debug, Deserialize)]
@@ -255,22 +252,11 @@ pub async fn progress(
         .map_err(|_| Refusal::invalid("sync.invalid", "connections are ids with commas between them"))?;
     let pool = app.onhand.pool().clone();
     let Window { tenant, brand, .. } = listing.window;
-    let looks = stream::unfold((0_u32, false), move |(look, over)| {
+    Ok(progress::of(move || {
         let (pool, connections, brand) = (pool.clone(), connections.clone(), brand.clone());
         async move {
-            if over || look >= PROGRESS_LOOKS_MAX {
-                return None;
-            }
-            if look > 0 {
-                tokio::time::sleep(PROGRESS_EVERY).await;
-            }
-            let open = open_up_to(&pool, (tenant, brand.as_deref()), position, &connections).await;
-            let event = match &open {
-                Ok(open) => Event::default().event("progress").data(json!({ "open": open }).to_string()),
-                Err(_) => Event::default().event("unavailable").data("{}"),
-            };
-            Some((Ok(event), (look + 1, matches!(open, Ok(0)))))
+            let open = open_up_to(&pool, (tenant, brand.as_deref()), position, &connections).await?;
+            Ok::<_, sqlx::Error>(Some((json!({ "open": open }), open == 0)))
         }
-    });
-    Ok(Sse::new(looks).keep_alive(KeepAlive::default()))
+    }))
 }

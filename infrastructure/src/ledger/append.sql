@@ -35,7 +35,7 @@ sooner as (
     -- But for what is told once more at a later time: the newest truth does not wait for that. What waits a moment for the
     -- order behind a stray figure is not `forced`. As a rule there is none, and then nothing is looked for: nobody can have put
     -- one off since, for that moves the head.
-    update outbox o set next_attempt_at = $5
+    update outbox o set next_attempt_at = $5, created_at = least(o.created_at, $5)
     from head, outbox_targets t, unnest($20::uuid[], $21::text[]) as moved (variant_id, location)
     where exists (
         select from outbox w

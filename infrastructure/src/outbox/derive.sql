@@ -32,6 +32,7 @@ commands as (
     group by o.connection_id, o.listing_id, o.kind
     on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
         do update set -- The position stays that of the fact that first made it owed.
+                created_at = least(outbox.created_at, excluded.created_at),
                 -- What is owed now does not wait for what was owed later; what is in its backoff stays there.
                 next_attempt_at = case when outbox.last_error is null
                     then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end

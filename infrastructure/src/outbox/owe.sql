@@ -20,12 +20,14 @@ closed as (
 )
 insert into outbox (tenant_id, id, connection_id, listing_id, product_id, kind, status, position, next_attempt_at, created_at,
                     forced)
-select $1, gen_random_uuid(), w.connection_id, w.listing_id, w.product_id, w.kind, 'pending', $2, min(w.due), $3,
-       bool_or(w.forced)
+-- What is owed at a later time is not late before that. That it was put off is still to be seen: see `sooner` in append.sql.
+select $1, gen_random_uuid(), w.connection_id, w.listing_id, w.product_id, w.kind, 'pending', $2, min(w.due),
+       greatest($3, min(w.due) - interval '1 microsecond'), bool_or(w.forced)
 from owed w
 group by w.connection_id, w.listing_id, w.product_id, w.kind
 on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
     do update set forced = outbox.forced or excluded.forced,
+            created_at = least(outbox.created_at, excluded.created_at),
             -- What is in its backoff stays there, as in derive.sql, unless somebody has asked for it.
             next_attempt_at = case when excluded.forced or outbox.last_error is null
                 then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end

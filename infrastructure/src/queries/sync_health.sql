@@ -8,7 +8,7 @@ select c.id, c.name, c.platform, c.brand, c.enabled, c.paused, c.alerts,
 from connections c
 left join breakers b on b.tenant_id = c.tenant_id and b.connection_id = c.id
 cross join lateral (
-    select count(*) as queued, extract(epoch from $3 - min(o.created_at))::bigint as oldest_queued_seconds
+    select count(*) as queued, greatest(extract(epoch from $3 - min(o.created_at))::bigint, 0) as oldest_queued_seconds
     from (
         -- Two index ranges; one condition with both would read the whole table.
         select created_at from outbox

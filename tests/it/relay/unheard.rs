@@ -86,10 +86,18 @@ async fn a_call_that_a_gateway_has_given_up_and_the_shop_has_not_is_made_good_as
     step(&world).await;
     assert_eq!(channel.quantity("RUN-42"), 7);
 
+    // That it will be told once more is no lag: it is shown.
+    let health = async || world.admin.get("/api/sync/health").await.expect(200)["connections"][0].clone();
+    world.clock.advance(TimeDelta::seconds(40));
+    let waiting = health().await;
+    assert_eq!((&waiting["queued"], &waiting["oldest_queued_seconds"]), (&json!(1), &json!(0)), "{waiting}");
+
     // Behind the gateway the shop is through with the older call only now.
     assert!(channel.sandbox.edit_quantity("RUN-42", 6));
     world.converge().await;
     assert_eq!(channel.quantity("RUN-42"), 7);
+    let lag = health().await["lag_p99_ms"].as_i64().expect("some were done");
+    assert!(lag <= 6_000, "{lag} ms");
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
 }
 

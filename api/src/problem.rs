@@ -170,6 +170,7 @@ impl From<Refusal> for Problem {
             RefusalKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             RefusalKind::Conflict => StatusCode::CONFLICT,
             RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+            RefusalKind::Defect => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { facts: refusal.facts, ..Self::new(status, refusal.code, refusal.detail) }
     }

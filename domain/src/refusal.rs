@@ -16,6 +16,8 @@ pub enum RefusalKind {
     Conflict,
     /// The caller may not do this.
     Forbidden,
+    /// The program fails at it.
+    Defect,
 }
 
 /// A command that was understood and turned down.
@@ -51,6 +53,11 @@ impl Refusal {
     /// Something the caller may not do.
     pub fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(RefusalKind::Forbidden, code, detail)
+    }
+
+    /// Something at which the program fails.
+    pub fn defect(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(RefusalKind::Defect, code, detail)
     }
 
     /// Adds figures for programs.

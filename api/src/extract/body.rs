@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
+    http::header::CONTENT_ENCODING,
 };
 use onhand_domain::values::Object;
 use serde::de::DeserializeOwned;
@@ -15,8 +16,16 @@ use crate::problem::Problem;
 /// How long a body may take to arrive.
 const WITHIN: Duration = Duration::from_mins(1);
 
-/// The body of a request, once all of it is there.
+/// The body of a request as it is, once all of it is there.
 pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let coding = request.headers().get(CONTENT_ENCODING);
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        // No platform wraps its webhooks, and what is signed would be unclear.
+        return Err(Problem::unsupported(
+            "body.encoded",
+            "send the body as it is, without a Content-Encoding",
+        ));
+    }
     read_within(WITHIN, request, state).await
 }
 

@@ -3,8 +3,8 @@
 use axum::Json;
 use chrono::TimeDelta;
 use onhand_domain::{
-    connection::{ConnectionDetails, SyncRules},
-    values::{ConnectionId, Object},
+    connection::{ConnectionDetails, Platform, SyncRules},
+    values::{ConnectionId, Currency, ExternalId, LocationCode, Market, Object},
 };
 use onhand_infrastructure::{
     operations::{accounts::Tested, connections::Credentials},
@@ -26,19 +26,61 @@ use crate::{
     problem::Problem,
 };
 
-/// A new connection. Its secrets are sealed at once and never shown again.
+/// A new connection: its details, its rules, and its secrets, which are sealed at once and never shown again. Side by side and not
+/// flattened, so that what does not fit is told by its name.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectionBody {
-    #[serde(flatten)]
-    details: ConnectionDetails,
+    platform: Platform,
+    name: String,
+    brand: String,
+    account: Option<String>,
+    app: Option<String>,
+    endpoint: Option<String>,
+    platform_location: Option<ExternalId>,
+    #[serde(default)]
+    location: LocationCode,
+    #[serde(default)]
+    market: Market,
+    currency: Currency,
     #[serde(default)]
     rules: Object<SyncRules>,
-    #[serde(flatten)]
-    secrets: Secrets,
+    webhook_secret: Option<String>,
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+    access_token_expires_in_seconds: Option<u32>,
+    app_secret: Option<String>,
+}
+
+impl ConnectionBody {
+    fn parts(self) -> (ConnectionDetails, SyncRules, Secrets) {
+        let details = ConnectionDetails {
+            platform: self.platform,
+            name: self.name,
+            brand: self.brand,
+            account: self.account,
+            app: self.app,
+            endpoint: self.endpoint,
+            platform_location: self.platform_location,
+            location: self.location,
+            market: self.market,
+            currency: self.currency,
+        };
+        let secrets = Secrets {
+            webhook_secret: self.webhook_secret,
+            access_token: self.access_token,
+            refresh_token: self.refresh_token,
+            access_token_expires_in_seconds: self.access_token_expires_in_seconds,
+            app_secret: self.app_secret,
+        };
+        let Object(rules) = self.rules;
+        (details, rules, secrets)
+    }
 }
 
 /// Secrets, as their owner gives them.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Secrets {
     webhook_secret: Option<String>,
     access_token: Option<String>,
@@ -75,7 +117,7 @@ pub async fn list(
 
 /// `POST /api/connections`
 pub async fn create(app: AppState, ask: AdminAsk<ConnectionBody>) -> Result<Written, Problem> {
-    let ConnectionBody { details, rules: Object(rules), secrets } = ask.body;
+    let (details, rules, secrets) = ask.body.parts();
     let operations = &app.onhand.operations;
     Ok(Written::created(operations.create_connection(ask.caller, details, rules, secrets.into()).await?))
 }

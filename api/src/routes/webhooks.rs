@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use axum::{
     Extension, Json,
     extract::{ConnectInfo, FromRequest, Request as HttpRequest},
-    http::{
-        HeaderMap,
-        header::{CONTENT_ENCODING, HOST},
-    },
+    http::{HeaderMap, header::HOST},
     response::{IntoResponse, Response},
 };
 use onhand_domain::{connection::Platform, values::ConnectionId};
@@ -31,16 +28,6 @@ impl FromRequest<App> for Raw {
 
     async fn from_request(request: HttpRequest, app: &App) -> Result<Self, Problem> {
         let headers = request.headers().clone();
-        if headers
-            .get(CONTENT_ENCODING)
-            .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
-            // No platform wraps its webhooks; what is signed would be unclear.
-            return Err(Problem::unsupported(
-                "body.encoded",
-                "send the body as it is signed, without a Content-Encoding",
-            ));
-        }
         let source_address = source_address(
             request.extensions().get::<ConnectInfo<SocketAddr>>().copied().map(Extension).as_ref(),
         );

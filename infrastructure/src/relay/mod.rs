@@ -65,8 +65,8 @@ impl Relay {
     pub async fn step(&self) -> Result<usize, LedgerError> {
         self.give_back_expired().await;
         loop {
-            let groups = self.claim(&[], ACCOUNTS_MAX).await?;
             let begun = Instant::now();
+            let groups = self.claim(&[], ACCOUNTS_MAX).await?;
             let claimed = groups.iter().map(Vec::len).sum();
             for settled in join_all(groups.into_iter().map(|group| self.deliver(group, begun, None))).await {
                 settled?;
@@ -89,8 +89,9 @@ impl Relay {
                 looked = Some(Instant::now());
             }
             let room = CALLED_MAX.saturating_sub(calls.len()) as i64;
-            let claimed = if room > 0 { self.claim(&accounts.busy(), room).await } else { Ok(vec![]) };
+            // Not when the answer came, for that may have been long under way.
             let begun = Instant::now();
+            let claimed = if room > 0 { self.claim(&accounts.busy(), room).await } else { Ok(vec![]) };
             let groups = match claimed {
                 Ok(groups) => groups,
                 Err(error) => {

@@ -64,6 +64,18 @@ async fn what_is_wrong_with_a_body_is_told_with_its_place() {
             "lines[1].quantity: ",
             "string",
         ),
+        (
+            "/api/connections",
+            json!({ "platform": "square", "name": "n", "brand": "b", "currency": "usd" }),
+            "currency: ",
+            "usd",
+        ),
+        (
+            "/api/connections",
+            json!({ "platform": "square", "name": "n", "brand": "b", "currency": "USD", "acess_token": "t" }),
+            "acess_token",
+            "unknown field",
+        ),
     ];
     for (path, body, place, what) in cases {
         let answer = world.admin.post(path, body).await;
@@ -71,6 +83,19 @@ async fn what_is_wrong_with_a_body_is_told_with_its_place() {
         assert_eq!(answer.problem(400), "body.invalid");
         assert!(detail.contains(place) && detail.contains(what), "{detail}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_is_wrapped_in_something_is_not_taken_for_what_it_holds() {
+    let world = World::new().await;
+    world.stocked(&[("A", 5)]).await;
+    let more = || Body::from(json!({ "sku": "A", "quantity": 1 }).to_string());
+    let wrapped = [("content-encoding", "br")];
+    let answer = world.admin.send("POST", "/api/stock/restock", &wrapped, more()).await;
+    assert_eq!(answer.problem(415), "body.encoded");
+    let plain = [("content-encoding", "identity")];
+    world.admin.send("POST", "/api/stock/restock", &plain, more()).await.expect(200);
+    assert_eq!(world.levels().await["A"], (6, 0, 6));
 }
 
 #[tokio::test]

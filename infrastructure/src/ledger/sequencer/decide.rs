@@ -156,7 +156,7 @@ impl Sequencer {
         // A decision that panics is a defect of ours, but of one command only: the tenant's others go on.
         let decide = AssertUnwindSafe(|| (submission.decide)(&Lookup::new(&find), now));
         let decided = std::panic::catch_unwind(decide).unwrap_or_else(|_| {
-            Err(Refusal::conflict(
+            Err(Refusal::defect(
                 "command.panicked",
                 "the command cannot be decided; this is a defect of the program",
             ))

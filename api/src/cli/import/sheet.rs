@@ -1,6 +1,8 @@
 //! A seller's spreadsheet, saved as CSV: read as a whole and checked cell by cell, so that nothing is written of one that has a
 //! mistake in it.
 
+mod quotes;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::{self, Display},
@@ -14,6 +16,8 @@ use onhand_domain::{
     values::{Currency, InvalidValue, LocationCode, Market, Money, ProductId, Quantity, Sku, VariantId},
 };
 use uuid::Uuid;
+
+use self::quotes::{MISQUOTED, misquoted};
 
 /// The most lines below the names of columns, blank ones apart.
 const LINES_MAX: usize = 100_000;
@@ -173,10 +177,7 @@ struct Records<'t> {
 }
 
 impl<'t> Records<'t> {
-    fn new(text: &'t str) -> Self {
-        let names = text.split(['\r', '\n']).find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let delimiter = delimiter(names);
-        let text = text.as_bytes();
+    fn new(text: &'t [u8], delimiter: u8) -> Self {
         // Longer lines are told as what is wrong with the file. Shorter ones lack empty cells, which some programs leave out.
         let mut builder = ReaderBuilder::new();
         let reader = builder.has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
@@ -248,8 +249,15 @@ impl<'r> Cells<'r> {
 impl Sheet {
     /// Reads a file with a line of column names first, or says what is wrong with it and where.
     pub(super) fn read(text: &str) -> anyhow::Result<Self> {
-        let mut records = Records::new(text);
+        let names = text.split(['\r', '\n']).find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let (text, delimiter) = (text.as_bytes(), delimiter(names));
         let mut reading = Reading::default();
+        // It is told alone: what comes after it may have been read as part of it.
+        if let Some((begin, column)) = misquoted(text, delimiter) {
+            reading.problems.add(ends(&text[..begin]) + 1, &column, &MISQUOTED);
+            reading.problems.check()?;
+        }
+        let mut records = Records::new(text, delimiter);
         ensure!(records.advance()?, "the file is empty");
         let columns = reading.columns(records.line, &records.record);
         reading.problems.check()?;

@@ -182,6 +182,35 @@ fn lines_are_counted_however_they_end() {
 }
 
 #[test]
+fn a_quote_that_is_left_open_or_stands_alone_in_a_quoted_cell_is_told_alone() {
+    for (text, place) in [
+        ("sku,product,counted\nA,Runner,5\nB,\"Walker,7", "line 3, column 2"),
+        ("sku,product,counted\r\nA,\"Runner,5\r\nB,\"Walker\",many\r\n", "line 2, column 2"),
+        ("sku,counted,product\nA,1,\"Shoe \"nine\" inch\"\n", "line 2, column 3"),
+        ("sku;counted;product\r\rA;1;\"Shoe\"B\r", "line 3, column 3"),
+        ("sku,product\nA,\"two\nlines\"\n\"B\" ,Runner\n", "line 4, column 1"),
+        ("sku,\"counted\nA,1\n", "line 1, column 2"),
+    ] {
+        let told = wrong(text);
+        assert!(told.contains(&format!("{place}: the quote")) && told.lines().count() == 2, "{text}: {told}");
+    }
+}
+
+#[test]
+fn quotes_stand_for_themselves_within_a_cell_and_are_written_twice_in_a_quoted_one() {
+    let text =
+        "sku,product,\"size\"\nA,\"9\"\" \"\"low\"\"\",9\"\nB,Size \"9\" low,\"\"\"\"\r\nC,Runner,\"\"";
+    let sheet = Sheet::read(text).expect("it is sound");
+    let of = |variant: &Variant| {
+        let title = variant.family.as_ref().map(|family| family.title.clone());
+        (title.unwrap_or_default(), variant.attributes.values().cloned().collect::<Vec<_>>().concat())
+    };
+    let said: Vec<_> = sheet.variants.values().map(of).collect();
+    let expected = [("9\" \"low\"", "9\""), ("Size \"9\" low", "\""), ("Runner", "")];
+    assert_eq!(said, expected.map(|(title, size)| (title.to_owned(), size.to_owned())));
+}
+
+#[test]
 fn lines_of_one_sku_agree_and_count_a_shelf_once() {
     let columns = "sku,product,location,counted,price,currency,market,size\n";
     let two = "A,Runner,,1,10,USD,US,41\nA,,north,2,9,EUR,FR,\n";

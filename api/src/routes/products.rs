@@ -187,7 +187,8 @@ fn draft(body: ProductBody) -> Result<ProductDraft, Problem> {
     Ok(ProductDraft { details, variants: drafts(body.variants)? })
 }
 
-/// What describes a product, unless a name in it that others are found by is none.
+/// What describes a product, without the blanks around it that somebody typed: feeds name it letter for letter. A name that others
+/// are found by is refused if there is nothing in it. A brand keeps its blanks, as keys, tokens and connections do.
 fn said(details: ProductDetails) -> Result<ProductDetails, Problem> {
     for (what, name) in [("brand", &details.brand), ("style_code", &details.style_code)] {
         if name.as_ref().is_some_and(|name| name.trim().is_empty()) {
@@ -195,17 +196,36 @@ fn said(details: ProductDetails) -> Result<ProductDetails, Problem> {
             return Err(Refusal::invalid("text.empty", detail).into());
         }
     }
-    Ok(details)
+    let ProductDetails { title, brand, vendor, category, style_code, tags } = details;
+    let [vendor, category, style_code] = [vendor, category, style_code].map(|word| filled(word.as_deref()?));
+    let tags = tags.iter().filter_map(|tag| filled(tag)).collect();
+    Ok(ProductDetails { title: title.trim().to_owned(), brand, vendor, category, style_code, tags })
+}
+
+/// A word without blanks around it, if there is something in it.
+fn filled(word: &str) -> Option<String> {
+    Some(word.trim().to_owned()).filter(|word| !word.is_empty())
+}
+
+/// What sets a variant apart, without blanks around it.
+fn attributes(sku: &Sku, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
+    let trimmed = given.iter().map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+    let attributes: BTreeMap<_, _> = trimmed.collect();
+    if attributes.len() < given.len() {
+        return Err(Refusal::invalid("value.invalid", format!("an attribute of {sku} is told twice")));
+    }
+    Ok(attributes)
 }
 
 fn drafts(bodies: Vec<Object<VariantBody>>) -> Result<Vec<VariantDraft>, Problem> {
     let mut variants = Vec::with_capacity(bodies.len());
-    for Object(VariantBody { id, sku, attributes, prices: given }) in bodies {
+    for Object(VariantBody { id, sku, attributes: told, prices: given }) in bodies {
         let mut prices = BTreeMap::new();
         for (market, Object(price)) in &given {
             let market = Market::new(market).map_err(Refusal::from)?;
             prices.insert(market, price.money()?);
         }
+        let attributes = attributes(&sku, &told)?;
         variants.push(VariantDraft { id, details: VariantDetails { sku, attributes }, prices });
     }
     Ok(variants)

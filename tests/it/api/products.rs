@@ -58,6 +58,39 @@ async fn a_product_is_described_as_a_whole_and_what_says_nothing_new_leaves_no_t
 }
 
 #[tokio::test]
+async fn blanks_around_what_somebody_typed_are_no_part_of_it() {
+    let world = World::new().await;
+    let body = json!({
+        "title": " Dunk Low ", "vendor": " Kite & Co", "category": " ", "style_code": "  ST08592 ",
+        "tags": ["low ", "", " "],
+        "variants": [{ "sku": "DUNK-42", "attributes": { " size": " 42 ", "colour": "sand dust\t" } }],
+    });
+    let made = world.admin.post("/api/products", body).await.expect(201);
+    let path = format!("/api/products/{}", made["id"].as_str().expect("an id"));
+    let shown = show(&world, &path).await;
+    assert_eq!(
+        (&shown["title"], &shown["vendor"], &shown["category"], &shown["style_code"], &shown["tags"]),
+        (&json!("Dunk Low"), &json!("Kite & Co"), &Value::Null, &json!("ST08592"), &json!(["low"]))
+    );
+    assert_eq!(shown["variants"][0]["attributes"], json!({ "size": "42", "colour": "sand dust" }));
+
+    // What differs in blanks alone says nothing new.
+    let entries = world.history().await.len();
+    let words =
+        json!({ "title": "Dunk Low", "vendor": "Kite & Co ", "style_code": "ST08592\n", "tags": [" low"] });
+    world.admin.put(&path, words).await.expect(200);
+    let variants = format!("{path}/variants");
+    let put = async |attributes: Value| {
+        let body = json!({ "variants": [{ "sku": "DUNK-42", "attributes": attributes }] });
+        world.admin.post(&variants, body).await
+    };
+    put(json!({ "size": "42 ", "colour": " sand dust" })).await.expect(200);
+    let twice = put(json!({ "size": "42", "size ": "43" })).await;
+    assert_eq!(twice.problem(422), "value.invalid");
+    assert_eq!(world.history().await.len(), entries);
+}
+
+#[tokio::test]
 async fn variants_are_added_changed_and_given_other_skus() {
     let world = World::new().await;
     let path = dunk(&world).await;

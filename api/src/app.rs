@@ -162,6 +162,7 @@ pub fn router(app: App) -> Router {
         .route("/api/rebuilds/{id}", get(rebuilds::show).delete(rebuilds::cancel))
         .route("/api/rebuilds/{id}/progress", get(rebuilds::progress))
         .route("/api/listings", get(listings::list).post(listings::map))
+        .route("/api/listings/{id}", delete(listings::remove))
         .route("/api/streams/{*stream}", get(streams::steps))
         .route("/api/differences/{*stream}", get(streams::compare))
         .route("/api/audit", get(audit_log::list))

@@ -128,7 +128,7 @@ pub enum ListingEvent {
     /// The platform's variant was recognised as ours.
     #[serde(rename = "listing.mapped")]
     Mapped(Mapping),
-    /// The platform no longer offers it.
+    /// The platform no longer offers it, or somebody has taken it away here.
     #[serde(rename = "listing.removed")]
     Removed {
         /// When, by the platform's clock where it gives a time.
@@ -220,7 +220,7 @@ pub enum ListingEvent {
 pub enum ListingCommand {
     /// Recognise it; nothing happens if it is mapped so already.
     Map(Mapping),
-    /// It is gone from the platform.
+    /// It is gone from the platform, or to be told nothing more.
     Remove {
         /// When, by the platform's clock where it gives a time.
         at: Option<DateTime<Utc>>,
@@ -301,7 +301,7 @@ struct Told {
 pub struct Listing {
     /// None before it was recognised.
     pub mapping: Option<Mapping>,
-    /// True once the platform no longer offers it.
+    /// True once the platform no longer offers it, or somebody has taken it away here.
     pub removed: bool,
     /// Since when, where the platform said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]

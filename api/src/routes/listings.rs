@@ -1,6 +1,6 @@
 //! `/api/listings`.
 
-use onhand_domain::values::{ConnectionId, ExternalId, Sku};
+use onhand_domain::values::{ConnectionId, ExternalId, ListingId, Sku};
 use onhand_infrastructure::{
     operations::listings::ListingDraft,
     queries::{
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{AnyTime, Ask, Listing},
+    extract::{AnyTime, Ask, Empty, Listing, Path},
     problem::Problem,
 };
 
@@ -35,6 +35,11 @@ pub async fn map(app: AppState, ask: Ask<ListingBody>) -> Result<Written, Proble
     let connection = ConnectionId(connection);
     let draft = ListingDraft { connection, external_product, external_variant, external_inventory, sku };
     Ok(Written::done(app.onhand.operations.map_listing(ask.caller, draft).await?))
+}
+
+/// `DELETE /api/listings/{id}`: takes it away here, with what is owed to it.
+pub async fn remove(app: AppState, Path(id): Path<Uuid>, ask: Ask<Empty>) -> Result<Written, Problem> {
+    Ok(Written::done(app.onhand.operations.remove_listing(ask.caller, ListingId(id)).await?))
 }
 
 /// Narrows the list.

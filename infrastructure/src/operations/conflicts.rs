@@ -15,7 +15,7 @@ use onhand_domain::{
 };
 use serde_json::json;
 
-use super::{Caller, Operations};
+use super::{Caller, Operations, listings::unknown_listing};
 use crate::{
     ledger::{Decision, LedgerError, Receipt},
     queries::listings::targets,
@@ -54,9 +54,9 @@ impl Operations {
     ) -> Result<Receipt, LedgerError> {
         let known = targets(self.ledger().pool(), caller.context.tenant, &[listing]).await?;
         let connection =
-            known.get(&listing).map(|target| target.connection).ok_or_else(|| unknown(listing))?;
+            known.get(&listing).map(|target| target.connection).ok_or_else(|| unknown_listing(listing))?;
         match self.own_connection(&caller, connection).await {
-            Err(LedgerError::Refused(_)) => return Err(unknown(listing).into()),
+            Err(LedgerError::Refused(_)) => return Err(unknown_listing(listing).into()),
             found => found?,
         };
         let reads = vec![StreamId::Listing(listing), StreamId::Connection(connection)];
@@ -99,7 +99,7 @@ impl Operations {
 }
 
 fn mapped(id: ListingId, listing: &Listing) -> Result<&Mapping, Refusal> {
-    listing.mapping.as_ref().ok_or_else(|| unknown(id))
+    listing.mapping.as_ref().ok_or_else(|| unknown_listing(id))
 }
 
 fn details<'s>(mapping: &Mapping, lookup: &Lookup<'s>) -> Result<&'s ConnectionDetails, Refusal> {
@@ -137,8 +137,4 @@ fn priced(
     let command = ProductCommand::Price { variant, market, price, at: None, counted_at: now };
     let events = verdict(&mapping.product, lookup.product(&mapping.product), command)?;
     Ok(events.into_iter().map(|event| (StreamId::Product(mapping.product), event.into())).collect())
-}
-
-fn unknown(listing: ListingId) -> Refusal {
-    Refusal::missing("listing.unknown", format!("there is no listing {listing}"))
 }

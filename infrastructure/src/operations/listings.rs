@@ -1,16 +1,19 @@
-//! Say by hand which of a platform's variants is which of ours.
+//! Say by hand which of a platform's variants is which of ours, or that one is none of our business any more.
 
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
     catalog,
-    listing::{ListingCommand, Mapping},
+    listing::{FigureKind, ListingCommand, Mapping},
     values::{ConnectionId, ExternalId, ListingId, Sku},
 };
 use serde_json::json;
 
 use super::{Caller, Operations, directory::unknown_sku};
-use crate::ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt};
+use crate::{
+    ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt},
+    outbox::{Owed, Subject},
+};
 
 /// A platform's variant, and the SKU it is.
 #[derive(Debug, Clone)]
@@ -56,18 +59,51 @@ impl Operations {
                     "the SKU belongs to another brand than the connection",
                 ));
             }
-            let events = verdict(&id, lookup.listing(&id), ListingCommand::Map(mapping.clone()))?;
+            let known = lookup.listing(&id);
+            let events = verdict(&id, known, ListingCommand::Map(mapping.clone()))?;
             let follow_ups = match events.is_empty() {
                 true => vec![],
                 false => vec![FollowUp::unmapped(correlation_id.clone(), now)],
             };
+            // While it was gone nobody looked what became of its figures there.
+            let told_anew = [FigureKind::Quantity, FigureKind::Price].into_iter().filter(|_| known.removed);
+            let told_anew = told_anew.map(|kind| Subject::Figure(id, kind));
+            let owed = told_anew.map(|of| Owed { of, due: now, instead_of: None, forced: true }).collect();
             Ok(Decision {
                 changes: events.into_iter().map(|event| (StreamId::Listing(id), event.into())).collect(),
                 answer: json!({ "id": id, "variant": mapping.variant }).into(),
-                attachments: Attachments { follow_ups, ..Attachments::default() },
+                attachments: Attachments { owed, follow_ups, ..Attachments::default() },
                 ..Decision::default()
             })
         })
         .await
     }
+
+    /// Takes a listing away here, with all that is still owed to it. Nothing changes on the platform. One that is gone already
+    /// stays as it is.
+    pub async fn remove_listing(&self, caller: Caller, id: ListingId) -> Result<Receipt, LedgerError> {
+        let brand = caller.brand.clone();
+        self.submit(caller, vec![StreamId::Listing(id)], move |lookup, now| {
+            let listing = lookup.listing(&id);
+            let is_own = listing.mapping.as_ref().is_some_and(|mapping| {
+                let details = lookup.connection(&mapping.connection).details.as_ref();
+                details.is_some_and(|it| brand.as_ref().is_none_or(|brand| *brand == it.brand))
+            });
+            if !is_own {
+                return Err(unknown_listing(id));
+            }
+            // News of how it was before do not bring it back.
+            let events = verdict(&id, listing, ListingCommand::Remove { at: Some(now) })?;
+            Ok(Decision {
+                changes: events.into_iter().map(|event| (StreamId::Listing(id), event.into())).collect(),
+                answer: json!({ "id": id, "removed": true }).into(),
+                ..Decision::default()
+            })
+        })
+        .await
+    }
+}
+
+pub(super) fn unknown_listing(id: ListingId) -> Refusal {
+    Refusal::missing("listing.unknown", format!("there is no listing {id}"))
 }

@@ -45,6 +45,8 @@ pub(crate) struct Touched {
     reworded: BTreeSet<Uuid>,
     /// Listings that are to show everything, having just been mapped.
     listings: BTreeSet<Uuid>,
+    /// Listings that are gone: to these nothing is owed any more.
+    removed: BTreeSet<Uuid>,
     /// Listings whose platform shows something that is not from us.
     strayed: BTreeSet<(Uuid, &'static str)>,
     /// Listings whose figure is not in question any more, or was found not to be shown.
@@ -71,6 +73,9 @@ impl Touched {
                 ListingEvent::Mapped(_) => {
                     self.listings.insert(id.0);
                 }
+                ListingEvent::Removed { .. } => {
+                    self.removed.insert(id.0);
+                }
                 ListingEvent::QuantityObserved { echo: false, .. } => {
                     self.strayed.insert((id.0, "quantity"));
                 }
@@ -87,7 +92,6 @@ impl Touched {
                     self.settled.insert((id.0, kind(shows.kind())));
                 }
                 ListingEvent::QuantityObserved { echo: true, .. }
-                | ListingEvent::Removed { .. }
                 | ListingEvent::VariantObserved(_)
                 | ListingEvent::QuantityPushed { .. }
                 | ListingEvent::PricePushed { .. }
@@ -155,6 +159,7 @@ impl Touched {
             && self.added.is_empty()
             && self.turned.is_empty()
             && self.listings.is_empty()
+            && self.removed.is_empty()
             && self.strayed.is_empty()
             && self.settled.is_empty()
             && self.let_out.is_empty())
@@ -165,7 +170,7 @@ fn kind(kind: FigureKind) -> &'static str {
     CommandKind::from(kind).name()
 }
 
-/// Writes the rows that are owed for everything but moved stock.
+/// Writes the rows that are owed for everything but moved stock, and closes those that are owed no more.
 pub(crate) async fn derive(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -177,6 +182,8 @@ pub(crate) async fn derive(
     let (strayed, strayed_kinds): (Vec<_>, Vec<_>) = touched.strayed.iter().copied().unzip();
     let (settled, settled_kinds): (Vec<_>, Vec<_>) = touched.settled.iter().copied().unzip();
     let at = (position, now);
+    // First: one that is back in the same batch is owed everything anew.
+    close(conn, tenant, now, &all(&touched.removed)).await?;
     let (makes_offers, has_conditions): (bool, bool) = sqlx::query_as(include_str!("derive.sql"))
         .bind(tenant.0)
         .bind(position)
@@ -210,6 +217,39 @@ pub(crate) async fn derive(
     }
     offers::derive(conn, tenant, at, &concerned).await?;
     let_out::note(conn, tenant, at, &touched.let_out).await
+}
+
+/// Closes what waits for listings that are gone, and what was given up on them: nobody has to see to that any more.
+async fn close(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    now: DateTime<Utc>,
+    removed: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    if removed.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        // Two updates, each along an index of its own; one condition with both would read the whole table.
+        "with gone as (
+             select l.connection_id, l.id from listings l where l.tenant_id = $1 and l.id = any($2)
+         ),
+         waiting as (
+             update outbox o set status = 'superseded', finished_at = $3
+             from gone
+             where o.tenant_id = $1 and o.connection_id = gone.connection_id and o.listing_id = gone.id
+               and o.status = 'pending' -- outbox_pending_idx
+         )
+         update outbox o set status = 'superseded'
+         from gone
+         where o.tenant_id = $1 and o.listing_id = gone.id and o.status = 'dead' -- outbox_dead_idx",
+    )
+    .bind(tenant.0)
+    .bind(removed)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 fn all(ids: &BTreeSet<Uuid>) -> Vec<Uuid> {

@@ -145,7 +145,12 @@ async fn end(
 ) -> Result<Settled, sqlx::Error> {
     sqlx::query_as(
         "update outbox o
-         set status = s.status, answered = o.answered + 1, last_error = s.error, token = null, leased_until = null,
+         set status = case
+                 -- It went while it was told: nobody has to see to what was given up on it.
+                 when s.status = 'dead' and exists (
+                     select from listings l where l.tenant_id = $1 and l.id = o.listing_id and l.removed)
+                 then 'superseded' else s.status end,
+             answered = o.answered + 1, last_error = s.error, token = null, leased_until = null,
              finished_at = $2
          from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[]) as s (id, token, status, error)
          -- The ids twice: by the list of them the rows are found one by one, and not by reading the whole table. Who has a token is

@@ -14,7 +14,7 @@ const READS: [&str; 8] = [
     "/api/outbox",
 ];
 
-const WRITES: [(&str, &str); 14] = [
+const WRITES: [(&str, &str); 15] = [
     ("POST", "/api/products"),
     ("PUT", "/api/products/00000000-0000-0000-0000-000000000001"),
     ("POST", "/api/products/00000000-0000-0000-0000-000000000001/variants"),
@@ -26,6 +26,7 @@ const WRITES: [(&str, &str); 14] = [
     ("POST", "/api/reservations"),
     ("POST", "/api/reservations/00000000-0000-0000-0000-000000000001/commit"),
     ("POST", "/api/reservations/00000000-0000-0000-0000-000000000001/release"),
+    ("DELETE", "/api/listings/00000000-0000-0000-0000-000000000001"),
     ("POST", "/api/connections"),
     ("PUT", "/api/connections/00000000-0000-0000-0000-000000000001/rules"),
     ("POST", "/api/keys"),
@@ -258,4 +259,31 @@ async fn a_sku_that_is_taken_gives_nothing_of_another_brand_away() {
     let answer = heron.post("/api/products", product).await;
     assert!(!answer.text.contains(&variant), "{}", answer.text);
     assert_eq!(answer.problem(409), "sku.taken");
+}
+
+#[tokio::test]
+async fn a_listing_of_another_brand_or_tenant_cannot_be_taken_away() {
+    let world = World::new().await;
+    world.stocked(&[("KITE-1", 5)]).await;
+    let connection = world.connect(None, json!({})).await;
+    let mapping = json!({
+        "connection": connection, "external_product": "77", "external_variant": "78", "sku": "KITE-1",
+    });
+    let made = world.admin.post("/api/listings", mapping).await.expect(200);
+    let path = format!("/api/listings/{}", made["id"].as_str().expect("an id"));
+    let listed = async || world.admin.get("/api/listings").await.expect(200)["data"][0]["removed"].clone();
+
+    let other = world.other_tenant().await;
+    for stranger in [world.client("editor", Some("heron")).await, other.admin.clone()] {
+        let answer = stranger.send("DELETE", &path, &[], Body::empty()).await;
+        assert_eq!(answer.problem(404), "listing.unknown");
+    }
+    assert_eq!(listed().await, false);
+    let nobodys = "/api/listings/00000000-0000-0000-0000-000000000001";
+    let answer = world.admin.send("DELETE", nobodys, &[], Body::empty()).await;
+    assert_eq!(answer.problem(404), "listing.unknown");
+
+    let kite = world.client("editor", Some("kite")).await;
+    kite.send("DELETE", &path, &[], Body::empty()).await.expect(200);
+    assert_eq!(listed().await, true);
 }

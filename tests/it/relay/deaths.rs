@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::{Json, Router, extract::State};
+use axum::{Json, Router, body::Body, extract::State};
 use chrono::TimeDelta;
 use onhand_domain::connection::Platform;
 use onhand_infrastructure::{ledger::LedgerError, outbox};
@@ -18,7 +18,7 @@ use onhand_tests::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
-use super::{all_is_done, newest, restock, statuses, step};
+use super::{all_is_done, newest, restock, statuses, step, times};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_in_the_hands_of_a_process_that_died_is_tried_once_more() {
@@ -52,6 +52,8 @@ struct Noted {
     silent: bool,
     /// What it is told next it does only when this rings.
     late: Option<Arc<Notify>>,
+    /// Whether it has nothing of the sort any more.
+    refuses: bool,
 }
 
 /// A shop that speaks just enough of Shopify for the stock of one item, and notes under which keys that is set.
@@ -89,6 +91,10 @@ async fn answer(State(shop): State<NotingShop>, Json(asked): Json<Value>) -> Jso
             let late = shop.noted().late.take();
             if let Some(late) = late {
                 late.notified().await;
+            }
+            if shop.noted().refuses {
+                let error = json!({ "field": null, "message": "Unknown", "code": "INVALID_INVENTORY_ITEM" });
+                return Json(json!({ "data": { "inventorySetQuantities": { "userErrors": [error] } } }));
             }
             if !shop.set(key, &variables["input"]) {
                 pending::<()>().await;
@@ -186,6 +192,23 @@ async fn a_lease_that_was_taken_over_is_not_settled_by_its_first_holder() {
             .await
             .expect("the outbox can be read");
     assert_eq!(held, [(second[0].row, Some(second[0].token))], "it is still in the second hand");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_a_listing_that_was_taken_away_meanwhile_waits_for_nobody() {
+    let (shop, _, world) = noting_shop_that_is_owed_a_fifth().await;
+    let (stuck, late) = stuck_relay(&world, &shop).await;
+    let listings = world.admin.get("/api/listings").await.expect(200);
+    let path = format!("/api/listings/{}", listings["data"][0]["id"].as_str().expect("an id"));
+    world.admin.send("DELETE", &path, &[], Body::empty()).await.expect(200);
+    shop.noted().refuses = true;
+    late.notify_one();
+    stuck.await.expect("it is not killed").expect("what it has to say is taken note of");
+
+    assert_eq!(newest(&world).await, ("superseded".to_owned(), 1));
+    assert_eq!(times(&world, "listing.push_failed").await, 1, "it is on record all the same");
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    world.expect_rebuilt_equals_live().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

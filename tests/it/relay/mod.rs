@@ -7,6 +7,7 @@ mod deaths;
 mod leases;
 mod let_out;
 mod limits;
+mod listings;
 mod on_request;
 mod processes;
 mod products;

@@ -82,6 +82,33 @@ async fn a_shop_whose_clock_is_ahead_can_delete_what_it_has_just_changed() {
 }
 
 #[tokio::test]
+async fn what_was_taken_away_here_is_listed_again_as_it_was_mapped_once_the_shop_shows_it_later() {
+    let world = World::new().await;
+    world.stocked(&[("X", 10), ("Y", 10)]).await;
+    let connection = world.connect_to(Platform::Standard, json!({})).await;
+    let mapping =
+        json!({ "connection": connection, "external_product": "P", "external_variant": "V", "sku": "Y" });
+    let made = world.admin.post("/api/listings", mapping).await.expect(200);
+    let path = format!("/api/listings/{}", made["id"].as_str().expect("an id"));
+    world.admin.send("DELETE", &path, &[], Body::empty()).await.expect(200);
+
+    let now = world.clock.now();
+    let product = |seconds: i64| {
+        let at = now + TimeDelta::seconds(seconds);
+        json!({ "id": "P", "title": "Runner", "updated_at": at, "variants": [{ "id": "V", "sku": "X" }] })
+    };
+    let listed = async || {
+        let listed = world.admin.get("/api/listings").await.expect(200);
+        (listed["data"][0]["sku"].clone(), listed["data"][0]["removed"].clone())
+    };
+    standard(&world, &connection, "p-1", "product.updated", product(-60)).await;
+    assert_eq!(listed().await, (json!("Y"), json!(true)), "that was before");
+    standard(&world, &connection, "p-2", "product.updated", product(60)).await;
+    assert_eq!(listed().await, (json!("Y"), json!(false)));
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn a_removal_that_comes_after_a_later_sight_removes_nothing() {
     let world = World::new().await;
     let connection = world.connect(None, json!({})).await;

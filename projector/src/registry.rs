@@ -20,6 +20,8 @@ pub struct Stretch<'e> {
     pub tenant: TenantId,
     /// What happened, in order, at least of the kinds the projection asked for.
     pub facts: &'e [Fact<'e>],
+    /// Whether others append meanwhile, and are not to wait for it.
+    pub gently: bool,
 }
 
 /// An entry with what it says, parsed.

@@ -214,7 +214,7 @@ impl Projector {
             return Ok(Progress::Idle);
         }
         let entries = batches.iter().flat_map(|batch| batch.iter());
-        apply(&mut tx, tenant, entries, &taking_part).await?;
+        apply(&mut tx, (tenant, true), entries, &taking_part).await?;
         let names: Vec<&str> = taking_part.iter().map(|model| model.name).collect();
         Checkpoint::advance(&mut tx, tenant, &names, to, self.ledger.clock().now()).await?;
         tx.commit().await?;
@@ -265,7 +265,7 @@ fn kinds(models: &[&ReadModel]) -> Vec<&'static str> {
 /// Others have their turn meanwhile.
 pub(crate) async fn apply<'e>(
     conn: &mut PgConnection,
-    tenant: TenantId,
+    (tenant, gently): (TenantId, bool),
     entries: impl Iterator<Item = &'e Entry> + Send,
     models: &[&ReadModel],
 ) -> Result<(), ProjectorError> {
@@ -280,7 +280,7 @@ pub(crate) async fn apply<'e>(
     }
     for model in models {
         if let Growth::Follows { apply, .. } = model.growth {
-            apply(conn, Stretch { tenant, facts: &facts }).await?;
+            apply(conn, Stretch { tenant, facts: &facts, gently }).await?;
         }
     }
     Ok(())

@@ -49,6 +49,7 @@ pub fn apply<'c>(
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
         let (words, contradicted) = fold(stretch)?;
+        let words = (words, stretch.gently);
         let words = without_new(conn, words, |_, word| word.is_new, |new| bound(NEW, stretch, new)).await?;
         if !words.is_empty() {
             bound(ANY, stretch, &words).execute(&mut *conn).await?;
@@ -67,28 +68,28 @@ pub fn apply<'c>(
 fn bound<'q>(
     statement: &'static str,
     stretch: Stretch<'_>,
-    words: &'q Words<'_>,
+    words: &'q [(Uuid, LastWord<'_>)],
 ) -> Query<'q, Postgres, PgArguments> {
-    let received = || words.values().map(|word| word.received);
+    let received = || words.iter().map(|(_, word)| word.received);
     sqlx::query(statement)
         .bind(stretch.tenant.0)
-        .bind(words.keys().copied().collect::<Vec<_>>())
+        .bind(words.iter().map(|(id, _)| *id).collect::<Vec<_>>())
         .bind(received().map(|it| it.connection.0).collect::<Vec<_>>())
         .bind(received().map(|it| it.platform.name()).collect::<Vec<_>>())
         .bind(received().map(|it| it.topic.as_str()).collect::<Vec<_>>())
         .bind(received().map(|it| it.external_id.as_str()).collect::<Vec<_>>())
-        .bind(words.values().map(|word| word.status).collect::<Vec<_>>())
-        .bind(words.values().map(|word| word.outcome).collect::<Vec<_>>())
-        .bind(words.values().map(|word| word.notes.as_str()).collect::<Vec<_>>())
-        .bind(words.values().map(|word| word.reason).collect::<Vec<_>>())
-        .bind(words.values().map(|word| word.attempts).collect::<Vec<_>>())
+        .bind(words.iter().map(|(_, word)| word.status).collect::<Vec<_>>())
+        .bind(words.iter().map(|(_, word)| word.outcome).collect::<Vec<_>>())
+        .bind(words.iter().map(|(_, word)| word.notes.as_str()).collect::<Vec<_>>())
+        .bind(words.iter().map(|(_, word)| word.reason).collect::<Vec<_>>())
+        .bind(words.iter().map(|(_, word)| word.attempts).collect::<Vec<_>>())
         .bind(received().map(|it| it.body_sha256.as_str()).collect::<Vec<_>>())
         .bind(received().map(|it| it.body_bytes).collect::<Vec<_>>())
         .bind(received().map(|it| it.source_address.as_deref()).collect::<Vec<_>>())
         .bind(received().map(|it| it.user_agent.as_deref()).collect::<Vec<_>>())
-        .bind(words.values().map(|word| word.correlation_id.as_str()).collect::<Vec<_>>())
-        .bind(words.values().map(|word| word.entry.recorded_at).collect::<Vec<_>>())
-        .bind(words.values().map(|word| word.entry.position).collect::<Vec<_>>())
+        .bind(words.iter().map(|(_, word)| word.correlation_id.as_str()).collect::<Vec<_>>())
+        .bind(words.iter().map(|(_, word)| word.entry.recorded_at).collect::<Vec<_>>())
+        .bind(words.iter().map(|(_, word)| word.entry.position).collect::<Vec<_>>())
 }
 
 /// The last words by delivery, and which deliveries were contradicted.

@@ -38,7 +38,8 @@ pub fn apply<'c>(
         let is_new = |(reservation, _): &(ReservationId, &StockId), net: &Net| {
             net.made.is_some() && (!net.of_order || first.contains(reservation))
         };
-        let nets = without_new(conn, fold(stretch)?, is_new, |new| bound(NEW, stretch, new)).await?;
+        let nets = (fold(stretch)?, stretch.gently);
+        let nets = without_new(conn, nets, is_new, |new| bound(NEW, stretch, new)).await?;
         if nets.is_empty() {
             return Ok(());
         }
@@ -60,23 +61,23 @@ fn first_orders(stretch: Stretch<'_>) -> impl Iterator<Item = ReservationId> {
 fn bound<'q>(
     statement: &'static str,
     stretch: Stretch<'_>,
-    nets: &'q Nets<'_>,
+    nets: &'q [((ReservationId, &StockId), Net)],
 ) -> Query<'q, Postgres, PgArguments> {
     sqlx::query(statement)
         .bind(stretch.tenant.0)
-        .bind(nets.keys().map(|(reservation, _)| reservation.0).collect::<Vec<_>>())
-        .bind(nets.keys().map(|(_, shelf)| shelf.variant.0).collect::<Vec<_>>())
-        .bind(nets.keys().map(|(_, shelf)| shelf.location.as_str()).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.reserved).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.committed).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.released).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.expired).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.refund_due).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.made.as_ref().map(|(at, _)| *at)).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.made.as_ref().map(|(_, by)| by.as_str())).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.expires_at.is_some()).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.expires_at.flatten()).collect::<Vec<_>>())
-        .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
+        .bind(nets.iter().map(|((reservation, _), _)| reservation.0).collect::<Vec<_>>())
+        .bind(nets.iter().map(|((_, shelf), _)| shelf.variant.0).collect::<Vec<_>>())
+        .bind(nets.iter().map(|((_, shelf), _)| shelf.location.as_str()).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.reserved).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.committed).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.released).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.expired).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.refund_due).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.made.as_ref().map(|(at, _)| *at)).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.made.as_ref().map(|(_, by)| by.as_str())).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.expires_at.is_some()).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.expires_at.flatten()).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.position).collect::<Vec<_>>())
 }
 
 fn fold(stretch: Stretch<'_>) -> Result<Nets<'_>, ProjectorError> {

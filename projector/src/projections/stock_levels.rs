@@ -8,7 +8,9 @@ use onhand_domain::{
     stock::{Policy, StockEvent},
     values::{Quantity, StockId},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
+
+use super::in_turns;
 
 use crate::{
     ProjectorError,
@@ -29,36 +31,35 @@ struct Net {
     position: i64,
 }
 
-/// Applies a stretch with one statement: net changes per shelf.
+/// Applies a stretch: net changes per shelf.
 pub fn apply<'c>(
     conn: &'c mut PgConnection,
     stretch: Stretch<'c>,
 ) -> BoxFuture<'c, Result<(), ProjectorError>> {
     Box::pin(async move {
-        let nets = fold(stretch);
-        if nets.is_empty() {
-            return Ok(());
-        }
-        let policies = || nets.values().map(|net| net.policy);
-        sqlx::query(include_str!("stock_levels.sql"))
-            .bind(stretch.tenant.0)
-            .bind(nets.keys().map(|id| id.variant.0).collect::<Vec<_>>())
-            .bind(nets.keys().map(|id| id.location.as_str()).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.counted).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.on_hand).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.reserved).collect::<Vec<_>>())
-            .bind(policies().map(|policy| policy.map(|p| p.backorder_limit.units())).collect::<Vec<_>>())
-            .bind(
-                policies()
-                    .map(|policy| policy.and_then(|p| p.low_stock_threshold).map(Quantity::units))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(nets.values().map(|net| net.low).collect::<Vec<_>>())
-            .bind(nets.values().map(|net| net.position).collect::<Vec<_>>())
-            .execute(conn)
-            .await?;
+        let nets: Vec<_> = fold(stretch).into_iter().collect();
+        in_turns(conn, (&nets, stretch.gently), |nets| bound(stretch, nets)).await?;
         Ok(())
     })
+}
+
+fn bound<'q>(stretch: Stretch<'_>, nets: &'q [(&StockId, Net)]) -> Query<'q, Postgres, PgArguments> {
+    let policies = || nets.iter().map(|(_, net)| net.policy);
+    sqlx::query(include_str!("stock_levels.sql"))
+        .bind(stretch.tenant.0)
+        .bind(nets.iter().map(|(id, _)| id.variant.0).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(id, _)| id.location.as_str()).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.counted).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.on_hand).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.reserved).collect::<Vec<_>>())
+        .bind(policies().map(|policy| policy.map(|p| p.backorder_limit.units())).collect::<Vec<_>>())
+        .bind(
+            policies()
+                .map(|policy| policy.and_then(|p| p.low_stock_threshold).map(Quantity::units))
+                .collect::<Vec<_>>(),
+        )
+        .bind(nets.iter().map(|(_, net)| net.low).collect::<Vec<_>>())
+        .bind(nets.iter().map(|(_, net)| net.position).collect::<Vec<_>>())
 }
 
 fn fold(stretch: Stretch<'_>) -> BTreeMap<&StockId, Net> {

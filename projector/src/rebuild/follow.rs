@@ -80,7 +80,7 @@ pub(super) async fn catch_up(
 async fn apply_read(run: &mut Run<'_>, conn: &mut PgConnection, read: &Read) -> Result<(), ProjectorError> {
     let mut tx = conn.begin().await?;
     beside_unhurried(&mut tx).await?;
-    apply(&mut tx, run.tenant, read.entries.iter(), &[run.model]).await?;
+    apply(&mut tx, (run.tenant, false), read.entries.iter(), &[run.model]).await?;
     run.moved(read.to, read.to - run.row.position);
     run.keep(&mut tx).await?;
     tx.commit().await?;
@@ -98,7 +98,7 @@ pub(super) async fn within(
     while run.row.position < to {
         let after = run.row.position;
         let read = stretch(conn, run.tenant, (after, to.min(after + run.stretch)), kinds).await?;
-        apply(conn, run.tenant, read.entries.iter(), &[run.model]).await?;
+        apply(conn, (run.tenant, false), read.entries.iter(), &[run.model]).await?;
         run.moved(read.to, read.to - after);
         run.tell()?;
     }

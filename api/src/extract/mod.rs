@@ -5,6 +5,7 @@ mod bearer;
 mod body;
 mod path;
 mod reader;
+mod reference;
 mod time;
 
 pub use ask::{AdminAsk, Ask, Empty, Query};
@@ -12,4 +13,5 @@ pub(crate) use bearer::{KeyCache, no_keys_known};
 pub use body::{object, read};
 pub use path::{OpenPath, Path};
 pub use reader::{AnyTime, Listing, Reader, position_of};
+pub use reference::Reference;
 pub use time::Time;

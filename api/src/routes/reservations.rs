@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{AnyTime, Ask, Empty, Listing, Path, Query},
+    extract::{AnyTime, Ask, Empty, Listing, Path, Query, Reference},
     problem::Problem,
 };
 
@@ -52,7 +52,7 @@ pub struct ReserveBody {
 #[serde(deny_unknown_fields)]
 pub struct CommitBody {
     lines: Option<Vec<Object<LineBody>>>,
-    reference: Option<String>,
+    reference: Reference,
 }
 
 /// Which part of a reservation is given back; all of it if no lines are given.
@@ -137,7 +137,7 @@ pub async fn reserve(app: AppState, ask: Ask<ReserveBody>) -> Result<Written, Pr
 
 /// `POST /api/reservations/{id}/commit`
 pub async fn commit(app: AppState, Path(id): Path<Uuid>, ask: Ask<CommitBody>) -> Result<Written, Problem> {
-    let CommitBody { lines, reference } = ask.body;
+    let CommitBody { lines, reference: Reference(reference) } = ask.body;
     step(&app, id, ask.caller, Step::Commit { reference }, lines).await
 }
 

@@ -31,7 +31,7 @@ use uuid::Uuid;
 use super::{POSITION, Read, Written};
 use crate::{
     app::AppState,
-    extract::{AnyTime, Ask, Listing, Path, Time, object},
+    extract::{AnyTime, Ask, Listing, Path, Reference, Time, object},
     problem::{Problem, REPLAYED},
 };
 
@@ -52,7 +52,7 @@ pub struct RestockBody {
     #[serde(default)]
     location: LocationCode,
     quantity: Quantity,
-    reference: Option<String>,
+    reference: Reference,
     occurred_at: Option<Time>,
 }
 
@@ -65,7 +65,7 @@ pub struct AdjustBody {
     location: LocationCode,
     delta: i64,
     reason: String,
-    reference: Option<String>,
+    reference: Reference,
     occurred_at: Option<Time>,
 }
 
@@ -77,13 +77,13 @@ pub struct CountBody {
     #[serde(default)]
     location: LocationCode,
     counted: Quantity,
-    reference: Option<String>,
+    reference: Reference,
     occurred_at: Option<Time>,
 }
 
 impl From<RestockBody> for ShelfChange {
     fn from(body: RestockBody) -> Self {
-        let RestockBody { sku, location, quantity, reference, occurred_at } = body;
+        let RestockBody { sku, location, quantity, reference: Reference(reference), occurred_at } = body;
         Self {
             sku,
             location,
@@ -95,7 +95,7 @@ impl From<RestockBody> for ShelfChange {
 
 impl From<AdjustBody> for ShelfChange {
     fn from(body: AdjustBody) -> Self {
-        let AdjustBody { sku, location, delta, reason, reference, occurred_at } = body;
+        let AdjustBody { sku, location, delta, reason, reference: Reference(reference), occurred_at } = body;
         Self {
             sku,
             location,
@@ -107,7 +107,7 @@ impl From<AdjustBody> for ShelfChange {
 
 impl From<CountBody> for ShelfChange {
     fn from(body: CountBody) -> Self {
-        let CountBody { sku, location, counted, reference, occurred_at } = body;
+        let CountBody { sku, location, counted, reference: Reference(reference), occurred_at } = body;
         Self {
             sku,
             location,
@@ -154,7 +154,7 @@ pub struct TransferBody {
     from: LocationCode,
     to: LocationCode,
     quantity: Quantity,
-    reference: Option<String>,
+    reference: Reference,
 }
 
 /// The rules of a shelf; what is not given is as it is without rules.
@@ -264,7 +264,7 @@ fn read(row: &RawValue) -> Result<ShelfChange, Refusal> {
 
 /// `POST /api/stock/transfer`
 pub async fn transfer(app: AppState, ask: Ask<TransferBody>) -> Result<Written, Problem> {
-    let TransferBody { sku, from, to, quantity, reference } = ask.body;
+    let TransferBody { sku, from, to, quantity, reference: Reference(reference) } = ask.body;
     let transfer = Transfer { sku, from, to, quantity, reference };
     Ok(Written::done(app.onhand.operations.transfer(ask.caller, transfer).await?))
 }

@@ -121,6 +121,21 @@ async fn one_shipment_reported_twice_leaves_the_shelf_once() {
 }
 
 #[tokio::test]
+async fn each_shipment_whose_reference_is_left_empty_leaves_the_shelf() {
+    let world = World::new().await;
+    world.stocked(&[("X", 10)]).await;
+    let held = id(&world.reserve(&[("X", 6)]).await.expect(201));
+    let path = format!("/api/reservations/{held}/commit");
+    for reference in [Some(""), Some("   "), None] {
+        let part = json!({ "reference": reference, "lines": [{ "sku": "X", "quantity": 1 }] });
+        for _ in 0..2 {
+            assert_eq!(world.admin.post(&path, part.clone()).await.expect(200)["units"], 1, "{part}");
+        }
+    }
+    assert_eq!(world.levels().await["X"], (4, 0, 4));
+}
+
+#[tokio::test]
 async fn a_platform_that_does_not_count_a_variant_says_nothing_about_our_stock() {
     let world = World::new().await;
     let connection = world.connect(None, json!({ "acceptInventory": true })).await;

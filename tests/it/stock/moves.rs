@@ -67,6 +67,25 @@ async fn moves_are_found_by_shelf_kind_and_reservation_and_paged() {
 }
 
 #[tokio::test]
+async fn a_move_whose_reference_is_left_empty_has_none() {
+    let world = World::new().await;
+    world.stocked(&[("X", 9)]).await;
+    for (path, body) in [
+        ("restock", json!({ "sku": "X", "quantity": 2, "reference": "" })),
+        ("adjust", json!({ "sku": "X", "delta": -1, "reason": "lost", "reference": " " })),
+        ("bulk", json!({ "rows": [{ "restock": { "sku": "X", "quantity": 1, "reference": "" } }] })),
+        ("transfer", json!({ "sku": "X", "from": "main", "to": "berlin", "quantity": 3, "reference": " " })),
+        ("count", json!({ "sku": "X", "counted": 7, "reference": "" })),
+    ] {
+        world.admin.post(&format!("/api/stock/{path}"), body).await.expect(200);
+    }
+    world.project().await;
+    let moves = rows(&world.admin.get("/api/moves?sku=X").await.expect(200));
+    assert_eq!(moves.len(), 7, "{moves:?}");
+    assert!(moves.iter().all(|it| it["reference"].is_null()), "{moves:?}");
+}
+
+#[tokio::test]
 async fn moves_of_another_brand_or_tenant_do_not_exist() {
     let world = forty_seven().await;
     world.project().await;

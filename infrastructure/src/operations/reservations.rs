@@ -408,8 +408,11 @@ fn bounded(
 
 /// The cart a caller speaks of.
 fn cart_of(caller: &Caller, owner: String) -> Result<(CartId, String), Refusal> {
-    if owner.is_empty() || owner.chars().count() > 200 || owner.chars().any(char::is_control) {
-        return Err(Refusal::invalid("reservation.owner", "an owner has 1 to 200 printable characters"));
+    // A blank name would be one cart of all the buyers whose name is left empty.
+    let is_blank = owner.trim().is_empty();
+    if is_blank || owner.chars().count() > 200 || owner.chars().any(char::is_control) {
+        let detail = "an owner has 1 to 200 printable characters, and not only blanks";
+        return Err(Refusal::invalid("reservation.owner", detail));
     }
     Ok((CartId::of(caller.context.tenant, caller.brand.as_deref(), &owner), owner))
 }

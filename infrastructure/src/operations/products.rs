@@ -263,21 +263,36 @@ impl<'l, 's> Putting<'l, 's> {
         variants: &[VariantDraft],
         fresh: &[VariantId],
     ) -> Result<Vec<(VariantId, Sku)>, Refusal> {
-        let put = variants.iter().zip(fresh);
-        put.map(|(variant, fresh)| Ok((self.put(variant, *fresh)?, variant.details.sku.clone()))).collect()
+        let mut given: BTreeMap<VariantId, &Sku> = BTreeMap::new();
+        let mut put = Vec::with_capacity(variants.len());
+        for (variant, fresh) in variants.iter().zip(fresh) {
+            let (id, sku) = (self.meant(variant, *fresh)?, &variant.details.sku);
+            // The later SKU would take the place of the earlier one, which would then name nothing.
+            if let Some(earlier) = given.insert(id, sku) {
+                let detail = format!("the variant {id} is given twice, as {earlier} and as {sku}");
+                return Err(Refusal::invalid("variant.repeated", detail));
+            }
+            self.put(id, variant)?;
+            put.push((id, sku.clone()));
+        }
+        Ok(put)
     }
 
-    fn put(&mut self, variant: &VariantDraft, fresh: VariantId) -> Result<VariantId, Refusal> {
-        let VariantDraft { id, details, prices } = variant;
-        let own = self.claim(&details.sku).names.filter(|(product, _)| *product == self.id);
-        let id = match *id {
+    /// Which variant is meant: the one of the id, else the product's own of the SKU, else a new one.
+    fn meant(&mut self, variant: &VariantDraft, fresh: VariantId) -> Result<VariantId, Refusal> {
+        let own = self.claim(&variant.details.sku).names.filter(|(product, _)| *product == self.id);
+        match variant.id {
             Some(id) if !self.product.variants.contains_key(&id) => {
                 let detail = format!("this product has no variant {id}");
-                return Err(Refusal::missing("variant.unknown", detail));
+                Err(Refusal::missing("variant.unknown", detail))
             }
-            Some(id) => id,
-            None => own.map_or(fresh, |(_, id)| id),
-        };
+            Some(id) => Ok(id),
+            None => Ok(own.map_or(fresh, |(_, id)| id)),
+        }
+    }
+
+    fn put(&mut self, id: VariantId, variant: &VariantDraft) -> Result<(), Refusal> {
+        let VariantDraft { details, prices, .. } = variant;
         let before = self.product.variants.get(&id).map(|known| known.details.sku.clone());
         self.ask(ProductCommand::PutVariant { variant: id, details: details.clone() })?;
         for (market, price) in prices {
@@ -290,8 +305,7 @@ impl<'l, 's> Putting<'l, 's> {
         {
             self.name(&before, SkuCommand::Release)?;
         }
-        self.name(&details.sku, SkuCommand::Assign { product: self.id, variant: id })?;
-        Ok(id)
+        self.name(&details.sku, SkuCommand::Assign { product: self.id, variant: id })
     }
 
     fn claim(&mut self, sku: &Sku) -> &mut SkuClaim {

@@ -145,6 +145,28 @@ async fn variants_are_added_changed_and_given_other_skus() {
 }
 
 #[tokio::test]
+async fn a_variant_that_is_given_twice_in_one_request_is_refused_and_named() {
+    let world = World::new().await;
+    let path = dunk(&world).await;
+    let before = show(&world, &path).await;
+    let id = skus(&before)[0].1;
+    let entries = world.history().await.len();
+    for (twice, names) in [
+        (json!([{ "id": id, "sku": "A" }, { "id": id, "sku": "B" }]), ["A", "B"]),
+        (json!([{ "id": id, "sku": "DUNK-42" }, { "id": id, "sku": "B" }]), ["DUNK-42", "B"]),
+        // Without an id it is the one of its SKU.
+        (json!([{ "sku": "DUNK-42" }, { "sku": "NEW" }, { "id": id, "sku": "B" }]), ["DUNK-42", "B"]),
+    ] {
+        let answer = world.admin.post(&format!("{path}/variants"), json!({ "variants": twice })).await;
+        let detail = answer.body["detail"].as_str().expect("a detail").to_owned();
+        assert_eq!(answer.problem(422), "variant.repeated", "{twice}");
+        let told = format!("{id} is given twice, as {} and as {}", names[0], names[1]);
+        assert!(detail.contains(&told), "{detail}");
+    }
+    assert_eq!(world.history().await.len(), entries, "what is refused leaves no trace");
+}
+
+#[tokio::test]
 async fn an_archived_product_is_out_of_the_catalogue_until_it_is_restored_and_its_stock_stays() {
     let world = World::new().await;
     let path = dunk(&world).await;

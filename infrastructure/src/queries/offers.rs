@@ -240,15 +240,15 @@ impl OfferTarget {
         let (mut asks, mut variants) = (vec![], vec![]);
         let mut lacks = false;
         for variant in &self.variants {
-            let there = match listed.get(&variant.id) {
-                Some(listing) if !listing.removed => Some(listing.handle()),
+            let (there, was) = match listed.get(&variant.id).copied() {
+                Some(listing) if !listing.removed => (Some(listing.handle()), None),
                 // What the platform has removed, or somebody there, is not brought back.
                 Some(_) if !self.known.taken_off => continue,
                 _ if !self.is_ready(variant) => continue,
-                _ => None,
+                listing => (None, listing.map(Listed::handle)),
             };
             lacks |= there.is_none();
-            asks.push(self.ask_for(variant, there));
+            asks.push(VariantAsk { was, ..self.ask_for(variant, there) });
             variants.push(variant.id);
         }
         lacks.then(|| (self.asking(asks, (self.words.clone(), self.known.settled.clone())), variants))
@@ -294,6 +294,7 @@ impl OfferTarget {
             attributes: variant.attributes.clone(),
             price: variant.price.filter(|_| self.prices),
             there,
+            was: None,
         }
     }
 }

@@ -68,7 +68,7 @@ mod tests {
     fn variant(sku: &str, attributes: &[(&str, &str)]) -> VariantAsk {
         let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let sku = Sku::new(sku).expect("a SKU");
-        VariantAsk { sku, attributes: attributes.collect(), price: None, there: None }
+        VariantAsk { sku, attributes: attributes.collect(), price: None, there: None, was: None }
     }
 
     #[test]

@@ -89,6 +89,9 @@ pub struct VariantAsk {
     pub price: Option<Money>,
     /// As the platform knows it, if it is known to be there.
     pub there: Option<Handle>,
+    /// As the platform knew it until we took it off. It is looked for by that before it is looked for by its SKU, which may have
+    /// been changed here since; what is not there any more is made anew.
+    pub was: Option<Handle>,
 }
 
 /// A product that is there.

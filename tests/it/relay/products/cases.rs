@@ -35,6 +35,14 @@ pub(super) async fn add(world: &World, id: &str, sku: &str) {
     world.admin.post(&path, json!({ "variants": [variant] })).await.expect(200);
 }
 
+/// Gives the one variant of a product another SKU here.
+async fn rename(world: &World, id: &str, sku: &str) {
+    let path = format!("/api/products/{id}");
+    let variant = world.admin.get(&path).await.expect(200)["variants"][0]["id"].clone();
+    let renamed = json!({ "variants": [{ "id": variant, "sku": sku, "attributes": { "size": "42" } }] });
+    world.admin.post(&format!("{path}/variants"), renamed).await.expect(200);
+}
+
 /// What is ours of the reasons for which pushes were given up.
 async fn dead(world: &World) -> Vec<(String, String)> {
     let listed = world.admin.get("/api/outbox?status=dead").await.expect(200);
@@ -381,6 +389,29 @@ async fn a_product_that_is_restored_is_brought_back_where_we_took_it_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_product_whose_sku_was_changed_here_is_brought_back_and_not_made_a_second_time() {
+    let (world, sandbox, _, id) = runner_in_a_shop().await;
+    let shown = || -> Vec<(u64, u64, String)> {
+        let shows = sandbox.shows().into_iter();
+        shows.map(|it| (it.product_id, it.variant_id, it.sku)).collect()
+    };
+    let before = shown();
+    restock(&world, "RUN-42", 3).await;
+    world.converge().await;
+    rename(&world, &id, "RUN-42-W").await;
+    archive(&world, &id).await;
+    world.converge().await;
+    assert_eq!((before.len(), shown().len()), (1, 0));
+
+    world.admin.post(&format!("/api/products/{id}/restore"), json!({})).await.expect(200);
+    world.converge().await;
+    assert_eq!(shown(), before, "the shop goes on showing the SKU it has");
+    assert_eq!(sandbox.shows()[0].available, 3);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn news_of_how_it_stood_before_it_was_described_and_of_a_sku_that_was_changed_here_change_nothing() {
     let (world, sandbox, connection, id) = runner_in_a_shop().await;
     let shop = (&sandbox, connection.as_str());
@@ -396,10 +427,7 @@ async fn news_of_how_it_stood_before_it_was_described_and_of_a_sku_that_was_chan
     assert_eq!(world.admin.get(&path).await.expect(200)["title"], "Runner II");
     assert_eq!(times(&world, "product.described").await, 1);
 
-    let variant = world.admin.get(&path).await.expect(200)["variants"][0]["id"].clone();
-    let renamed =
-        json!({ "variants": [{ "id": variant, "sku": "RUN-42-W", "attributes": { "size": "42" } }] });
-    world.admin.post(&format!("{path}/variants"), renamed).await.expect(200);
+    rename(&world, &id, "RUN-42-W").await;
     speak(&world, shop, &json!({ "title": "Runner II" }), world.clock.now()).await;
     world.converge().await;
     assert_eq!(world.admin.get(&path).await.expect(200)["variants"][0]["sku"], "RUN-42-W");

@@ -1,7 +1,8 @@
 //! Whole products: an item for each variant, called by the product's title and what sets the variant apart.
 //!
-//! Clover takes no keys, so an item is looked for by its SKU before it is made. What is taken off is hidden and for sale
-//! nowhere, which a merchant can undo, and what is offered again is shown again, unless somebody else has hidden it.
+//! Clover takes no keys, so an item is looked for by its SKU before it is made, and before that by the id it had if we have
+//! hidden it. What is taken off is hidden and for sale nowhere, which a merchant can undo, and what is offered again is shown
+//! again, unless somebody else has hidden it.
 
 use axum::http::Method;
 use onhand_domain::{
@@ -56,10 +57,17 @@ pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk) -> Result<Offer
 
 /// The item of a variant that is not known to be there.
 async fn found(api: &Api, variant: &VariantAsk) -> Result<Option<Item>, CallError> {
-    match &variant.there {
-        None => of_sku(api, &variant.sku).await,
-        Some(there) => item(there).map(|_| None),
+    if let Some(there) = &variant.there {
+        return item(there).map(|_| None);
     }
+    // What is no id of Clover's leads nowhere.
+    if let Some(was) = variant.was.as_ref().filter(|was| item(was).is_ok()) {
+        let known = listed(api, std::slice::from_ref(was)).await?;
+        if let Some(known) = known.into_iter().find(|item| !item.is_deleted()) {
+            return Ok(Some(known));
+        }
+    }
+    of_sku(api, &variant.sku).await
 }
 
 /// Where a variant is from now on, and what describes it there, if that was told.
@@ -257,7 +265,7 @@ mod tests {
         ] {
             let attributes = values.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
             let sku = Sku::new("RUN-42").expect("a SKU");
-            let variant = VariantAsk { sku, attributes, price: None, there: None };
+            let variant = VariantAsk { sku, attributes, price: None, there: None, was: None };
             let product = Words { title: title.into(), ..Words::default() };
             assert_eq!(name(&product, &variant), expected);
         }

@@ -71,6 +71,7 @@ pub(super) fn variant(stand: &Stand, sku: &str, size: Option<&str>, minor: i64) 
         attributes: size.map(|size| ("size".to_owned(), size.to_owned())).into_iter().collect(),
         price: stand.takes_prices().then(|| money(minor)),
         there: None,
+        was: None,
     }
 }
 
@@ -376,6 +377,40 @@ async fn what_was_taken_off_can_be_offered_again() {
             assert_there(&stand, &ask, &again);
             assert_eq!(stand.goods().len(), 2, "{platform}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_off_is_found_where_it_was_whatever_its_sku_is_by_now() {
+    for platform in able(|it| it.offers && it.takes_off) {
+        let stand = Stand::bare(platform).await;
+        let ask = runner(&stand, &["41", "42"]);
+        let first = offered(&stand, &ask, 1).await;
+        let there = stand.goods();
+        assert_eq!(stand.take_off(&first.handles, 2).await, Ok(()), "{platform}");
+        let renamed = |(variant, was): (&VariantAsk, &Handle)| VariantAsk {
+            sku: Sku::new(&format!("{}-W", variant.sku)).expect("a SKU"),
+            was: Some(was.clone()),
+            ..variant.clone()
+        };
+        let variants = ask.variants.iter().zip(&first.handles).map(renamed).collect();
+        let ask = ProductAsk { taken_off: true, variants, ..ask };
+        for key in [3, 4] {
+            let again = offered(&stand, &ask, key).await;
+            assert_eq!(again.handles, first.handles, "{platform}: key {key}");
+            assert_eq!(
+                stand.goods(),
+                there,
+                "{platform}: key {key}: it is there as it was, and nothing else"
+            );
+        }
+        // Of what a merchant has deleted meanwhile nothing is left to be put back.
+        while let Some((_, sku)) = stand.goods().first() {
+            stand.remove(sku).await;
+        }
+        let anew = offered(&stand, &ask, 5).await;
+        assert_there(&stand, &ask, &anew);
+        assert_eq!(stand.goods().len(), 2, "{platform}");
     }
 }
 

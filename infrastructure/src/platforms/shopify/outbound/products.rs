@@ -1,9 +1,10 @@
 //! Whole products of a shop: offered, described, taken off.
 //!
-//! A product is found by its SKUs, which the shop looks up in an index that lags behind. So a new one is given a page name
-//! that is always the same: where the index does not know it yet, the shop refuses to make a second one of that name.
-//! What is made is on no sales channel at first, and is put on all of them, as a product is that is made by hand. What is
-//! found stays as its merchant keeps it, held back or put away, unless it was taken off from here.
+//! What was taken off from here is found where it was, and anything else by its SKUs, which the shop looks up in an index that
+//! lags behind. So a new product is given a page name that is always the same: where the index does not know it yet, the shop
+//! refuses to make a second one of that name. What is made is on no sales channel at first, and is put on all of them, as a
+//! product is that is made by hand. What is found stays as its merchant keeps it, held back or put away, unless it was taken
+//! off from here.
 
 mod documents;
 mod words;
@@ -136,11 +137,15 @@ impl Shop<'_> {
         }
     }
 
-    /// Where each variant is: by the id it is known by, or else by its SKU. And the shop's sales channels.
+    /// Where each variant is: by the id it is known by, or was until it was taken off, or else by its SKU. And the shop's sales
+    /// channels.
     async fn find(&self, variants: &[VariantAsk]) -> Result<(Places, Vec<Named>), CallError> {
         let (mut places, mut channels) = (Places::with_capacity(variants.len()), vec![]);
         for variants in variants.chunks(SKUS_MAX) {
-            let known = |variant: &VariantAsk| gid("ProductVariant", &variant.there.as_ref()?.variant);
+            let known = |variant: &VariantAsk| {
+                let handle = variant.there.as_ref().or(variant.was.as_ref())?;
+                gid("ProductVariant", &handle.variant)
+            };
             let ids: Vec<Option<String>> = variants.iter().map(known).collect();
             let (of_sku, found) = self.search(variants, &ids.iter().flatten().collect()).await?;
             let by_id: Vec<Variant> = found.nodes.into_iter().flatten().collect();

@@ -30,19 +30,30 @@ const MADE: Uuid = Uuid::from_u128(0x2e6d_91c7_4b08_4f5a_9d13_c8a2_70f4_5be1);
 
 /// Makes an item, or those of its variations that are not there.
 ///
-/// A SKU may be that of several variations. One that is offered is taken before one that is archived, and one of the item
-/// that the others are of before any other. What we have archived is put back; what somebody else has, is for them to put
-/// back.
+/// What we have archived is looked for where it was, and whatever is not there by its SKU. A SKU may be that of several
+/// variations. One that is offered is taken before one that is archived, and one of the item that the others are of before any
+/// other. What we have archived is put back; what somebody else has, is for them to put back.
 pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk, key: Uuid) -> Result<Offered, CallError> {
-    let mut places = ask.variants.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    let known = ask.variants.iter().map(|variant| variant.there.as_ref().map(place).transpose());
+    let mut places = known.collect::<Result<Vec<_>, _>>()?;
+    // What is no id of Square's leads nowhere.
+    let was = ask.variants.iter().map(|variant| place(variant.was.as_ref()?).ok());
+    let was: Vec<Option<Place>> = was.collect();
     let missing = ask.variants.iter().filter(|variant| variant.there.is_none());
     let skus: Vec<&str> = missing.map(|variant| variant.sku.as_str()).collect();
     let mut found = items::of_skus(api, &skus).await?;
-    let known = places.iter().flatten().chain(found.iter().map(|(_, place)| place));
+    let known = places.iter().chain(&was).flatten().chain(found.iter().map(|(_, place)| place));
     let ids: BTreeSet<&str> = known.map(|place| place.item.as_str()).collect();
     let items = items::items(api, &ids).await?;
     // An item that is known tells all it has, also what a search may not show yet.
     found.extend(items.values().flat_map(items::shown));
+    let is_there = |place: &Place| {
+        let item = items.get(&place.item);
+        item.is_some_and(|item| items::variations(item).any(|id| id == place.variation))
+    };
+    for (place, was) in places.iter_mut().zip(was).filter(|(place, _)| place.is_none()) {
+        *place = was.filter(is_there);
+    }
     let mut home = places.iter().flatten().map(|place| place.item.clone()).next();
     for (variant, place) in ask.variants.iter().zip(&mut places).filter(|(_, place)| place.is_none()) {
         let of_it = found.iter().filter(|(sku, _)| sku == variant.sku.as_str()).map(|(_, place)| place);
@@ -61,11 +72,10 @@ pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk, key: Uuid) -> R
     draft.sent(key).await
 }
 
-/// Where a variant is known to be.
-fn place(variant: &VariantAsk) -> Result<Option<Place>, CallError> {
-    let Some(handle) = &variant.there else { return Ok(None) };
+/// Where a handle leads.
+fn place(handle: &Handle) -> Result<Place, CallError> {
     let (item, variation) = (checked(&handle.product, "an item")?, checked(&handle.variant, "a variation")?);
-    Ok(Some(Place { item: item.to_owned(), variation: variation.to_owned() }))
+    Ok(Place { item: item.to_owned(), variation: variation.to_owned() })
 }
 
 /// A product of which it is known what is there.

@@ -154,7 +154,7 @@ fn price(api: &Api, variant: &VariantAsk) -> Result<String, CallError> {
     }
 }
 
-/// Where each variant is: by its SKU, or else by the ids it is known by.
+/// Where each variant is: where it was until it was taken off, or else by its SKU, or by the ids it is known by.
 async fn find(api: &Api, variants: &[VariantAsk]) -> Result<Vec<Option<Place>>, CallError> {
     let mut found = Vec::new();
     for skus in asked(variants) {
@@ -162,12 +162,26 @@ async fn find(api: &Api, variants: &[VariantAsk]) -> Result<Vec<Option<Place>>, 
         let records: Vec<Record> = understood(&api.read(call(api, Method::GET, &path, None)?).await?)?;
         found.extend(records.iter().filter_map(Record::found));
     }
-    let place = |variant: &VariantAsk| {
+    let left = left(api, variants).await?;
+    let place = |(variant, was): (&VariantAsk, Option<Place>)| {
         // The shop finds more than it is asked for: to it a comma divides SKUs, and letters are large or small.
-        let named = found.iter().find(|(sku, _)| sku == variant.sku.as_str()).map(|(_, place)| *place);
-        named.or_else(|| Place::of(variant.there.as_ref()?).ok())
+        let named = || found.iter().find(|(sku, _)| sku == variant.sku.as_str()).map(|(_, place)| *place);
+        was.or_else(named).or_else(|| Place::of(variant.there.as_ref()?).ok())
     };
-    Ok(variants.iter().map(place).collect())
+    Ok(variants.iter().zip(left).map(place).collect())
+}
+
+/// Where each variant was until it was taken off, if the shop has it there still.
+async fn left(api: &Api, variants: &[VariantAsk]) -> Result<Vec<Option<Place>>, CallError> {
+    let place = |variant: &VariantAsk| Place::of(variant.was.as_ref()?).ok();
+    let places: Vec<Option<Place>> = variants.iter().map(place).collect();
+    let ids: BTreeSet<i64> = places.iter().flatten().map(Place::product).collect();
+    let mut homes: Vec<Whole> = Vec::with_capacity(ids.len());
+    for id in ids {
+        homes.extend(product(api, id).await?);
+    }
+    let is_there = |place: &Place| homes.iter().any(|home| home.holds(*place));
+    Ok(places.into_iter().map(|place| place.filter(is_there)).collect())
 }
 
 /// SKUs as a query has them, a few at once. One with a comma is asked for alone: the shop looks for it whole as well.

@@ -160,8 +160,22 @@ impl Whole {
 
     /// Whether it is to be sold in variations and has none.
     pub(super) fn is_empty(&self) -> bool {
-        let varied = self.record.kind.as_deref().is_some_and(|kind| kind.starts_with("variable"));
-        varied && self.record.variations.as_ref().is_some_and(Vec::is_empty)
+        self.is_varied() && self.record.variations.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    fn is_varied(&self) -> bool {
+        self.record.kind.as_deref().is_some_and(|kind| kind.starts_with("variable"))
+    }
+
+    /// Whether what can be bought in this place is it, or is one of its variations.
+    pub(super) fn holds(&self, place: Place) -> bool {
+        match place.parent {
+            None => place.id == self.id && !self.is_varied(),
+            Some(parent) => {
+                let mut variations = self.record.variations.iter().flatten();
+                parent == self.id && variations.any(|id| read::whole(id) == Some(place.id))
+            }
+        }
     }
 
     /// All of it, where the words of a product with variations may be cut.

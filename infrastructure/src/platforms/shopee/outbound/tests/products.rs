@@ -19,6 +19,7 @@ impl Place {
             attributes: [("size".to_owned(), self.goods[*index].size.clone())].into(),
             price: None,
             there: Some(self.handle(*index)),
+            was: None,
         };
         let words = Words { title: title.into(), vendor: Some("Quay".into()), ..Words::default() };
         ProductAsk { words, told: None, taken_off: false, variants: goods.iter().map(variant).collect() }

@@ -27,6 +27,7 @@ fn variant(sku: &str, attributes: &[(&str, &str)]) -> VariantAsk {
         attributes,
         price: Some(Money::parse("99.90", usd).expect("an amount")),
         there: None,
+        was: None,
     }
 }
 

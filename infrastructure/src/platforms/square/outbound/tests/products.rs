@@ -12,6 +12,7 @@ fn runner(sizes: &[&str]) -> ProductAsk {
         attributes: [("size".to_owned(), (*size).to_owned())].into(),
         price: Some(money(12_000)),
         there: None,
+        was: None,
     };
     let words = Words { title: "Runner".into(), vendor: Some("Kite".into()), ..Words::default() };
     ProductAsk { words, told: None, taken_off: false, variants: sizes.iter().map(sized).collect() }

@@ -21,6 +21,7 @@ fn described(goods: &[Good], title: &str) -> ProductAsk {
         attributes: [("size".to_owned(), good.size.clone())].into(),
         price: Some(money("90.00")),
         there: Some(handle(good)),
+        was: None,
     };
     let words = Words { vendor: Some("Quay".into()), category: Some("Shoes".into()), ..titled(title) };
     ProductAsk { words, told: None, taken_off: false, variants: goods.iter().map(variant).collect() }

@@ -114,7 +114,7 @@ async fn what_an_answer_does_not_say_is_looked_at() {
 /// A boot of some name.
 fn boot(title: &str) -> ProductAsk {
     let sku = Sku::new("BOOT-41").expect("a SKU");
-    let variant = VariantAsk { sku, attributes: BTreeMap::new(), price: None, there: None };
+    let variant = VariantAsk { sku, attributes: BTreeMap::new(), price: None, there: None, was: None };
     let words = Words { title: title.to_owned(), ..Words::default() };
     ProductAsk { words, told: None, taken_off: false, variants: vec![variant] }
 }

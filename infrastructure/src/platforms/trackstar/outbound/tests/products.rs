@@ -11,7 +11,7 @@ fn sku(text: &str) -> Sku {
 
 fn variant(text: &str, attributes: &[(&str, &str)]) -> VariantAsk {
     let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    VariantAsk { sku: sku(text), attributes: attributes.collect(), price: None, there: None }
+    VariantAsk { sku: sku(text), attributes: attributes.collect(), price: None, there: None, was: None }
 }
 
 fn product(variants: Vec<VariantAsk>) -> ProductAsk {

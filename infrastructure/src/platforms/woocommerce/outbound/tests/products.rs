@@ -24,7 +24,7 @@ fn variant(sku: &str, size: Option<&str>) -> VariantAsk {
     let attributes: BTreeMap<String, String> =
         size.map(|size| ("size".to_owned(), size.to_owned())).into_iter().collect();
     let sku = Sku::new(sku).expect("a SKU");
-    VariantAsk { sku, attributes, price: Some(money("99.90")), there: None }
+    VariantAsk { sku, attributes, price: Some(money("99.90")), there: None, was: None }
 }
 
 fn ask(title: &str, variants: Vec<VariantAsk>) -> ProductAsk {

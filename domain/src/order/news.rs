@@ -130,7 +130,9 @@ fn take_in<'s>(
         }
         Some(lines) => changed(news, (state, lines.as_slice()), |shelf| held(id, stock(shelf)), &mut heard)?,
     };
-    let pays = news.paid && !state.paid;
+    // Where it may have been cancelled and taken up again meanwhile, an older payment is of a life that is over.
+    let is_older = news.reopens && state.told_at.is_some_and(|known| news.told_at < known);
+    let pays = news.paid && !state.paid && !is_older;
     let mut shelves: BTreeSet<&StockId> = asked.take.keys().chain(asked.give_back.keys()).collect();
     if pays {
         shelves.extend(state.lines.iter().flatten().map(|line| &line.stock));
@@ -140,7 +142,7 @@ fn take_in<'s>(
         let serving = Serving {
             take: asked.take.get(shelf).copied().unwrap_or_default(),
             give_back: asked.give_back.get(shelf).copied().unwrap_or_default(),
-            sell: news.paid || state.paid,
+            sell: pays || state.paid,
             ..nothing(id, news.external_id, (news.connection, asked.at.unwrap_or(news.moved_at)), news.now)
         };
         let served = verdict(shelf, stock(shelf), StockCommand::Serve(serving))?;
@@ -241,7 +243,9 @@ fn changed(
     let shelves: BTreeSet<&StockId> = before.keys().chain(all.lines.keys()).collect();
     for shelf in shelves {
         let (was, says) = (units(&before, shelf), units(&all.lines, shelf));
-        let wanted = if sure { says } else { says.max(was) };
+        // Of which nothing is bought any more by its own line, that is not bought under another name either.
+        let is_out = says.is_zero() && news.lines.iter().any(|line| line.stock.as_ref() == Some(shelf));
+        let wanted = if sure || is_out { says } else { says.max(was) };
         if wanted > was {
             asked.take.insert(shelf.clone(), wanted.minus(was));
         } else if wanted < was {

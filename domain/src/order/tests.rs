@@ -345,6 +345,28 @@ fn a_line_that_nobody_knows_may_be_one_that_was_known_so_nothing_is_given_back_f
 }
 
 #[test]
+fn a_line_that_says_itself_that_none_of_it_is_bought_is_no_line_that_nobody_knows() {
+    let mut world = World::stocked(&[9, 9]);
+    world.hears(&[line(1, 2)], false, 0);
+    world.hears(&[line(1, 0), unknown("V-2", 2)], true, 1);
+    assert_eq!(world.totals(1), (9, 0));
+    world.hears(&[line(1, 0), line(2, 2)], true, 1);
+    assert_eq!((world.totals(1), world.totals(2)), ((9, 0), (7, 0)));
+}
+
+#[test]
+fn a_payment_from_before_an_order_was_taken_up_again_is_not_taken_for_one_since() {
+    let mut world = World::stocked(&[9]);
+    world.1 = true;
+    world.hears(&[line(1, 2)], false, 60);
+    world.hears(&[line(1, 2)], true, 40);
+    world.cancelled(); // at 50
+    assert_eq!((world.totals(1), world.order().paid), ((9, 2), false));
+    world.hears(&[line(1, 2)], true, 70);
+    assert_eq!(world.totals(1), (7, 0));
+}
+
+#[test]
 fn lines_that_nobody_knew_are_found_once_and_sold_if_they_are_paid() {
     let mut world = World::stocked(&[9, 9]);
     world.hears(&[line(1, 1), unknown("V-2", 2)], true, 0);

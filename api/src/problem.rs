@@ -283,7 +283,7 @@ impl From<ReceiveError> for Problem {
                 Self::new(StatusCode::UNAUTHORIZED, "webhook.rejected", rejection.to_string())
             }
             ReceiveError::Limited(wait) => Self::too_many("webhook.rate", error.to_string(), wait.0),
-            ReceiveError::Sealed => LedgerError::Unavailable(error.to_string()).into(),
+            ReceiveError::Sealed => Self::unavailable("connection.secret", error.to_string(), 60),
             ReceiveError::Ledger(error) => error.into(),
         }
     }

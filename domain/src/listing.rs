@@ -393,6 +393,11 @@ impl Listing {
         })
     }
 
+    /// What it is, unless it is gone.
+    pub fn listed(&self) -> Option<&Mapping> {
+        self.mapping.as_ref().filter(|_| !self.removed)
+    }
+
     /// Whether a figure that is shown is one of ours whose answer never came, and that nothing else explains.
     pub fn was_sent(&self, figure: Figure, at: DateTime<Utc>) -> bool {
         let explained = match figure {
@@ -494,6 +499,10 @@ impl Listing {
                 // What another variant was seen with says nothing about this one.
                 if self.mapping.as_ref().is_some_and(|old| old.variant != mapping.variant) {
                     self = Self::default();
+                }
+                // While it was gone nobody looked what became of its figures there.
+                if self.removed {
+                    (self.quantity.value, self.price.value, self.emptied) = (None, None, false);
                 }
                 self.mapping = Some(mapping);
                 self.removed = false;

@@ -52,7 +52,7 @@ pub fn of_quantity(
 ) -> Result<(Changes, Meaning), Refusal> {
     let listing = lookup.listing(&id);
     let nothing = (Changes::new(), Meaning::OldNews);
-    let Some(mapping) = &listing.mapping else { return Ok(nothing) };
+    let Some(mapping) = listing.listed() else { return Ok(nothing) };
     let connection = lookup.connection(&mapping.connection);
     let Some(details) = &connection.details else { return Ok(nothing) };
     let rules = &connection.rules;
@@ -96,7 +96,7 @@ pub fn adopt(
 ) -> Result<Changes, Refusal> {
     let listing = lookup.listing(&id);
     let unknown = || Refusal::missing("listing.unknown", format!("there is no listing {id}"));
-    let mapping = listing.mapping.as_ref().ok_or_else(unknown)?;
+    let mapping = listing.listed().ok_or_else(unknown)?;
     let connection = lookup.connection(&mapping.connection);
     let details = connection.details.as_ref().ok_or_else(unknown)?;
     let shelf = StockId { variant: mapping.variant, location: details.location.clone() };
@@ -140,7 +140,7 @@ pub fn of_price(
 ) -> Result<(Changes, Meaning), Refusal> {
     let listing = lookup.listing(&id);
     let nothing = (Changes::new(), Meaning::OldNews);
-    let Some(mapping) = &listing.mapping else { return Ok(nothing) };
+    let Some(mapping) = listing.listed() else { return Ok(nothing) };
     let connection = lookup.connection(&mapping.connection);
     let Some(details) = &connection.details else { return Ok(nothing) };
     let product = lookup.product(&mapping.product);

@@ -1,6 +1,8 @@
 //! Every variable: its name, what it means, its default. All mistakes are reported at once.
 
-use std::{env, fmt::Display, net::SocketAddr, time::Duration};
+use std::{
+    cell::RefCell, collections::BTreeSet, env, ffi::OsString, fmt::Display, net::SocketAddr, time::Duration,
+};
 
 use chrono::TimeDelta;
 use reqwest::Url;
@@ -93,7 +95,28 @@ pub struct ConfigError(pub Vec<String>);
 impl Config {
     /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::from_variables(|name| env::var_os(name))
+    }
+
+    /// What cannot be read is no reason to go on as if it was not there: there may be another database without it.
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let unreadable = RefCell::new(BTreeSet::new());
+        let read = Self::read(|name| match variable(name)?.into_string() {
+            Ok(value) => Some(value).filter(|value| !value.is_empty()),
+            Err(_) => {
+                unreadable.borrow_mut().insert(format!("{name} is not UTF-8"));
+                None
+            }
+        });
+        let mut mistakes: Vec<String> = unreadable.into_inner().into_iter().collect();
+        match read {
+            Ok(config) if mistakes.is_empty() => Ok(config),
+            Ok(_) => Err(ConfigError(mistakes)),
+            Err(ConfigError(others)) => {
+                mistakes.extend(others);
+                Err(ConfigError(mistakes))
+            }
+        }
     }
 
     fn read(find: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
@@ -260,6 +283,23 @@ mod tests {
         assert_eq!(config.retention, Retention::default());
         assert_eq!(config.retention.keys, TimeDelta::hours(24));
         assert_eq!((config.listen.port(), config.listen_given), (7070, None));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_cannot_be_read_is_a_mistake_and_not_unset() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let variable = |name: &str| match name {
+            "DATABASE_URL" => Some(OsString::from_vec(b"postgres://u:p\xe4ss@127.0.0.1/x".to_vec())),
+            "ONHAND_STATES_MB" => Some("many".into()),
+            "ONHAND_LISTEN" => Some(OsString::new()),
+            _ => None,
+        };
+        let ConfigError(mistakes) = Config::from_variables(variable).expect_err("it cannot be read");
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert_eq!(mistakes[0], "DATABASE_URL is not UTF-8");
+        assert!(Config::from_variables(|_| None).is_ok());
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::{convert::Infallible, time::Duration};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, stream};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How often is looked, and for how long one connection may listen.
 const EVERY: Duration = Duration::from_millis(500);
-const LOOKS_MAX: u32 = 3_600;
+const LISTENS_FOR: Duration = Duration::from_mins(30);
 /// A look that takes longer is told of as one that failed: a line that has fallen silent does not even say so.
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -25,11 +25,12 @@ where
     F: Future<Output = Result<Option<Look>, E>> + Send + 'static,
     E: Send,
 {
-    let looks = stream::unfold((0_u32, false, look), |(count, over, look)| async move {
-        if over || count >= LOOKS_MAX {
+    let until = Instant::now() + LISTENS_FOR;
+    let looks = stream::unfold((true, false, look), move |(first, over, look)| async move {
+        if over || Instant::now() > until {
             return None;
         }
-        if count > 0 {
+        if !first {
             sleep(EVERY).await;
         }
         let (event, over) = match timeout(WITHIN, look()).await {
@@ -37,7 +38,7 @@ where
             Ok(Ok(None)) => return None,
             Ok(Err(_)) | Err(_) => (Event::default().event("unavailable").data("{}"), false),
         };
-        Some((Ok(event), (count + 1, over, look)))
+        Some((Ok(event), (false, over, look)))
     });
     Sse::new(looks).keep_alive(KeepAlive::default())
 }

@@ -277,6 +277,26 @@ fn a_listing_is_emptied_by_a_0_of_ours_until_another_figure_of_ours_may_have_got
 }
 
 #[test]
+fn what_a_listing_shows_that_was_gone_and_is_back_is_not_known() {
+    let mapping = Mapping {
+        connection: ConnectionId(Uuid::from_u128(3)),
+        product: ProductId(Uuid::from_u128(4)),
+        variant: VariantId(Uuid::from_u128(5)),
+        external_product: 6.into(),
+        external_variant: 7.into(),
+        external_inventory: None,
+    };
+    let mapped = || ListingEvent::Mapped(mapping.clone());
+    let after = |more: Vec<ListingEvent>| {
+        [vec![mapped(), pushed(0, 10)], more].concat().into_iter().fold(Listing::default(), Listing::evolve)
+    };
+    let mapped_anew = after(vec![mapped()]);
+    assert_eq!((mapped_anew.quantity.value, mapped_anew.emptied), (Some(0), true), "it never was gone");
+    let back = after(vec![ListingEvent::Removed { at: None }, mapped()]);
+    assert_eq!((back.quantity.value, back.emptied, back.removed), (None, false, false));
+}
+
+#[test]
 fn late_news_of_an_earlier_price_of_ours_are_no_news() {
     let usd = crate::values::Currency::new("USD").expect("a currency");
     let price = |minor| Money::new(minor, usd).expect("an amount");

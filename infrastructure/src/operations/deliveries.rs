@@ -115,7 +115,9 @@ pub enum ReceiveError {
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// Nobody can tell whose it is. That is not the sender's fault, and will not last.
-    #[error("the webhook secret cannot be opened")]
+    #[error(
+        "the connection's webhook secret cannot be opened; nothing was taken in, send it again when that is mended"
+    )]
     Sealed,
     /// The ledger could not take it; nothing was written.
     #[error(transparent)]

@@ -4,16 +4,13 @@ use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
     catalog,
-    listing::{FigureKind, ListingCommand, Mapping},
+    listing::{ListingCommand, Mapping},
     values::{ConnectionId, ExternalId, ListingId, Sku},
 };
 use serde_json::json;
 
 use super::{Caller, Operations, directory::unknown_sku};
-use crate::{
-    ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt},
-    outbox::{Owed, Subject},
-};
+use crate::ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt};
 
 /// A platform's variant, and the SKU it is.
 #[derive(Debug, Clone)]
@@ -59,20 +56,15 @@ impl Operations {
                     "the SKU belongs to another brand than the connection",
                 ));
             }
-            let known = lookup.listing(&id);
-            let events = verdict(&id, known, ListingCommand::Map(mapping.clone()))?;
+            let events = verdict(&id, lookup.listing(&id), ListingCommand::Map(mapping.clone()))?;
             let follow_ups = match events.is_empty() {
                 true => vec![],
                 false => vec![FollowUp::unmapped(correlation_id.clone(), now)],
             };
-            // While it was gone nobody looked what became of its figures there.
-            let told_anew = [FigureKind::Quantity, FigureKind::Price].into_iter().filter(|_| known.removed);
-            let told_anew = told_anew.map(|kind| Subject::Figure(id, kind));
-            let owed = told_anew.map(|of| Owed { of, due: now, instead_of: None, forced: true }).collect();
             Ok(Decision {
                 changes: events.into_iter().map(|event| (StreamId::Listing(id), event.into())).collect(),
                 answer: json!({ "id": id, "variant": mapping.variant }).into(),
-                attachments: Attachments { owed, follow_ups, ..Attachments::default() },
+                attachments: Attachments { follow_ups, ..Attachments::default() },
                 ..Decision::default()
             })
         })

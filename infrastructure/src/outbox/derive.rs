@@ -242,7 +242,7 @@ async fn close(
          )
          update outbox o set status = 'superseded'
          from gone
-         where o.tenant_id = $1 and o.listing_id = gone.id and o.status = 'dead' -- outbox_dead_idx",
+         where o.tenant_id = $1 and o.listing_id = gone.id and o.status = 'dead' -- outbox_dead_listing_idx",
     )
     .bind(tenant.0)
     .bind(removed)

@@ -83,6 +83,7 @@ async fn write(
               as o (connection_id, offer_id, product_id, forced)
          on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
              do update set forced = outbox.forced or excluded.forced,
+                     created_at = least(outbox.created_at, excluded.created_at),
                      -- As in derive.sql: what is in its backoff stays there.
                      next_attempt_at = case when outbox.last_error is null
                          then least(outbox.next_attempt_at, excluded.next_attempt_at) else outbox.next_attempt_at end",

@@ -7,8 +7,11 @@ with settled as (
         as s (id, token, status, due, error, uncounted, in_doubt, unheard)
 ),
 mine as (
-    select o.id, o.connection_id, o.listing_id, o.kind, coalesce(s.in_doubt, o.forced) as forced, s.unheard, s.status, s.due,
-           s.error, o.attempts - s.uncounted::integer as attempts
+    select o.id, o.connection_id, o.listing_id, o.kind, coalesce(s.in_doubt, o.forced) as forced, s.unheard,
+           -- What is owed to a listing that went meanwhile is closed, as what waited for it was.
+           case when exists (select from listings l where l.tenant_id = $1 and l.id = o.listing_id and l.removed)
+                then 'superseded' else s.status end as status, s.due,
+           s.error, o.attempts - s.uncounted::integer as attempts, o.created_at
     from settled s
     join outbox o on o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.token = s.token -- as in `end`
     for update of o -- waits for whoever takes the lease over, and then looks at the token again
@@ -16,7 +19,8 @@ mine as (
 heirs as (
     update outbox heir
     set attempts = mine.attempts, next_attempt_at = mine.due, last_error = mine.error,
-        forced = heir.forced or mine.forced, unheard = heir.unheard or mine.unheard
+        forced = heir.forced or mine.forced, unheard = heir.unheard or mine.unheard,
+        created_at = least(heir.created_at, mine.created_at)
     from mine
     where mine.status = 'pending'
       and heir.tenant_id = $1 and heir.connection_id = mine.connection_id and heir.listing_id = mine.listing_id

@@ -174,14 +174,24 @@ impl Relay {
     }
 
     /// What was said is not forgotten for a database that is away for a moment: another relay may have told something newer
-    /// before it, and only this record says that it has to be told again.
+    /// before it, and only this record says that it has to be told again. Whether it is recorded already is not known after
+    /// [`LedgerError::Unknown`], and what is refused would be refused again: that is left to the lease.
     async fn record_said(&self, tenant: TenantId, results: Arc<Results>) -> Result<(), LedgerError> {
         let said = results.settlements.iter().any(|settlement| settlement.said);
         let mut patience = 0..if said { RECORD_ATTEMPTS } else { 0 };
         while let Err(error) = self.record(tenant, Arc::clone(&results)).await {
-            let Some(attempt) = patience.next() else { return Err(error) };
+            let is_passing = matches!(error, LedgerError::Unavailable(_) | LedgerError::Busy);
+            let Some(attempt) = patience.next().filter(|_| is_passing) else { return Err(error) };
             tracing::warn!(%error, "what a platform was told cannot be recorded yet");
             tokio::time::sleep(policy::delay(attempt + 1).min(Duration::from_secs(10))).await;
+        }
+        for settlement in &results.settlements {
+            let outcome = match settlement.verdict {
+                Verdict::Done => "done",
+                Verdict::Again { .. } => "again",
+                Verdict::Dead { .. } => "dead",
+            };
+            metrics::counter!("onhand_pushes_total", "outcome" => outcome).increment(1);
         }
         Ok(())
     }
@@ -193,14 +203,6 @@ impl Relay {
         let sent = results.sent.iter().map(|(listing, _)| StreamId::Listing(*listing));
         let reads: Vec<StreamId> = changed.chain(strays).chain(moved).chain(sent).collect();
         let caller = Caller::new(Context::internal(tenant, "relay"));
-        for settlement in &results.settlements {
-            let outcome = match settlement.verdict {
-                Verdict::Done => "done",
-                Verdict::Again { .. } => "again",
-                Verdict::Dead { .. } => "dead",
-            };
-            metrics::counter!("onhand_pushes_total", "outcome" => outcome).increment(1);
-        }
         self.operations
             .submit(caller, reads, move |lookup, now| {
                 let mut changes = results.changes.clone();

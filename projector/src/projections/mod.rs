@@ -11,14 +11,20 @@ pub mod products;
 pub mod reservations;
 pub mod stock_levels;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use sqlx::{Connection, PgConnection, Postgres, postgres::PgArguments, query::Query};
 
 /// So many new rows are worth a statement of their own.
 const APART: usize = 32;
-/// So many rows are written by one statement, where others are waiting for a turn.
+/// So many new rows, or shelves, are written by one statement, where others are waiting for a turn.
 const AT_ONCE: usize = 400;
+
+/// Where a disk is so slow that writing takes longer, a pause helps nobody.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Inserts rows that are taken for new, without `on conflict`, which costs a third of what writing a row does. Gives what is still
 /// to be written: the others, and all of them if one was known after all.
@@ -55,7 +61,7 @@ async fn in_turns<R>(
         let begun = Instant::now();
         write(rows).execute(&mut *conn).await?;
         if rows.len() == AT_ONCE && gently {
-            tokio::time::sleep(begun.elapsed()).await;
+            tokio::time::sleep(begun.elapsed().min(PAUSE_MAX)).await;
         }
     }
     Ok(())

@@ -294,6 +294,16 @@ struct Told {
     until: DateTime<Utc>,
     /// What it shows from then on has that in it.
     since: DateTime<Utc>,
+    /// That is by its own clock, and goes for what it shows at that very moment: some tell whole seconds, and what comes behind an echo
+    /// was most likely made behind it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    heard: bool,
+}
+
+impl Told {
+    fn is_in(&self, at: DateTime<Utc>) -> bool {
+        self.since < at || (self.heard && self.since == at)
+    }
 }
 
 /// A listing as it stands.
@@ -419,13 +429,13 @@ impl Listing {
 
     /// Until when it was told what has moved, by our clock, when it showed something at a time; none if that is not known.
     pub fn told_before(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.told.iter().rev().find(|told| told.since < at).map(|told| told.until)
+        self.told.iter().rev().find(|told| told.is_in(at)).map(|told| told.until)
     }
 
-    fn note_told(&mut self, until: Option<DateTime<Utc>>, since: Option<DateTime<Utc>>) {
+    fn note_told(&mut self, until: Option<DateTime<Utc>>, (since, heard): (Option<DateTime<Utc>>, bool)) {
         let Some(until) = until else { return };
         let newer = self.told.back().is_none_or(|last| last.until < until);
-        self.told.extend(newer.then_some(Told { until, since: since.unwrap_or(until) }));
+        self.told.extend(newer.then_some(Told { until, since: since.unwrap_or(until), heard }));
         if self.told.len() > TOLD_MAX {
             self.told.pop_front();
         }
@@ -448,7 +458,10 @@ impl Listing {
         let heard = self.quantity.value.is_some_and(|value| !self.awaited.contains(&value))
             && self.quantity.observed_at.is_some_and(|known| at > known);
         // Late news may by chance be what is owed by now, and not be shown any more since our last push was taken.
-        let behind = told && !heard && self.told.back().is_some_and(|last| at <= last.since);
+        let behind = told
+            && !heard
+            && !self.is_last_echo(quantity)
+            && self.told.back().is_some_and(|last| at <= last.since);
         if (stale && !ours) || (behind && is_owed && !known) {
             return vec![];
         }
@@ -460,6 +473,11 @@ impl Listing {
             events.push(ListingEvent::Drifted { shows: Figure::Quantity { quantity }, at });
         }
         events
+    }
+
+    /// Whether a figure is the last one that was pushed, which has not come back yet.
+    fn is_last_echo(&self, quantity: i64) -> bool {
+        self.awaited.back() == Some(&quantity) && self.quantity.value == Some(quantity)
     }
 
     fn observe_price(&self, price: Money, at: DateTime<Utc>) -> Vec<ListingEvent> {
@@ -520,7 +538,7 @@ impl Listing {
                     self.quantity.value = Some(quantity);
                     self.quantity.as_of = as_of;
                     self.emptied = quantity == 0;
-                    self.note_told(until, at);
+                    self.note_told(until, (at, false));
                 }
                 // What went before it unanswered may be heard of behind it: then it is not what is shown.
                 for sent in &self.unanswered {
@@ -560,7 +578,14 @@ impl Listing {
                 }
             }
             ListingEvent::QuantityObserved { quantity, at, echo, until } => {
-                self.note_told(until, Some(at));
+                // Our last push has come back, so when it was taken is known by the platform's own clock.
+                if echo
+                    && self.is_last_echo(quantity)
+                    && let Some(last) = self.told.back_mut().filter(|last| at <= last.since)
+                {
+                    (last.since, last.heard) = (at, true);
+                }
+                self.note_told(until, (Some(at), true));
                 match self.awaited.iter().position(|awaited| *awaited == quantity) {
                     // Perhaps an older push than the last one: what is shown now is not told by it. Those before it
                     // were either heard out of turn or never will be; a later change to one of them is foreign.

@@ -139,6 +139,22 @@ fn a_platform_that_showed_something_at_a_time_knew_what_it_was_told_before() {
 }
 
 #[test]
+fn the_echo_of_a_push_says_when_it_was_taken_by_the_platforms_own_clock() {
+    // Its clock is 15 seconds behind, or it tells whole minutes.
+    let owed =
+        ListingCommand::ObserveQuantity { quantity: 9, owed: Some(9), at: at(15), told: true, now: at(60) };
+    given::<Listing>(L, [told(9, 1, (28, 30))]).when(owed).then([agreed(9, 15)]).then_state(|listing| {
+        let known = [14, 15, 16].map(|second| listing.told_before(at(second)));
+        assert_eq!(known, [None, Some(at(60)), Some(at(60))]);
+    });
+    // Also where something else is owed by now: then it knows what that push has told.
+    let listing =
+        [told(9, 1, (28, 30)), observed(9, 15, true)].into_iter().fold(Listing::default(), Listing::evolve);
+    let known = [14, 15, 16, 31].map(|second| listing.told_before(at(second)));
+    assert_eq!(known, [None, Some(at(28)), Some(at(28)), Some(at(28))]);
+}
+
+#[test]
 fn late_news_of_a_push_that_is_what_is_owed_by_now_say_nothing_of_what_was_told() {
     let owed =
         ListingCommand::ObserveQuantity { quantity: 8, owed: Some(8), at: at(5), told: true, now: at(60) };

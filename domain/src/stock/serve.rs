@@ -105,8 +105,7 @@ impl Stock {
     }
 
     fn has_forgotten(&self, at: DateTime<Utc>, told_until: Option<DateTime<Utc>>) -> bool {
-        let knows = told_until.filter(|told| *told < at).unwrap_or(at);
-        self.past.forgotten_holds.is_some_and(|forgotten| forgotten > knows)
+        self.past.forgotten_holds.is_some_and(|forgotten| forgotten > told_until.unwrap_or(at))
     }
 
     /// A platform's figure counts, less what has moved without its knowing. It cannot take away what is reserved: what is then
@@ -124,7 +123,8 @@ impl Stock {
             let covered = StockEvent::Covered { report: Report::Count(counted), occurred_at };
             return Ok(if counted == self.on_hand { vec![] } else { vec![covered] });
         }
-        let knows = told_until.filter(|told| *told < occurred_at);
+        // Also what is later than the figure, by our clock: the platform's own may be behind.
+        let knows = told_until.filter(|told| *told != at);
         if self.has_forgotten(occurred_at, told_until) {
             // What it does not know of is not known here any more either; the next push puts it right.
             return Ok(vec![]);

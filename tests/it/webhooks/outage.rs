@@ -170,7 +170,7 @@ async fn a_sender_is_not_blamed_where_its_secret_cannot_be_opened() {
     let made =
         Delivery::new(&world, Platform::Shopify, &connection, "orders/create", "SAMPLE-42", Uuid::now_v7());
     let forged = Delivery { body: b"{}".to_vec(), ..made.clone() };
-    assert_eq!(made.send(&without.admin).await.problem(503), "database.unavailable");
+    assert_eq!(made.send(&without.admin).await.problem(503), "connection.secret");
     let path = format!("/api/connections/{connection}/subscriptions");
     assert_eq!(without.admin.post(&path, json!({})).await.problem(409), "connection.secret");
     let unusable = without.onhand.operations.unusable_keys().await.expect("one of each is tried");
@@ -194,7 +194,7 @@ async fn an_older_secret_that_opens_does_not_stand_for_a_newer_one_that_does_not
 
     let made =
         Delivery::new(&world, Platform::Woocommerce, &connection, "product.deleted", "X", Uuid::now_v7());
-    assert_eq!(made.send(&world.admin).await.problem(503), "database.unavailable");
+    assert_eq!(made.send(&world.admin).await.problem(503), "connection.secret");
     let id = ConnectionId(connection.parse().expect("an id"));
     assert!(world.onhand.operations.signing(id).await.is_err(), "the first is not what it is signed with");
     made.send(&other.admin).await.expect(200);

@@ -134,6 +134,9 @@ pub enum ListingEvent {
         /// When, by the platform's clock where it gives a time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<DateTime<Utc>>,
+        /// We have taken it off there, and may offer it again in its old place.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        taken_off: bool,
     },
     /// The platform took our quantity.
     #[serde(rename = "listing.quantity_pushed")]
@@ -224,6 +227,11 @@ pub enum ListingCommand {
     Remove {
         /// When, by the platform's clock where it gives a time.
         at: Option<DateTime<Utc>>,
+    },
+    /// We have taken it off there.
+    TakeOff {
+        /// When.
+        at: DateTime<Utc>,
     },
     /// Note that a figure was sent and not taken, as far as is known; nothing happens if there was an answer, and that was
     /// noted a short while ago.
@@ -316,6 +324,9 @@ pub struct Listing {
     /// Since when, where the platform said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<DateTime<Utc>>,
+    /// True if it is gone because we have taken it off there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_off: bool,
     /// How the variant is known to be told from others there; none if that was not seen yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_variant: Option<ShownVariant>,
@@ -352,10 +363,13 @@ impl Listing {
                 Ok(vec![])
             }
             ListingCommand::Map(mapping) => Ok(vec![ListingEvent::Mapped(mapping)]),
-            ListingCommand::Remove { at } if self.mapping.is_some() && !self.removed => {
-                Ok(vec![ListingEvent::Removed { at }])
+            ListingCommand::Remove { at } if self.listed().is_some() => {
+                Ok(vec![ListingEvent::Removed { at, taken_off: false }])
             }
-            ListingCommand::Remove { .. } => Ok(vec![]),
+            ListingCommand::TakeOff { at } if self.listed().is_some() => {
+                Ok(vec![ListingEvent::Removed { at: Some(at), taken_off: true }])
+            }
+            ListingCommand::Remove { .. } | ListingCommand::TakeOff { .. } => Ok(vec![]),
             ListingCommand::NoteSent(sent) => {
                 // One entry for each attempt at a platform that is down would be many.
                 let mut known = self.unanswered.iter().filter(|known| known.figure == sent.figure);
@@ -523,10 +537,10 @@ impl Listing {
                     (self.quantity.value, self.price.value, self.emptied) = (None, None, false);
                 }
                 self.mapping = Some(mapping);
-                self.removed = false;
+                (self.removed, self.taken_off) = (false, false);
             }
-            ListingEvent::Removed { at } => {
-                self.removed = true;
+            ListingEvent::Removed { at, taken_off } => {
+                (self.removed, self.taken_off) = (true, taken_off);
                 self.removed_at = at;
                 (self.quantity_conflict, self.price_conflict) = (None, None);
             }

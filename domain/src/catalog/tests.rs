@@ -356,7 +356,10 @@ fn a_product_that_was_taken_off_is_listed_again_if_somebody_puts_it_back_there_a
     world.sees(ONE, &called("Dunk Low", 1, 0), 50);
     world.pushes(ONE, 50, "Dunk Low", 0);
     let off = ProductEvent::TakenOff { connection: ONE };
-    let removed = ListingEvent::Removed { at: Some(DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(5)) };
+    let removed = ListingEvent::Removed {
+        at: Some(DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(5)),
+        taken_off: false,
+    };
     world.record(vec![
         (StreamId::Listing(ListingId::of(ONE, &ExternalId::from(1))), removed.into()),
         (StreamId::Product(ProductId(Uuid::from_u128(50))), off.into()),

@@ -308,7 +308,7 @@ fn what_a_listing_shows_that_was_gone_and_is_back_is_not_known() {
     };
     let mapped_anew = after(vec![mapped()]);
     assert_eq!((mapped_anew.quantity.value, mapped_anew.emptied), (Some(0), true), "it never was gone");
-    let back = after(vec![ListingEvent::Removed { at: None }, mapped()]);
+    let back = after(vec![ListingEvent::Removed { at: None, taken_off: false }, mapped()]);
     assert_eq!((back.quantity.value, back.emptied, back.removed), (None, false, false));
 }
 

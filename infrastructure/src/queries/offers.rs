@@ -124,6 +124,7 @@ struct Listed {
     external_variant: ExternalId,
     external_inventory: Option<ExternalId>,
     removed: bool,
+    taken_off: bool,
 }
 
 impl Listed {
@@ -245,7 +246,8 @@ impl OfferTarget {
                 // What the platform has removed, or somebody there, is not brought back.
                 Some(_) if !self.known.taken_off => continue,
                 _ if !self.is_ready(variant) => continue,
-                listing => (None, listing.map(Listed::handle)),
+                // What somebody took away here was not ours.
+                listing => (None, listing.filter(|listing| listing.taken_off).map(Listed::handle)),
             };
             lacks |= there.is_none();
             asks.push(VariantAsk { was, ..self.ask_for(variant, there) });

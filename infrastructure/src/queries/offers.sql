@@ -15,8 +15,9 @@ select c.id as connection_id, p.id as product_id, c.platform, c.rules,
            select jsonb_agg(jsonb_build_object(
                'id', l.id, 'variant', l.variant_id, 'external_product', l.external_product,
                'external_variant', l.external_variant, 'external_inventory', l.external_inventory,
-               -- Of those that are gone, the one comes first that took a quantity last.
-               'removed', l.removed) order by l.removed, case when l.removed then -l.quantity_as_of end, l.id)
+               -- Of those that are gone, one that we took off comes first, and then the one that took a quantity last.
+               'removed', l.removed, 'taken_off', l.taken_off)
+               order by l.removed, not l.taken_off, case when l.removed then -l.quantity_as_of end, l.id)
            from variants v
            join listings l on l.tenant_id = v.tenant_id and l.variant_id = v.id -- listings_variant_idx
            where v.tenant_id = p.tenant_id and v.product_id = p.id and l.connection_id = c.id

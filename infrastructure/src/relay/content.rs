@@ -186,7 +186,7 @@ impl Line<'_> {
                 let handles: Vec<_> = listings.iter().map(|(_, handle)| handle.clone()).collect();
                 self.outbound.take_off(self.api, &handles, self.key).await?;
                 // News of how it was before come too late from now on.
-                let gone = ListingCommand::Remove { at: Some(self.api.access().now) };
+                let gone = ListingCommand::TakeOff { at: self.api.access().now };
                 results.moved.extend(listings.into_iter().map(|(id, _)| (id, gone.clone())));
                 let event = ProductEvent::TakenOff { connection: target.connection };
                 results.note_product(target.product, event);

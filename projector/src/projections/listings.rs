@@ -31,11 +31,11 @@ fn write<'c>(
         sqlx::query(
             "insert into listings (tenant_id, id, connection_id, product_id, variant_id, external_product,
                                    external_variant, external_inventory, removed, shown_quantity, quantity_as_of,
-                                   shown_price, price_as_of, quantity_conflict, price_conflict, emptied)
+                                   shown_price, price_as_of, quantity_conflict, price_conflict, emptied, taken_off)
              select $1, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::uuid[]), unnest($5::uuid[]), unnest($6::text[]),
                     unnest($7::text[]), unnest($8::text[]), unnest($9::boolean[]), unnest($10::bigint[]),
                     unnest($11::bigint[]), unnest($12::jsonb[]), unnest($13::bigint[]), unnest($14::jsonb[]),
-                    unnest($15::jsonb[]), unnest($16::boolean[])
+                    unnest($15::jsonb[]), unnest($16::boolean[]), unnest($17::boolean[])
              on conflict (tenant_id, id) do update
                  set product_id = excluded.product_id, variant_id = excluded.variant_id,
                      external_product = excluded.external_product, external_inventory = excluded.external_inventory,
@@ -43,7 +43,7 @@ fn write<'c>(
                      quantity_as_of = excluded.quantity_as_of, shown_price = excluded.shown_price,
                      price_as_of = excluded.price_as_of,
                      quantity_conflict = excluded.quantity_conflict, price_conflict = excluded.price_conflict,
-                     emptied = excluded.emptied",
+                     emptied = excluded.emptied, taken_off = excluded.taken_off",
         )
         .bind(tenant.0)
         .bind(column(&rows, |(id, ..)| *id))
@@ -61,6 +61,7 @@ fn write<'c>(
         .bind(column(&rows, |(.., listing)| listing.quantity_conflict.map(Json)))
         .bind(column(&rows, |(.., listing)| listing.price_conflict.map(Json)))
         .bind(column(&rows, |(.., listing)| listing.emptied))
+        .bind(column(&rows, |(.., listing)| listing.taken_off))
         .execute(conn)
         .await?;
         Ok(())

@@ -57,7 +57,7 @@ fn what_is_left_of_a_product_there_names_it_once_it_is_called_something_else() {
     world.sees(TWO, &blue("Runner Blue", 5), 52);
     let gone = [11, 12].map(|external| {
         let id = ListingId::of(TWO, &ExternalId::from(external));
-        (StreamId::Listing(id), Event::from(ListingEvent::Removed { at: None }))
+        (StreamId::Listing(id), Event::from(ListingEvent::Removed { at: None, taken_off: false }))
     });
     world.record(gone.to_vec());
     world.sees(TWO, &blue("Runner Blue", 6), 53);
@@ -86,7 +86,7 @@ fn another_product_of_a_shop_that_takes_the_place_of_the_first_is_at_first_only_
     let again = |title, second| shown(110, title, &[(7, "S-42")], second);
     world.record(vec![(
         StreamId::Listing(ListingId::of(ONE, &ExternalId::from(1))),
-        ListingEvent::Removed { at: None }.into(),
+        ListingEvent::Removed { at: None, taken_off: false }.into(),
     )]);
     world.sees(ONE, &again("Sand", 2), 51);
     world.sees(ONE, &again("Sand", 3), 52);

@@ -223,7 +223,7 @@ fn who_cannot_be_told_knows_what_has_moved_by_other_ways() {
 #[test]
 fn a_figure_of_a_listing_that_is_gone_is_nobodys() {
     let (mut world, listing) = connected(Platform::Shopify);
-    let gone = ListingEvent::Removed { at: Some(at(1)) };
+    let gone = ListingEvent::Removed { at: Some(at(1)), taken_off: false };
     world.record(vec![(StreamId::Listing(listing), gone.into())]);
     hears(&mut world, listing, &Tells::Figure { shown: 7, at: 2 }, 2);
     assert_eq!(world.stock(1).available().units(), AT_FIRST);

@@ -3,7 +3,10 @@
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::connection::Platform;
-use onhand_infrastructure::{platforms::shopify::sandbox::SandboxShop, queries::offers};
+use onhand_infrastructure::{
+    platforms::shopify::sandbox::{SandboxShop, SeedProduct, SeedVariant},
+    queries::offers,
+};
 use onhand_tests::{
     World,
     channels::{self, Channel, Setup},
@@ -407,6 +410,39 @@ async fn a_product_whose_sku_was_changed_here_is_brought_back_and_not_made_a_sec
     world.converge().await;
     assert_eq!(shown(), before, "the shop goes on showing the SKU it has");
     assert_eq!(sandbox.shows()[0].available, 3);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_listed_by_mistake_and_taken_away_does_not_come_back_with_the_product() {
+    let (world, sandbox, connection, id) = runner_in_a_shop().await;
+    let other = SeedVariant { sku: "THEIRS".into(), quantity: 9, ..SeedVariant::default() };
+    let theirs = SeedProduct { title: "Theirs".into(), variants: vec![other], ..SeedProduct::default() };
+    let theirs = sandbox.seed(theirs);
+    let path = format!("/api/products/{id}/variants");
+    let unpriced = json!({ "variants": [{ "sku": "RUN-43", "attributes": { "size": "43" } }] });
+    world.admin.post(&path, unpriced).await.expect(200);
+    let mistake = json!({
+        "connection": connection, "sku": "RUN-43", "external_product": theirs.product_id.to_string(),
+        "external_variant": theirs.variants[0].variant_id.to_string(),
+        "external_inventory": theirs.variants[0].inventory_item_id.to_string(),
+    });
+    let listed = world.admin.post("/api/listings", mistake).await.expect(200);
+    let listed = listed["id"].as_str().expect("an id");
+    world.converge().await;
+    world.admin.send("DELETE", &format!("/api/listings/{listed}"), &[], Body::empty()).await.expect(200);
+    archive(&world, &id).await;
+    world.converge().await;
+
+    let price = json!({ "amount": "120.00", "currency": "USD" });
+    world.admin.put("/api/variants/RUN-43/prices/US", price).await.expect(200);
+    world.admin.post(&format!("/api/products/{id}/restore"), json!({})).await.expect(200);
+    world.converge().await;
+    restock(&world, "RUN-43", 5).await;
+    world.converge().await;
+    let shown = World::shows(&sandbox);
+    assert_eq!((shown["THEIRS"].0, shown["RUN-43"].0), (9, 5));
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
     world.expect_rebuilt_equals_live().await;
 }

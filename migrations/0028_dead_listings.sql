@@ -1,2 +1,0 @@
--- What was given up on listings that go is closed with them: found without going through all that was ever given up.
-create index outbox_dead_listing_idx on outbox (tenant_id, listing_id) where status = 'dead';

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     bearer::{authorised, caller},
-    body::{self, object},
+    body::{object, read_body},
 };
 use crate::{App, problem::Problem};
 
@@ -78,7 +78,7 @@ async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> R
     let mut caller = caller(&parts, bearer);
     let key = idempotency_key(&parts.headers)?;
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let bytes = body::read(Request::from_parts(parts, body), app).await?;
+    let bytes = read_body(Request::from_parts(parts, body), app).await?;
     let actor = caller.context.actor.clone();
     caller.idempotency = key.map(|key| {
         let mut hash = Sha256::new();

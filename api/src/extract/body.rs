@@ -17,7 +17,7 @@ use crate::problem::Problem;
 const WITHIN: Duration = Duration::from_mins(1);
 
 /// The body of a request as it is, once all of it is there.
-pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let coding = request.headers().get(CONTENT_ENCODING);
     if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         // No platform wraps its webhooks, and what is signed would be unclear.

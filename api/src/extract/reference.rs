@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 /// What a write is for, by the caller's name for it.
 ///
-/// A text with nothing in it names nothing: as a name it would be the
-/// same one for each shipment of a shop that leaves the field empty, and only the first of them would be sold.
+/// A text with nothing in it names nothing: as a name it would be the same one for each shipment of a shop that leaves the field
+/// empty, and only the first of them would be sold.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "Option<String>")]
 pub struct Reference(pub Option<String>);

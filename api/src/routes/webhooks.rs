@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     App,
     app::{AppState, Correlation, source_address},
-    extract::{OpenPath as Path, read},
+    extract::{OpenPath as Path, read_body},
     problem::Problem,
 };
 
@@ -34,7 +34,7 @@ impl FromRequest<App> for Raw {
         let correlation = request.extensions().get::<Correlation>().cloned();
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let url = format!("{}{path}", server(app, &headers));
-        let body = read(request, app).await?;
+        let body = read_body(request, app).await?;
         Ok(Self(Request {
             headers,
             body: (&*body).into(),

@@ -455,6 +455,14 @@ impl Listing {
         }
     }
 
+    /// Whether a quantity is one of ours coming back, or the one it is believed to show: nobody over there has made it so.
+    pub(crate) fn is_known(&self, quantity: i64, (at, told): (DateTime<Utc>, bool)) -> bool {
+        // What was sent may also be what we see ourselves.
+        let believed = self.quantity.value == Some(quantity);
+        self.was_sent(Figure::Quantity { quantity }, at)
+            || (told && (believed || self.awaited.contains(&quantity)))
+    }
+
     fn observe_quantity(
         &self,
         quantity: i64,
@@ -465,9 +473,8 @@ impl Listing {
         let ours = told && self.awaited.contains(&quantity);
         let stale = self.quantity.observed_at.is_some_and(|known| at < known);
         let believed = self.quantity.value == Some(quantity);
-        // Also what we see ourselves: nobody over there has made it so.
         let sent = self.was_sent(Figure::Quantity { quantity }, at);
-        let (known, is_owed) = (ours || sent || (told && believed), owed == Some(quantity));
+        let (known, is_owed) = (self.is_known(quantity, (at, told)), owed == Some(quantity));
         // What is later than the echo of our last push is later than the push, whatever clock they go by over there.
         let heard = self.quantity.value.is_some_and(|value| !self.awaited.contains(&value))
             && self.quantity.observed_at.is_some_and(|known| at > known);

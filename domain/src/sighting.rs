@@ -68,9 +68,17 @@ pub fn of_quantity(
     if changes.is_empty() {
         return Ok(nothing);
     }
+    let told_until = told_before(listing, connection, at);
+    let accepted = || verdict(&shelf, stock, accept(mapping, rules, (quantity, at), (told_until, now)));
+    let on_shelf = |event: StockEvent| (StreamId::Stock(shelf.clone()), event.into());
     if changes.iter().any(echo) {
         if owed == Some(quantity) {
             changes.extend(agreed(id, listing, FigureKind::Quantity));
+        }
+        // It came to that by itself, from less than nothing: the orders that did it may be told of later.
+        let oversold = rules.accept_inventory && stock.is_oversold_on(mapping.connection);
+        if oversold && !listing.is_known(quantity, (at, told)) {
+            changes.extend(accepted()?.into_iter().map(on_shelf));
         }
         return Ok((changes, Meaning::Echo));
     }
@@ -78,12 +86,11 @@ pub fn of_quantity(
         let holds = rules.hold_conflicts && owed.is_some();
         return held(changes, id, (listing, holds), Figure::Quantity { quantity }, at);
     }
-    let told_until = told_before(listing, connection, at);
-    let events = verdict(&shelf, stock, accept(mapping, rules, (quantity, at), (told_until, now)))?;
+    let events = accepted()?;
     if events.iter().any(|event| matches!(event, StockEvent::Counted { .. })) {
         changes.extend(agreed(id, listing, FigureKind::Quantity));
     }
-    changes.extend(events.into_iter().map(|event| (StreamId::Stock(shelf.clone()), event.into())));
+    changes.extend(events.into_iter().map(on_shelf));
     Ok((changes, Meaning::Accepted))
 }
 

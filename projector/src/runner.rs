@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use onhand_domain::values::TenantId;
-use onhand_infrastructure::ledger::{Entry, Ledger};
+use onhand_infrastructure::ledger::{Entry, Head, Ledger};
 use sqlx::{Connection, PgConnection, Postgres, pool::PoolConnection};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -179,6 +179,13 @@ impl Projector {
             return Ok(Progress::Idle);
         };
         *furthest_behind = Some(first.clone());
+        if let Some(ahead) = claimed.iter().find(|claimed| claimed.position > claimed.head) {
+            // What was claimed may have moved since the head was seen; now that it is locked, it does not.
+            let (position, head) = (ahead.position, Head::read(&mut tx, tenant).await?.position);
+            if position > head {
+                return Err(ProjectorError::SetBack { position, head });
+            }
+        }
         let after = first.position;
         let taking_part: Vec<_> = models
             .iter()
@@ -229,14 +236,14 @@ impl Projector {
     }
 }
 
-/// Which projections are behind, by tenant.
+/// Which projections are behind, by tenant; also what is ahead, which is told when it is claimed.
 async fn behind(conn: &mut PgConnection) -> Result<Vec<(TenantId, Vec<String>)>, ProjectorError> {
     let rows: Vec<(Uuid, Vec<String>)> = sqlx::query_as(
         "select h.tenant_id, array_agg(m.model order by m.model)
          from ledger_heads h
          cross join unnest($1::text[]) as m (model)
          left join checkpoints c on c.tenant_id = h.tenant_id and c.model = m.model
-         where coalesce(c.position, 0) < h.position and c.parked is null and c.paused_at is null
+         where coalesce(c.position, 0) <> h.position and c.parked is null and c.paused_at is null
          group by h.tenant_id
          order by h.tenant_id",
     )

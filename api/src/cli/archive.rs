@@ -72,7 +72,7 @@ pub(super) enum Command {
 #[group(required = true, multiple = false)]
 pub(super) struct Until {
     /// Up to this position.
-    #[arg(long, value_name = "POSITION")]
+    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
     to: Option<i64>,
     /// Entries that are older than so many days.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(..=365_000))]

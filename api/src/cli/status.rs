@@ -56,6 +56,8 @@ struct Ledger {
     end: LedgerView,
     /// When its newest entry was recorded; none before the first.
     recorded_at: Option<DateTime<Utc>>,
+    /// There are entries beyond its end.
+    set_back: bool,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -118,14 +120,20 @@ async fn look(session: &Session, tenant: TenantId, name: String, stats: bool) ->
         true => Some(standing::volumes(pool, tenant, at - TimeDelta::hours(24), end.position).await?),
         false => None,
     };
-    let needs_person = needs(&read_models, &work, &accounts);
-    let ledger = Ledger { end, recorded_at };
+    let ledger = Ledger { end, recorded_at, set_back: standing::is_set_back(pool, tenant).await? };
+    let needs_person = needs(&ledger, &read_models, &work, &accounts);
     Ok(Status { tenant, name, at, needs_person, ledger, read_models, work, accounts, last_24h })
 }
 
 /// What does not come right by itself.
-fn needs(read_models: &[ProjectionView], work: &Standing, accounts: &[AccountAmiss]) -> Vec<&'static str> {
+fn needs(
+    ledger: &Ledger,
+    read_models: &[ProjectionView],
+    work: &Standing,
+    accounts: &[AccountAmiss],
+) -> Vec<&'static str> {
     let needs = [
+        ("ledger", ledger.set_back),
         ("parked_read_models", read_models.iter().any(|model| model.state == "parked")),
         ("dead_pushes", work.outbox_dead > 0),
         ("dead_follow_ups", work.follow_ups_dead > 0),
@@ -146,7 +154,9 @@ fn tell(status: &Status) {
     let recorded = ledger.recorded_at.map(|at| format!(" of {}", time(at))).unwrap_or_default();
     let end = format!("ends at position {}{recorded}", ledger.end.position);
     let waiting = ledger.end.waiting.iter().map(|waiting| shown(&waiting.why));
-    lines("ledger", std::iter::once(end).chain(waiting));
+    let set_back = "there are entries beyond that: its end was set back, nothing can be appended, and `onhand audit verify` says more";
+    let set_back = ledger.set_back.then(|| set_back.to_owned());
+    lines("ledger", std::iter::once(end).chain(set_back).chain(waiting));
     // What is written by each commit is not behind.
     let worth = |model: &&ProjectionView| model.kind == "follows" || model.state != "current";
     lines("read models", status.read_models.iter().filter(worth).map(|model| read_model(model, *at)));

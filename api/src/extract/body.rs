@@ -1,6 +1,6 @@
 //! Bodies as callers send them, and the JSON texts in them: objects of a form, and where they are not of it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, marker::PhantomData, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -8,7 +8,10 @@ use axum::{
     http::header::CONTENT_ENCODING,
 };
 use onhand_domain::values::Object;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, MapAccess, Visitor},
+};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
@@ -54,13 +57,42 @@ fn located<T: DeserializeOwned>(text: &[u8], error: &serde_json::Error) -> Strin
     again.map_or_else(|located| located.to_string(), |_| error.to_string())
 }
 
+/// A map in which each name stands once; for fields, as `deserialize_with`. Serde keeps the last of those that stand twice.
+pub fn each_once<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Names<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Names<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut given: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(name) = given.next_key::<String>()? {
+                if map.contains_key(&name) {
+                    return Err(de::Error::custom(format_args!("duplicate field `{name}`")));
+                }
+                map.insert(name, given.next_value()?);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Names(PhantomData))
+}
+
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
     use axum::{body::Body, http::StatusCode, response::IntoResponse};
     use futures_util::stream;
-    use serde::Deserialize;
 
     use super::*;
     use crate::extract::Time;

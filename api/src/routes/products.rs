@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{Read, Written};
 use crate::{
     app::AppState,
-    extract::{AnyTime, Ask, Empty, Listing, Path},
+    extract::{AnyTime, Ask, Empty, Listing, Path, each_once},
     problem::Problem,
 };
 
@@ -81,9 +81,9 @@ pub struct VariantBody {
     /// Which one gets another SKU.
     id: Option<VariantId>,
     sku: Sku,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     attributes: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     prices: BTreeMap<String, Object<PriceBody>>,
 }
 

@@ -17,7 +17,7 @@ use onhand_infrastructure::{
     operations::{alerts, pushes::Rehearsed},
     outbox::open_up_to,
     queries::{
-        Window,
+        Window, connections,
         listings::ListingFilter,
         outbox::{DeadFilter, DeadPush},
         platform_filter,
@@ -252,6 +252,9 @@ pub async fn progress(
         .map_err(|_| Refusal::invalid("sync.invalid", "connections are ids with commas between them"))?;
     let pool = app.onhand.pool().clone();
     let Window { tenant, brand, .. } = listing.window;
+    if let Some(id) = connections::missing(&pool, (tenant, brand.as_deref()), &connections).await? {
+        return Err(Problem::missing("connection.unknown", format!("there is no connection {id}")));
+    }
     Ok(progress::of(move || {
         let (pool, connections, brand) = (pool.clone(), connections.clone(), brand.clone());
         async move {

@@ -133,7 +133,7 @@ impl Stock {
         let figure = Figure { connection, at, short, knows };
         let available = shown.saturating_add(self.moved_without(&figure));
         let on_hand = Quantity::new(available.max(0))?.plus(self.reserved)?;
-        if on_hand == self.on_hand && counted == self.on_hand {
+        if on_hand == self.on_hand && counted == self.on_hand && self.knows_short(&figure) {
             return Ok(vec![]);
         }
         Ok(vec![StockEvent::Counted {
@@ -143,6 +143,19 @@ impl Stock {
             on_hand: (on_hand != counted).then_some(on_hand),
             figure: Some(figure),
         }])
+    }
+
+    /// Whether nobody needs to remember, for the orders it has in it, what was sold there by then and was not there.
+    fn knows_short(&self, figure: &Figure) -> bool {
+        match self.past.figures.get(&figure.connection) {
+            Some(known) => known.at > figure.at || known.short == figure.short,
+            None => figure.short.is_zero(),
+        }
+    }
+
+    /// Whether more was sold on a platform than was there, when it last said so.
+    pub(crate) fn is_oversold_on(&self, connection: ConnectionId) -> bool {
+        self.past.figures.get(&connection).is_some_and(|known| !known.short.is_zero())
     }
 
     /// What an order asks for. Where the figure of its platform has that in it, the number here is corrected, so that what is

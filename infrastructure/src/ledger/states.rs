@@ -248,14 +248,15 @@ async fn read_snapshots(
     let long = readings.iter().filter(|(_, reading)| is_long(&reading.id));
     let (streams, upto): (Vec<&str>, Vec<i64>) =
         long.map(|(stream, reading)| (stream.as_str(), reading.upto)).unzip();
-    let rows: Vec<(String, i64, String)> = sqlx::query_as(
-        "select s.stream, newest.version, newest.state
+    let rows: Vec<(String, i64, String, Option<String>)> = sqlx::query_as(
+        "select s.stream, newest.version, newest.state, e.metadata
          from unnest($2::text[], $3::bigint[]) as s (stream, upto)
          cross join lateral (
              select version, state from stream_snapshots
              where tenant_id = $1 and stream = s.stream and version <= s.upto and position <= $4 and format = $5
              order by version desc limit 1 -- the primary key, from its end back
-         ) newest",
+         ) newest
+         left join events e on e.tenant_id = $1 and e.stream = s.stream and e.version = newest.version",
     )
     .bind(tenant.0)
     .bind(streams)
@@ -264,15 +265,34 @@ async fn read_snapshots(
     .bind(SNAPSHOT_FORMAT)
     .fetch_all(conn)
     .await?;
-    for (stream, version, text) in rows {
+    for (stream, version, text, metadata) in rows {
         let Some(reading) = readings.get_mut(&stream) else { continue };
         match serde_json::from_str(&text) {
+            Ok(state) if !agrees(&state, metadata.as_deref()) => {
+                tracing::error!(%stream, version, "a snapshot that is not what history says was passed over");
+            }
             Ok(state) => reading.cached = Cached { state, version, snapshot_version: version },
             // A snapshot is only a short cut; the entries are still there.
             Err(error) => tracing::warn!(%stream, %error, "an unreadable snapshot was passed over"),
         }
     }
     Ok(())
+}
+
+/// Whether a snapshot says the same of a shelf as the entry it was taken at, which nobody can change unseen. Entries of the first
+/// releases say nothing of it.
+fn agrees(state: &State, metadata: Option<&str>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Level {
+        on_hand: Option<i64>,
+        reserved: Option<i64>,
+    }
+    let State::Stock(shelf) = state else { return true };
+    let level = metadata.and_then(|text| serde_json::from_str::<Level>(text).ok());
+    level.is_some_and(|level| {
+        level.on_hand.is_none_or(|units| units == shelf.on_hand().units())
+            && level.reserved.is_none_or(|units| units == shelf.reserved().units())
+    })
 }
 
 async fn read_tails(

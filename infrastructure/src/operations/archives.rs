@@ -49,6 +49,9 @@ impl Operations {
         if first < 1 || to > head {
             return Err(ArchiveError::Unfit(format!("the ledger of {tenant_name} goes from 1 to {head}")));
         }
+        if let Some(from) = from.filter(|from| *from > to) {
+            return Err(ArchiveError::Unfit(format!("there is nothing from {from} up to {to}")));
+        }
         let mut written = Vec::new();
         for (from, last) in stretches(first, to, ENTRIES_MAX) {
             let stretch = Stretch { tenant, tenant_name: tenant_name.to_owned(), from, to: last };

@@ -140,6 +140,26 @@ pub(crate) async fn enabled_connections(pool: &PgPool) -> Result<Vec<(TenantId, 
     Ok(rows.into_iter().map(|(tenant, id)| (TenantId(tenant), ConnectionId(id))).collect())
 }
 
+/// One of some connections that a tenant does not have, or not for this brand.
+pub async fn missing(
+    pool: &PgPool,
+    (tenant, brand): (TenantId, Option<&str>),
+    ids: &[Uuid],
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select given.id from unnest($3::uuid[]) as given (id)
+         where not exists (
+             select from connections c
+             where c.tenant_id = $1 and c.id = given.id and ($2::text is null or c.brand = $2)
+         ) limit 1",
+    )
+    .bind(tenant.0)
+    .bind(brand)
+    .bind(ids)
+    .fetch_optional(pool)
+    .await
+}
+
 /// A tenant's connections, by id.
 pub async fn list(pool: &PgPool, window: &Window) -> Result<Page<ConnectionView>, QueryError> {
     let rows = sqlx::query_as(

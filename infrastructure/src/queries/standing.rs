@@ -70,6 +70,19 @@ pub struct Overall {
     pub conflicts: i64,
 }
 
+/// Whether a ledger has entries beyond where it is said to end, or is not said to end anywhere. Nothing can be appended then.
+pub async fn is_set_back(pool: &PgPool, tenant: TenantId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (
+             select from events where tenant_id = $1 and position > coalesce(
+                 (select position from ledger_heads where tenant_id = $1), 0) -- events_pkey
+         )",
+    )
+    .bind(tenant.0)
+    .fetch_one(pool)
+    .await
+}
+
 /// How the work of all tenants stands. The database is given a second to tell it: whoever only looks stands in nobody's way.
 pub async fn overall(pool: &PgPool, now: DateTime<Utc>) -> Result<Overall, sqlx::Error> {
     let mut tx = pool.begin_with("begin read only; set local statement_timeout = '1s'").await?;

@@ -28,7 +28,27 @@ async fn a_time_beyond_the_years_of_four_digits_is_the_callers_mistake() {
     let made = world.admin.post("/api/products", made).await.expect(201);
     let path = format!("/api/products/{}", made["id"].as_str().expect("an id"));
     let brand = json!({ "title": "B", "brand": "\0" });
-    assert_eq!(world.admin.put(&path, brand).await.problem(422), "text.nul");
+    let refused = world.admin.put(&path, brand).await;
+    assert!(refused.body["detail"].as_str().is_some_and(|detail| detail.contains("brand")), "{}", refused.body);
+    assert_eq!(refused.problem(422), "text.nul");
+}
+
+#[tokio::test]
+async fn a_market_or_an_attribute_that_stands_twice_is_refused_and_neither_is_taken() {
+    let world = World::new().await;
+    let price = |amount: &str| format!(r#""US":{{"amount":"{amount}","currency":"USD"}}"#);
+    let twice = [
+        (format!(r#""prices":{{{},{}}}"#, price("1.00"), price("2.00")), "US"),
+        (r#""attributes":{"size":"9","size":"10"}"#.to_owned(), "size"),
+    ];
+    for (fields, name) in twice {
+        let body = format!(r#"{{"title":"A","variants":[{{"sku":"A",{fields}}}]}}"#);
+        let answer = world.admin.send("POST", "/api/products", &[], Body::from(body)).await;
+        let detail = answer.body["detail"].as_str().expect("a detail").to_owned();
+        assert_eq!(answer.problem(400), "body.invalid");
+        assert!(detail.contains(&format!("duplicate field `{name}`")), "{detail}");
+    }
+    assert_eq!(world.admin.get("/api/products").await.expect(200)["data"], json!([]));
 }
 
 #[tokio::test]

@@ -177,3 +177,19 @@ async fn what_waits_on_purpose_is_not_late_and_who_cannot_be_looked_at_hides_nob
     let (code, said) = status(&world, &["--amiss"]).await;
     assert_eq!((code, said.as_str()), (1, sum), "who is well is left out");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_was_set_back_or_has_lost_its_end_needs_a_person() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    world.project().await;
+    assert_eq!(document(&world).await.0, 0);
+    let set_back = "update ledger_heads set position = position - 1";
+    let lost = "delete from ledger_heads";
+    for harm in [set_back, lost] {
+        execute(&world, harm).await;
+        let (code, said) = status(&world, &["--tenant", "acme"]).await;
+        assert_eq!(code, 1, "{harm}: {said}");
+        assert!(said.contains("NEEDED for ledger") && said.contains("entries beyond that"), "{said}");
+    }
+}

@@ -206,6 +206,39 @@ async fn a_paused_projection_is_left_where_it_is_by_a_rebuild_even_if_it_is_park
 }
 
 #[tokio::test]
+async fn a_projection_that_has_applied_more_than_there_is_is_parked_and_a_rebuild_takes_it_back() {
+    let world = spoilt().await;
+    let end = standing(&world, "stock_levels").await["head"].clone();
+    let ahead = || async {
+        sqlx::query("update checkpoints set position = position + 1000 where model = 'stock_levels'")
+            .execute(world.onhand.pool())
+            .await
+            .expect("checkpoints may be changed");
+    };
+    ahead().await;
+    world.project().await;
+    let parked = standing(&world, "stock_levels").await;
+    assert_eq!((&parked["state"], &parked["head"]), (&json!("parked"), &end), "{parked}");
+    assert!(parked["why"].as_str().is_some_and(|why| why.contains("set back")), "{parked}");
+
+    // What nobody has met yet is taken back, too; a rebuild of either puts the rows right.
+    for found_first in [true, false] {
+        if !found_first {
+            ahead().await;
+        }
+        let rebuilt = grow_again(&world, OnDifference::Keep).await.expect("a rebuild");
+        assert_eq!((rebuilt.replaced, json!(rebuilt.differences > 0)), (true, json!(found_first)));
+        let back = standing(&world, "stock_levels").await;
+        assert_eq!(back["parked_at"], json!(null), "{back}");
+        world.project().await;
+        assert_eq!(standing(&world, "stock_levels").await["state"], "current");
+    }
+    world.stocked(&[("C", 9)]).await;
+    assert_eq!(world.levels().await.into_values().map(|level| level.0).collect::<Vec<_>>(), [5, 7, 9]);
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn a_projection_that_was_put_right_since_it_was_claimed_is_not_parked() {
     let world = World::new().await;
     world.stocked(&[("A", 5)]).await;

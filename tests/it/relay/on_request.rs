@@ -108,6 +108,8 @@ async fn listings_are_told_once_more_and_progress_can_be_followed() {
     let followed = world.admin.get(&path).await;
     assert_eq!(followed.status.as_u16(), 200);
     assert_eq!(followed.headers["content-type"], "text/event-stream");
+    let nobodys = format!("{path},{}", uuid::Uuid::from_u128(7));
+    assert_eq!(world.admin.get(&nobodys).await.problem(404), "connection.unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,23 @@ fn counted(n: i64, second: i64) -> StockEvent {
     }
 }
 
+/// The shop has nothing left, and has sold so many more.
+fn oversold(short: i64, second: i64) -> StockEvent {
+    oversold_while(0, short, second)
+}
+
+/// The same while some are held for orders.
+fn oversold_while(held: i64, short: i64, second: i64) -> StockEvent {
+    let figure = Figure { connection: SHOP, at: at(second), short: units(short), knows: None };
+    StockEvent::Counted {
+        counted: units(held),
+        reference: Some(format!("connection:{SHOP}")),
+        occurred_at: Some(at(second)),
+        on_hand: None,
+        figure: Some(figure),
+    }
+}
+
 fn held(n: i64, second: i64) -> StockEvent {
     let (origin, occurred_at) = (Some(origin(second)), Some(at(LATE)));
     StockEvent::Reserved { reservation: ORDER, quantity: units(n), expires_at: None, origin, occurred_at }
@@ -268,16 +285,9 @@ fn a_count_by_hand_says_nothing_of_an_order_that_is_told_of_later() {
 
 #[test]
 fn units_that_were_sold_there_and_were_not_there_are_missing_here_whichever_is_told_first() {
-    let oversold = StockEvent::Counted {
-        counted: units(0),
-        reference: Some(format!("connection:{SHOP}")),
-        occurred_at: Some(at(5)),
-        on_hand: None,
-        figure: Some(Figure { connection: SHOP, at: at(5), short: units(2), knows: None }),
-    };
     shelf([counted(1, 0)])
         .when(shows(-2, 5))
-        .then([oversold])
+        .then([oversold(2, 5)])
         .when(buys(3, 5, true))
         .then([corrected(1), held(1, 5), sold(1, 5)])
         .then_state(totals(0, 0));
@@ -285,7 +295,29 @@ fn units_that_were_sold_there_and_were_not_there_are_missing_here_whichever_is_t
         .when(buys(3, 5, true))
         .then([held(1, 5), sold(1, 5)])
         .when(shows(-2, 5))
-        .then([])
+        .then([oversold(2, 5)])
+        .then_state(totals(0, 0))
+        .when(shows(-2, 6))
+        .then([]);
+}
+
+#[test]
+fn what_comes_back_to_a_shop_that_had_sold_too_much_is_not_for_sale_whichever_is_told_first() {
+    // One was there, and three were bought by this order, of which it got one.
+    let history = [counted(1, 0), oversold(2, 5), corrected(1), held(1, 5)];
+    // Another of the two that are missing was cancelled there.
+    shelf(history.clone())
+        .when(shows(-1, 7))
+        .then([oversold_while(1, 1, 7)])
+        .when(cancels(0, 7))
+        .then([back(1, 7), corrected(-1)])
+        .then_state(totals(0, 0));
+    // Nothing is missing any more.
+    shelf(history)
+        .when(shows(0, 7))
+        .then([counted(1, 7)])
+        .when(cancels(0, 7))
+        .then([back(1, 7), corrected(-1)])
         .then_state(totals(0, 0));
 }
 

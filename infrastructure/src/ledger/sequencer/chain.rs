@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{StreamId, event::Stored, values::TenantId};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::{
@@ -59,9 +60,34 @@ pub(super) fn holds_nul(json: &str) -> bool {
     })
 }
 
+/// The path, in an event, of a text with U+0000 in it, or of the object whose field is called so.
+pub(super) fn place_of_nul(json: &str) -> String {
+    fn found(value: &Value, path: &str) -> Option<String> {
+        match value {
+            Value::String(text) => text.contains('\0').then(|| path.to_owned()),
+            Value::Array(values) => {
+                values.iter().enumerate().find_map(|(at, value)| found(value, &format!("{path}[{at}]")))
+            }
+            Value::Object(fields) => fields.iter().find_map(|(name, value)| match name.contains('\0') {
+                true => Some(format!("a name within {path}")),
+                false => found(value, &format!("{path}.{name}")),
+            }),
+            _ => None,
+        }
+    }
+    let place = serde_json::from_str(json).ok().and_then(|value| found(&value, ""));
+    place.map_or_else(|| "one of them".to_owned(), |path| path.replacen('.', "", 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_of_a_nul_is_named() {
+        assert_eq!(place_of_nul(r#"{"a":1,"b":[{"c":"x"},{"d":"\u0000"}]}"#), "b[1].d");
+        assert_eq!(place_of_nul(r#"{"a":{"b":{"\u0000":1}}}"#), "a name within a.b");
+    }
 
     #[test]
     fn a_nul_is_told_from_a_backslash_before_u0000() {

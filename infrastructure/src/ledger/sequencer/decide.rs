@@ -15,7 +15,7 @@ use super::{
         submission::{Decision, Outcome},
     },
     Sequencer,
-    chain::{Chain, holds_nul},
+    chain::{Chain, holds_nul, place_of_nul},
 };
 
 /// Times a decision may ask for streams it had not been expected to look at.
@@ -179,7 +179,9 @@ impl Sequencer {
             let event = event.stored();
             // Postgres has no place for U+0000 in a text; refused here, it harms nobody else in the batch.
             if holds_nul(&event.payload) {
-                return Ok(Err(Refusal::invalid("text.nul", "texts must not contain U+0000")));
+                let place = place_of_nul(&event.payload);
+                let detail = format!("texts must not contain U+0000, as the one in {place} does");
+                return Ok(Err(Refusal::invalid("text.nul", detail)));
             }
             stored.push(event);
         }

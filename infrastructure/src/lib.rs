@@ -15,3 +15,6 @@ pub mod platforms;
 pub mod queries;
 pub mod relay;
 pub mod secrets;
+mod unquoted;
+
+pub use unquoted::{unquoted, unquoted_for_sender};

@@ -18,7 +18,9 @@ pub enum ProjectorError {
     #[error("rows of {0} have been lost; rebuild it")]
     RowsLost(&'static str),
     /// It has applied more than there is: somebody has put back an older ledger beside it.
-    #[error("it was at position {position}, beyond the ledger's end at {head}: history was set back; rebuild it")]
+    #[error(
+        "it was at position {position}, beyond the ledger's end at {head}: history was set back; rebuild it"
+    )]
     SetBack {
         /// What it has applied.
         position: i64,

@@ -8,6 +8,7 @@ use axum::{
     http::header::CONTENT_ENCODING,
 };
 use onhand_domain::values::Object;
+use onhand_infrastructure::unquoted_for_sender;
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeOwned, MapAccess, Visitor},
@@ -54,7 +55,12 @@ pub fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
 fn located<T: DeserializeOwned>(text: &[u8], error: &serde_json::Error) -> String {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let again: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut reader);
-    again.map_or_else(|located| located.to_string(), |_| error.to_string())
+    match again {
+        Err(located) if located.path().iter().next().is_some() => {
+            format!("{}: {}", located.path(), unquoted_for_sender(located.inner()))
+        }
+        _ => unquoted_for_sender(error),
+    }
 }
 
 /// A map in which each name stands once; for fields, as `deserialize_with`. Serde keeps the last of those that stand twice.

@@ -166,7 +166,7 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
     let answers = &batch.answers;
     let hash = entries.last().map_or(base.head.hash.as_slice(), |entry| entry.hash.as_slice());
     let (variants, locations): (Vec<Uuid>, Vec<&str>) =
-        batch.touched.shelves.iter().map(|(variant, location)| (*variant, location.as_str())).unzip();
+        batch.touched.shelves.keys().map(|(variant, location)| (*variant, location.as_str())).unzip();
     let Attachments { bodies, person_keys: keys, .. } = &batch.attachments;
     let plain = bodies.is_empty() && keys.is_empty();
     let text = match plain {
@@ -196,7 +196,8 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
         .bind(answers.iter().map(|a| submission::written(&a.outcome)).collect::<Vec<_>>())
         .bind(variants)
         .bind(locations)
-        .bind(base.head.recorded_at);
+        .bind(base.head.recorded_at)
+        .bind(batch.touched.shelves.values().map(String::as_str).collect::<Vec<_>>());
     let statement = if plain { statement } else { with_bodies(statement, bodies, keys) };
     Ok(statement.fetch_optional(conn).await?.is_some())
 }

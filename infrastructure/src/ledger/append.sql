@@ -20,10 +20,11 @@ answers as (
     from head
 ),
 commands as (
-    insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at)
-    select $1, gen_random_uuid(), t.connection_id, t.listing_id, 'quantity', 'pending', $3, $5, $5
+    insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at,
+                        correlation_id)
+    select $1, gen_random_uuid(), t.connection_id, t.listing_id, 'quantity', 'pending', $3, $5, $5, moved.correlation_id
     from head
-    cross join unnest($20::uuid[], $21::text[]) as moved (variant_id, location)
+    cross join unnest($20::uuid[], $21::text[], $23::text[]) as moved (variant_id, location, correlation_id)
     -- listings_variant_idx: one probe a moved variant.
     join outbox_targets t on t.tenant_id = $1 and t.variant_id = moved.variant_id and t.location = moved.location
     where t.pushes_quantity

@@ -3,5 +3,5 @@
     insert into delivery_bodies (tenant_id, delivery_id, received_at, headers, body, person)
     select $1, b.delivery_id, $5, b.headers::json, b.body, b.person
     from head
-    cross join unnest($23::uuid[], $24::text[], $25::bytea[], $26::text[]) as b (delivery_id, headers, body, person)
+    cross join unnest($24::uuid[], $25::text[], $26::bytea[], $27::text[]) as b (delivery_id, headers, body, person)
 )

@@ -1,6 +1,6 @@
 //! What is handed to a sequencer, and what comes back.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
@@ -78,6 +78,8 @@ pub struct Decision {
     pub refusal: Option<Refusal>,
     /// Rows that belong to the same transaction but not into history.
     pub attachments: Attachments,
+    /// Correlation ids of the requests that entries on some streams follow from, where it is not that of the submission.
+    pub follows_from: HashMap<StreamId, String>,
 }
 
 /// Rows that belong to a commit but not into history.

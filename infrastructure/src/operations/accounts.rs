@@ -82,14 +82,16 @@ impl Operations {
         let outbound = outbound_of(connection.details.platform).filter(|outbound| outbound.subscribes());
         let Some(outbound) = outbound else { return Ok(vec![]) };
         let api = self.api(&connection).map_err(unusable)?;
+        let api = api.following([caller.context.correlation_id.as_str()]);
         Ok(outbound.subscriptions(&api).await.map_err(unreachable)?)
     }
 
     /// Ends the webhooks that an account's platform sends to us, as far as it can be asked to. A platform that does not answer
     /// keeps nobody from switching a connection off.
-    pub(super) async fn unsubscribe(&self, connection: &Connected, public_url: &str) {
+    pub(super) async fn unsubscribe(&self, caller: &Caller, connection: &Connected, public_url: &str) {
         let outbound = outbound_of(connection.details.platform).filter(|outbound| outbound.subscribes());
         let (Some(outbound), Ok(api)) = (outbound, self.api(connection)) else { return };
+        let api = api.following([caller.context.correlation_id.as_str()]);
         let ours = self.webhook_address(connection, public_url);
         let known = match outbound.subscriptions(&api).await {
             Ok(known) => known,

@@ -265,10 +265,9 @@ impl Operations {
         let (tenant, id) = (connection.tenant, connection.id);
         let renews = credentials.refresh_token.is_some();
         let lasts = credentials.access_token_lasts;
-        let before = credentials.webhook_secret.as_ref().and_then(|new| {
-            let known = self.webhook_secrets(connection);
-            known.into_iter().find(|old| old != new)
-        });
+        // Given once more, as by a request that is repeated, it ends nothing.
+        let known = self.webhook_secrets(connection).into_iter().next();
+        let before = known.filter(|old| credentials.webhook_secret.as_ref().is_some_and(|new| old != new));
         let before = before.map(|before| ("previous_webhook_secret", before));
         let given: Vec<_> = credentials.given().chain(before).collect();
         let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
@@ -363,7 +362,7 @@ impl Operations {
     ) -> Result<Receipt, LedgerError> {
         if let Some(public_url) = public_url {
             let connection = self.own_connection(&caller, id).await?;
-            self.unsubscribe(&connection, public_url).await;
+            self.unsubscribe(&caller, &connection, public_url).await;
         }
         self.command_connection(caller, id, ConnectionCommand::Disable, json!({ "id": id, "enabled": false }))
             .await
@@ -416,6 +415,7 @@ impl Operations {
             return Ok(BY_HAND.to_owned()); // It only tells us things.
         }
         let api = self.api(&connection).map_err(unusable)?;
+        let api = api.following([caller.context.correlation_id.as_str()]);
         let address = self.webhook_address(&connection, public_url);
         let secret = self.secret(&connection, "webhook_secret");
         let chosen = match outbound.subscribe(&api, &address, secret.as_ref()).await {

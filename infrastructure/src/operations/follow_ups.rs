@@ -261,7 +261,8 @@ impl Operations {
         let (pool, account) = (self.ledger().pool(), (leased.tenant, ConnectionId(*connection)));
         let (subjects, end) = let_out::page(pool, account, what, after.unwrap_or_default()).await?;
         let due = self.ledger().clock().now();
-        let owed = subjects.into_iter().map(|of| Owed { of, due, instead_of: None, forced: false }).collect();
+        let owed = |of| Owed { of, due, instead_of: None, forced: false, correlation_id: None };
+        let owed = subjects.into_iter().map(owed).collect();
         let followed = if end.is_none() { vec![leased.followed.clone()] } else { vec![] };
         let attachments = Attachments { owed, followed, ..Attachments::default() };
         self.submit(self.caller_of(leased), vec![], move |_, _| {
@@ -289,7 +290,7 @@ impl Operations {
         let hint = Hint { resource: leased.followed.kind, external, titled };
         let adapter = adapter_of(connection.details.platform);
         let at = self.ledger().clock().now();
-        let api = self.api(connection)?;
+        let api = self.api(connection)?.following([leased.correlation_id.as_str()]);
         let again = |why: String| Setback::Again(why, None);
         let url = leased.payload.as_ref().and_then(|payload| payload["url"].as_str());
         let call = match url {

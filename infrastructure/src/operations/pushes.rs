@@ -106,7 +106,9 @@ impl Operations {
         });
         let subjects =
             figures.chain(offers.iter().map(|(connection, product)| Subject::Offer(*connection, *product)));
-        let owed = subjects.map(|of| Owed { of, due, instead_of: None, forced: true }).collect();
+        let owed = subjects
+            .map(|of| Owed { of, due, instead_of: None, forced: true, correlation_id: None })
+            .collect();
         let mut counts: BTreeMap<ConnectionId, (i64, i64)> = BTreeMap::new();
         found.iter().for_each(|(_, connection)| counts.entry(*connection).or_default().0 += 1);
         offers.iter().for_each(|(connection, _)| counts.entry(*connection).or_default().1 += 1);
@@ -140,6 +142,7 @@ impl Operations {
             due: now + stagger * number,
             instead_of: Some(push.id),
             forced: true,
+            correlation_id: None,
         });
         let owed = owed.collect();
         let mut counts: BTreeMap<ConnectionId, i64> = BTreeMap::new();

@@ -84,6 +84,8 @@ pub struct Command {
     pub unheard: bool,
     /// Attempts before this one whose end is on record; that of a process that died is not.
     pub answered: i32,
+    /// Of the request that first made it owed.
+    pub correlation_id: Option<String>,
 }
 
 impl Command {
@@ -118,6 +120,7 @@ struct Leased {
     unheard: bool,
     answered: i32,
     next_attempt_at: DateTime<Utc>,
+    correlation_id: Option<String>,
 }
 
 /// Accounts that are looked at in one claim; those beyond it have their turn in the next.
@@ -232,6 +235,7 @@ impl Leased {
             unheard: self.unheard,
             answered: self.answered,
             due: self.next_attempt_at,
+            correlation_id: self.correlation_id,
         }
     }
 }

@@ -75,7 +75,8 @@ leased as (
       and (not due.probe
            or exists (select from probing p where p.tenant_id = due.tenant_id and p.connection_id = due.connection_id))
     returning o.tenant_id, o.id, o.connection_id, o.listing_id, o.product_id, o.kind, o.attempts, due.probe,
-        due.troubled, due.priority, o.forced, o.unheard, o.answered, o.next_attempt_at
+        due.troubled, due.priority, o.forced, o.unheard, o.answered, o.next_attempt_at,
+        o.correlation_id
 )
 -- With each, the account that took up the last room, if one did: also if nothing was to be had of any, as where others are at
 -- it. There is always a row, then without a command.

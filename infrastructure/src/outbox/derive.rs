@@ -11,7 +11,7 @@ use onhand_domain::{
     connection::{Connection, ConnectionEvent},
     listing::{FigureKind, ListingEvent},
     product::{Product, ProductEvent},
-    values::TenantId,
+    values::{ConnectionId, ListingId, ProductId, TenantId},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -29,8 +29,10 @@ const SETTLING: TimeDelta = TimeDelta::seconds(2);
 /// What a batch of entries has touched.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
-    /// Shelves whose available quantity may have moved.
-    pub(crate) shelves: BTreeSet<(Uuid, String)>,
+    /// Shelves whose available quantity may have moved, each with the correlation id of what first moved it.
+    pub(crate) shelves: BTreeMap<(Uuid, String), String>,
+    /// The same for products, listings and connections.
+    causes: BTreeMap<Uuid, String>,
     /// Variants and markets with a new price, and whether it is the first one there in its currency.
     prices: BTreeMap<(Uuid, String), bool>,
     /// Products of these variants.
@@ -56,11 +58,23 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
-    /// Notes what one entry touches. `before` is the state it meets.
-    pub(crate) fn note(&mut self, stream: &StreamId, event: &Event, before: Option<&State>) {
+    /// Notes what one entry touches, and of which request it is. `before` is the state it meets.
+    pub(crate) fn note(
+        &mut self,
+        stream: &StreamId,
+        event: &Event,
+        (before, correlation_id): (Option<&State>, &str),
+    ) {
+        if let StreamId::Product(ProductId(id))
+        | StreamId::Listing(ListingId(id))
+        | StreamId::Connection(ConnectionId(id)) = stream
+        {
+            self.causes.entry(*id).or_insert_with(|| correlation_id.to_owned());
+        }
         match (stream, event) {
             (StreamId::Stock(id), Event::Stock(event)) if event.moves_available() => {
-                self.shelves.insert((id.variant.0, id.location.to_string()));
+                let shelf = (id.variant.0, id.location.to_string());
+                self.shelves.entry(shelf).or_insert_with(|| correlation_id.to_owned());
             }
             (StreamId::Product(id), Event::Product(event)) => {
                 let before = match before {
@@ -197,6 +211,8 @@ pub(crate) async fn derive(
         .bind(settled)
         .bind(settled_kinds)
         .bind(touched.products.iter().copied().collect::<Vec<_>>())
+        .bind(touched.causes.keys().copied().collect::<Vec<_>>())
+        .bind(touched.causes.values().map(String::as_str).collect::<Vec<_>>())
         .fetch_one(&mut *conn)
         .await?;
     let mut concerned = Concerned {
@@ -215,8 +231,8 @@ pub(crate) async fn derive(
         concerned.priced =
             priced.map(|((variant, market), is_first)| (*variant, market.clone(), *is_first)).collect();
     }
-    offers::derive(conn, tenant, at, &concerned).await?;
-    let_out::note(conn, tenant, at, &touched.let_out).await
+    offers::derive(conn, tenant, at, (&concerned, &touched.causes)).await?;
+    let_out::note(conn, tenant, at, (&touched.let_out, &touched.causes)).await
 }
 
 /// Closes what waits for listings that are gone, and what was given up on them: nobody has to see to that any more.

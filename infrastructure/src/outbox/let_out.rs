@@ -4,7 +4,7 @@
 //! the ledger. So it only notes that they are to be looked for, as follow-ups; what happens to each of them meanwhile is owed by
 //! a commit of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use onhand_domain::{
@@ -106,7 +106,7 @@ pub(super) async fn note(
     conn: &mut PgConnection,
     tenant: TenantId,
     (position, now): (i64, DateTime<Utc>),
-    let_out: &BTreeSet<(Uuid, LetOut)>,
+    (let_out, causes): (&BTreeSet<(Uuid, LetOut)>, &BTreeMap<Uuid, String>),
 ) -> Result<(), sqlx::Error> {
     if let_out.is_empty() {
         return Ok(());
@@ -134,7 +134,7 @@ pub(super) async fn note(
         external: name,
         payload: Some(json!({})), // Nothing has been walked yet.
         delivery: Uuid::nil(),
-        correlation_id: String::new(),
+        correlation_id: causes.get(&connection).cloned().unwrap_or_default(),
         due: now,
     };
     let follow_ups: Vec<FollowUp> = found.into_iter().map(follow_up).collect();

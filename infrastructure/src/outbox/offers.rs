@@ -2,13 +2,15 @@
 //!
 //! An offer's id is made from its connection and its product, and only here: the database knows both and not the id.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use onhand_domain::values::{ConnectionId, OfferId, ProductId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// A connection, a product, and whether that is described whatever it is believed to be.
-type Owing = (Uuid, Uuid, bool);
+/// A connection, a product, whether that is described whatever it is believed to be, and the product or listing that makes it owed.
+type Owing = (Uuid, Uuid, bool, Uuid);
 
 /// What a batch of entries has to do with offers.
 #[derive(Debug, Default)]
@@ -44,7 +46,7 @@ pub(super) async fn derive(
     conn: &mut PgConnection,
     tenant: TenantId,
     at: (i64, DateTime<Utc>),
-    concerned: &Concerned,
+    (concerned, causes): (&Concerned, &BTreeMap<Uuid, String>),
 ) -> Result<(), sqlx::Error> {
     if concerned.is_empty() {
         return Ok(());
@@ -62,25 +64,25 @@ pub(super) async fn derive(
         .bind(priced.iter().map(|(.., is_first)| *is_first).collect::<Vec<_>>())
         .fetch_all(&mut *conn)
         .await?;
-    write(conn, tenant, at, &owing).await
+    write(conn, tenant, at, (&owing, causes)).await
 }
 
 async fn write(
     conn: &mut PgConnection,
     tenant: TenantId,
     (position, now): (i64, DateTime<Utc>),
-    owing: &[Owing],
+    (owing, causes): (&[Owing], &BTreeMap<Uuid, String>),
 ) -> Result<(), sqlx::Error> {
     if owing.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "insert into outbox (tenant_id, id, connection_id, listing_id, product_id, kind, status, position,
-                             next_attempt_at, created_at, forced)
+                             next_attempt_at, created_at, forced, correlation_id)
          select $1, gen_random_uuid(), o.connection_id, o.offer_id, o.product_id, 'content', 'pending', $2, $3, $3,
-                o.forced
-         from unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::boolean[])
-              as o (connection_id, offer_id, product_id, forced)
+                o.forced, o.correlation_id
+         from unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::boolean[], $8::text[])
+              as o (connection_id, offer_id, product_id, forced, correlation_id)
          on conflict (tenant_id, connection_id, listing_id, kind) where status = 'pending'
              do update set forced = outbox.forced or excluded.forced,
                      created_at = least(outbox.created_at, excluded.created_at),
@@ -92,9 +94,10 @@ async fn write(
     .bind(position)
     .bind(now)
     .bind(owing.iter().map(|(connection, ..)| *connection).collect::<Vec<_>>())
-    .bind(owing.iter().map(|(connection, product, _)| id(*connection, *product)).collect::<Vec<_>>())
-    .bind(owing.iter().map(|(_, product, _)| *product).collect::<Vec<_>>())
-    .bind(owing.iter().map(|(.., forced)| *forced).collect::<Vec<_>>())
+    .bind(owing.iter().map(|(connection, product, ..)| id(*connection, *product)).collect::<Vec<_>>())
+    .bind(owing.iter().map(|(_, product, ..)| *product).collect::<Vec<_>>())
+    .bind(owing.iter().map(|(_, _, forced, _)| *forced).collect::<Vec<_>>())
+    .bind(owing.iter().map(|(.., cause)| causes.get(cause)).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())

@@ -20,7 +20,7 @@ pub enum Subject {
 }
 
 /// Something that is to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owed {
     /// What.
     pub of: Subject,
@@ -30,6 +30,8 @@ pub struct Owed {
     pub instead_of: Option<Uuid>,
     /// Whatever the platform is believed to show: somebody has asked for it.
     pub forced: bool,
+    /// Of the request that led to it; that of whoever submits it where there is none.
+    pub correlation_id: Option<String>,
 }
 
 /// A subject as the table has it.
@@ -77,6 +79,7 @@ pub(crate) async fn owe(
         .bind(owed.iter().map(|it| it.due).collect::<Vec<_>>())
         .bind(owed.iter().map(|it| it.instead_of).collect::<Vec<_>>())
         .bind(owed.iter().map(|it| it.forced).collect::<Vec<_>>())
+        .bind(owed.iter().map(|it| it.correlation_id.as_deref()).collect::<Vec<_>>())
         .execute(conn)
         .await?;
     Ok(())

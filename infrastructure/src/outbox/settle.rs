@@ -82,9 +82,9 @@ async fn tell_again(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into outbox (tenant_id, id, connection_id, listing_id, product_id, kind, status, position, next_attempt_at,
-                             created_at, forced, unheard)
+                             created_at, forced, unheard, correlation_id)
          select $1, gen_random_uuid(), o.connection_id, o.listing_id, o.product_id, o.kind, 'pending', max(o.position), $2,
-                $2, o.kind <> 'content', o.kind = 'content'
+                $2, o.kind <> 'content', o.kind = 'content', min(o.correlation_id)
          from outbox o
          left join outbox_targets t on t.tenant_id = $1 and t.listing_id = o.listing_id
          left join offer_targets f

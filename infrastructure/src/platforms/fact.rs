@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::adapter::Hint;
+use crate::unquoted;
 
 /// Something a platform says has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,8 +253,8 @@ pub struct Undecodable(pub String);
 
 impl From<serde_json::Error> for Undecodable {
     fn from(error: serde_json::Error) -> Self {
-        // The parser may quote the body, whose texts have no limit.
-        Self(error.to_string().chars().take(300).collect())
+        // It stays in history, and the body may be a person's.
+        Self(unquoted(&error))
     }
 }
 

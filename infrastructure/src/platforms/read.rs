@@ -218,7 +218,8 @@ pub(super) fn money(price: &Value, currency: Currency) -> Option<Money> {
 
 /// Units of something sold: whole and not negative, as a number or as a text (`"2"`, `2.0`).
 pub(super) fn units(value: &Value) -> Result<Quantity, Undecodable> {
-    let count = whole(value).ok_or_else(|| Undecodable(format!("{} is no number of units", cut(value))))?;
+    let count =
+        whole(value).ok_or_else(|| Undecodable("a quantity is no whole number of units".to_owned()))?;
     Quantity::new(count).map_err(|wrong| Undecodable(wrong.to_string()))
 }
 

@@ -22,6 +22,7 @@ pub struct OutboxView {
     pub kind: String,
     pub status: String,
     pub position: i64,
+    pub correlation_id: Option<String>,
     pub attempts: i32,
     pub next_attempt_at: DateTime<Utc>,
     pub last_error: Option<String>,
@@ -47,8 +48,8 @@ pub async fn list(
     one_of("status", filter.status.as_deref(), &STATUSES)?;
     let (created_at, id) = window.after::<(DateTime<Utc>, Uuid)>()?.unzip();
     let rows = sqlx::query_as(
-        "select o.id, o.connection_id, o.listing_id, o.product_id, o.kind, o.status, o.position, o.attempts,
-                o.next_attempt_at, o.last_error, o.created_at, o.finished_at
+        "select o.id, o.connection_id, o.listing_id, o.product_id, o.kind, o.status, o.position,
+                o.correlation_id, o.attempts, o.next_attempt_at, o.last_error, o.created_at, o.finished_at
          from outbox o
          where o.tenant_id = $1
            and ($2::text is null or exists (select from connections c
@@ -110,6 +111,7 @@ pub struct DeadPush {
     pub product_id: Option<Uuid>,
     pub sku: Option<String>,
     pub kind: String,
+    pub correlation_id: Option<String>,
     pub attempts: i32,
     pub last_error: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -124,8 +126,8 @@ pub async fn dead(
     (now, limit): (DateTime<Utc>, i64),
 ) -> Result<Vec<DeadPush>, sqlx::Error> {
     sqlx::query_as(
-        "select o.id, o.connection_id, c.platform, c.brand, o.listing_id, o.product_id, v.sku, o.kind, o.attempts,
-                o.last_error, o.created_at, o.finished_at
+        "select o.id, o.connection_id, c.platform, c.brand, o.listing_id, o.product_id, v.sku, o.kind,
+                o.correlation_id, o.attempts, o.last_error, o.created_at, o.finished_at
          from outbox o -- outbox_dead_idx
          join connections c on c.tenant_id = o.tenant_id and c.id = o.connection_id
          left join listings l on l.tenant_id = o.tenant_id and l.id = o.listing_id

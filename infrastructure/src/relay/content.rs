@@ -99,6 +99,7 @@ pub(super) async fn push(
                 continue;
             }
         }
+        let api = &api.following(command.correlation_id.as_deref());
         let line = Line { outbound, api, key: call_key(std::iter::once(command)) };
         let before = results.changes.len();
         let says_words = due.says_words();

@@ -91,6 +91,8 @@ pub(super) struct Results {
     /// Why no more products are told of for now.
     pub(super) put_off: Option<CallError>,
     pub(super) report: Report,
+    /// Which requests the commands follow from.
+    follows_from: HashMap<StreamId, String>,
 }
 
 impl Relay {
@@ -109,7 +111,7 @@ impl Relay {
         let (probe, troubled) = (first.probe, first.troubled);
         let pool = self.operations.ledger().pool();
         let attempt = self.attempt(tenant, &group, begun).await?;
-        let mut results = Results::default();
+        let mut results = Results { follows_from: follows_from(&group), ..Results::default() };
         match connected(pool, connection).await? {
             None => give_up(&mut results, &group, &attempt, &CallError::never("the connection is gone")),
             Some(connected) => {
@@ -222,12 +224,25 @@ impl Relay {
                         follow_ups,
                         ..Attachments::default()
                     },
+                    follows_from: results.follows_from.clone(),
                     ..Decision::default()
                 })
             })
             .await?;
         Ok(())
     }
+}
+
+/// Which requests entries about what commands of a group are about follow from.
+fn follows_from(group: &Group) -> HashMap<StreamId, String> {
+    let causes = group.iter().filter_map(|command| {
+        let stream = match command.product {
+            None => StreamId::Listing(command.listing),
+            Some(product) => StreamId::Product(product),
+        };
+        Some((stream, command.correlation_id.clone()?))
+    });
+    causes.collect()
 }
 
 /// Quantities first: what is sold twice costs more than what is sold too cheaply. Content last: it takes longest; but one
@@ -279,7 +294,8 @@ async fn push_quantities(
         return;
     }
     let key = call_key(commands.iter().map(|(command, _)| *command));
-    let outcomes = outbound.set_quantities(api, &asks, key).await;
+    let api = api.following(commands.iter().filter_map(|(command, _)| command.correlation_id.as_deref()));
+    let outcomes = outbound.set_quantities(&api, &asks, key).await;
     for (((command, target), ask), outcome) in commands.iter().zip(&asks).zip(outcomes) {
         results.report.of(&outcome);
         match outcome {
@@ -325,7 +341,8 @@ async fn push_prices(
         return;
     }
     let key = call_key(commands.iter().map(|(command, _)| *command));
-    let outcomes: Vec<Outcome<Money>> = outbound.set_prices(api, &asks, key).await;
+    let api = api.following(commands.iter().filter_map(|(command, _)| command.correlation_id.as_deref()));
+    let outcomes: Vec<Outcome<Money>> = outbound.set_prices(&api, &asks, key).await;
     for (((command, target), ask), outcome) in commands.iter().zip(&asks).zip(outcomes) {
         results.report.of(&outcome);
         match outcome {
@@ -411,7 +428,9 @@ impl Results {
         });
         let straggling = taken.filter_map(|(id, kind)| {
             let due = lookup.listing(&id).lost_at(kind)? + STRAGGLING;
-            (now < due).then_some(Owed { of: Subject::Figure(id, kind), due, instead_of: None, forced: true })
+            let correlation_id = self.follows_from.get(&StreamId::Listing(id)).cloned();
+            let of = Subject::Figure(id, kind);
+            (now < due).then_some(Owed { of, due, instead_of: None, forced: true, correlation_id })
         });
         straggling.collect()
     }

@@ -29,7 +29,11 @@ async fn a_time_beyond_the_years_of_four_digits_is_the_callers_mistake() {
     let path = format!("/api/products/{}", made["id"].as_str().expect("an id"));
     let brand = json!({ "title": "B", "brand": "\0" });
     let refused = world.admin.put(&path, brand).await;
-    assert!(refused.body["detail"].as_str().is_some_and(|detail| detail.contains("brand")), "{}", refused.body);
+    assert!(
+        refused.body["detail"].as_str().is_some_and(|detail| detail.contains("brand")),
+        "{}",
+        refused.body
+    );
     assert_eq!(refused.problem(422), "text.nul");
 }
 

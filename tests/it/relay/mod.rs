@@ -16,8 +16,14 @@ mod trouble;
 mod turns;
 mod unheard;
 
+use axum::body::Body;
+use onhand_domain::connection::Platform;
 use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;
-use onhand_tests::{World, shop};
+use onhand_tests::{
+    World,
+    channels::{self, Channel},
+    shop,
+};
 use serde_json::{Value, json};
 
 /// A stand-in shop with a runner in some sizes, and the world it is connected to.
@@ -76,6 +82,39 @@ async fn a_shop_shows_what_the_ledger_says() {
     assert_eq!(shows["RUN-42"], (7, "120.00".to_owned()));
     assert_eq!(shows["RUN-43"], (0, "135.50".to_owned()));
     world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_from_a_request_says_so_all_the_way_to_the_platform() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
+    let channel = Channel::open(&world, Platform::Woocommerce, &["RUN-42"]).await;
+    world.converge().await;
+    let since = world.history().await.len();
+    let called = [("x-correlation-id", "order-42")];
+    let body = |body: Value| Body::from(body.to_string());
+    let restock = body(json!({ "sku": "RUN-42", "quantity": 1 }));
+    let price = body(json!({ "amount": "90.00", "currency": "USD" }));
+    let asked = [
+        ("POST", "/api/stock/restock", restock, "quantity", "listing.quantity_pushed"),
+        ("PUT", "/api/variants/RUN-42/prices/US", price, "price", "listing.price_pushed"),
+    ];
+    for (method, path, body, kind, pushed) in asked {
+        world.admin.send(method, path, &called, body).await.expect(200);
+        let owed = world.admin.get("/api/outbox?status=pending").await.expect(200);
+        let owed = owed["data"].as_array().expect("rows");
+        assert_eq!(owed.len(), 1, "{kind}: {owed:?}");
+        assert_eq!((&owed[0]["kind"], &owed[0]["correlation_id"]), (&json!(kind), &json!("order-42")));
+        world.converge().await;
+        assert_eq!(channel.calls().followed.as_deref(), Some("order-42"), "{kind}");
+        let told = format!("/api/audit?correlation_id=order-42&action={pushed}");
+        assert_eq!(
+            world.admin.get(&told).await.expect(200)["data"].as_array().map(Vec::len),
+            Some(1),
+            "{told}"
+        );
+    }
+    assert_eq!(world.history().await.len(), since + 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        LedgerError, Submission, Ticket,
+        Context, LedgerError, Submission, Ticket,
         append::{Base, Batch, KeptAnswer},
         states,
         submission::{Decision, Outcome},
@@ -169,7 +169,7 @@ impl Sequencer {
         &mut self,
         mut conn: Option<&mut PgConnection>,
         submission: &Submission,
-        decision: Decision,
+        mut decision: Decision,
         base: &Base,
         chain: &mut Chain,
         batch: &mut Batch,
@@ -185,19 +185,29 @@ impl Sequencer {
             }
             stored.push(event);
         }
-        let metadata = serde_json::to_string(&submission.context).unwrap_or_else(|_| "{}".to_owned());
+        let context = &submission.context;
+        let metadata = serde_json::to_string(context).unwrap_or_else(|_| "{}".to_owned());
         for ((stream, event), stored) in decision.changes.into_iter().zip(stored) {
             if self.states.get(&stream).is_none() {
                 self.load(conn.as_deref_mut(), base, vec![stream.clone()]).await?;
             }
-            batch.touched.note(&stream, &event, self.states.get(&stream));
+            let cause = decision.follows_from.get(&stream);
+            let correlation_id = cause.unwrap_or(&context.correlation_id);
+            batch.touched.note(&stream, &event, (self.states.get(&stream), correlation_id));
             batch.streams.insert(stream.clone(), ());
             let version = self.states.evolve(&stream, event).unwrap_or(Err(LedgerError::Stopped))?;
-            let metadata = match self.states.get(&stream) {
-                Some(State::Stock(shelf)) => with_level(&metadata, shelf),
+            let metadata = match (self.states.get(&stream), cause) {
+                (Some(State::Stock(shelf)), _) => with_level(&metadata, shelf),
+                (_, Some(cause)) => {
+                    let context = Context { correlation_id: cause.clone(), ..context.clone() };
+                    serde_json::to_string(&context).unwrap_or_else(|_| metadata.clone())
+                }
                 _ => metadata.clone(),
             };
             batch.entries.push(chain.link(&stream, version, stored, metadata));
+        }
+        for owed in &mut decision.attachments.owed {
+            owed.correlation_id.get_or_insert_with(|| context.correlation_id.clone());
         }
         batch.attachments.extend(decision.attachments);
         Ok(match decision.refusal {

@@ -41,6 +41,8 @@ const TURN_MAX: Duration = Duration::from_secs(2);
 /// Of a connection that leads nowhere. No connection is given another endpoint.
 const NO_ADDRESS: &str =
     "the connection's endpoint is not an address; make a new connection with one that is";
+/// Requests a call says it follows from.
+const CORRELATIONS_MAX: usize = 10;
 /// Calls a rehearsal notes; beyond it they are only counted as not made.
 const REHEARSED_MAX: usize = 10_000;
 
@@ -91,6 +93,8 @@ pub struct Api {
     until: Option<Instant>,
     /// An answer did not come.
     lost: Arc<AtomicBool>,
+    /// What calls follow from.
+    correlation: Option<HeaderValue>,
 }
 
 impl fmt::Debug for Api {
@@ -139,13 +143,32 @@ impl Api {
         let (in_words, in_data) = (Arc::new(Masks::of_words(&account)), Arc::new(Masks::of_data(&account)));
         let account = Arc::new(account);
         let (points, lost) = (Arc::default(), Arc::default());
-        Self { http, clock, account, in_words, in_data, permits, points, rehearsed: None, until: None, lost }
+        let (rehearsed, until, correlation) = (None, None, None);
+        Self { http, clock, account, in_words, in_data, permits, points, rehearsed, until, lost, correlation }
     }
 
     /// The same account, for calls that are not begun after a moment: what they are made under ends soon after it.
     #[must_use]
     pub fn until(&self, until: Instant) -> Self {
         Self { until: Some(until), lost: Arc::default(), ..self.clone() }
+    }
+
+    /// The same account, for calls that follow from these requests: each says so in `x-correlation-id`, where one says several
+    /// things at once of the first ten.
+    #[must_use]
+    pub fn following<'c>(&self, correlation_ids: impl IntoIterator<Item = &'c str>) -> Self {
+        let mut told: Vec<&str> = Vec::new();
+        for id in correlation_ids {
+            if told.len() == CORRELATIONS_MAX {
+                break;
+            }
+            if !id.is_empty() && !told.contains(&id) {
+                told.push(id);
+            }
+        }
+        // What came to us in a header fits into one; one that was made up by some other way and does not is left out.
+        let correlation = HeaderValue::from_str(&told.join(", ")).ok().filter(|_| !told.is_empty());
+        Self { correlation, ..self.clone() }
     }
 
     /// The same account, for a rehearsal: nothing is changed there. What would have been called is told by
@@ -240,6 +263,9 @@ impl Api {
             })?;
             value.set_sensitive(true);
             request = request.header(name, value);
+        }
+        if let Some(correlation) = &self.correlation {
+            request = request.header("x-correlation-id", correlation);
         }
         if let Some(body) = call.body {
             if !typed {

@@ -40,7 +40,7 @@ async fn answer(
 ) -> Response {
     let at_work = AtWork::on(&core);
     let (faults, settings) = (&core.faults, core.faults.settings());
-    let too_many = core.counts(method != Method::GET);
+    let too_many = core.counts(method != Method::GET, &headers);
     if settings.down {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use axum::http::HeaderMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -37,6 +38,8 @@ pub struct Calls {
     pub throttled: u64,
     /// The most that came within any minute.
     pub most_a_minute: usize,
+    /// What the last request said it follows from: its `x-correlation-id`.
+    pub followed: Option<String>,
     /// Webhooks that were taken.
     pub webhooks_sent: u64,
     /// Webhooks given up after the last attempt.
@@ -121,12 +124,14 @@ impl Core {
     }
 
     /// Counts a call. Says how long the caller is to wait if it is one too many.
-    pub(super) fn counts(&self, writes: bool) -> Option<Duration> {
+    pub(super) fn counts(&self, writes: bool, headers: &HeaderMap) -> Option<Duration> {
         let (now, most) = self.with(|shop| (shop.now(), shop.settings.calls_a_minute));
         let mut counted = lock(&self.counted);
         let counted = &mut *counted;
         counted.calls.made += 1;
         counted.calls.writes += u64::from(writes);
+        let followed = headers.get("x-correlation-id").and_then(|value| value.to_str().ok());
+        counted.calls.followed = followed.map(str::to_owned);
         counted.times.retain(|at| *at > now - MINUTE);
         if counted.times.len() < TIMES_MAX {
             counted.times.push_back(now);

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     bearer::{authorised, caller},
-    body::{object, read_body},
+    body::{discard, object, read_body},
 };
 use crate::{App, problem::Problem};
 
@@ -74,9 +74,16 @@ impl<T: DeserializeOwned> FromRequest<App> for AdminAsk<T> {
 
 async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> Result<(Caller, T), Problem> {
     let (parts, body) = request.into_parts();
-    let bearer = authorised(app, &parts.headers, role).await?;
+    let allowed = authorised(app, &parts.headers, role).await;
+    let allowed = allowed.and_then(|bearer| Ok((bearer, idempotency_key(&parts.headers)?)));
+    let (bearer, key) = match allowed {
+        Ok(allowed) => allowed,
+        Err(problem) => {
+            discard(body).await;
+            return Err(problem);
+        }
+    };
     let mut caller = caller(&parts, bearer);
-    let key = idempotency_key(&parts.headers)?;
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let bytes = read_body(Request::from_parts(parts, body), app).await?;
     let actor = caller.context.actor.clone();

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fmt, marker::PhantomData, time::Duration};
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, Request},
     http::header::CONTENT_ENCODING,
 };
+use futures_util::StreamExt;
 use onhand_domain::values::Object;
 use onhand_infrastructure::unquoted_for_sender;
 use serde::{
@@ -31,6 +32,14 @@ pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<By
         ));
     }
     read_within(WITHIN, request, state).await
+}
+
+/// Reads on to the end of a body that nobody will look at, for a moment: what comes next over the same line is another request, and
+/// would be lost with the line if that were closed in the midst of this one.
+pub(crate) async fn discard(body: Body) {
+    let mut parts = body.into_data_stream();
+    let end = async { while let Some(Ok(_)) = parts.next().await {} };
+    let _ = timeout(Duration::from_secs(1), end).await;
 }
 
 async fn read_within<S: Send + Sync>(

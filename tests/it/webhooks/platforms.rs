@@ -273,6 +273,10 @@ async fn secrets_are_changed_over_without_losing_a_webhook() {
     let told = world.admin.put(&path, json!({ "webhook_secret": "new" })).await.expect(200);
     assert_eq!(told["changed"], json!(["webhook_secret", "previous_webhook_secret"]));
     send(2).await.expect(200);
+    // Whoever repeats what was not answered ends nothing by it.
+    let told = world.admin.put(&path, json!({ "webhook_secret": "new" })).await.expect(200);
+    assert_eq!(told["changed"], json!(["webhook_secret"]));
+    send(4).await.expect(200);
     world.admin.put(&path, json!({ "webhook_secret": "newer" })).await.expect(200);
     assert_eq!(send(3).await.problem(401), "webhook.rejected");
     assert_eq!(world.admin.put(&path, json!({})).await.problem(422), "connection.invalid");

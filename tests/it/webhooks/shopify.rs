@@ -103,6 +103,30 @@ async fn what_cannot_be_understood_is_held_and_the_same_failure_again_is_a_dead_
 }
 
 #[tokio::test]
+async fn what_cannot_be_understood_says_nothing_of_its_buyer_in_history() {
+    let (world, connection, product) = connected().await;
+    let mut order = shop::order(9, &product, &[(1, 1)]);
+    order["email"] = json!("somebody@quay.example");
+    // Written down twice over, as some middleware does it; and where a number is to be.
+    let twice = json!(order.to_string()).to_string();
+    order["line_items"][0]["quantity"] = json!("somebody@quay.example");
+    for (id, body) in [("twice", twice), ("odd", order.to_string())] {
+        let broken = Webhook::of_bytes("orders/create", id, body.into_bytes());
+        let answer = broken.send(&world.admin, &connection).await;
+        assert!(!answer.body.to_string().contains("somebody"), "{}", answer.body);
+        assert_eq!(answer.problem(500), "delivery.failed");
+    }
+    let (told, of_buyer): (i64, i64) = sqlx::query_as(
+        "select count(*), count(*) filter (where payload like '%somebody%' or metadata like '%somebody%')
+         from events where name = 'delivery.failed'",
+    )
+    .fetch_one(world.onhand.pool())
+    .await
+    .expect("events can be read");
+    assert_eq!((told, of_buyer), (2, 0));
+}
+
+#[tokio::test]
 async fn a_failed_delivery_that_is_sent_again_and_understood_is_acted_on() {
     let (world, connection, product) = connected().await;
     let broken = Webhook::of_bytes("orders/create", "o-9", b"{\"id\":".to_vec());

@@ -40,6 +40,14 @@ pub struct Mapping {
     pub external_inventory: Option<ExternalId>,
 }
 
+impl Mapping {
+    /// Whether stock and price of both are told at the same place of the platform.
+    pub fn is_at_place_of(&self, other: &Self) -> bool {
+        (&self.external_product, &self.external_variant, &self.external_inventory)
+            == (&other.external_product, &other.external_variant, &other.external_inventory)
+    }
+}
+
 /// How a platform tells a variant from the others of its product.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownVariant {
@@ -538,6 +546,10 @@ impl Listing {
                 // What another variant was seen with says nothing about this one.
                 if self.mapping.as_ref().is_some_and(|old| old.variant != mapping.variant) {
                     self = Self::default();
+                }
+                // Nor does what was shown or said at one place of another.
+                if self.mapping.as_ref().is_some_and(|old| !old.is_at_place_of(&mapping)) {
+                    self = Self { shown_variant: self.shown_variant, ..Self::default() };
                 }
                 // While it was gone nobody looked what became of its figures there.
                 if self.removed {

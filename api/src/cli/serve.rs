@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    future::pending,
     io::{Write, stdout},
     net::SocketAddr,
     process::ExitCode,
@@ -94,14 +93,12 @@ async fn serve(
         writeln!(stdout(), "working without HTTP")
     };
     // They take as long as the database does, and signals are heard meanwhile.
-    let looks = async {
-        look_around(session).await;
-        pending::<bool>().await
-    };
+    let (clock, pool) = (session.onhand.ledger().clock(), session.onhand.pool());
+    let looks = async { tokio::join!(look_around(session), clock.keep_by(pool)).1 };
     let goes_on = tokio::select! {
         () = told_to_stop() => true,
         () = session.server.gone() => false,
-        never = looks => never,
+        never = looks => match never {},
     };
     if goes_on {
         tracing::info!("stopping; a second signal ends the process at once");

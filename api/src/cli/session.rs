@@ -137,9 +137,11 @@ async fn parts(config: &Config, server: &Server, root: &Path, aim: Aim) -> anyho
         Aim::Read => database::open_to_read(options, connections).await?,
         Aim::Write => database::open(options, connections).await?,
     };
+    let clock = Clock::default();
+    clock.set_by(&pool).await?;
     let onhand = Onhand::new(Parts {
         pool,
-        clock: Clock::default(),
+        clock,
         keys,
         reservation_ttl: config.reservation_ttl,
         states_bytes: config.states_bytes,

@@ -10,6 +10,7 @@ mod time;
 
 pub use ask::{AdminAsk, Ask, Empty, Query};
 pub(crate) use bearer::{KeyCache, no_keys_known};
+#[cfg(test)]
 pub(crate) use body::discard;
 pub use body::{each_once, object, read_body};
 pub use path::{OpenPath, Path};

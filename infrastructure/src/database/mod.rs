@@ -7,8 +7,9 @@ mod server_facts;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{
-    Connection, PgPool,
+    Connection, PgConnection, PgPool,
     migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -120,6 +121,11 @@ pub async fn open(options: &PgConnectOptions, connections: u32) -> Result<PgPool
 pub async fn open_to_read(options: &PgConnectOptions, connections: u32) -> Result<PgPool, DatabaseError> {
     schema::look(options).await?;
     Ok(pooled(options, connections, false).await?)
+}
+
+/// What time it is by the database's clock.
+pub(crate) async fn time(conn: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar("select clock_timestamp()").fetch_one(conn).await
 }
 
 /// A pool on a database whose schema is up to date.

@@ -270,7 +270,7 @@ impl Operations {
                 for stray in &strays {
                     // What one listing cannot be is no reason to leave the others astray.
                     let Ok(found) = repaired_by(stray, (lookup, at, now)) else { continue };
-                    repaired += i64::from(!found.is_empty());
+                    repaired += i64::from(!found.is_empty() && stray.shows != stray.owed);
                     // Of two listings of one variant the first one counts. The other is only seen: what it shows is not agreed.
                     let again = found.iter().any(|(stream, _)| match stream {
                         StreamId::Stock(shelf) => !first(&mut counted, shelf, stray.listing),
@@ -322,13 +322,17 @@ fn quantity_stray(
         return;
     };
     let ours = target.shown_quantity == Some(quantity);
-    // Whoever judges what is in question is to judge what is shown now.
-    let is_of_use = target.pushes_quantity || (target.quantity_in_question && !ours);
-    let Some(owed) = target.quantity.filter(|owed| is_of_use && !moved && *owed != quantity) else {
+    let Some(owed) = target.quantity.filter(|_| !moved) else { return };
+    // Whoever judges what is in question is to judge what is shown now; and nobody has to where that is what is to be.
+    let is_over = target.quantity_in_question && owed == quantity;
+    let is_astray = owed != quantity && (target.pushes_quantity || (target.quantity_in_question && !ours));
+    if is_astray {
+        tally.drifted += 1;
+        tally.drifts.push((id, "quantity", Some(json!(quantity)), Some(json!(owed))));
+    } else if !is_over {
         return;
-    };
-    tally.drifted += 1;
-    tally.drifts.push((id, "quantity", Some(json!(quantity)), Some(json!(owed))));
+    }
+    let ours = ours && !is_over;
     let owed = Figure::Quantity { quantity: owed };
     strays.push(Stray { listing: id, shows: Figure::Quantity { quantity }, owed, ours });
 }
@@ -345,12 +349,16 @@ fn price_stray(
         return;
     };
     let ours = target.shown_price == Some(price);
-    let is_of_use = target.pushes_price || (target.price_in_question && !ours);
-    let Some(owed) = target.price.filter(|owed| is_of_use && !moved && *owed != price) else {
+    let Some(owed) = target.price.filter(|_| !moved) else { return };
+    let is_over = target.price_in_question && owed == price;
+    let is_astray = owed != price && (target.pushes_price || (target.price_in_question && !ours));
+    if is_astray {
+        tally.drifted += 1;
+        tally.drifts.push((id, "price", Some(json!(price)), Some(json!(owed))));
+    } else if !is_over {
         return;
-    };
-    tally.drifted += 1;
-    tally.drifts.push((id, "price", Some(json!(price)), Some(json!(owed))));
+    }
+    let ours = ours && !is_over;
     let owed = Figure::Price { price: owed };
     strays.push(Stray { listing: id, shows: Figure::Price { price }, owed, ours });
 }

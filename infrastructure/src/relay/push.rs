@@ -29,7 +29,7 @@ use crate::{
     ledger::{Attachments, Context, Decision, FollowUp, Head, LedgerError},
     operations::Caller,
     outbox::{self, Command, CommandKind, Owed, Settlement, Subject, Verdict, breakers},
-    platforms::outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
+    platforms::outbound::{Api, CallError, Handle, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
     queries::{
         checkpoints,
         connections::connected,
@@ -93,6 +93,8 @@ pub(super) struct Results {
     pub(super) report: Report,
     /// Which requests the commands follow from.
     follows_from: HashMap<StreamId, String>,
+    /// Where on the platform figures were told.
+    places: HashMap<ListingId, Handle>,
 }
 
 impl Relay {
@@ -111,7 +113,9 @@ impl Relay {
         let (probe, troubled) = (first.probe, first.troubled);
         let pool = self.operations.ledger().pool();
         let attempt = self.attempt(tenant, &group, begun).await?;
-        let mut results = Results { follows_from: follows_from(&group), ..Results::default() };
+        let places =
+            attempt.targets.iter().map(|(listing, target)| (*listing, target.handle.clone())).collect();
+        let mut results = Results { follows_from: follows_from(&group), places, ..Results::default() };
         match connected(pool, connection).await? {
             None => give_up(&mut results, &group, &attempt, &CallError::never("the connection is gone")),
             Some(connected) => {
@@ -208,6 +212,8 @@ impl Relay {
         self.operations
             .submit(caller, reads, move |lookup, now| {
                 let mut changes = results.changes.clone();
+                // What was told at the place a listing had says nothing of the one it was given meanwhile.
+                changes.retain(|change| results.is_of_its_place(change, lookup));
                 changes.extend(sighted(&results.strays, lookup, now)?);
                 changes.extend(content::moved(&results.moved, lookup)?);
                 for (listing, sent) in &results.sent {
@@ -378,6 +384,18 @@ impl Attempt {
 }
 
 impl Results {
+    /// False of a figure that was taken at another place than where the listing is now.
+    fn is_of_its_place(&self, (stream, event): &(StreamId, Event), lookup: &Lookup<'_>) -> bool {
+        let (StreamId::Listing(id), Event::Listing(event)) = (stream, event) else { return true };
+        if !matches!(event, ListingEvent::QuantityPushed { .. } | ListingEvent::PricePushed { .. }) {
+            return true;
+        }
+        let mapping = lookup.listing(id).mapping.as_ref();
+        mapping.zip(self.places.get(id)).is_none_or(|(mapping, told)| {
+            (&mapping.external_product, &mapping.external_inventory) == (&told.product, &told.inventory)
+        })
+    }
+
     /// Settles what the platform was told nothing about.
     pub(super) fn settle(&mut self, command: &Command, verdict: Verdict) {
         self.settle_knowing(command, verdict, (Doubt::default(), false));

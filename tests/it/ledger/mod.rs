@@ -1,6 +1,7 @@
 //! The ledger: order, atomicity, immutability, proof.
 
 mod ahead;
+mod clock;
 mod concurrency;
 mod idempotency;
 mod immutability;

@@ -124,3 +124,28 @@ async fn what_was_given_up_on_a_listing_is_over_when_its_shop_deletes_it() {
     assert_eq!(step(&world).await, 0, "and nothing waits");
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_mapped_to_another_place_is_told_there_and_not_believed_to_show_what_it_showed() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    channel.sandbox.seed("Another", &[("WALK-1", 9_000, 50)]);
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+    let goods = channel.sandbox.goods();
+    let place =
+        |sku: &str| goods.iter().find(|good| good.sku == sku).map(|good| channel.sandbox.handle(good));
+    let (product, variant, _) = place("RUN-42").expect("it is there");
+    let (.., elsewhere) = place("WALK-1").expect("it is there");
+    let mapped = json!({
+        "connection": channel.connection, "external_product": product, "external_variant": variant,
+        "external_inventory": elsewhere, "sku": "RUN-42",
+    });
+    world.admin.post("/api/listings", mapped).await.expect(200);
+    assert_eq!(listing(&world, "RUN-42").await["shown_quantity"], json!(null));
+    world.converge().await;
+    assert_eq!(channel.quantity("WALK-1"), 7);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+    world.expect_rebuilt_equals_live().await;
+}

@@ -32,6 +32,28 @@ async fn read_back(world: &World, channel: &Channel, preview: bool) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_question_is_over_once_what_is_read_back_is_what_is_to_be() {
+    let (world, channel) = settled(json!({ "holdConflicts": true })).await;
+    let open = async || {
+        let open = world.admin.get("/api/conflicts").await.expect(200);
+        open["data"].as_array().map(Vec::len).expect("rows")
+    };
+    channel.sandbox.edit_quantity("RUN-42", 3);
+    channel.sandbox.edit_price("RUN-43", 9_900);
+    let run = read_back(&world, &channel, false).await;
+    assert_eq!((&run["drifted"], open().await), (&json!(2), 2), "{run}");
+    channel.sandbox.edit_quantity("RUN-42", 7);
+    channel.sandbox.edit_price("RUN-43", 10_000);
+    let preview = read_back(&world, &channel, true).await;
+    assert_eq!((&preview["drifted"], open().await), (&json!(0), 2), "a preview changes nothing");
+    let run = read_back(&world, &channel, false).await;
+    assert_eq!((&run["drifted"], &run["repaired"], open().await), (&json!(0), &json!(0), 0), "{run}");
+    restock(&world, "RUN-42", 1).await;
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 8, "it is told again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_figure_that_was_changed_over_there_unheard_is_told_in_a_preview_and_put_right_in_a_run() {
     let (world, channel) = settled(json!({})).await;
     channel.sandbox.edit_quantity("RUN-42", 3);

@@ -74,6 +74,8 @@ async fn a_shop_whose_clock_is_ahead_can_delete_what_it_has_just_changed() {
     assert_eq!(removed().await, false);
     standard(&world, &connection, "d-1", "product.deleted", json!({ "id": "P" })).await;
     assert_eq!(removed().await, true);
+    standard(&world, &connection, "p-1-again", "product.updated", product(90)).await;
+    assert_eq!(removed().await, true, "that is what it was seen as");
     standard(&world, &connection, "p-2", "product.updated", product(80)).await;
     assert_eq!(removed().await, true, "that was before");
     standard(&world, &connection, "p-3", "product.updated", product(95)).await;

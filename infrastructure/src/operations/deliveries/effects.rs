@@ -2,7 +2,7 @@
 
 mod orders;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
@@ -266,8 +266,8 @@ impl Effects {
             tally.notes.push("it was seen later than that".to_owned());
             return Ok(());
         }
-        // As late as that sight, so that nothing from before it brings the listing back.
-        let at = seen.map_or(self.at, |seen| seen.max(self.at));
+        // Later than that sight, so that neither it, told once more, nor anything from before it brings the listing back.
+        let at = seen.map_or(self.at, |seen| self.at.max(seen + TimeDelta::microseconds(1)));
         list(tally, id, listing, ListingCommand::Remove { at: Some(at) }).map(|_| ())
     }
 

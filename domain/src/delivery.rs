@@ -42,7 +42,7 @@ pub enum Outcome {
     Echo,
     /// It was understood and changed nothing: old news, or nothing new.
     Unchanged,
-    /// It speaks of variants we do not know.
+    /// It speaks of variants or products we do not know.
     Unmapped,
     /// We have no use for this topic.
     Ignored,
@@ -129,7 +129,7 @@ pub enum DeliveryCommand {
 pub struct Delivery {
     /// True once it was understood; a repeat is then a duplicate.
     pub done: bool,
-    /// True if it spoke of variants we did not know.
+    /// True if it spoke of variants or products we did not know.
     #[serde(default)]
     pub unmapped: bool,
     /// Why it failed last, if it did.

@@ -162,7 +162,7 @@ impl Operations {
             Effects::prepare_price(self.ledger().pool(), &connection, news).await?
         } else {
             let (facts, at) = self.look(leased, &connection).await?;
-            Effects::prepare(self, &connection, Some(facts), (at, at)).await?
+            Effects::prepare(self, &connection, Some(facts), (at, at)).await?.looked()
         };
         self.take_effect(leased, effects).await
     }

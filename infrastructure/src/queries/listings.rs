@@ -59,7 +59,7 @@ pub async fn list(
     Ok(window.page(rows, |row: &ListingView| row.id))
 }
 
-/// The listings of some of a platform's products on one connection, by product.
+/// The listings of some of a platform's products on one connection, those that are gone among them, by product.
 pub async fn listings_of_products(
     pool: &PgPool,
     tenant: TenantId,
@@ -68,7 +68,7 @@ pub async fn listings_of_products(
 ) -> Result<HashMap<String, Vec<ListingId>>, sqlx::Error> {
     let rows: Vec<(String, Uuid)> = sqlx::query_as(
         "select external_product, id from listings
-         where tenant_id = $1 and connection_id = $2 and external_product = any($3) and not removed
+         where tenant_id = $1 and connection_id = $2 and external_product = any($3)
          order by id limit 20000 -- listings_product_idx",
     )
     .bind(tenant.0)

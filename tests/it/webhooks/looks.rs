@@ -80,6 +80,32 @@ async fn an_order_of_an_item_nobody_knows_waits_until_somebody_does() {
 }
 
 #[tokio::test]
+async fn the_end_of_what_was_never_known_has_nothing_looked_at_again_whatever_becomes_known() {
+    let (world, stand_in, connection) = connected().await;
+    stand_in.show("/v3/merchants/M1/items/ITEM1", json!({ "message": "Not Found" }));
+    let news = json!([
+        { "objectId": "I:ITEM1", "type": "UPDATE", "ts": 1 },
+        { "objectId": "I:ITEM2", "type": "DELETE", "ts": 2 },
+    ]);
+    let body = json!({ "appId": "A", "merchants": { "M1": news } }).to_string();
+    let (path, headers) = (format!("/webhook/clover/{connection}"), [("x-clover-auth", SIGNING_SECRET)]);
+    world.admin.with_key(None).send("POST", &path, &headers, Body::from(body)).await.expect(200);
+    for sku in ["X", "Y"] {
+        world.follow_up().await;
+        world.stocked(&[(sku, 1)]).await;
+    }
+    world.follow_up().await;
+    assert_eq!(stand_in.seen().len(), 1);
+    let unmapped = world.admin.get("/api/deliveries?outcome=unmapped").await.expect(200);
+    assert_eq!(unmapped["data"].as_array().map(Vec::len), Some(1), "{unmapped}");
+    let (waiting,): (i64,) = sqlx::query_as("select count(*) from follow_ups")
+        .fetch_one(world.onhand.pool())
+        .await
+        .expect("follow-ups can be counted");
+    assert_eq!(waiting, 0);
+}
+
+#[tokio::test]
 async fn a_platform_that_fails_is_asked_again_later_and_what_it_never_shows_is_a_dead_letter() {
     let (world, stand_in, connection) = connected().await;
     stand_in.show("/v3/merchants/M1/items/ITEM1", item("Runner", 5.0, 1_790_000_000_000));

@@ -127,6 +127,54 @@ async fn a_removal_that_comes_after_a_later_sight_removes_nothing() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_is_told_before_the_creation_takes_the_listing_away_unless_it_was_seen_later() {
+    let world = World::new().await;
+    let connection = world.connect(None, json!({})).await;
+    let send = async |topic: &str, id: &str, body: &Value| {
+        Webhook::new(topic, id, body).send(&world.admin, &connection).await.expect(200)
+    };
+    let deletion = async |id: &str| {
+        let told = world.admin.get("/api/deliveries?topic=products/delete").await.expect(200);
+        let mut told = told["data"].as_array().expect("rows").clone().into_iter();
+        told.find(|row| row["external_id"] == id).expect("it was told")
+    };
+    // The shop says of each of its deliveries that it was sent on 1 November.
+    let gone = shop::product("GONE", &[("42", "110.00")]);
+    let back = at(shop::product("BACK", &[("42", "110.00")]), "2026-11-02T12:00:00Z", "Back");
+    let never = json!({ "id": 1 });
+    for (id, product) in [("gone", &gone), ("back", &back), ("never", &never)] {
+        send("products/delete", id, &json!({ "id": product["id"] })).await;
+        world.project().await;
+        assert_eq!(deletion(id).await["outcome"], "unmapped");
+    }
+    send("products/create", "c-gone", &gone).await;
+    send("products/create", "c-back", &back).await;
+    world.follow_up().await;
+    let listed = world.admin.get("/api/listings").await.expect(200);
+    let listed = listed["data"].as_array().expect("rows");
+    let mut removed: Vec<_> =
+        listed.iter().map(|it| (it["sku"].as_str().expect("a SKU"), it["removed"] == true)).collect();
+    removed.sort_unstable();
+    assert_eq!(removed, [("BACK-42", false), ("GONE-42", true)]);
+    assert_eq!(deletion("gone").await["outcome"], "applied");
+    let seen_later = deletion("back").await;
+    assert_eq!(seen_later["outcome"], "unchanged");
+    assert!(seen_later["notes"].to_string().contains("seen later"), "{seen_later}");
+
+    // One that is known to be gone is known; of one that never comes nothing is ever written again.
+    send("products/delete", "gone-again", &json!({ "id": gone["id"] })).await;
+    world.stocked(&[("X", 1)]).await;
+    let before = world.history().await.len();
+    world.follow_up().await;
+    assert_eq!(world.history().await.len(), before);
+    assert_eq!(deletion("gone-again").await["outcome"], "unchanged");
+    assert_eq!(deletion("never").await["outcome"], "unmapped");
+    assert_eq!(world.admin.get("/api/dead-letters").await.expect(200)["data"], json!([]));
+    world.expect_intact().await;
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn a_paid_order_moves_stock_once_whichever_news_come_first_and_a_cancellation_brings_it_back() {
     let world = World::new().await;
     world.stocked(&[("X", 10), ("Y", 10)]).await;

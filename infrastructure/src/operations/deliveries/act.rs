@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
-    delivery::{Delivery, DeliveryCommand, Received},
+    delivery::{Delivery, DeliveryCommand, Outcome, Received},
     stream::Lookup,
     values::{DeliveryId, OrderId},
 };
@@ -233,12 +233,15 @@ fn decide(
         Door::Replay | Door::DryRun => DeliveryCommand::Replay { received, outcome, notes },
     };
     let mut changes = effected.changes;
+    let in_vain = state.unmapped && outcome == Outcome::Unmapped && changes.is_empty();
     let stream = StreamId::Delivery(*delivery);
     changes
         .extend(verdict(delivery, state, command)?.into_iter().map(|event| (stream.clone(), event.into())));
     let mut attachments = arrived.attachments.clone();
     attachments.person_keys = effected.person_keys;
-    attachments.follow_ups.extend(effected.follow_ups.into_iter().map(|mut follow_up| {
+    // What it hints at beside what nobody knows was noted when it came; a look in vain does not repeat it.
+    let follow_ups = effected.follow_ups.into_iter().filter(|_| !in_vain);
+    attachments.follow_ups.extend(follow_ups.map(|mut follow_up| {
         follow_up.delivery = delivery.0;
         follow_up.correlation_id.clone_from(&arrived.caller.context.correlation_id);
         follow_up
@@ -253,7 +256,7 @@ fn repeated(arrived: &Arrived, state: &Delivery) -> Result<Decision, Refusal> {
     if contradicted && arrived.door == Door::Front {
         let command = DeliveryCommand::Complete {
             received: received.clone(),
-            outcome: onhand_domain::delivery::Outcome::Unchanged,
+            outcome: Outcome::Unchanged,
             notes: vec![],
         };
         let noted = verdict(delivery, state, command)?;

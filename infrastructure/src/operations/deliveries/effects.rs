@@ -46,6 +46,8 @@ pub(in super::super) struct Effects {
     at: DateTime<Utc>,
     /// They are looked at again, and may have been true some time ago.
     again: bool,
+    /// They were looked at on the platform.
+    looked: bool,
     /// No topic of ours.
     ignored: bool,
 }
@@ -83,7 +85,7 @@ impl Effects {
         let persons = operations.persons_in(connection, &facts).await?;
         let steps = steps::prepare(operations.ledger().pool(), connection, facts, at, now).await?;
         let (id, platform) = (connection.id, connection.details.platform);
-        Ok(Self { connection: id, platform, steps, persons, at, again: false, ignored })
+        Ok(Self { connection: id, platform, steps, persons, at, again: false, looked: false, ignored })
     }
 
     /// Whom the facts tell of, if anybody.
@@ -96,6 +98,11 @@ impl Effects {
         Self { again: true, ..self }
     }
 
+    /// The same, seen on the platform a moment ago.
+    pub(in super::super) fn looked(self) -> Self {
+        Self { looked: true, ..self }
+    }
+
     /// The same for a price that was kept until its time.
     pub(in super::super) async fn prepare_price(
         pool: &sqlx::PgPool,
@@ -104,10 +111,10 @@ impl Effects {
     ) -> Result<Self, sqlx::Error> {
         let styles = [news.style_code.clone()];
         let found = variants_of_style(pool, connection.tenant, &connection.details.brand, &styles).await?;
-        let (at, platform) = (news.at, connection.details.platform);
-        let steps = vec![steps::priced(news, &found)];
-        let persons = Persons::default();
-        Ok(Self { connection: connection.id, platform, steps, persons, at, again: false, ignored: false })
+        let (id, at, platform) = (connection.id, news.at, connection.details.platform);
+        let (steps, persons) = (vec![steps::priced(news, &found)], Persons::default());
+        let (again, looked, ignored) = (false, false, false);
+        Ok(Self { connection: id, platform, steps, persons, at, again, looked, ignored })
     }
 
     /// The streams that will be looked at, as far as can be told.
@@ -117,7 +124,7 @@ impl Effects {
         for step in &self.steps {
             match step {
                 Step::Product { observed, .. } => reads.extend(catalog::streams(id, observed)),
-                Step::Removed { listings }
+                Step::Removed { listings, .. }
                 | Step::Stock { listings, .. }
                 | Step::Adjusted { listings, .. } => {
                     reads.extend(listings.iter().copied().map(StreamId::Listing));
@@ -190,7 +197,12 @@ impl Effects {
                 let changes = catalog::observe(self.connection, observed, *fresh, listed, lookup)?;
                 tally.changes.extend(changes);
             }
-            Step::Removed { listings } => {
+            Step::Removed { external, listings } => {
+                if listings.is_empty() {
+                    // Older news of it may be on their way. Where we look ourselves, they lead to another look.
+                    tally.unmapped += usize::from(!self.looked);
+                    tally.notes.push(format!("no listing is of product {external}"));
+                }
                 for id in listings {
                     self.remove(*id, (lookup, now), tally)?;
                 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use chrono::{DateTime, Utc};
 use onhand_domain::values::{ConnectionId, DeliveryId, TenantId};
 use serde::Serialize;
@@ -13,10 +14,10 @@ use super::{Answer, Arrived, Door, ReceiveError, Stages};
 use crate::{
     ledger::{Attachments, LedgerError, is_passing},
     operations::{Caller, Operations, erasures},
-    platforms::{Decoded, Fact, Genuine, adapter_of},
+    platforms::{Decoded, Fact, Genuine, Inbound, adapter_of},
     queries::{
-        connections::connected,
-        deliveries::{self, Kept},
+        connections::{Connected, connected},
+        deliveries::{self, DeliveryBytes, Kept},
     },
 };
 
@@ -141,7 +142,7 @@ impl Operations {
             let gone = "its bytes are gone: their time was over, or somebody they tell of was forgotten";
             return Ok(failed(gone.to_owned()));
         };
-        let at = bytes.received_at;
+        let at = sent_at(&connection, &bytes).unwrap_or(bytes.received_at).min(bytes.received_at);
         let genuine = Genuine { topic: &kept.topic, body: &bytes.body, at, details: &connection.details };
         let decoded = adapter_of(connection.details.platform).decode(&genuine);
         let tells = |facts: &[Fact]| facts.iter().any(|fact| fact.person().is_some());
@@ -175,6 +176,20 @@ impl Operations {
             Err(error) => Ok(failed(error.to_string())),
         }
     }
+}
+
+/// When it was sent, if its request says so.
+fn sent_at(connection: &Connected, bytes: &DeliveryBytes) -> Option<DateTime<Utc>> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in bytes.headers.as_object()? {
+        let value = value.as_str().and_then(|value| HeaderValue::try_from(value).ok());
+        if let (Ok(name), Some(value)) = (HeaderName::try_from(name.as_str()), value) {
+            headers.insert(name, value);
+        }
+    }
+    let (body, now, details) = (&*bytes.body, bytes.received_at, &connection.details);
+    let request = Inbound { headers: &headers, body, url: "", now, details, secrets: &[] };
+    adapter_of(details.platform).identify(&request).ok()?.sent_at
 }
 
 /// What is told of one that came to nothing, or would.

@@ -42,6 +42,7 @@ pub(super) enum Step {
         listed: Vec<ListingId>,
     },
     Removed {
+        external: ExternalId,
         listings: Vec<ListingId>,
     },
     Stock {
@@ -207,7 +208,9 @@ fn step(
             let listed = of(&found.around_product, &observed.external);
             Step::Product { listed, observed, fresh: ProductId(Uuid::now_v7()) }
         }
-        Fact::ProductRemoved { external } => Step::Removed { listings: of(&found.of_product, &external) },
+        Fact::ProductRemoved { external } => {
+            Step::Removed { listings: of(&found.of_product, &external), external }
+        }
         Fact::StockObserved { inventory, platform_location, available, at: said } => {
             if let Some(nothing) = elsewhere(connection, platform_location.as_ref()) {
                 return nothing;

@@ -267,13 +267,21 @@ impl<'s> Sight<'_, 's> {
 
     /// Asks a product, and goes on with the answer's effect.
     fn ask(&mut self, id: ProductId, command: ProductCommand) -> Result<(), Refusal> {
-        for event in verdict(&id, self.product(id), command)? {
-            self.changes.push((StreamId::Product(id), event.clone().into()));
-            if let Some(product) = self.products.remove(&id) {
-                self.products.insert(id, product.evolve(event));
-            }
-        }
+        let events = verdict(&id, self.product(id), command)?;
+        self.record(events.into_iter().map(|event| (StreamId::Product(id), event.into())).collect());
         Ok(())
+    }
+
+    /// Notes what follows, and goes on with its effect on products.
+    fn record(&mut self, changes: Changes) {
+        for (stream, event) in changes {
+            if let (StreamId::Product(id), Event::Product(event)) = (&stream, &event)
+                && let Some(product) = self.products.remove(id)
+            {
+                self.products.insert(*id, product.evolve(event.clone()));
+            }
+            self.changes.push((stream, event));
+        }
     }
 }
 

@@ -167,6 +167,9 @@ pub enum ListingEvent {
         price: Money,
         /// The ledger position that price is true as of.
         as_of: i64,
+        /// When it had taken it, by our clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
     },
     /// We sent the platform a quantity or a price, and do not know whether it took it.
     #[serde(rename = "listing.figure_sent")]
@@ -191,6 +194,9 @@ pub enum ListingEvent {
         price: Money,
         /// When, by the platform's own clock where it gives one.
         at: DateTime<Utc>,
+        /// True if this is our own push coming back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        echo: bool,
     },
     /// The platform showed the SKU and what sets the variant apart there, for the first time or other than before.
     #[serde(rename = "listing.variant_observed")]
@@ -259,12 +265,15 @@ pub enum ListingCommand {
         /// The present moment.
         now: DateTime<Utc>,
     },
-    /// The platform told us its price. Older news than what is known leads to nothing.
+    /// The platform told us its price. Older news than what is known leads to nothing, nor does what is from before our last
+    /// push was taken.
     ObservePrice {
         /// What it shows.
         price: Money,
         /// When, by the platform's own clock.
         at: DateTime<Utc>,
+        /// We were told; it may be from before our last push. What we have looked at ourselves is shown now.
+        told: bool,
     },
     /// The platform told us the SKU and what sets the variant apart there; nothing happens if that is known.
     ObserveVariant(ShownVariant),
@@ -300,6 +309,13 @@ pub struct Shown<T> {
 impl<T> Default for Shown<T> {
     fn default() -> Self {
         Self { value: None, as_of: 0, observed_at: None }
+    }
+}
+
+impl<T> Shown<T> {
+    /// Whether something newer was observed than what was shown at a time.
+    fn is_stale(&self, at: DateTime<Utc>) -> bool {
+        self.observed_at.is_some_and(|known| at < known)
     }
 }
 
@@ -359,6 +375,9 @@ pub struct Listing {
     /// Prices we pushed before the one that is believed to be shown, the newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     awaited_prices: VecDeque<Money>,
+    /// When it had taken our last price, by our clock; none once something newer was seen of it, whose clock counts from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price_taken_at: Option<DateTime<Utc>>,
     /// Figures that were sent and not answered, each once, the newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     unanswered: VecDeque<Sent>,
@@ -387,7 +406,7 @@ impl Listing {
             ListingCommand::ObserveQuantity { quantity, owed, at, told, now } => {
                 Ok(self.observe_quantity(quantity, owed, (at, told), now))
             }
-            ListingCommand::ObservePrice { price, at } => Ok(self.observe_price(price, at)),
+            ListingCommand::ObservePrice { price, at, told } => Ok(self.observe_price(price, (at, told))),
             ListingCommand::ObserveVariant(shown) => {
                 let known = self.shown_variant.as_ref() == Some(&shown);
                 Ok(if known { vec![] } else { vec![ListingEvent::VariantObserved(shown)] })
@@ -479,7 +498,7 @@ impl Listing {
         now: DateTime<Utc>,
     ) -> Vec<ListingEvent> {
         let ours = told && self.awaited.contains(&quantity);
-        let stale = self.quantity.observed_at.is_some_and(|known| at < known);
+        let stale = self.quantity.is_stale(at);
         let believed = self.quantity.value == Some(quantity);
         let sent = self.was_sent(Figure::Quantity { quantity }, at);
         let (known, is_owed) = (self.is_known(quantity, (at, told)), owed == Some(quantity));
@@ -509,15 +528,48 @@ impl Listing {
         self.awaited.back() == Some(&quantity) && self.quantity.value == Some(quantity)
     }
 
-    fn observe_price(&self, price: Money, at: DateTime<Utc>) -> Vec<ListingEvent> {
-        let stale = self.price.observed_at.is_some_and(|known| at < known);
-        // Platforms repeat the price with every change of anything else.
-        // An earlier price of ours, told late, is no news either.
-        let ours = self.awaited_prices.contains(&price);
-        if stale || ours || self.price.value == Some(price) {
+    fn observe_price(&self, price: Money, (at, told): (DateTime<Utc>, bool)) -> Vec<ListingEvent> {
+        // An earlier price of ours, told late, is no news.
+        let ours = told && self.awaited_prices.contains(&price);
+        let unheard = self.price_taken_at.filter(|_| told);
+        let echo = self.price.value == Some(price);
+        let is_news = if echo {
+            // Platforms repeat the price with every change of anything else. The first time tells when our push was taken, by
+            // their own clock.
+            unheard.is_some()
+        } else {
+            // What was sent and not answered may have been applied behind what was taken.
+            unheard.is_none_or(|taken| taken < at) || self.was_sent(Figure::Price { price }, at)
+        };
+        if ours || !is_news || self.price.is_stale(at) {
             return vec![];
         }
-        vec![ListingEvent::PriceObserved { price, at }]
+        vec![ListingEvent::PriceObserved { price, at, echo }]
+    }
+
+    /// Whether a price is what it shows since it took one of ours: whatever it shows next is later than that price, also if its
+    /// clock is behind.
+    pub(crate) fn has_taken(&self, price: Money) -> bool {
+        self.price.as_of > 0 && self.price.value == Some(price)
+    }
+
+    fn take_price(&mut self, price: Money, as_of: i64, at: Option<DateTime<Utc>>) {
+        if as_of < self.price.as_of {
+            return;
+        }
+        let ours = self.price.as_of > 0;
+        let before = self.price.value.filter(|before| ours && *before != price);
+        self.awaited_prices.retain(|awaited| *awaited != price);
+        self.awaited_prices.extend(before);
+        if self.awaited_prices.len() > AWAITED_PRICES_MAX {
+            self.awaited_prices.pop_front();
+        }
+        // Shown already: its echo was quicker than its answer, and need not come again.
+        if self.price.value != Some(price) {
+            self.price_taken_at = at;
+        }
+        self.price.value = Some(price);
+        self.price.as_of = as_of;
     }
 
     fn conflict_mut(&mut self, kind: FigureKind) -> &mut Option<Conflict> {
@@ -597,19 +649,7 @@ impl Listing {
                     self.unanswered.pop_front();
                 }
             }
-            ListingEvent::PricePushed { price, as_of } => {
-                if as_of >= self.price.as_of {
-                    let ours = self.price.as_of > 0;
-                    let before = self.price.value.filter(|before| ours && *before != price);
-                    self.awaited_prices.retain(|awaited| *awaited != price);
-                    self.awaited_prices.extend(before);
-                    if self.awaited_prices.len() > AWAITED_PRICES_MAX {
-                        self.awaited_prices.pop_front();
-                    }
-                    self.price.value = Some(price);
-                    self.price.as_of = as_of;
-                }
-            }
+            ListingEvent::PricePushed { price, as_of, at } => self.take_price(price, as_of, at),
             ListingEvent::QuantityObserved { quantity, at, echo, until } => {
                 // Our last push has come back, so when it was taken is known by the platform's own clock.
                 if echo
@@ -635,9 +675,12 @@ impl Listing {
                 }
                 self.quantity.observed_at = self.quantity.observed_at.max(Some(at));
             }
-            ListingEvent::PriceObserved { price, at } => {
+            ListingEvent::PriceObserved { price, at, echo } => {
                 self.price.value = Some(price);
-                self.awaited_prices.clear();
+                self.price_taken_at = None;
+                if !echo {
+                    self.awaited_prices.clear();
+                }
                 self.follow(Figure::Price { price }, at);
                 self.price.observed_at = self.price.observed_at.max(Some(at));
             }

@@ -11,10 +11,10 @@ use crate::{
     catalog::Changes,
     connection::{Connection, SyncRules},
     listing::{Conflict, Figure, FigureKind, Listing, ListingCommand, ListingEvent, Mapping, Resolution},
-    product::ProductCommand,
+    product::{Product, ProductCommand},
     stock::{Stock, StockCommand, StockEvent},
     stream::Lookup,
-    values::{ListingId, Money, StockId},
+    values::{ListingId, Money, ProductId, StockId, VariantId},
 };
 
 /// What a sighting came to.
@@ -139,46 +139,59 @@ fn told_before(listing: &Listing, connection: &Connection, at: DateTime<Utc>) ->
     listing.told_before(at).filter(|_| pushed)
 }
 
-/// A platform shows this price.
+/// A platform shows this price: we have looked.
 pub fn of_price(
     id: ListingId,
     (price, at): (Money, DateTime<Utc>),
     lookup: &Lookup<'_>,
 ) -> Result<(Changes, Meaning), Refusal> {
     let listing = lookup.listing(&id);
+    let Some(mapping) = listing.listed() else { return Ok((Changes::new(), Meaning::OldNews)) };
+    let ours = (mapping.product, mapping.variant, lookup.product(&mapping.product));
+    judge_price((id, listing), ours, (price, at, false), lookup.connection(&mapping.connection))
+}
+
+/// A platform shows this price of a variant of ours. Its product is as it is by now: the same sight may have made the variant.
+pub(crate) fn judge_price(
+    (id, listing): (ListingId, &Listing),
+    (product, variant, state): (ProductId, VariantId, &Product),
+    (price, at, told): (Money, DateTime<Utc>, bool),
+    connection: &Connection,
+) -> Result<(Changes, Meaning), Refusal> {
     let nothing = (Changes::new(), Meaning::OldNews);
-    let Some(mapping) = listing.listed() else { return Ok(nothing) };
-    let connection = lookup.connection(&mapping.connection);
     let Some(details) = &connection.details else { return Ok(nothing) };
-    let product = lookup.product(&mapping.product);
-    let prices = product.variants.get(&mapping.variant).map(|variant| &variant.prices);
-    let owed = prices.and_then(|prices| prices.get(&details.market)).copied();
-    let mut changes = asked(id, listing, ListingCommand::ObservePrice { price, at })?;
-    if changes.is_empty() {
-        return Ok(nothing);
+    let (rules, market) = (&connection.rules, &details.market);
+    let mut changes = asked(id, listing, ListingCommand::ObservePrice { price, at, told })?;
+    let ours = state.variants.get(&variant);
+    // The first price there is counts, whatever the rules say.
+    if let Some(owed) = ours.and_then(|ours| ours.prices.get(market)).copied() {
+        let believed = listing.price.value == Some(price);
+        if owed == price && (believed || !changes.is_empty()) {
+            changes.extend(agreed(id, listing, FigureKind::Price));
+            return Ok((changes, Meaning::Echo));
+        }
+        if changes.is_empty() {
+            return Ok(nothing);
+        }
+        if believed {
+            return Ok((changes, Meaning::Echo));
+        }
+        if listing.was_sent(Figure::Price { price }, at) {
+            return Ok((changes, Meaning::PutRight));
+        }
+        let counted_at = ours.and_then(|ours| ours.counted_at.get(market));
+        let is_older = counted_at.is_some_and(|counted| at < *counted) && !listing.has_taken(owed);
+        if !rules.accept_prices || is_older {
+            let holds = rules.hold_conflicts && !rules.accept_prices;
+            return held(changes, id, (listing, holds), Figure::Price { price }, at);
+        }
     }
-    if owed == Some(price) {
-        changes.extend(agreed(id, listing, FigureKind::Price));
-        return Ok((changes, Meaning::Echo));
-    }
-    if listing.was_sent(Figure::Price { price }, at) {
-        return Ok((changes, Meaning::PutRight));
-    }
-    if !connection.rules.accept_prices {
-        return held(changes, id, (listing, connection.rules.hold_conflicts), Figure::Price { price }, at);
-    }
-    let command = ProductCommand::Price {
-        variant: mapping.variant,
-        market: details.market.clone(),
-        price,
-        at: None,
-        counted_at: at,
-    };
-    let events = verdict(&mapping.product, product, command)?;
+    let command = ProductCommand::Price { variant, market: market.clone(), price, at: None, counted_at: at };
+    let events = verdict(&product, state, command)?;
     if !events.is_empty() {
         changes.extend(agreed(id, listing, FigureKind::Price));
     }
-    changes.extend(events.into_iter().map(|event| (StreamId::Product(mapping.product), event.into())));
+    changes.extend(events.into_iter().map(|event| (StreamId::Product(product), event.into())));
     Ok((changes, Meaning::Accepted))
 }
 

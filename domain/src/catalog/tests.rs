@@ -1,4 +1,5 @@
 mod parted;
+mod prices;
 mod variants;
 
 use uuid::Uuid;

@@ -12,8 +12,9 @@ use super::{Known, ObservedVariant, Sight, of_brand};
 use crate::{
     Refusal, StreamId,
     aggregate::verdict,
-    listing::{Conflict, Figure, ListingCommand, Mapping, ShownVariant},
+    listing::{ListingCommand, Mapping, ShownVariant},
     product::{ProductCommand, VariantDetails},
+    sighting,
     sku_claim::{SkuCommand, SkuEvent},
     values::{ListingId, ProductId, Sku, VariantId},
 };
@@ -63,7 +64,7 @@ impl Sight<'_, '_> {
         };
         self.list(listing, variant, product, ours)?;
         self.ask_listing(listing, ListingCommand::ObserveVariant(shown))?;
-        self.take_price(listing, variant, product, ours, is_new)
+        self.take_price(listing, variant, product, ours)
     }
 
     /// Takes in what the shop has changed of a variant that is known. Gives how it is known to be shown from now on: what is
@@ -141,28 +142,15 @@ impl Sight<'_, '_> {
         variant: &ObservedVariant,
         product: ProductId,
         ours: VariantId,
-        is_new: bool,
     ) -> Result<(), Refusal> {
         let Some(price) = variant.price else {
             return Ok(());
         };
-        let before = self.changes.len();
-        self.ask_listing(listing, ListingCommand::ObservePrice { price, at: self.observed.at })?;
-        // What we have told it ourselves, and were not answered, is put right if it is not to be shown any more.
-        let sent = self.lookup.listing(&listing).was_sent(Figure::Price { price }, self.observed.at);
-        let news = self.changes.len() > before && !sent;
-        let market = self.details.market.clone();
-        let priced =
-            self.product(product).variants.get(&ours).is_some_and(|v| v.prices.contains_key(&market));
-        let owed = self.product(product).variants.get(&ours).and_then(|v| v.prices.get(&market).copied());
-        let rules = &self.connection.rules;
-        if is_new || !priced || (news && rules.accept_prices) {
-            let counted_at = self.observed.at;
-            self.ask(product, ProductCommand::Price { variant: ours, market, price, at: None, counted_at })?;
-        } else if news && rules.hold_conflicts && owed != Some(price) {
-            let conflict = Conflict { shows: Figure::Price { price }, at: self.observed.at };
-            self.ask_listing(listing, ListingCommand::OpenConflict(conflict))?;
-        }
+        let (known, connection) = (self.lookup.listing(&listing), self.connection);
+        let sight = (price, self.observed.at, true);
+        let ours = (product, ours, self.product(product));
+        let (changes, _) = sighting::judge_price((listing, known), ours, sight, connection)?;
+        self.record(changes);
         Ok(())
     }
 }

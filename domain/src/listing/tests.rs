@@ -312,16 +312,82 @@ fn what_a_listing_shows_that_was_gone_and_is_back_is_not_known() {
     assert_eq!((back.quantity.value, back.emptied, back.removed), (None, false, false));
 }
 
+fn price(minor: i64) -> Money {
+    Money::new(minor, crate::values::Currency::new("USD").expect("a currency")).expect("an amount")
+}
+
+/// Pushed, and taken at a second, if that is known.
+fn price_pushed(minor: i64, as_of: i64, taken: Option<i64>) -> ListingEvent {
+    ListingEvent::PricePushed { price: price(minor), as_of, at: taken.map(at) }
+}
+
+fn price_told(minor: i64, second: i64) -> ListingCommand {
+    ListingCommand::ObservePrice { price: price(minor), at: at(second), told: true }
+}
+
+fn price_looked_at(minor: i64, second: i64) -> ListingCommand {
+    ListingCommand::ObservePrice { price: price(minor), at: at(second), told: false }
+}
+
+fn price_seen(minor: i64, second: i64, echo: bool) -> ListingEvent {
+    ListingEvent::PriceObserved { price: price(minor), at: at(second), echo }
+}
+
 #[test]
 fn late_news_of_an_earlier_price_of_ours_are_no_news() {
-    let usd = crate::values::Currency::new("USD").expect("a currency");
-    let price = |minor| Money::new(minor, usd).expect("an amount");
-    let pushed = |minor, as_of| ListingEvent::PricePushed { price: price(minor), as_of };
-    let told = |minor| ListingCommand::ObservePrice { price: price(minor), at: at(9) };
-    given::<Listing>(L, [pushed(10, 1), pushed(12, 2)]).when(told(10)).then([]);
-    given::<Listing>(L, [pushed(10, 1), pushed(12, 2)])
-        .when(told(11))
-        .then([ListingEvent::PriceObserved { price: price(11), at: at(9) }]);
+    let history = || [price_pushed(10, 1, None), price_pushed(12, 2, None)];
+    given::<Listing>(L, history()).when(price_told(10, 9)).then([]);
+    given::<Listing>(L, history()).when(price_told(11, 9)).then([price_seen(11, 9, false)]);
+    // What we look at ourselves is shown now.
+    given::<Listing>(L, history()).when(price_looked_at(10, 9)).then([price_seen(10, 9, false)]);
+}
+
+#[test]
+fn a_price_told_from_before_our_last_push_was_taken_is_old_news() {
+    let history = || [price_pushed(10, 1, Some(2)), price_pushed(12, 2, Some(20))];
+    for second in [15, 20] {
+        given::<Listing>(L, history())
+            .when(price_told(11, second))
+            .then([])
+            .then_state(|listing| assert_eq!(listing.price.value, Some(price(12))));
+    }
+    given::<Listing>(L, history()).when(price_told(11, 21)).then([price_seen(11, 21, false)]);
+    given::<Listing>(L, history()).when(price_looked_at(11, 15)).then([price_seen(11, 15, false)]);
+    // What was sent and not answered may have been applied behind it.
+    let unanswered =
+        ListingEvent::FigureSent(Sent { figure: Figure::Price { price: price(13) }, at: at(21), lost: true });
+    given::<Listing>(L, history().into_iter().chain([unanswered]))
+        .when(price_told(13, 15))
+        .then([price_seen(13, 15, false)]);
+}
+
+#[test]
+fn once_our_last_price_has_come_back_the_platforms_own_clock_says_what_is_late() {
+    // Its clock is behind, or ahead.
+    for echo in [8, 28] {
+        given::<Listing>(L, [price_pushed(10, 1, Some(2)), price_pushed(12, 2, Some(20))])
+            .when(price_told(12, echo))
+            .then([price_seen(12, echo, true)])
+            .when(price_told(12, echo + 1))
+            .then([])
+            .when(price_told(11, echo - 1))
+            .then([])
+            .when(price_told(10, echo))
+            .then([])
+            // Some tell whole seconds.
+            .when(price_told(11, echo))
+            .then([price_seen(11, echo, false)]);
+    }
+}
+
+#[test]
+fn a_price_that_comes_back_before_the_answer_to_its_push_is_not_waited_for() {
+    given::<Listing>(
+        L,
+        [price_pushed(10, 1, Some(2)), price_seen(12, 8, false), price_pushed(12, 2, Some(20))],
+    )
+    .when(price_told(11, 9))
+    .then([price_seen(11, 9, false)]);
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl Touched {
                 ListingEvent::QuantityObserved { echo: false, .. } => {
                     self.strayed.insert((id.0, "quantity"));
                 }
-                ListingEvent::PriceObserved { .. } => {
+                ListingEvent::PriceObserved { echo: false, .. } => {
                     self.strayed.insert((id.0, "price"));
                 }
                 ListingEvent::ConflictOpened(conflict) => {
@@ -106,6 +106,7 @@ impl Touched {
                     self.settled.insert((id.0, kind(shows.kind())));
                 }
                 ListingEvent::QuantityObserved { echo: true, .. }
+                | ListingEvent::PriceObserved { echo: true, .. }
                 | ListingEvent::VariantObserved(_)
                 | ListingEvent::QuantityPushed { .. }
                 | ListingEvent::PricePushed { .. }

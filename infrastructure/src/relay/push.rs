@@ -353,7 +353,8 @@ async fn push_prices(
         results.report.of(&outcome);
         match outcome {
             Outcome::Shown(price) => {
-                results.note(command, ListingEvent::PricePushed { price, as_of: target.price_as_of });
+                let (as_of, at) = (target.price_as_of, Some(attempt.clock.now()));
+                results.note(command, ListingEvent::PricePushed { price, as_of, at });
                 results.told(command, Verdict::Done);
             }
             Outcome::Stale { observed } => {

@@ -28,9 +28,10 @@ pub(super) fn sighted(strays: &[Stray], lookup: &Lookup<'_>, now: DateTime<Utc>)
                 sighting::of_quantity(listing, Sight { quantity, at, told: false }, lookup, now),
                 ListingCommand::ObserveQuantity { quantity, owed: None, at, told: false, now },
             ),
-            Figure::Price { price } => {
-                (sighting::of_price(listing, (price, at), lookup), ListingCommand::ObservePrice { price, at })
-            }
+            Figure::Price { price } => (
+                sighting::of_price(listing, (price, at), lookup),
+                ListingCommand::ObservePrice { price, at, told: false },
+            ),
         };
         let found = match found {
             Ok((found, _)) => found,

@@ -1,8 +1,9 @@
 //! Pushes that a platform has taken, or takes later, without our hearing of it: they are ours when they come back. And what a
 //! platform tells that has not heard of us yet.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::connection::Platform;
+use onhand_infrastructure::platforms::shopify::sandbox::SandboxShop;
 use onhand_tests::{
     World,
     channels::{self, Channel},
@@ -11,6 +12,22 @@ use onhand_tests::{
 use serde_json::json;
 
 use super::{all_is_done, restock, shop_and_world, statuses, step, times};
+
+/// The shop tells what its only runner costs there, as of a time.
+async fn tells_price(
+    (sandbox, world, connection): (&SandboxShop, &World, &str),
+    price: &str,
+    at: DateTime<Utc>,
+) {
+    let shown = &sandbox.shows()[0];
+    let product = json!({
+        "id": shown.product_id, "title": "Runner", "options": [{ "name": "Size", "position": 1 }], "updated_at": at,
+        "variants": [{ "id": shown.variant_id, "sku": shown.sku, "price": price, "option1": "42",
+                       "inventory_item_id": shown.inventory_item_id }],
+    });
+    let told = shop::Webhook::new("products/update", &at.to_rfc3339(), &product);
+    told.send(&world.admin, connection).await.expect(200);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_whose_answer_was_lost_is_not_counted_and_not_put_to_anybody_when_the_shop_tells_of_it() {
@@ -149,15 +166,7 @@ async fn a_price_whose_answer_was_lost_does_not_undo_a_newer_one_when_the_shop_t
     channels::price(&world, "RUN-42", "140.00").await;
     let (priced, observed) =
         (times(&world, "product.priced").await, times(&world, "listing.price_observed").await);
-    let shown = &sandbox.shows()[0];
-    let product = json!({
-        "id": shown.product_id, "title": "Runner", "options": [{ "name": "Size", "position": 1 }],
-        "updated_at": world.clock.now(),
-        "variants": [{ "id": shown.variant_id, "sku": shown.sku, "price": shown.price, "option1": "42",
-                       "inventory_item_id": shown.inventory_item_id }],
-    });
-    let told = shop::Webhook::new("products/update", "late", &product);
-    told.send(&world.admin, &connection).await.expect(200);
+    tells_price((&sandbox, &world, &connection), "130.00", world.clock.now()).await;
     assert_eq!(times(&world, "listing.price_observed").await, observed + 1, "it is noted");
     assert_eq!(times(&world, "product.priced").await, priced, "and changes nothing here");
 
@@ -165,6 +174,27 @@ async fn a_price_whose_answer_was_lost_does_not_undo_a_newer_one_when_the_shop_t
     world.converge().await;
     assert_eq!(World::shows(&sandbox)["RUN-42"].1, "140.00");
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_price_from_before_a_push_of_ours_that_is_told_late_undoes_nothing() {
+    let (sandbox, world, connection) = shop_and_world(&["42"], json!({ "acceptPrices": true })).await;
+    world.converge().await;
+    let before = world.clock.now();
+    world.clock.advance(TimeDelta::seconds(5));
+    channels::price(&world, "RUN-42", "130.00").await;
+    world.converge().await;
+    let priced = times(&world, "product.priced").await;
+
+    tells_price((&sandbox, &world, &connection), "110.00", before).await;
+    world.converge().await;
+    assert_eq!(times(&world, "product.priced").await, priced);
+    assert_eq!(World::shows(&sandbox)["RUN-42"].1, "130.00");
+
+    world.clock.advance(TimeDelta::seconds(5));
+    tells_price((&sandbox, &world, &connection), "110.00", world.clock.now()).await;
+    assert_eq!(times(&world, "product.priced").await, priced + 1, "what is newer counts");
+    world.expect_rebuilt_equals_live().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -257,7 +257,8 @@ impl<'l, 's> Putting<'l, 's> {
         Ok(())
     }
 
-    /// Variants, each with the id it has if it is new. Gives the ids they have.
+    /// Variants, each with the id it has if it is new. Gives the ids they have. All SKUs are given up before one is given, so that
+    /// variants may exchange them.
     fn put_each(
         &mut self,
         variants: &[VariantDraft],
@@ -272,8 +273,14 @@ impl<'l, 's> Putting<'l, 's> {
                 let detail = format!("the variant {id} is given twice, as {earlier} and as {sku}");
                 return Err(Refusal::invalid("variant.repeated", detail));
             }
-            self.put(id, variant)?;
+            let before = self.product.variants.get(&id).map(|known| known.details.sku.clone());
+            if let Some(before) = before.filter(|before| before != sku) {
+                self.name(&before, SkuCommand::Release)?;
+            }
             put.push((id, sku.clone()));
+        }
+        for (variant, (id, _)) in variants.iter().zip(&put) {
+            self.put(*id, variant)?;
         }
         Ok(put)
     }
@@ -293,17 +300,10 @@ impl<'l, 's> Putting<'l, 's> {
 
     fn put(&mut self, id: VariantId, variant: &VariantDraft) -> Result<(), Refusal> {
         let VariantDraft { details, prices, .. } = variant;
-        let before = self.product.variants.get(&id).map(|known| known.details.sku.clone());
         self.ask(ProductCommand::PutVariant { variant: id, details: details.clone() })?;
         for (market, price) in prices {
             let (market, price, counted_at) = (market.clone(), *price, self.now);
             self.ask(ProductCommand::Price { variant: id, market, price, at: None, counted_at })?;
-        }
-        // A SKU that names another variant by now is not this one's to give up.
-        if let Some(before) = before.filter(|before| *before != details.sku)
-            && self.claim(&before).names.is_some_and(|(_, named)| named == id)
-        {
-            self.name(&before, SkuCommand::Release)?;
         }
         self.name(&details.sku, SkuCommand::Assign { product: self.id, variant: id })
     }

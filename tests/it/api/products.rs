@@ -145,6 +145,34 @@ async fn variants_are_added_changed_and_given_other_skus() {
 }
 
 #[tokio::test]
+async fn variants_exchange_their_skus_in_one_request_and_each_keeps_its_stock() {
+    let world = World::new().await;
+    let path = dunk(&world).await;
+    let variants = format!("{path}/variants");
+    world.admin.post(&variants, json!({ "variants": [{ "sku": "DUNK-43" }] })).await.expect(200);
+    world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 3 })).await.expect(200);
+    let before = show(&world, &path).await;
+    let ids: Vec<&str> = skus(&before).into_iter().map(|(_, id)| id).collect();
+
+    let swapped = json!([{ "id": ids[0], "sku": "DUNK-43" }, { "id": ids[1], "sku": "DUNK-42" }]);
+    world.admin.post(&variants, json!({ "variants": swapped })).await.expect(200);
+    let after = show(&world, &path).await;
+    assert_eq!(skus(&after), [("DUNK-42", ids[1]), ("DUNK-43", ids[0])]);
+    world.admin.post("/api/stock/restock", json!({ "sku": "DUNK-42", "quantity": 1 })).await.expect(200);
+    let levels = world.levels().await;
+    assert_eq!((levels["DUNK-42"], levels["DUNK-43"]), ((1, 0, 1), (3, 0, 3)));
+
+    // Handed on, to one that is new at last.
+    let shifted =
+        json!([{ "id": ids[0], "sku": "DUNK-42" }, { "id": ids[1], "sku": "DUNK-41" }, { "sku": "DUNK-43" }]);
+    world.admin.post(&variants, json!({ "variants": shifted })).await.expect(200);
+    let after = show(&world, &path).await;
+    assert_eq!(skus(&after)[..2], [("DUNK-41", ids[1]), ("DUNK-42", ids[0])]);
+    assert!(!ids.contains(&skus(&after)[2].1), "{after}");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn a_variant_that_is_given_twice_in_one_request_is_refused_and_named() {
     let world = World::new().await;
     let path = dunk(&world).await;

@@ -7,6 +7,7 @@
 //! was known to show: neither another shop's way of putting things nor our own words coming back are a change. They are
 //! heard only of what is all of the product there: a shop may sell in two what is one product here, or in one what is two.
 
+mod skus;
 mod variants;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,7 +18,7 @@ use crate::{
     Event, Refusal, StreamId,
     aggregate::verdict,
     connection::{Connection, ConnectionDetails},
-    listing::{ListingCommand, ListingEvent, Mapping},
+    listing::{Listing, ListingCommand, ListingEvent, Mapping},
     product::{Product, ProductCommand, ProductDetails, ProductEvent, Showing, Word, Words},
     sku_claim::SkuEvent,
     stream::Lookup,
@@ -69,7 +70,8 @@ pub fn streams(id: ConnectionId, observed: &ObservedProduct) -> Vec<StreamId> {
     streams
 }
 
-/// What follows from a shop showing a product: nothing, if a later sight of it is known already.
+/// What follows from a shop showing a product, and what somebody should know of that: nothing, if a later sight of it is known
+/// already.
 ///
 /// `fresh` is the id of the product, should it be new; `listed` are the listings of the shop's product, and all that there are on the connection
 /// of ours that it is, as far as they are known.
@@ -79,7 +81,7 @@ pub fn observe(
     fresh: ProductId,
     listed: &[ListingId],
     lookup: &Lookup<'_>,
-) -> Result<Changes, Refusal> {
+) -> Result<(Changes, Vec<String>), Refusal> {
     let connection = lookup.connection(&id);
     let details = connection
         .details
@@ -95,12 +97,14 @@ pub fn observe(
         listed,
         products: HashMap::new(),
         claims: HashMap::new(),
+        anew: HashSet::new(),
         changes: vec![],
+        notes: vec![],
     };
     if sight.take_in()? {
         sight.drop_missing()?;
     }
-    Ok(sight.changes)
+    Ok((sight.changes, sight.notes))
 }
 
 /// Whether a brand's connection may touch a product: its own, or one that belongs to no brand.
@@ -129,8 +133,12 @@ struct Sight<'a, 's> {
     fresh: ProductId,
     listed: &'a [ListingId],
     products: HashMap<ProductId, Product>,
-    claims: HashMap<Sku, (ProductId, VariantId)>,
+    /// What SKUs name by now, where that was decided here.
+    claims: HashMap<Sku, Known>,
+    /// What is to be another variant of ours than it was.
+    anew: HashSet<ListingId>,
     changes: Changes,
+    notes: Vec<String>,
 }
 
 /// Our product and variant for one of theirs, if it is known.
@@ -151,9 +159,10 @@ impl<'s> Sight<'_, 's> {
         // What is off already was described before.
         let off = !observed.variants.is_empty() && !observed.variants.iter().any(|it| self.stands(it));
         let shows = if off { None } else { self.describe(product, &known)? };
-        for (variant, known) in observed.variants.iter().zip(known) {
+        self.settle_skus()?;
+        for variant in &observed.variants {
             if self.stands(variant) {
-                self.take_in_variant(variant, known, product)?;
+                self.take_in_variant(variant, product)?;
             }
         }
         let observe = ProductCommand::Observe {
@@ -254,8 +263,14 @@ impl<'s> Sight<'_, 's> {
         Ok(())
     }
 
+    /// How a listing is known; not at all, where it is mapped anew.
+    fn listing(&self, id: &ListingId) -> Option<&'s Listing> {
+        (!self.anew.contains(id)).then(|| self.lookup.listing(id))
+    }
+
     fn ask_listing(&mut self, id: ListingId, command: ListingCommand) -> Result<(), Refusal> {
-        for event in verdict(&id, self.lookup.listing(&id), command)? {
+        let begun = Listing::default();
+        for event in verdict(&id, self.listing(&id).unwrap_or(&begun), command)? {
             self.changes.push((StreamId::Listing(id), event.into()));
         }
         Ok(())

@@ -1,5 +1,6 @@
 mod parted;
 mod prices;
+mod skus;
 mod variants;
 
 use uuid::Uuid;
@@ -76,6 +77,16 @@ impl World {
     }
 
     fn sees(&mut self, connection: ConnectionId, product: &ObservedProduct, fresh: u128) -> Vec<String> {
+        self.is_told(connection, product, fresh).0
+    }
+
+    /// The same, with the notes that are left of it.
+    fn is_told(
+        &mut self,
+        connection: ConnectionId,
+        product: &ObservedProduct,
+        fresh: u128,
+    ) -> (Vec<String>, Vec<String>) {
         let fresh = ProductId(Uuid::from_u128(fresh));
         let mut missing = HashMap::new();
         for stream in self.reachable(connection, product, fresh) {
@@ -91,10 +102,10 @@ impl World {
             })
             .collect();
         let changes = observe(connection, product, fresh, &listed, &Lookup::new(&find));
-        let changes = changes.expect("shops are not refused");
+        let (changes, notes) = changes.expect("shops are not refused");
         let names = changes.iter().map(|(_, event)| event.name()).collect();
         self.record(changes);
-        names
+        (names, notes)
     }
 
     fn reachable(&self, id: ConnectionId, product: &ObservedProduct, fresh: ProductId) -> Vec<StreamId> {

@@ -10,22 +10,20 @@ use uuid::Uuid;
 
 use super::{Known, ObservedVariant, Sight, of_brand};
 use crate::{
-    Refusal, StreamId,
-    aggregate::verdict,
-    listing::{ListingCommand, Mapping, ShownVariant},
+    Refusal,
+    listing::{Listing, ListingCommand, Mapping, ShownVariant},
     product::{ProductCommand, VariantDetails},
     sighting,
-    sku_claim::{SkuCommand, SkuEvent},
     values::{ListingId, ProductId, Sku, VariantId},
 };
 
 impl Sight<'_, '_> {
     /// Our product and variant for one of theirs, by mapping or by SKU.
     pub(super) fn known(&self, variant: &ObservedVariant) -> Known {
-        let listing = self.lookup.listing(&ListingId::of(self.id, &variant.external));
-        match &listing.mapping {
+        let listing = self.listing(&ListingId::of(self.id, &variant.external));
+        match listing.and_then(|listing| listing.mapping.as_ref()) {
             Some(mapping) => Some((mapping.product, mapping.variant)),
-            None => self.lookup.sku(&self.sku(variant)).names,
+            None => self.named(&self.sku(variant)),
         }
     }
 
@@ -34,8 +32,7 @@ impl Sight<'_, '_> {
     /// the listing's.
     fn sku(&self, variant: &ObservedVariant) -> Sku {
         let foreign = |sku: &Sku| {
-            let named = self.lookup.sku(sku).names;
-            named.is_some_and(|(product, _)| !of_brand(self.lookup, product, &self.details.brand))
+            self.named(sku).is_some_and(|(product, _)| !of_brand(self.lookup, product, &self.details.brand))
         };
         variant.sku.clone().filter(|sku| !foreign(sku)).unwrap_or_else(|| {
             let made = format!("{}-{}", self.details.platform, variant.external);
@@ -46,15 +43,16 @@ impl Sight<'_, '_> {
     pub(super) fn take_in_variant(
         &mut self,
         variant: &ObservedVariant,
-        known: Known,
         home: ProductId,
     ) -> Result<(), Refusal> {
-        let sku = self.sku(variant);
-        let known = known.or_else(|| self.claims.get(&sku).copied());
-        let (product, ours) = known.unwrap_or_else(|| (home, self.fresh_variant(variant)));
-        let is_new = !self.product(product).variants.contains_key(&ours);
         let listing = ListingId::of(self.id, &variant.external);
+        let (product, ours) = self.known(variant).unwrap_or_else(|| {
+            let before = self.lookup.listing(&listing).mapping.as_ref();
+            (before.map_or(home, |before| before.product), self.fresh_variant(variant))
+        });
+        let is_new = !self.product(product).variants.contains_key(&ours);
         let shown = if is_new {
+            let sku = self.sku(variant);
             self.name(&sku, product, ours)?;
             let details = VariantDetails { sku, attributes: variant.attributes.clone() };
             self.ask(product, ProductCommand::PutVariant { variant: ours, details })?;
@@ -77,14 +75,14 @@ impl Sight<'_, '_> {
         ours: VariantId,
     ) -> Result<ShownVariant, Refusal> {
         let mut shown = ShownVariant { sku: variant.sku.clone(), attributes: variant.attributes.clone() };
-        let before = self.lookup.listing(&listing).shown_variant.as_ref();
+        let before = self.listing(&listing).and_then(|listing| listing.shown_variant.as_ref());
         let known = self.product(product).variants.get(&ours).map(|known| known.details.clone());
         let (Some(before), Some(mut details)) = (before, known) else { return Ok(shown) };
         if shown.attributes.is_empty() {
             shown.attributes.clone_from(&before.attributes);
         }
         match shown.sku.take_if(|sku| before.sku.as_ref() != Some(&*sku)) {
-            Some(changed) if self.name(&changed, product, ours)? => {
+            Some(changed) if self.named(&changed).is_some_and(|(_, named)| named == ours) => {
                 details.sku = changed.clone();
                 shown.sku = Some(changed);
             }
@@ -98,24 +96,6 @@ impl Sight<'_, '_> {
 
     fn fresh_variant(&self, variant: &ObservedVariant) -> VariantId {
         VariantId(Uuid::new_v5(&self.fresh.0, variant.external.as_str().as_bytes()))
-    }
-
-    /// Lets the SKU name our variant, unless it names another one; then the variant keeps the SKU it has. Says whether it
-    /// names ours now.
-    fn name(&mut self, sku: &Sku, product: ProductId, variant: VariantId) -> Result<bool, Refusal> {
-        let claim = self.lookup.sku(sku);
-        if let Some((_, named)) = self.claims.get(sku).copied().or(claim.names) {
-            return Ok(named == variant);
-        }
-        let known = self.product(product).variants.get(&variant);
-        if let Some(old) = known.map(|known| known.details.sku.clone()) {
-            self.changes.push((StreamId::Sku(old), SkuEvent::Released {}.into()));
-        }
-        for event in verdict(sku, claim, SkuCommand::Assign { product, variant })? {
-            self.changes.push((StreamId::Sku(sku.clone()), event.into()));
-        }
-        self.claims.insert(sku.clone(), (product, variant));
-        Ok(true)
     }
 
     fn list(
@@ -146,7 +126,8 @@ impl Sight<'_, '_> {
         let Some(price) = variant.price else {
             return Ok(());
         };
-        let (known, connection) = (self.lookup.listing(&listing), self.connection);
+        let begun = Listing::default();
+        let (known, connection) = (self.listing(&listing).unwrap_or(&begun), self.connection);
         let sight = (price, self.observed.at, true);
         let ours = (product, ours, self.product(product));
         let (changes, _) = sighting::judge_price((listing, known), ours, sight, connection)?;

@@ -171,6 +171,32 @@ async fn a_cancelled_order_gives_its_units_back_even_if_the_news_come_in_the_wro
 }
 
 #[tokio::test]
+async fn sizes_that_exchange_their_skus_are_sold_by_the_new_ones_and_what_is_taken_is_told() {
+    let (world, connection, product) = connected().await;
+    let shows = async |skus: [&str; 2], id: &str, at: &str| {
+        let mut product = product.clone();
+        for (place, sku) in skus.into_iter().enumerate() {
+            product["variants"][place]["sku"] = json!(sku);
+        }
+        product["updated_at"] = json!(at);
+        Webhook::new("products/update", id, &product).send(&world.admin, &connection).await.expect(200);
+        product
+    };
+    let shown = shows(["DUNK-43", "DUNK-42"], "p-2", "2026-11-01T12:00:01Z").await;
+    let order = Webhook::new("orders/create", "o-1", &shop::order(1, &shown, &[(0, 3)]));
+    order.send(&world.admin, &connection).await.expect(200);
+    let levels = world.levels().await;
+    assert_eq!((levels["DUNK-42"], levels["DUNK-43"]), ((10, 0, 10), (10, 3, 7)));
+
+    world.stocked(&[("OTHER", 1)]).await;
+    shows(["OTHER", "DUNK-42"], "p-3", "2026-11-01T12:00:02Z").await;
+    world.project().await;
+    let listed = world.admin.get("/api/deliveries?topic=products/update").await.expect(200);
+    assert!(listed["data"].to_string().contains("names another variant"), "{listed}");
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn an_order_for_more_than_there_is_takes_what_is_there_and_says_so() {
     let (world, connection, product) = connected().await;
     Webhook::new("orders/create", "o-1", &shop::order(1, &product, &[(0, 12)]))

@@ -84,19 +84,6 @@ fn shops_with_other_skus_for_one_variant_do_not_take_turns_in_naming_it() {
 }
 
 #[test]
-fn a_sku_that_is_another_variant_s_is_asked_for_again_until_it_is_free() {
-    let mut world = World::connected(&SyncRules::default());
-    let both = |one: &str, other: &str, second| {
-        at(dunk(vec![variant(1, Some(sku(one)), 1), variant(2, Some(sku(other)), 1)]), second)
-    };
-    world.sees(ONE, &both("A", "B", 0), 50);
-    world.sees(ONE, &both("B", "C", 1), 51);
-    assert_eq!(skus(&world), ["A", "C"]);
-    world.sees(ONE, &both("B", "C", 2), 52);
-    assert_eq!(skus(&world), ["B", "C"]);
-}
-
-#[test]
 fn what_sets_a_variant_apart_is_changed_by_what_a_shop_changes_of_it_and_by_nothing_else() {
     let mut world = World::connected(&SyncRules::default());
     world.sees(ONE, &shown(1, "D-42", &[("size", "42"), ("colour", "sand")], 0), 50);

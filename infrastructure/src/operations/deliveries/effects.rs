@@ -194,8 +194,9 @@ impl Effects {
     ) -> Result<(), Refusal> {
         match step {
             Step::Product { observed, fresh, listed } => {
-                let changes = catalog::observe(self.connection, observed, *fresh, listed, lookup)?;
+                let (changes, notes) = catalog::observe(self.connection, observed, *fresh, listed, lookup)?;
                 tally.changes.extend(changes);
+                tally.notes.extend(notes);
             }
             Step::Removed { external, listings } => {
                 if listings.is_empty() {

@@ -75,7 +75,8 @@ impl Conditions {
         if words.iter().any(|words| words.len() > WORDS_MAX) {
             return Err(invalid(format!("a condition names {WORDS_MAX} words at most")));
         }
-        if words.iter().flat_map(|words| words.iter()).any(|word| word.is_empty() || word.len() > WORD_MAX) {
+        let odd = |word: &String| word.is_empty() || word.chars().count() > WORD_MAX;
+        if words.into_iter().flatten().any(odd) {
             return Err(invalid(format!("a word of a condition has 1 to {WORD_MAX} characters")));
         }
         match (self.price_min, self.price_max) {
@@ -185,5 +186,13 @@ mod tests {
         let wrong = Conditions { price_min: Some(2), price_max: Some(1), ..Conditions::default() };
         assert!(wrong.check().is_err());
         assert!(Conditions { brands: words(&[""]), ..Conditions::default() }.check().is_err());
+    }
+
+    #[test]
+    fn a_word_is_as_long_as_it_has_characters_whatever_the_script() {
+        let check =
+            |length| Conditions { brands: vec!["靴".repeat(length)], ..Conditions::default() }.check();
+        assert!(check(200).is_ok());
+        assert!(check(201).is_err());
     }
 }

@@ -8,7 +8,7 @@ mod prices;
 mod tests;
 
 use axum::http::HeaderMap;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -75,7 +75,7 @@ pub(super) fn identify(headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> 
         topic: topic(body),
         signed: id.is_none(),
         external_id: id.unwrap_or_else(|| signature::content_id(&[&slot, body])),
-        sent_at: sent,
+        sent_at: sent.map(end_of_second),
     })
 }
 
@@ -99,6 +99,12 @@ fn topic(body: &[u8]) -> String {
         Ok(Outline { event: None, data: Some(Data::Monitor { .. }) }) => "monitor".to_owned(),
         _ => "unknown".to_owned(),
     }
+}
+
+/// The end of the second that a time is in. Times are told in whole seconds, and what was priced here earlier in that second is
+/// not to be taken for later than they are.
+fn end_of_second(told: DateTime<Utc>) -> DateTime<Utc> {
+    told + TimeDelta::microseconds(999_999)
 }
 
 /// Understands a genuine body. `now` is the time of prices that come without one, and no price is later.

@@ -13,6 +13,7 @@ use super::{
         fact::{Decoded, Fact, Undecodable},
         read::{FACTS_MAX, Unread, floor, within},
     },
+    end_of_second,
     prices::{Decimal, bare_size, market_of},
 };
 
@@ -30,7 +31,7 @@ impl Delivery<'_> {
     pub(super) fn decode(&self, now: DateTime<Utc>) -> Result<Decoded, Undecodable> {
         let said = floor(&self.timestamp).filter(|seconds| *seconds > 0);
         let said = said.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-        let at = said.map(|said| said.min(now));
+        let at = said.map(|said| end_of_second(said).min(now));
         let facts = match &self.event {
             None => serde_json::from_str::<Monitor<'_>>(self.data.get())?.facts(at)?,
             Some(event) => {

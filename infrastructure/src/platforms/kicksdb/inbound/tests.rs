@@ -253,7 +253,7 @@ fn an_odd_price_is_noted_and_stands_in_no_others_way() {
 }
 
 #[test]
-fn a_price_is_of_the_events_time_and_never_of_the_future() {
+fn a_price_is_of_the_end_of_the_events_second_and_never_of_the_future() {
     let at = |timestamp: Value| {
         let data = json!([{"sku": "QS1", "lowest_ask": 80}]);
         let body = json!({"event": "stockx.lowest_ask.updated.usd", "timestamp": timestamp, "data": data});
@@ -266,11 +266,19 @@ fn a_price_is_of_the_events_time_and_never_of_the_future() {
         }
     };
     for timestamp in [json!(1_799_999_000), json!("1799999000"), json!(1_799_999_000.5)] {
-        assert_eq!(at(timestamp), TimeDelta::seconds(1000));
+        assert_eq!(at(timestamp), TimeDelta::seconds(999) + TimeDelta::microseconds(1));
     }
-    for timestamp in [json!(1_900_000_000), json!(null), json!(i64::MAX), json!("soon")] {
+    for timestamp in [json!(1_800_000_000), json!(1_900_000_000), json!(null), json!(i64::MAX), json!("soon")]
+    {
         assert_eq!(at(timestamp), TimeDelta::zero());
     }
+}
+
+#[test]
+fn a_delivery_was_sent_by_the_end_of_the_second_it_says() {
+    let given = signed("1799999990", BODY, "new");
+    let sent = identify(&given, BODY, now()).expect("an identity").sent_at;
+    assert_eq!(sent.map(|sent| sent.timestamp_micros()), Some(1_799_999_990_999_999));
 }
 
 #[test]

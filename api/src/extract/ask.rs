@@ -10,7 +10,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{
-    bearer::{authorised, caller},
+    bearer::{authorised, caller, needs},
     body::{discard, object, read_body},
 };
 use crate::{App, problem::Problem};
@@ -41,6 +41,28 @@ pub struct AdminAsk<T> {
     pub body: T,
 }
 
+/// What somebody asks for who may have to be an admin for it, or not.
+pub struct JudgedAsk<T> {
+    /// Who asks.
+    pub caller: Caller,
+    /// For what.
+    pub body: T,
+    role: Role,
+}
+
+impl<T: DeserializeOwned> JudgedAsk<T> {
+    /// What is asked for, by somebody who may do what `role` may at least.
+    pub async fn of(request: Request, app: &App, role: Role) -> Result<Self, Problem> {
+        let (caller, role, body) = take(request, app, role).await?;
+        Ok(Self { caller, body, role })
+    }
+
+    /// Refuses whoever may not do what `role` may.
+    pub fn needs(&self, role: Role) -> Result<(), Problem> {
+        needs(self.role, role)
+    }
+}
+
 /// No body is needed.
 #[derive(Debug, Default, Deserialize)]
 pub struct Empty {}
@@ -49,7 +71,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Ask<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (caller, body) = take(request, app, Role::Editor).await?;
+        let (caller, _, body) = take(request, app, Role::Editor).await?;
         Ok(Self { caller, body })
     }
 }
@@ -58,7 +80,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (caller, body) = take(request, app, Role::Viewer).await?;
+        let (caller, _, body) = take(request, app, Role::Viewer).await?;
         Ok(Self { caller, body })
     }
 }
@@ -67,12 +89,16 @@ impl<T: DeserializeOwned> FromRequest<App> for AdminAsk<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (caller, body) = take(request, app, Role::Admin).await?;
+        let (caller, _, body) = take(request, app, Role::Admin).await?;
         Ok(Self { caller, body })
     }
 }
 
-async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> Result<(Caller, T), Problem> {
+async fn take<T: DeserializeOwned>(
+    request: Request,
+    app: &App,
+    role: Role,
+) -> Result<(Caller, Role, T), Problem> {
     let (parts, body) = request.into_parts();
     let allowed = authorised(app, &parts.headers, role).await;
     let allowed = allowed.and_then(|bearer| Ok((bearer, idempotency_key(&parts.headers)?)));
@@ -83,6 +109,7 @@ async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> R
             return Err(problem);
         }
     };
+    let role = bearer.role;
     let mut caller = caller(&parts, bearer);
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let bytes = read_body(Request::from_parts(parts, body), app).await?;
@@ -96,7 +123,7 @@ async fn take<T: DeserializeOwned>(request: Request, app: &App, role: Role) -> R
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     let body = object(text)
         .map_err(|why| Problem::bad_request("body.invalid", format!("the body does not fit: {why}")))?;
-    Ok((caller, body))
+    Ok((caller, role, body))
 }
 
 /// The draft standard has the key quoted; many callers send it bare. Two that differ would be one request under either.

@@ -40,10 +40,16 @@ pub(super) async fn authorised(app: &App, headers: &HeaderMap, role: Role) -> Re
     let shown = shown.trim();
     // A token has dots, a key has none.
     let bearer = if shown.contains('.') { of_token(app, shown).await? } else { of_key(app, shown).await? };
-    if bearer.role < role {
-        return Err(Problem::forbidden(format!("this needs the role {role}; yours is {}", bearer.role)));
-    }
+    needs(bearer.role, role)?;
     Ok(bearer)
+}
+
+/// Refuses whoever may not do what `role` may.
+pub(super) fn needs(own: Role, role: Role) -> Result<(), Problem> {
+    if own < role {
+        return Err(Problem::forbidden(format!("this needs the role {role}; yours is {own}")));
+    }
+    Ok(())
 }
 
 async fn of_key(app: &App, key: &str) -> Result<Bearer, Problem> {

@@ -8,7 +8,7 @@ mod reader;
 mod reference;
 mod time;
 
-pub use ask::{AdminAsk, Ask, Empty, Query};
+pub use ask::{AdminAsk, Ask, Empty, JudgedAsk, Query};
 pub(crate) use bearer::{KeyCache, no_keys_known};
 #[cfg(test)]
 pub(crate) use body::discard;

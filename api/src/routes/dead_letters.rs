@@ -96,7 +96,7 @@ pub async fn replay(app: AppState, ask: Ask<ReplayBody>) -> Result<Json<Outcome>
     if topic.as_deref().is_some_and(|topic| topic.contains('\0')) {
         return Err(Problem::bad_request("filter.invalid", "a topic has no U+0000 in it"));
     }
-    let filter = ReplayFilter { ids, connection, platform, topic, before, unmapped };
+    let filter = ReplayFilter { ids, connection, platform, topic, before, unmapped, but_prices: false };
     let caller = ask.caller;
     let replay = Replay { filter, dry_run, after, limit: limit.unwrap_or(100) };
     let replayed = app.onhand.operations.replay(&caller, &replay).await?;

@@ -10,7 +10,10 @@ use onhand_domain::{
 use serde_json::json;
 
 use super::{Caller, Operations};
-use crate::ledger::{Decision, LedgerError, Receipt};
+use crate::{
+    ledger::{Decision, LedgerError, Receipt},
+    outbox::follow_ups,
+};
 
 impl Operations {
     /// Watches a model like this from now on. There is one monitor for each connection and model.
@@ -36,8 +39,8 @@ impl Operations {
         id: MonitorId,
         command: MonitorCommand,
     ) -> Result<Receipt, LedgerError> {
-        let brand = caller.brand.clone();
-        self.submit(caller, vec![StreamId::Monitor(id)], move |lookup, _| {
+        let (brand, tenant) = (caller.brand.clone(), caller.context.tenant);
+        let submitted = self.submit(caller, vec![StreamId::Monitor(id)], move |lookup, _| {
             let monitor = lookup.monitor(&id);
             let details = match &command {
                 MonitorCommand::Set(details) => Some(details),
@@ -64,7 +67,10 @@ impl Operations {
                 answer: json!({ "id": id, "style_code": style_code, "enabled": after.enabled }).into(),
                 ..Decision::default()
             })
-        })
-        .await
+        });
+        let receipt = submitted.await?;
+        let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
+        follow_ups::hurry_prices(pool, tenant, id, now).await?;
+        Ok(receipt)
     }
 }

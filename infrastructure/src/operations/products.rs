@@ -84,8 +84,9 @@ impl Operations {
         let asker = caller.clone();
         let receipt = self
             .submit(caller, vec![StreamId::Product(product)], move |lookup, now| {
-                let known = in_catalogue(&asker, product, lookup)?;
-                if elsewhere && known.details.as_ref().is_some_and(|it| it.brand != details.brand) {
+                let known = in_catalogue(&asker, product, lookup)?.details.as_ref();
+                let rebranded = known.is_some_and(|it| it.brand != details.brand);
+                if elsewhere && rebranded {
                     return Err(Refusal::conflict(
                         "product.listed_elsewhere",
                         "this product is listed on connections of another brand; end that first",
@@ -94,7 +95,12 @@ impl Operations {
                 let mut putting = Putting::new(product, (lookup, now));
                 putting.ask(ProductCommand::Describe(details.clone()))?;
                 let answer = json!({ "id": product }).into();
-                Ok(Decision { changes: putting.changes, answer, ..Decision::default() })
+                // Market prices may have spoken of that code before, and to another brand.
+                let news = rebranded || known.is_some_and(|it| it.style_code != details.style_code);
+                let look = || FollowUp::unmapped(asker.context.correlation_id.clone(), now);
+                let follow_ups = news.then(look).into_iter().collect();
+                let attachments = Attachments { follow_ups, ..Attachments::default() };
+                Ok(Decision { changes: putting.changes, answer, attachments, ..Decision::default() })
             })
             .await?;
         // The brand may be another one.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use onhand_domain::values::TenantId;
+use onhand_domain::values::{MonitorId, TenantId};
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::ledger::{FollowUp, Followed};
 pub const KINDS: [&str; 11] = [
     "product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, LET_OUT, FORGET, ERASE,
 ];
-/// A market price whose monitor lets it count later.
+/// A market price whose monitor lets it count later, or that waits for somebody to know what it speaks of.
 pub const PRICE: &str = "price";
 /// Deliveries that spoke of what nobody knew, to be looked at again.
 pub const UNMAPPED: &str = "unmapped";
@@ -342,16 +342,48 @@ pub(crate) async fn erasing(pool: &PgPool, tenant: TenantId) -> Result<bool, sql
     Ok(erasing)
 }
 
-/// Wakes what waits for somebody to know what it speaks of: something has become known.
+/// Wakes what waits for somebody to know what it speaks of: something has become known. Of market prices only those of what is
+/// known by now: there may be very many about models that nobody here sells.
 pub(crate) async fn wake(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query(
         "update follow_ups set status = 'pending', next_attempt_at = $2, token = null, leased_until = null
-         where tenant_id = $1
+         where tenant_id = $1 and kind <> 'price'
            and (status = 'pending' and next_attempt_at = $3
                 -- One that is being looked at in this moment may not have seen it, and is looked at once more.
-                or status = 'leased' and kind not in ('price', 'unmapped', 'let_out', 'forget', 'erase'))",
+                or status = 'leased' and kind not in ('unmapped', 'let_out', 'forget', 'erase'))",
     )
     .bind(tenant.0)
+    .bind(now)
+    .bind(SOME_DAY)
+    .execute(pool)
+    .await?;
+    sqlx::query(include_str!("wake_prices.sql"))
+        .bind(tenant.0)
+        .bind(now)
+        .bind(SOME_DAY)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Makes due the prices that wait for a monitor to let them count: it is another one now, and decides anew.
+pub(crate) async fn hurry_prices(
+    pool: &PgPool,
+    tenant: TenantId,
+    monitor: MonitorId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update follow_ups f set next_attempt_at = $3
+         from monitors m
+         -- One that is off would have them dropped; till their time it may be on again.
+         where m.tenant_id = $1 and m.id = $2 and m.enabled
+           and f.tenant_id = $1 and f.connection_id = m.connection_id and f.kind = 'price'
+           and f.payload->>'style_code' = m.style_code and f.status = 'pending'
+           and f.next_attempt_at > $3 and f.next_attempt_at < $4",
+    )
+    .bind(tenant.0)
+    .bind(monitor.0)
     .bind(now)
     .bind(SOME_DAY)
     .execute(pool)

@@ -294,7 +294,7 @@ pub(crate) async fn kept(
         true => include_str!("deliveries_unmapped.sql"),
         false => include_str!("deliveries_failed.sql"),
     };
-    sqlx::query_as(sql)
+    let kept = sqlx::query_as::<sqlx::Postgres, Kept>(sql)
         .bind(tenant.0)
         .bind(brand)
         .bind(after)
@@ -304,9 +304,9 @@ pub(crate) async fn kept(
         .bind(&filter.platform)
         .bind(&filter.topic)
         .bind(filter.before)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
+        .bind(limit);
+    let kept = if filter.unmapped { kept.bind(filter.but_prices) } else { kept };
+    kept.fetch_all(pool).await
 }
 
 /// A follow-up that was given up.

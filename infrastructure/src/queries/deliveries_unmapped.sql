@@ -1,10 +1,8 @@
--- Deliveries that spoke of what nobody knew: a few among many, by an index of their own.
+-- Deliveries that spoke of what nobody knew: a few among many, by an index of their own. But for prices of the market.
 select d.id, d.connection_id as connection, d.topic, d.external_id, d.body_sha256, d.body_bytes, d.source_address,
        d.user_agent, d.position
 from deliveries d
--- Prices of the market are left out unless they are asked for: the market tells them again.
-where d.tenant_id = $1 and d.outcome = 'unmapped'
-  and (d.platform <> 'kicksdb' or $7::text is not null or $5::uuid[] is not null or $6::uuid is not null)
+where d.tenant_id = $1 and d.outcome = 'unmapped' and (d.platform <> 'kicksdb' or not $11)
   and d.position > $3 and d.position <= $4 -- deliveries_unmapped_idx
   and ($2::text is null or exists (select from connections c
        where c.tenant_id = $1 and c.id = d.connection_id and c.brand = $2))

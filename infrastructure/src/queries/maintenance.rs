@@ -31,7 +31,7 @@ pub const OUTBOX: Perishable =
 /// The bytes of webhooks that were acted on.
 ///
 /// What has failed may be replayed, and what `deliveries` does not know yet may have failed. What spoke of something nobody
-/// knew is looked at again once somebody does; only prices are not, for the market tells them again.
+/// knew is looked at again once somebody does; only prices are not, for the newest of them wait by themselves.
 pub const DELIVERY_BODIES: Perishable = Perishable {
     table: "delivery_bodies",
     old: "t.received_at < $1 and coalesce(

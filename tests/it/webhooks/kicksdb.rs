@@ -83,6 +83,58 @@ async fn a_model_nobody_here_sells_is_noted_as_unmapped() {
 }
 
 #[tokio::test]
+async fn the_newest_price_of_what_nobody_knew_counts_once_somebody_does() {
+    let world = connected().await;
+    let tell = async |id: &str, style: &str, size: &str, price: i64| {
+        let now = world.clock.now().timestamp();
+        shop::kicksdb(&world.admin, id, now, &monitor(style, size, price)).await.expect(200);
+    };
+    tell("e-1", "ZOOM", "42", 150).await;
+    tell("e-2", "ZOOM", "42", 187).await;
+    tell("e-3", "ZOOM", "44", 190).await;
+    tell("e-4", "ZOOM", "45", 200).await;
+    tell("e-5", "LATE", "42", 210).await;
+    tell("e-6", "SKUS", "42", 220).await;
+    let variant = |sku: &str, size: &str| json!({ "sku": sku, "attributes": { "size": size } });
+    let product = json!({ "title": "Zoom", "brand": "kite", "style_code": "ZOOM",
+                          "variants": [variant("Z-A", "42"), variant("Z-B", "43"), { "sku": "SKUS-42" }] });
+    let zoom = world.admin.post("/api/products", product).await.expect(201);
+    world.follow_up().await;
+    assert_eq!(price(&world, "Z-A").await["minor"], 18_700);
+    assert_eq!(price(&world, "Z-B").await, Value::Null);
+    assert_eq!(price(&world, "SKUS-42").await["minor"], 22_000);
+
+    // A size that is set later, and a code.
+    let path = format!("/api/products/{}/variants", zoom["id"].as_str().expect("an id"));
+    world.admin.post(&path, json!({ "variants": [variant("Z-B", "44")] })).await.expect(200);
+    let late = json!({ "title": "Late", "brand": "kite", "variants": [variant("L-A", "42")] });
+    let late = world.admin.post("/api/products", late).await.expect(201);
+    world.follow_up().await;
+    assert_eq!(price(&world, "Z-B").await["minor"], 19_000);
+    assert_eq!(price(&world, "L-A").await, Value::Null);
+    let path = format!("/api/products/{}", late["id"].as_str().expect("an id"));
+    let coded = json!({ "title": "Late", "brand": "kite", "style_code": "LATE" });
+    world.admin.put(&path, coded).await.expect(200);
+    world.follow_up().await;
+    assert_eq!(price(&world, "L-A").await["minor"], 21_000);
+
+    let waiting: Vec<(String,)> = sqlx::query_as("select external from follow_ups where kind = 'price'")
+        .fetch_all(world.onhand.pool())
+        .await
+        .expect("follow-ups can be read");
+    assert_eq!(waiting, [("ZOOM|45|US".to_owned(),)], "what nobody knows yet, and is looked at by nobody");
+    // By hand each delivery is looked at again; what it told is older news by now.
+    let unmapped = world.admin.get("/api/deliveries?outcome=unmapped&platform=kicksdb").await.expect(200);
+    assert_eq!(unmapped["data"].as_array().map(Vec::len), Some(6), "{unmapped}");
+    let again = world.admin.post("/api/dead-letters/replay", json!({ "unmapped": true })).await.expect(200);
+    let again: Vec<&Value> =
+        again["replayed"].as_array().expect("a list").iter().map(|it| &it["id"]).collect();
+    assert!(unmapped["data"].as_array().expect("a list").iter().all(|it| again.contains(&&it["id"])));
+    assert_eq!(price(&world, "Z-A").await["minor"], 18_700);
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn a_price_that_cannot_be_read_costs_no_other_and_is_noted() {
     let world = connected().await;
     let now = world.clock.now().timestamp();

@@ -1,6 +1,7 @@
 //! What follows from what a platform told us: facts in, changes out, decided on the newest states.
 
 mod orders;
+mod prices;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
@@ -11,15 +12,11 @@ use onhand_domain::{
     delivery::Outcome,
     flag::FlagName,
     listing::{Listing, ListingCommand},
-    monitor::Monitor,
-    product::ProductCommand,
     sighting::{self, Meaning, Sight},
     signal::SignalCommand,
     stock::StockCommand,
     stream::Lookup,
-    values::{
-        ConnectionId, ExternalId, ListingId, MonitorId, OrderId, PersonId, ProductId, Sku, StockId, VariantId,
-    },
+    values::{ConnectionId, ExternalId, ListingId, MonitorId, OrderId, PersonId, Sku, StockId, VariantId},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -30,7 +27,7 @@ use super::{
 };
 use crate::{
     ledger::{FollowUp, LedgerError, PersonKey},
-    outbox::follow_ups::{FORGET, PRICE},
+    outbox::follow_ups::FORGET,
     persons::Persons,
     platforms::Fact,
     queries::{connections::Connected, products::variants_of_style},
@@ -144,7 +141,11 @@ impl Effects {
                     reads.extend(targets.iter().map(|(product, _)| StreamId::Product(*product)));
                 }
                 Step::Signal { .. } => reads.push(StreamId::Signal(id)),
-                Step::Erasure | Step::Disclosure | Step::Hint { .. } | Step::Nothing { .. } => {}
+                Step::Unpriced { .. }
+                | Step::Erasure
+                | Step::Disclosure
+                | Step::Hint { .. }
+                | Step::Nothing { .. } => {}
             }
         }
         reads
@@ -224,6 +225,7 @@ impl Effects {
                 self.cancel(external, (*at, *failed), (lookup, now), tally)?;
             }
             Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,
+            Step::Unpriced { news } => self.unpriced(news, tally),
             Step::Erasure => {
                 let person = self.person().map(ToString::to_string).unwrap_or_default();
                 tally.notes.push(format!("what is known of person {person} is to be destroyed"));
@@ -304,72 +306,6 @@ impl Effects {
 
     fn details<'s>(&self, lookup: &Lookup<'s>) -> Option<&'s ConnectionDetails> {
         lookup.connection(&self.connection).details.as_ref()
-    }
-
-    /// A market price: it counts as the model's monitor says, if it has one.
-    fn price(
-        &self,
-        targets: &[(ProductId, VariantId)],
-        news: &PriceNews,
-        lookup: &Lookup<'_>,
-        now: DateTime<Utc>,
-        tally: &mut Tally,
-    ) -> Result<(), Refusal> {
-        let flag = FlagName::FeatureMonitorUpdatesPrices;
-        if !lookup.flag(&flag).is_on(flag) {
-            tally.notes.push(format!("{flag} is off; prices stay as they are"));
-            return Ok(());
-        }
-        let Monitor { details, enabled } = lookup.monitor(&MonitorId::of(self.connection, &news.style_code));
-        let watched = details.as_ref();
-        if watched.is_some_and(|monitor| !enabled || !monitor.watches_price(&news.market)) {
-            tally
-                .notes
-                .push(format!("the monitor of {} lets no price in {} count", news.style_code, news.market));
-            return Ok(());
-        }
-        for (product, variant) in targets {
-            let known = lookup.product(product).variants.get(variant);
-            let present = known.and_then(|known| known.prices.get(&news.market));
-            let last = known.and_then(|known| known.priced_at.get(&news.market));
-            let counted = known.and_then(|known| known.counted_at.get(&news.market));
-            let (variant, market) = (*variant, &news.market);
-            if last.is_some_and(|last| news.at < *last) {
-                tally.notes.push(format!("{} is older news than what is known", news.price));
-                continue;
-            }
-            // First the time: the newest price waits, also one that goes back to what is shown.
-            let early = watched.zip(present).and_then(|(monitor, _)| {
-                let due = monitor.due(*counted?);
-                (due > now).then_some(due)
-            });
-            let slight =
-                present.filter(|present| watched.is_some_and(|it| !it.counts(**present, news.price)));
-            // What changes nothing has been heard all the same: what was true before it is older news from now on.
-            let confirm = ProductCommand::ConfirmPrice { variant, market: market.clone(), at: news.at };
-            let command = if let Some(due) = early {
-                let what =
-                    format!("{}|{}|{}", news.style_code, news.size.as_deref().unwrap_or(""), news.market);
-                tally.follow_ups.push(self.follow_up(PRICE, what, Some(json!(news)), due));
-                tally.notes.push(format!("{} counts from {due} on", news.price));
-                confirm
-            } else if let Some(present) = slight {
-                tally.notes.push(format!("{present} to {} is below the threshold", news.price));
-                confirm
-            } else {
-                let (market, price, at) = (market.clone(), news.price, Some(news.at));
-                ProductCommand::Price { variant, market, price, at, counted_at: now }
-            };
-            // But where nobody says of when it is, it is as new as whatever comes next.
-            let same = early.is_none() && (slight.is_some() || present == Some(&news.price));
-            if same && !news.said {
-                continue;
-            }
-            for event in verdict(product, lookup.product(product), command)? {
-                tally.changes.push((StreamId::Product(*product), event.into()));
-            }
-        }
-        Ok(())
     }
 
     /// Units a platform says it has added or taken away.

@@ -39,6 +39,8 @@ pub struct ReplayFilter {
     pub before: Option<DateTime<Utc>>,
     /// Whether those that spoke of what nobody knew are meant, instead of those that failed.
     pub unmapped: bool,
+    /// Without those of the market feed: the newest of its prices wait by themselves.
+    pub but_prices: bool,
 }
 
 /// What is to be looked at again, and how.
@@ -98,15 +100,15 @@ impl Operations {
         Ok(replayed)
     }
 
-    /// Looks again at deliveries of a tenant that spoke of what nobody knew, between two positions. Prices are left out: the
-    /// market tells them again.
+    /// Looks again at deliveries of a tenant that spoke of what nobody knew, between two positions. Those of the market feed are
+    /// left out: what is still worth knowing of them waits by itself.
     pub(in super::super) async fn replay_unmapped(
         &self,
         tenant: TenantId,
         caller: &Caller,
         (after, until): (i64, i64),
     ) -> Result<ReplayedPage, LedgerError> {
-        let filter = ReplayFilter { unmapped: true, ..ReplayFilter::default() };
+        let filter = ReplayFilter { unmapped: true, but_prices: true, ..ReplayFilter::default() };
         let pool = self.ledger().pool();
         let kept = deliveries::kept(pool, tenant, None, &filter, (after, until), REPLAY_MAX).await?;
         let next = kept.last().map(|delivery| delivery.position).filter(|_| kept.len() as i64 == REPLAY_MAX);

@@ -71,6 +71,10 @@ pub(super) enum Step {
         targets: Vec<(ProductId, VariantId)>,
         news: PriceNews,
     },
+    /// A price of what nobody knows.
+    Unpriced {
+        news: PriceNews,
+    },
     /// Something to be looked at on the platform, at an address if it has named one.
     Hint {
         hint: Hint,
@@ -298,11 +302,7 @@ pub(super) fn priced(news: PriceNews, found: &HashMap<String, Vec<StyledVariant>
             false,
         );
     }
-    if targets.is_empty() {
-        let size = news.size.as_deref().unwrap_or("any size");
-        return nothing(format!("nothing here is {} in {size}", news.style_code), true);
-    }
-    Step::Price { targets, news }
+    if targets.is_empty() { Step::Unpriced { news } } else { Step::Price { targets, news } }
 }
 
 fn elsewhere(connection: &Connected, place: Option<&ExternalId>) -> Option<Step> {

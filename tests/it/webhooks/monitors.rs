@@ -80,6 +80,35 @@ async fn a_change_below_the_threshold_does_not_count_and_one_too_soon_counts_lat
 }
 
 #[tokio::test]
+async fn what_waits_counts_by_its_monitor_as_it_is_and_not_as_it_was() {
+    let (world, market) = watched().await;
+    let set = world.admin.put("/api/kicks/monitors", monitor(&market, 120, 0.0)).await.expect(200);
+    let path = format!("/api/kicks/monitors/{}", set["id"].as_str().expect("an id"));
+    priced(&world, &market, "1", 120).await;
+    world.clock.advance(TimeDelta::minutes(2));
+    priced(&world, &market, "2", 150).await;
+    world.admin.put("/api/kicks/monitors", monitor(&market, 30, 0.0)).await.expect(200);
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 12_000, "too soon for this one, too");
+    world.clock.advance(TimeDelta::minutes(29));
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 15_000);
+
+    // One that is off drops nothing before its time, and is asked once it is on.
+    world.admin.put("/api/kicks/monitors", monitor(&market, 120, 0.0)).await.expect(200);
+    priced(&world, &market, "3", 160).await;
+    world.admin.post(&format!("{path}/disable"), json!({})).await.expect(200);
+    world.admin.put("/api/kicks/monitors", monitor(&market, 15, 0.0)).await.expect(200);
+    world.clock.advance(TimeDelta::minutes(16));
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 15_000, "it is off");
+    world.admin.post(&format!("{path}/enable"), json!({})).await.expect(200);
+    world.follow_up().await;
+    assert_eq!(price(&world).await, 16_000);
+    world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn news_that_come_late_all_at_once_change_a_price_once_and_the_newest_of_the_others_waits() {
     let (world, market) = watched().await;
     world.admin.put("/api/kicks/monitors", monitor(&market, 120, 1.0)).await.expect(200);
@@ -198,8 +227,36 @@ async fn a_monitor_may_never_write_stock_and_the_attempt_to_let_it_is_on_record(
     assert_eq!(flag.expect("one is locked")["value"], false);
     let unknown = world.admin.put("/api/flags/FEATURE_X", json!({ "value": true })).await;
     assert_eq!(unknown.problem(404), "flag.unknown");
-    let editor = world.client("editor", None).await;
-    assert_eq!(editor.put(locked, json!({ "value": true })).await.problem(403), "auth.forbidden");
+}
+
+#[tokio::test]
+async fn whoever_tries_to_turn_a_locked_flag_is_on_record_and_only_an_admin_of_all_brands_turns_another() {
+    let (world, _) = watched().await;
+    let (locked, other) =
+        ("/api/flags/FEATURE_MONITOR_UPDATES_STOCK", "/api/flags/FEATURE_MONITOR_UPDATES_PRICES");
+    for (tried, (role, brand)) in
+        [("viewer", None), ("editor", None), ("admin", Some("kite"))].into_iter().enumerate()
+    {
+        let client = world.client(role, brand).await;
+        assert_eq!(
+            client.put(other, json!({ "value": false })).await.problem(403),
+            "auth.forbidden",
+            "{role}"
+        );
+        assert_eq!(
+            client.put(locked, json!({ "value": false })).await.problem(403),
+            "auth.forbidden",
+            "{role}"
+        );
+        assert_eq!(client.put(locked, json!({ "value": true })).await.problem(403), "flag.locked", "{role}");
+        world.project().await;
+        let audit = world.admin.get("/api/audit?stream=flag/FEATURE_MONITOR_UPDATES_STOCK").await.expect(200);
+        let entries = audit["data"].as_array().expect("entries");
+        assert_eq!(entries.len(), tried + 1, "{audit}");
+        assert!(entries.iter().all(|entry| entry["action"] == "flag.refused"), "{audit}");
+    }
+    let nobody = world.admin.with_key(None);
+    assert_eq!(nobody.put(locked, json!({ "value": true })).await.problem(401), "auth.required");
 }
 
 #[tokio::test]

@@ -25,10 +25,10 @@ pub use self::offers::OfferView;
 use super::{Caller, Operations};
 use crate::{
     ledger::{Attachments, Decision, LedgerError, Receipt},
-    outbox::{Owed, Subject},
+    outbox::{Owed, Subject, let_out},
     platforms::{
         Call,
-        outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, outbound_of},
+        outbound::{Api, CallError, Outbound, Outcome, PriceAsk, QuantityAsk, Skills, outbound_of},
     },
     queries::{
         connections::{Connected, connected},
@@ -203,16 +203,17 @@ impl Operations {
         Ok(found)
     }
 
-    /// The products a caller means, each with a connection on which something may be told of it.
+    /// The products a caller means, each with a connection on which something may be told of it; on which something `newly` may,
+    /// if that is given.
     async fn offers_of(
         &self,
         caller: &Caller,
         filter: &ListingFilter,
-        rules: Option<&SyncRules>,
+        newly: Option<Skills>,
         most: i64,
     ) -> Result<Vec<(ConnectionId, ProductId)>, LedgerError> {
         let (tenant, brand) = (caller.context.tenant, caller.brand.as_deref());
-        let found = chosen_offers(self.ledger().pool(), tenant, (brand, filter), rules, most + 1).await?;
+        let found = chosen_offers(self.ledger().pool(), tenant, (brand, filter), newly, most + 1).await?;
         if found.len() as i64 > most {
             let detail = format!("that is more than {most} products; name connections, products or SKUs");
             return Err(Refusal::invalid("sync.too_many", detail).into());
@@ -221,7 +222,10 @@ impl Operations {
     }
 
     /// Shows what pushing would come to: the figures, the products, what each platform has against them, and the very calls.
-    /// Changes nothing, here or there. With `rules`, as if those were the rules of the one connection it is about.
+    /// Changes nothing, here or there.
+    ///
+    /// It is what [`Operations::sync_listings`] would have told. With `rules` it is what would follow if the rules of the one
+    /// connection that is named were changed to these.
     pub async fn rehearse(
         &self,
         caller: &Caller,
@@ -232,7 +236,13 @@ impl Operations {
             rules.conditions.check()?;
         }
         let found = self.listings_of(caller, filter, REHEARSED_MAX).await?;
-        let offered = self.offers_of(caller, filter, rules, REHEARSED_MAX).await?;
+        let newly = match (rules, filter.connections.first()) {
+            (Some(rules), Some(id)) => {
+                Some(let_out::newly(&self.own_connection(caller, *id).await?.rules, rules))
+            }
+            _ => None,
+        };
+        let offered = self.offers_of(caller, filter, newly, REHEARSED_MAX).await?;
         let connections = found.iter().map(|(_, connection)| *connection);
         let connections: BTreeSet<_> = connections.chain(offered.iter().map(|(id, _)| *id)).collect();
         let listings: Vec<ListingId> = found.iter().map(|(listing, _)| *listing).collect();
@@ -256,7 +266,7 @@ impl Operations {
                 offers.iter_mut().for_each(|offer| offer.judge_by(rules));
             }
             offers.sort_by_key(|offer| offer.product);
-            rehearsed.push(self.rehearse_one(&connection, &of_it, &offers).await);
+            rehearsed.push(self.rehearse_one(&connection, &of_it, (&offers, newly)).await);
         }
         Ok(rehearsed)
     }
@@ -265,7 +275,7 @@ impl Operations {
         &self,
         connection: &Connected,
         listings: &[(ListingId, &Target)],
-        products: &[OfferTarget],
+        (products, newly): (&[OfferTarget], Option<Skills>),
     ) -> Rehearsed {
         let mut rehearsed = Rehearsed {
             connection_id: connection.id.0,
@@ -288,9 +298,11 @@ impl Operations {
                 return rehearsed;
             }
         };
-        rehearse_quantities(&mut rehearsed, outbound, &api, listings).await;
-        rehearse_prices(&mut rehearsed, outbound, &api, listings).await;
-        offers::rehearse(&mut rehearsed, outbound, &api, products).await;
+        // Who asks for a push has all told, whatever is believed to be shown; other rules only have told what is not.
+        let forced = newly.is_none();
+        rehearse_quantities(&mut rehearsed, outbound, &api, (listings, forced)).await;
+        rehearse_prices(&mut rehearsed, outbound, &api, (listings, forced)).await;
+        offers::rehearse(&mut rehearsed, outbound, &api, (products, newly)).await;
         rehearsed.calls = api.rehearsed().iter().map(view).collect();
         rehearsed
     }
@@ -300,16 +312,16 @@ async fn rehearse_quantities(
     rehearsed: &mut Rehearsed,
     outbound: &dyn Outbound,
     api: &Api,
-    listings: &[(ListingId, &Target)],
+    (listings, forced): (&[(ListingId, &Target)], bool),
 ) {
-    let owed = listings.iter().filter_map(|(id, target)| Some((*id, *target, target.owed_quantity(false)?)));
+    let owed = listings.iter().filter_map(|(id, target)| Some((*id, *target, target.owed_quantity(forced)?)));
     let owed: Vec<_> = owed.collect();
     let asks: Vec<QuantityAsk> = owed
         .iter()
         .map(|(_, target, quantity)| QuantityAsk {
             handle: target.handle.clone(),
             quantity: *quantity,
-            believed: target.shown_quantity,
+            believed: target.shown_quantity.filter(|_| !forced),
         })
         .collect();
     if asks.is_empty() {
@@ -330,9 +342,9 @@ async fn rehearse_prices(
     rehearsed: &mut Rehearsed,
     outbound: &dyn Outbound,
     api: &Api,
-    listings: &[(ListingId, &Target)],
+    (listings, forced): (&[(ListingId, &Target)], bool),
 ) {
-    let owed = listings.iter().filter_map(|(id, target)| Some((*id, *target, target.owed_price(false)?)));
+    let owed = listings.iter().filter_map(|(id, target)| Some((*id, *target, target.owed_price(forced)?)));
     let owed: Vec<_> = owed.collect();
     let asks: Vec<PriceAsk> = owed
         .iter()

@@ -59,14 +59,12 @@ impl LetOut {
 
     /// What rules let out that those before them did not: for all, or for some.
     pub(super) fn by(before: &SyncRules, rules: &SyncRules) -> Vec<Self> {
-        let (old, new) = (Skills::ALL.under(before), Skills::ALL.under(rules));
-        let others = before.conditions != rules.conditions;
-        let newly = |before: bool, now: bool| now && (others || !before);
+        let newly = newly(before, rules);
         let is_let_out = |it: &Self| match it {
             Self::Figures => true,
-            Self::Offering => newly(old.offers, new.offers),
-            Self::Describing => newly(old.describes, new.describes),
-            Self::TakingOff => newly(old.takes_off, new.takes_off),
+            Self::Offering => newly.offers,
+            Self::Describing => newly.describes,
+            Self::TakingOff => newly.takes_off,
         };
         Self::ALL.into_iter().filter(is_let_out).collect()
     }
@@ -97,6 +95,18 @@ impl LetOut {
             Self::Describing => listed("is_outdated"),
             Self::TakingOff => listed("is_left_over"),
         }
+    }
+}
+
+/// What rules let be done with products that those before them did not: with all, or with some.
+pub(crate) fn newly(before: &SyncRules, rules: &SyncRules) -> Skills {
+    let (old, new) = (Skills::ALL.under(before), Skills::ALL.under(rules));
+    let others = before.conditions != rules.conditions;
+    let newly = |before: bool, now: bool| now && (others || !before);
+    Skills {
+        offers: newly(old.offers, new.offers),
+        describes: newly(old.describes, new.describes),
+        takes_off: newly(old.takes_off, new.takes_off),
     }
 }
 

@@ -173,11 +173,6 @@ impl OfferTarget {
         self.tells.iter().any(|word| !self.words.agree(*word, settled) && !self.is_shown(*word))
     }
 
-    /// Whether it is shown in our words, as far as its platform can be told them.
-    pub fn is_in_our_words(&self) -> bool {
-        self.tells.iter().all(|word| self.is_shown(*word))
-    }
-
     /// What is shown while ours are waited for is what was there before them.
     fn is_shown(&self, word: Word) -> bool {
         let Known { shown, is_awaited, .. } = &self.known;
@@ -395,16 +390,15 @@ pub async fn being_told(
     Ok(told.into_iter().map(|(external,)| external).collect())
 }
 
-/// The offers that are meant and that the rules let something be told of, by connection; by other rules than those of their
-/// connections, if these are given.
+/// The offers that are meant and that the rules let something be told of, by connection; those with which something `newly` may
+/// be done, if that is given instead.
 pub async fn chosen(
     pool: &PgPool,
     tenant: TenantId,
     (brand, filter): (Option<&str>, &ListingFilter),
-    rules: Option<&SyncRules>,
+    newly: Option<Skills>,
     limit: i64,
 ) -> Result<Vec<(ConnectionId, ProductId)>, sqlx::Error> {
-    let may = rules.map(|rules| Skills::ALL.under(rules));
     let connections: Vec<Uuid> = filter.connections.iter().map(|id| id.0).collect();
     let skus: Vec<&str> = filter.skus.iter().map(Sku::as_str).collect();
     let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
@@ -425,9 +419,9 @@ pub async fn chosen(
     .bind(connections)
     .bind(&filter.products)
     .bind(skus)
-    .bind(may.map(|may| may.offers))
-    .bind(may.map(|may| may.describes))
-    .bind(may.map(|may| may.takes_off))
+    .bind(newly.map(|newly| newly.offers))
+    .bind(newly.map(|newly| newly.describes))
+    .bind(newly.map(|newly| newly.takes_off))
     .bind(limit)
     .fetch_all(pool)
     .await?;

@@ -40,9 +40,8 @@ async fn given_up(world: &World, channel: &Channel) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsal_shows_figures_and_calls_and_changes_nothing() {
     let (world, one, other) = two_shops().await;
-    // Nobody knows yet in which words they show it.
-    world.admin.post("/api/sync", json!({})).await.expect(200);
-    world.converge().await;
+    // Nobody has heard of this.
+    one.sandbox.edit_quantity("RUN-43", 77);
     restock(&world, "RUN-42", 3).await;
     world.project().await;
     let before = (one.shows(), other.shows(), statuses(&world).await, world.history().await.len());
@@ -50,18 +49,33 @@ async fn a_rehearsal_shows_figures_and_calls_and_changes_nothing() {
     let rehearsed = shown["rehearsed"].as_array().expect("a list").clone();
     assert_eq!(rehearsed.len(), 2);
     for shop in &rehearsed {
-        assert_eq!(shop["figures"].as_array().map(Vec::len), Some(1), "{shop}");
-        let figure = &shop["figures"][0];
-        assert_eq!((&figure["sku"], &figure["kind"]), (&json!("RUN-42"), &json!("quantity")));
-        assert_eq!((&figure["shown"], &figure["owed"]), (&json!(7), &json!(10)));
-        assert_eq!(figure["problem"], Value::Null);
-        assert_eq!(shop["products"], json!([]), "they show it in our words");
-        assert_eq!(shop["calls"].as_array().map(Vec::len), Some(1), "{shop}");
-        assert!(shop["calls"][0]["body"].to_string().contains("10"), "{shop}");
+        let figures = shop["figures"].as_array().expect("figures");
+        assert_eq!(figures.len(), 4, "whatever is believed to be shown: {shop}");
+        for (sku, owed) in [("RUN-42", 10), ("RUN-43", 7)] {
+            let figure = figures.iter().find(|it| it["sku"] == sku && it["kind"] == "quantity");
+            let figure = figure.expect("it is told");
+            assert_eq!((&figure["shown"], &figure["owed"]), (&json!(7), &json!(owed)));
+            assert_eq!(figure["problem"], Value::Null);
+        }
+        assert_eq!(shop["products"][0]["what"], "describe", "in all of our words: {shop}");
+        let calls = shop["calls"].as_array().expect("calls");
+        let sets = |call: &Value| {
+            let body = call["body"].to_string();
+            body.contains("quantity") && body.contains("10")
+        };
+        assert!(calls.iter().any(sets), "{shop}");
     }
     assert!(!shown.to_string().contains(TOKEN), "no credential is shown");
     let after = (one.shows(), other.shows(), statuses(&world).await, world.history().await.len());
     assert_eq!(before, after);
+
+    let told =
+        async || times(&world, "listing.quantity_pushed").await + times(&world, "listing.price_pushed").await;
+    let so_far = told().await;
+    world.admin.post("/api/sync", json!({})).await.expect(200);
+    world.converge().await;
+    assert_eq!(told().await - so_far, 8, "as it was shown beforehand");
+    assert_eq!((one.quantity("RUN-42"), one.quantity("RUN-43")), (10, 7));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,6 +84,7 @@ async fn rules_are_rehearsed_before_they_are_saved() {
     let rehearse = async |rules: Value| {
         let body = json!({ "dryRun": true, "connections": [one.connection], "rules": rules });
         let shown = world.admin.post("/api/sync", body).await.expect(200);
+        assert_eq!(shown["rehearsed"][0]["products"], json!([]), "that says nothing anew");
         let figures = shown["rehearsed"][0]["figures"].as_array().expect("figures").clone();
         figures.iter().map(|it| (it["sku"].clone(), it["owed"].clone())).collect::<Vec<_>>()
     };

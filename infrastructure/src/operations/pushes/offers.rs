@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{KEY, Rehearsed, problem};
 use crate::{
-    platforms::outbound::{Api, CallError, Outbound, Outcome},
+    platforms::outbound::{Api, CallError, Outbound, Outcome, Skills},
     queries::offers::{Due, OfferTarget},
 };
 
@@ -26,17 +26,18 @@ pub struct OfferView {
     pub problem: Option<String>,
 }
 
+/// With what other rules `newly` let be done, only what comes of that; else all, as whoever asks for a push has all words said.
 pub(super) async fn rehearse(
     rehearsed: &mut Rehearsed,
     outbound: &dyn Outbound,
     api: &Api,
-    products: &[OfferTarget],
+    (products, newly): (&[OfferTarget], Option<Skills>),
 ) {
     for target in products {
-        // Whoever asks for it has words said that are not there, whoever has chosen those. As with figures, what is believed to
-        // be shown is left out.
-        let (what, skus, error) = match target.due(!target.is_in_our_words(), false) {
+        let (what, skus, error) = match target.due(newly.is_none(), false) {
             Due::Nothing => continue,
+            // It was looked at for its words, which are in order. That it lacks something is not news.
+            Due::Offer(_) if newly.is_some_and(|newly| !newly.offers) && !target.owes_words() => continue,
             Due::Offer(offering) => {
                 let outcome = outbound.offer(api, &offering.ask, KEY).await;
                 let new = offering.ask.variants.into_iter().filter(|variant| variant.there.is_none());

@@ -6,7 +6,7 @@ use onhand_domain::values::{ConnectionId, Sku, TenantId};
 use onhand_infrastructure::{
     ledger::Context,
     operations::{Caller, pushes::Rehearsed},
-    outbox::{given_up_of, open_up_to},
+    outbox::{given_up_of, open_up_to, paused_up_to},
     queries::{
         Window,
         listings::ListingFilter,
@@ -24,7 +24,8 @@ const EVERY: Duration = Duration::from_millis(200);
 /// What can be done.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Has listings shown what is true, and waits until they are; a server with the role `relay` does the work.
+    /// Has listings shown what is true, and waits until they are, but for those of accounts that are paused; a server with the
+    /// role `relay` does the work.
     Push {
         #[command(flatten)]
         which: Which,
@@ -111,26 +112,34 @@ async fn push(session: &Session, which: &Which, skus: &[String]) -> anyhow::Resu
     let answer: Value = serde_json::from_str(receipt.answer.as_str())?;
     let connections: Vec<Uuid> = serde_json::from_value(answer["connections"].clone())?;
     let bar = bars::bar(format!("{} listings", answer["count"]));
-    let open =
-        async || open_up_to(session.onhand.pool(), (tenant, None), receipt.position, &connections).await;
+    let pool = session.onhand.pool();
+    let open = async || open_up_to(pool, (tenant, None), receipt.position, &connections).await;
     let of = open().await?;
-    loop {
+    let paused = loop {
         let left = open().await?;
         bars::set(&bar, of - left, of);
-        if left == 0 {
-            break;
+        // Nobody knows when these are resumed.
+        let paused = paused_up_to(pool, tenant, receipt.position, &connections).await?;
+        if left <= paused.iter().map(|(_, waiting)| *waiting).sum::<i64>() {
+            break paused;
         }
         tokio::time::sleep(EVERY).await;
-    }
+    };
     bar.finish_and_clear();
+    for (connection, waiting) in &paused {
+        println!("connection {connection} is paused: {waiting} commands wait until it is resumed");
+    }
     // What is open no more was told, or was given up.
-    let (given_up, why) =
-        given_up_of(session.onhand.pool(), tenant, (receipt.position, since), &connections).await?;
+    let (given_up, why) = given_up_of(pool, tenant, (receipt.position, since), &connections).await?;
     anyhow::ensure!(
         given_up == 0,
         "{given_up} commands were given up, one of them because: {}; GET /api/outbox?status=dead tells of each, and \
          once the cause is mended POST /api/sync/replay takes them up again",
         why.unwrap_or_default()
+    );
+    anyhow::ensure!(
+        paused.is_empty(),
+        "not all was told, for accounts are paused; POST /api/connections/{{id}}/resume lets one go on"
     );
     println!(
         "{} listings and {} products were told; {of} commands were owed.",

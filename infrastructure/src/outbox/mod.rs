@@ -16,6 +16,6 @@ pub use claim::{
 };
 pub(crate) use derive::{Touched, derive};
 pub(crate) use owe::owe;
-pub use owe::{Owed, Subject, given_up_of, open_up_to};
+pub use owe::{Owed, Subject, given_up_of, open_up_to, paused_up_to};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict, put_off_content};

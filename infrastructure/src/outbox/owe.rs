@@ -113,6 +113,26 @@ pub async fn open_up_to(
     Ok(open)
 }
 
+/// Of these, those that wait for a connection to be resumed: how many, by connection.
+pub async fn paused_up_to(
+    pool: &PgPool,
+    tenant: TenantId,
+    position: i64,
+    connections: &[Uuid],
+) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
+    sqlx::query_as(
+        "select o.connection_id, count(*) from outbox o -- outbox_pending_idx
+         join connections c on c.tenant_id = $1 and c.id = o.connection_id
+         where o.tenant_id = $1 and o.connection_id = any($2) and o.status = 'pending' and o.position <= $3 and c.paused
+         group by o.connection_id order by o.connection_id",
+    )
+    .bind(tenant.0)
+    .bind(connections)
+    .bind(position)
+    .fetch_all(pool)
+    .await
+}
+
 /// Commands that were given up, of what was owed up to a position, on some connections: how many, and why one of them was.
 /// Of what an earlier position owed, those that were given up since a moment.
 pub async fn given_up_of(

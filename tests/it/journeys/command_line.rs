@@ -7,6 +7,7 @@ use onhand_tests::{
     channels::{self, Channel},
     process::{self, Process, onhand, until},
 };
+use serde_json::json;
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -130,6 +131,24 @@ async fn listings_are_not_told_to_be_shown_where_the_platform_would_not_have_it(
     let (code, said, wrong) = onhand(&world, &push).await;
     assert!(code == 1 && wrong.contains("given up"), "{code}: {said}{wrong}");
     assert!(!said.contains("were told"), "{said}");
+    server.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_an_account_that_is_paused_is_told_of_and_not_waited_for() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, None).await;
+    let paused = Channel::open(&world, Platform::Woocommerce, &["RUN-42"]).await;
+    let other = Channel::open(&world, Platform::Square, &["RUN-42"]).await;
+    world.project().await;
+    let pause = format!("/api/connections/{}/pause", paused.connection);
+    world.admin.post(&pause, json!({})).await.expect(200);
+    let server = Process::serve(&world.database, "projector,relay").await;
+    let (code, said, wrong) = onhand(&world, &["sync", "push", "--tenant", "acme"]).await;
+    assert_eq!(code, 1, "{said}{wrong}");
+    assert!(said.contains(&format!("connection {} is paused", paused.connection)), "{said}");
+    assert!(!said.contains(&other.connection) && wrong.contains("paused"), "{said}{wrong}");
+    assert_eq!((paused.quantity("RUN-42"), other.quantity("RUN-42")), (0, 7));
     server.kill().await;
 }
 

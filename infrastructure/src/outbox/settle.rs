@@ -30,6 +30,8 @@ pub struct Settlement {
 pub enum Verdict {
     /// The platform shows it.
     Done,
+    /// It is owed no more, and nothing was told.
+    Needless,
     /// Try again at this time.
     Again {
         /// Not before.
@@ -136,36 +138,22 @@ pub async fn put_off_content(
 /// The rows whose leases were ended.
 type Settled = Vec<(Uuid,)>;
 
-/// What is over, well or not: most of all.
+/// What is over, well or not: most of all. What was shown or given up closes what was given up before of the same.
 async fn end(
     conn: &mut PgConnection,
     tenant: TenantId,
     now: DateTime<Utc>,
     rows: &Columns,
 ) -> Result<Settled, sqlx::Error> {
-    sqlx::query_as(
-        "update outbox o
-         set status = case
-                 -- It went while it was told: nobody has to see to what was given up on it.
-                 when s.status = 'dead' and exists (
-                     select from listings l where l.tenant_id = $1 and l.id = o.listing_id and l.removed)
-                 then 'superseded' else s.status end,
-             answered = o.answered + 1, last_error = s.error, token = null, leased_until = null,
-             finished_at = $2
-         from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[]) as s (id, token, status, error)
-         -- The ids twice: by the list of them the rows are found one by one, and not by reading the whole table. Who has a token is
-         -- leased; asked for that, Postgres would rather go through all leases of the tenant.
-         where o.tenant_id = $1 and o.id = any($3) and o.id = s.id and o.token = s.token
-         returning o.id",
-    )
-    .bind(tenant.0)
-    .bind(now)
-    .bind(&rows.ids)
-    .bind(&rows.tokens)
-    .bind(&rows.statuses)
-    .bind(&rows.errors)
-    .fetch_all(conn)
-    .await
+    sqlx::query_as(include_str!("end.sql"))
+        .bind(tenant.0)
+        .bind(now)
+        .bind(&rows.ids)
+        .bind(&rows.tokens)
+        .bind(&rows.statuses)
+        .bind(&rows.errors)
+        .fetch_all(conn)
+        .await
 }
 
 /// What is to be tried again.
@@ -212,6 +200,7 @@ impl Columns {
     fn push(&mut self, settlement: &Settlement) {
         let (status, due, error, uncounted) = match settlement.verdict.clone() {
             Verdict::Done => ("done", None, None, false),
+            Verdict::Needless => ("superseded", None, None, false),
             Verdict::Again { at, error, counts } => ("pending", Some(at), Some(error), !counts),
             Verdict::Dead { error } => ("dead", None, Some(error), false),
         };

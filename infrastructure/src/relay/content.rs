@@ -74,7 +74,7 @@ pub(super) async fn push(
         let (target, due) = match owed {
             // Nothing is owed, or nothing that the rules let out.
             None | Some((_, Due::Nothing)) => {
-                results.settle(command, Verdict::Done);
+                results.settle(command, Verdict::Needless);
                 continue;
             }
             Some((_, Due::Never(why))) => {

@@ -193,7 +193,7 @@ impl Relay {
         }
         for settlement in &results.settlements {
             let outcome = match settlement.verdict {
-                Verdict::Done => "done",
+                Verdict::Done | Verdict::Needless => "done",
                 Verdict::Again { .. } => "again",
                 Verdict::Dead { .. } => "dead",
             };
@@ -277,7 +277,7 @@ async fn push_quantities(
     let mut handles = HashSet::new();
     for command in group {
         let Some(target) = attempt.target(command).filter(|target| target.pushes_quantity) else {
-            results.settle(command, Verdict::Done); // Nothing is owed: the listing is gone, or the rules have changed.
+            results.settle(command, Verdict::Needless); // The listing is gone, or the rules have changed.
             continue;
         };
         match target.owed_quantity(command.is_in_doubt()) {
@@ -331,16 +331,16 @@ async fn push_prices(
 ) {
     let (mut commands, mut asks) = (vec![], vec![]);
     for command in group {
-        let owed = attempt
-            .target(command)
-            .and_then(|target| Some((target, target.owed_price(command.is_in_doubt())?)));
-        match owed {
-            Some((target, price)) => {
+        let Some(target) = attempt.target(command).filter(|target| target.owed_price(true).is_some()) else {
+            results.settle(command, Verdict::Needless); // As above, or it has no price in its market.
+            continue;
+        };
+        match target.owed_price(command.is_in_doubt()) {
+            Some(price) => {
                 commands.push((command, target));
                 asks.push(PriceAsk { handle: target.handle.clone(), price });
             }
-            // No listing, no price in its market, or it is shown already: nothing is owed.
-            None => results.settle(command, Verdict::Done),
+            None => results.settle(command, Verdict::Done), // It is shown already.
         }
     }
     if asks.is_empty() {

@@ -160,6 +160,33 @@ async fn what_was_given_up_is_taken_up_again_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_needs_nobody_once_its_listing_was_told_what_came_then() {
+    let (world, one, _other) = two_shops().await;
+    let dead = async || {
+        let dead = world.admin.get("/api/outbox?status=dead").await.expect(200);
+        dead["data"].as_array().map(Vec::len)
+    };
+    let watch = async || world.onhand.operations.watch_connections().await.expect("connections are watched");
+    for _ in 0..3 {
+        given_up(&world, &one).await;
+        assert_eq!(dead().await, Some(2), "what is given up anew takes the place of the old one");
+    }
+    watch().await;
+    assert_eq!(times(&world, "connection.alert_raised").await, 1);
+    channels::price(&world, "RUN-42", "90.00").await;
+    world.converge().await;
+    assert_eq!(dead().await, Some(2), "a price is no quantity");
+    for (sku, left) in [("RUN-42", Some(1)), ("RUN-43", Some(0))] {
+        restock(&world, sku, 1).await;
+        world.converge().await;
+        assert_eq!((one.quantity(sku), dead().await), (11, left));
+    }
+    watch().await;
+    assert_eq!(times(&world, "connection.alert_cleared").await, 1);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_up_and_is_not_to_be_pushed_any_more_is_closed_when_it_is_taken_up() {
     let (world, one, _other) = two_shops().await;
     given_up(&world, &one).await;

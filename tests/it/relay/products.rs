@@ -366,6 +366,14 @@ async fn a_product_that_is_refused_is_told_of_and_can_be_taken_up_again() {
     assert_eq!((&dead["data"][0]["kind"], &dead["data"][0]["product_id"]), (&json!("content"), &json!(id)));
     assert_eq!(times(&world, "product.push_failed").await, 1);
 
+    // Its next words are refused as well, and nobody has to see to it twice.
+    channel.faults().fail_next(1, 422);
+    describe(&world, &id, runner("Runner II")).await;
+    world.converge().await;
+    assert_eq!(times(&world, "product.push_failed").await, 2);
+    let dead = world.admin.get("/api/outbox?status=dead").await.expect(200);
+    assert_eq!(dead["data"].as_array().map(Vec::len), Some(1), "{dead}");
+
     let figures = json!({ "type": "price", "dryRun": true });
     assert_eq!(world.admin.post("/api/sync/replay", figures).await.expect(200)["count"], 0);
     let body = json!({ "type": "content" });

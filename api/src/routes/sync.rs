@@ -220,7 +220,8 @@ pub async fn lag(app: AppState, reader: Reader, Path(brand): Path<String>) -> Re
     if all.is_empty() {
         return Err(Problem::missing("brand.unknown", "no connection belongs to this brand"));
     }
-    let worst = all.iter().map(|it| it.lag_seconds).max().unwrap_or_default();
+    let at_work = all.iter().filter(|it| !it.health.is_at_rest());
+    let worst = at_work.map(|it| it.lag_seconds).max().unwrap_or_default();
     let each: Vec<Value> = all
         .iter()
         .map(|it| {

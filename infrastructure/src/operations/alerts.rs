@@ -37,8 +37,8 @@ fn watched(health: &ConnectionHealth) -> [Watched; 3] {
 
 /// What is beyond its threshold at the moment.
 pub fn amiss(health: &ConnectionHealth) -> Vec<&'static str> {
-    if health.paused || !health.enabled {
-        return vec![]; // At rest or off, nothing is late.
+    if health.is_at_rest() {
+        return vec![];
     }
     watched(health).into_iter().filter(|(_, value, limit)| value > limit).map(|(what, ..)| what).collect()
 }
@@ -55,8 +55,7 @@ impl Operations {
             let now = self.ledger().clock().now();
             for health in sync_health::of_connections(self.ledger().pool(), tenant, (None, None), now).await?
             {
-                // At rest or off, nothing is late.
-                if health.enabled && !health.paused {
+                if !health.is_at_rest() {
                     self.watch_connection(tenant, &health).await?;
                 }
             }

@@ -68,6 +68,11 @@ pub struct CallsToday {
 }
 
 impl ConnectionHealth {
+    /// Whether nothing is to be told for now: then nothing is late.
+    pub fn is_at_rest(&self) -> bool {
+        self.paused || !self.enabled
+    }
+
     /// Seconds that pushes are behind: the age of what waits, or what the slowest of late took.
     pub fn lag_seconds(&self) -> i64 {
         self.oldest_queued_seconds.unwrap_or_default().max(self.lag_p95_ms.unwrap_or_default() / 1_000)

@@ -248,6 +248,36 @@ async fn health_tells_what_waits_and_an_alert_is_raised_once_and_cleared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_told_because_its_account_is_off_is_not_late() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
+    let channel = Channel::open(&world, Platform::Woocommerce, &["RUN-42"]).await;
+    world.converge().await;
+    let behind = async || {
+        let lag = world.admin.get("/api/sync/lag/kite").await.expect(200);
+        lag["lag_seconds"].as_i64().expect("a number")
+    };
+    let turn = async |to: &str| {
+        let path = format!("/api/connections/{}/{to}", channel.connection);
+        world.admin.post(&path, json!({})).await.expect(200);
+    };
+    restock(&world, "RUN-42", 1).await;
+    world.clock.advance(TimeDelta::minutes(20));
+    assert!(behind().await >= 1_200);
+    for (to, late) in [("pause", false), ("resume", true), ("disable", false)] {
+        turn(to).await;
+        assert_eq!(behind().await > 0, late, "{to}");
+    }
+    // It comes to its turn, and nothing is owed any more.
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
+    turn("enable").await;
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 8);
+    assert!(behind().await < 60, "nobody was shown anything late");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_tells_of_credentials_that_are_not_renewed_until_others_are_given() {
     let world = World::new().await;
     channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;

@@ -173,7 +173,8 @@ pub trait Outbound: Sync {
     /// Makes a product, or those of its variants that are not there, with nothing for sale: quantities are told afterwards.
     ///
     /// Variants are looked for by their SKUs first. What is there already is found and not made again, so that a call whose
-    /// answer was lost can be repeated; where a platform takes keys, `key` is this attempt's. All or nothing, as far as
+    /// answer was lost can be repeated; where a platform takes keys, `key` is this attempt's. Of several that are for sale
+    /// under one SKU none is taken, unless the product's others tell which. All or nothing, as far as
     /// the platform allows: after a failure what was made is found by the next attempt.
     fn offer<'a>(
         &'a self,

@@ -8,7 +8,7 @@ use onhand_domain::{
     values::{Money, Sku},
 };
 
-use super::{super::signature, Handle};
+use super::{super::signature, CallError, Handle};
 
 /// Characters of a SKU that are kept in a name for a page.
 const NAMED_MAX: usize = 60;
@@ -92,6 +92,15 @@ pub struct VariantAsk {
     /// As the platform knew it until we took it off. It is looked for by that before it is looked for by its SKU, which may have
     /// been changed here since; what is not there any more is made anew.
     pub was: Option<Handle>,
+}
+
+impl VariantAsk {
+    /// Why it is taken for none of several things that are for sale under its SKU: whichever it were, the others would go on
+    /// being sold.
+    pub fn ambiguity(&self) -> CallError {
+        let sku = &self.sku;
+        CallError::never(format!("{sku} is for sale there more than once; map those that are it by hand"))
+    }
 }
 
 /// A product that is there.

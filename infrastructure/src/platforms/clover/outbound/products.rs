@@ -5,10 +5,7 @@
 //! again, unless somebody else has hidden it.
 
 use axum::http::Method;
-use onhand_domain::{
-    product::Words,
-    values::{Money, Sku},
-};
+use onhand_domain::{product::Words, values::Money};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -67,7 +64,7 @@ async fn found(api: &Api, variant: &VariantAsk) -> Result<Option<Item>, CallErro
             return Ok(Some(known));
         }
     }
-    of_sku(api, &variant.sku).await
+    of_sku(api, variant).await
 }
 
 /// Where a variant is from now on, and what describes it there, if that was told.
@@ -103,11 +100,12 @@ fn for_sale(it_is: bool) -> Value {
     json!({ "hidden": !it_is, "available": it_is })
 }
 
-/// The item that has a SKU, also if it is hidden; of several one that is not, and else the one with the first id.
+/// The item that has a variant's SKU, also if it is hidden; of several the one that is not, and else the one with the first id.
 ///
 /// Clover compares with the text behind the sign; no mark is known that would have to be escaped in it
 /// (docs.clover.com/docs/applying-filters).
-async fn of_sku(api: &Api, sku: &Sku) -> Result<Option<Item>, CallError> {
+async fn of_sku(api: &Api, variant: &VariantAsk) -> Result<Option<Item>, CallError> {
+    let sku = &variant.sku;
     let filter = read::escaped(&format!("sku={sku}"));
     let below = format!("items?filter={filter}&expand=itemStock&limit={ITEMS_MAX}");
     let answer = api.read(call(api, Method::GET, &below, None)?).await?;
@@ -127,6 +125,9 @@ async fn of_sku(api: &Api, sku: &Sku) -> Result<Option<Item>, CallError> {
         if shown.as_ref() == Some(sku) && !item.is_deleted() {
             items.push(item);
         }
+    }
+    if items.iter().filter(|item| !item.is_gone()).count() > 1 {
+        return Err(variant.ambiguity());
     }
     Ok(items.into_iter().min_by_key(|item| (item.is_gone(), item.id().clone())))
 }
@@ -251,6 +252,8 @@ fn price(api: &Api, variant: &VariantAsk) -> Result<Money, CallError> {
 
 #[cfg(test)]
 mod tests {
+    use onhand_domain::values::Sku;
+
     use super::*;
 
     #[test]

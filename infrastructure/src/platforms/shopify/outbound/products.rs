@@ -149,12 +149,13 @@ impl Shop<'_> {
             let ids: Vec<Option<String>> = variants.iter().map(known).collect();
             let (of_sku, found) = self.search(variants, &ids.iter().flatten().collect()).await?;
             let by_id: Vec<Variant> = found.nodes.into_iter().flatten().collect();
-            places.extend(variants.iter().zip(&ids).map(|(variant, id)| {
+            for (variant, id) in variants.iter().zip(&ids) {
                 let by_id = by_id.iter().find(|it| Some(&it.id) == id.as_ref());
-                // The same SKU may stand in several products: one that is for sale counts more than one that is not.
-                let of_sku = || of_sku.iter().filter(|it| it.is(variant)).min_by_key(|it| it.product.rank());
-                by_id.or_else(of_sku).cloned()
-            }));
+                places.push(match by_id {
+                    Some(known) => Some(known.clone()),
+                    None => named(variant, &of_sku)?,
+                });
+            }
             channels = found.publications.nodes;
         }
         Ok((places, channels))
@@ -338,6 +339,16 @@ fn products<'h>(handles: impl Iterator<Item = &'h Handle>) -> Result<BTreeSet<St
         gid("Product", &handle.product).ok_or_else(none)
     };
     handles.map(product).collect()
+}
+
+/// The variant of a SKU among these. It may stand in several products: one that is for sale counts more than one that is not.
+fn named(variant: &VariantAsk, found: &[Variant]) -> Result<Option<Variant>, CallError> {
+    let all = || found.iter().filter(|it| it.is(variant));
+    let Some(best) = all().min_by_key(|it| it.product.rank()) else { return Ok(None) };
+    if all().any(|it| it.id != best.id && it.product.is("ACTIVE") && best.product.is("ACTIVE")) {
+        return Err(variant.ambiguity());
+    }
+    Ok(Some(best.clone()))
 }
 
 /// Notes where new variants are, as far as they are among these.

@@ -32,7 +32,8 @@ const MADE: Uuid = Uuid::from_u128(0x2e6d_91c7_4b08_4f5a_9d13_c8a2_70f4_5be1);
 ///
 /// What we have archived is looked for where it was, and whatever is not there by its SKU. A SKU may be that of several
 /// variations. One that is offered is taken before one that is archived, and one of the item that the others are of before any
-/// other. What we have archived is put back; what somebody else has, is for them to put back.
+/// other; of several that are offered alike, none. What we have archived is put back; what somebody else has, is for them to put
+/// back.
 pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk, key: Uuid) -> Result<Offered, CallError> {
     let known = ask.variants.iter().map(|variant| variant.there.as_ref().map(place).transpose());
     let mut places = known.collect::<Result<Vec<_>, _>>()?;
@@ -58,9 +59,17 @@ pub(in super::super) async fn offer(api: &Api, ask: &ProductAsk, key: Uuid) -> R
     for (variant, place) in ask.variants.iter().zip(&mut places).filter(|(_, place)| place.is_none()) {
         let of_it = found.iter().filter(|(sku, _)| sku == variant.sku.as_str()).map(|(_, place)| place);
         let there = of_it.filter_map(|place| Some((items.get(&place.item)?, place)));
-        let best = there.min_by_key(|(item, place)| {
-            (items::is_archived(item), home.as_ref() != Some(&place.item), &place.variation)
+        let is_other = |place: &Place| home.as_ref() != Some(&place.item);
+        let best = there
+            .clone()
+            .min_by_key(|(item, place)| (items::is_archived(item), is_other(place), &place.variation));
+        let mut offered = there.filter(|(item, _)| !items::is_archived(item));
+        let is_twice = best.is_some_and(|(_, one)| {
+            offered.any(|(_, place)| place.variation != one.variation && is_other(place) == is_other(one))
         });
+        if is_twice {
+            return Err(variant.ambiguity());
+        }
         if !ask.taken_off && best.is_some_and(|(item, _)| items::is_archived(item)) {
             let why = format!("{} is archived in Square, and not by us; put it back there", variant.sku);
             return Err(CallError::never(why));

@@ -42,6 +42,22 @@ async fn what_a_merchant_has_deleted_is_not_made_again() {
 }
 
 #[tokio::test]
+async fn what_is_for_sale_twice_under_one_sku_is_taken_for_neither() {
+    // Elsewhere a SKU is there once.
+    for platform in [Platform::Shopify, Platform::Square, Platform::Clover] {
+        let stand = Stand::bare(platform).await;
+        for title in ["Runner", "Corsa"] {
+            stand.seed(title, &[("RUN-41", 12_000, 5)]);
+        }
+        let before = stand.goods();
+        let refused = stand.offer(&runner(&stand, &["41", "42"]), 1).await;
+        let named = matches!(&refused, Err(CallError::Never { why }) if why.contains("RUN-41"));
+        assert!(named, "{platform}: {refused:?}");
+        assert_eq!(stand.goods(), before, "{platform}: nor is anything made");
+    }
+}
+
+#[tokio::test]
 async fn what_is_there_needs_no_price() {
     for platform in able(|it| it.offers) {
         let stand = Stand::bare(platform).await;

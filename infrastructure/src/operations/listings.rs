@@ -5,12 +5,16 @@ use onhand_domain::{
     aggregate::verdict,
     catalog,
     listing::{ListingCommand, Mapping},
+    stream::Lookup,
     values::{ConnectionId, ExternalId, ListingId, Sku},
 };
 use serde_json::json;
 
 use super::{Caller, Operations, directory::unknown_sku};
-use crate::ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt};
+use crate::{
+    ledger::{Attachments, Decision, FollowUp, LedgerError, Receipt},
+    queries::listings::listings_of_inventories,
+};
 
 /// A platform's variant, and the SKU it is.
 #[derive(Debug, Clone)]
@@ -42,7 +46,12 @@ impl Operations {
             external_inventory: draft.external_inventory,
         };
         let (brand, correlation_id) = (caller.brand.clone(), caller.context.correlation_id.clone());
-        let reads = vec![StreamId::Listing(id), StreamId::Connection(mapping.connection)];
+        let stock: Vec<&str> = mapping.external_inventory.iter().map(ExternalId::as_str).collect();
+        let (pool, tenant) = (self.ledger().pool(), caller.context.tenant);
+        let sharing = listings_of_inventories(pool, tenant, mapping.connection, &stock).await?;
+        let sharing: Vec<ListingId> = sharing.into_values().flatten().filter(|other| *other != id).collect();
+        let mut reads = vec![StreamId::Listing(id), StreamId::Connection(mapping.connection)];
+        reads.extend(sharing.iter().copied().map(StreamId::Listing));
         self.submit(caller, reads, move |lookup, now| {
             let connection = lookup.connection(&mapping.connection).details.as_ref();
             let own = connection.filter(|it| brand.as_ref().is_none_or(|brand| *brand == it.brand));
@@ -55,6 +64,11 @@ impl Operations {
                     "brand.forbidden",
                     "the SKU belongs to another brand than the connection",
                 ));
+            }
+            if let Some(other) = sharing.iter().find(|other| is_another(other, &mapping, lookup)) {
+                let detail =
+                    format!("its external_inventory is that of listing {other}, which is another SKU");
+                return Err(Refusal::conflict("listing.taken", detail));
             }
             let events = verdict(&id, lookup.listing(&id), ListingCommand::Map(mapping.clone()))?;
             let follow_ups = match events.is_empty() {
@@ -94,6 +108,13 @@ impl Operations {
         })
         .await
     }
+}
+
+/// Whether a listing shows another of our variants by the same stock: each figure would take the other's place.
+fn is_another(listing: &ListingId, mapping: &Mapping, lookup: &Lookup<'_>) -> bool {
+    lookup.listing(listing).listed().is_some_and(|it| {
+        it.external_inventory == mapping.external_inventory && it.variant != mapping.variant
+    })
 }
 
 pub(super) fn unknown_listing(id: ListingId) -> Refusal {

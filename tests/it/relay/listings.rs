@@ -149,3 +149,57 @@ async fn a_listing_that_is_mapped_to_another_place_is_told_there_and_not_believe
     assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
     world.expect_rebuilt_equals_live().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stock_that_shows_one_variant_is_not_mapped_to_another_as_well() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-41", "RUN-42"], 5, None).await;
+    let channel = Channel::open(&world, Platform::Square, &["RUN-41", "RUN-42"]).await;
+    world.project().await;
+    let (one, other) = (listing(&world, "RUN-41").await, listing(&world, "RUN-42").await);
+    let mapped = async |sku: &str| {
+        let mapping = json!({
+            "connection": channel.connection, "external_product": other["external_product"],
+            "external_variant": other["external_variant"], "external_inventory": one["external_inventory"],
+            "sku": sku,
+        });
+        world.admin.post("/api/listings", mapping).await
+    };
+    let refused = mapped("RUN-42").await;
+    let named = one["id"].as_str().expect("an id");
+    assert!(refused.body["detail"].to_string().contains(named), "{}", refused.body);
+    assert_eq!(refused.problem(409), "listing.taken");
+    mapped("RUN-41").await.expect(200);
+    take_away(&world, named, &[]).await.expect(200);
+    mapped("RUN-42").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_listings_of_one_stock_what_one_was_told_is_not_put_right_by_the_other() {
+    let (sandbox, world, connection) = shop_and_world(&["41", "42"], json!({})).await;
+    restock(&world, "RUN-41", 5).await;
+    restock(&world, "RUN-42", 7).await;
+    world.converge().await;
+    let (one, other) = (listing(&world, "RUN-41").await, listing(&world, "RUN-42").await);
+    sqlx::query("update listings set external_inventory = $1 where external_inventory = $2")
+        .bind(one["external_inventory"].as_str())
+        .bind(other["external_inventory"].as_str())
+        .execute(world.onhand.pool())
+        .await
+        .expect("a listing can be changed");
+    restock(&world, "RUN-42", 1).await;
+    world.converge().await;
+    assert_eq!(World::shows(&sandbox)["RUN-41"].0, 8);
+
+    let item: u64 = one["external_inventory"].as_str().and_then(|item| item.parse().ok()).expect("an id");
+    let level = json!({
+        "inventory_item_id": item, "location_id": 7, "available": 8, "updated_at": "2026-11-02T09:00:00Z",
+    });
+    let told = shop::Webhook::new("inventory_levels/update", "told", &level);
+    told.send(&world.admin, &connection).await.expect(200);
+    let calls = sandbox.calls().graphql.values().sum::<u64>();
+    world.converge().await;
+    assert_eq!(sandbox.calls().graphql.values().sum::<u64>(), calls, "there is nothing to be told");
+    assert_eq!(World::shows(&sandbox)["RUN-41"].0, 8);
+    assert!(all_is_done(&world).await, "{:?}", statuses(&world).await);
+}

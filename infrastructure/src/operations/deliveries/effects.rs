@@ -213,9 +213,7 @@ impl Effects {
                 tally.notes.push("a market feed never changes stock".to_owned());
             }
             Step::Stock { listings, available, at } => {
-                for id in listings {
-                    self.observe_stock(*id, (*available, *at), lookup, now, tally)?;
-                }
+                self.observe_stock(listings, (*available, *at), (lookup, now), tally)?;
             }
             Step::Adjusted { listings, inventory, delta, reason } => {
                 self.adjust(listings, inventory, (*delta, reason), lookup, tally)?;
@@ -344,29 +342,43 @@ impl Effects {
     }
 
     /// A platform's stock figure: our own echo, an order of the ledger where the rules allow it, or a stray.
+    ///
+    /// Where several listings are of one stock there, what one of them was told is no stray of the others: each would be put
+    /// right for ever.
     fn observe_stock(
         &self,
-        id: ListingId,
+        listings: &[ListingId],
         (available, at): (i64, DateTime<Utc>),
-        lookup: &Lookup<'_>,
-        now: DateTime<Utc>,
+        (lookup, now): (&Lookup<'_>, DateTime<Utc>),
         tally: &mut Tally,
     ) -> Result<(), Refusal> {
-        let (changes, meaning) =
-            sighting::of_quantity(id, Sight { quantity: available, at, told: true }, lookup, now)?;
-        let (stock, listing): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|(stream, _)| matches!(stream, StreamId::Stock(_)));
-        tally.changes.extend(listing);
-        match meaning {
-            Meaning::OldNews => tally.notes.push(format!("{available} is older news than what is known")),
-            Meaning::Echo => tally.echoes += 1,
-            Meaning::PutRight => tally
-                .notes
-                .push(format!("the platform shows {available}; the rules do not let it change stock")),
-            Meaning::InQuestion => tally
-                .notes
-                .push(format!("the platform shows {available}; somebody has to say which figure counts")),
-            Meaning::Accepted => self.count(stock, available, lookup, tally),
+        let sight = Sight { quantity: available, at, told: true };
+        let seen = listings.iter().map(|id| sighting::of_quantity(*id, sight, lookup, now));
+        let seen = seen.collect::<Result<Vec<_>, _>>()?;
+        let is_told = seen.iter().any(|(_, meaning)| *meaning == Meaning::Echo);
+        for (changes, meaning) in seen {
+            if is_told && meaning == Meaning::PutRight {
+                tally.notes.push(format!(
+                    "the platform shows {available}, as another listing of this stock was told"
+                ));
+                continue;
+            }
+            let (stock, listing): (Vec<_>, Vec<_>) =
+                changes.into_iter().partition(|(stream, _)| matches!(stream, StreamId::Stock(_)));
+            tally.changes.extend(listing);
+            match meaning {
+                Meaning::OldNews => {
+                    tally.notes.push(format!("{available} is older news than what is known"));
+                }
+                Meaning::Echo => tally.echoes += 1,
+                Meaning::PutRight => tally
+                    .notes
+                    .push(format!("the platform shows {available}; the rules do not let it change stock")),
+                Meaning::InQuestion => tally
+                    .notes
+                    .push(format!("the platform shows {available}; somebody has to say which figure counts")),
+                Meaning::Accepted => self.count(stock, available, lookup, tally),
+            }
         }
         Ok(())
     }

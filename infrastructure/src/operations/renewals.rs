@@ -13,7 +13,11 @@ use serde_json::json;
 use super::{Caller, Operations, connections::Credentials};
 use crate::{
     ledger::{Context, LedgerError},
-    platforms::outbound::{CallError, Renewed, outbound_of},
+    outbox::{
+        breakers,
+        budgets::{self, Taken},
+    },
+    platforms::outbound::{CallError, Limit, Renewed, outbound_of},
     queries::{
         connections::{Connected, connected},
         renewals::{self, Leased},
@@ -34,6 +38,9 @@ const PERSON_DELAY: TimeDelta = TimeDelta::hours(1);
 const LASTS_MAX: TimeDelta = TimeDelta::days(365);
 /// When tokens are renewed whose end nobody tells: the shortest-lived of them live four hours.
 const UNTOLD: TimeDelta = TimeDelta::hours(3);
+
+/// How often an account's credentials are renewed before their time: those that are refused again would be without end.
+const EARLY: Limit = Limit { calls: 1, within: Duration::from_mins(10) };
 
 /// What credentials are renewed with.
 const REFRESH_TOKEN: &str = "refresh_token";
@@ -68,6 +75,40 @@ impl Operations {
             }
         }
         Ok(true)
+    }
+
+    /// Has credentials renewed at once that the platform has refused, where that can be done without anybody. True while it is
+    /// under way.
+    ///
+    /// What was renewed early a short while ago and is refused again, or could not be renewed, is for a person to see to.
+    pub(crate) async fn renew_early(&self, connection: &Connected) -> bool {
+        self.is_renewing(connection).await.unwrap_or_else(|error| {
+            tracing::warn!(connection = %connection.id, %error, "refused credentials are not renewed early");
+            false
+        })
+    }
+
+    async fn is_renewing(&self, connection: &Connected) -> Result<bool, LedgerError> {
+        let (pool, now) = (self.ledger().pool(), self.ledger().clock().now());
+        let (tenant, id) = (connection.tenant, connection.id);
+        let Some(present) = connected(pool, id).await? else { return Ok(false) };
+        let token = |of: &Connected| of.secret("access_token").map(|sealed| sealed.nonce.clone());
+        if token(&present) != token(connection) {
+            return Ok(true); // Others have taken the place of those that were refused.
+        }
+        let renews = match (outbound_of(connection.details.platform), self.api(connection)) {
+            (Some(outbound), Ok(api)) => outbound.renew(&api).is_some(),
+            _ => false,
+        };
+        // Of a locked out account the renewed ones were refused as well, or none could be had.
+        if !renews || breakers::of(pool, tenant, id).await?.locked_out {
+            return Ok(false);
+        }
+        if renewals::is_under_way(pool, tenant, id, now).await? {
+            return Ok(true);
+        }
+        let taken = budgets::take(pool, (tenant, id), EARLY, now).await?;
+        Ok(matches!(taken, Taken::Granted { .. }) && renewals::hasten(pool, tenant, id, now).await?)
     }
 
     async fn renewed(&self, connection: &Connected) -> Result<Option<Renewed>, CallError> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::values::{ConnectionId, TenantId};
 use sqlx::PgPool;
 
-use crate::relay::breaker::{Breaker, Report, State, Turn};
+use crate::relay::breaker::{Breaker, RENEWING, Report, State, Turn};
 
 type Row = (String, Vec<DateTime<Utc>>, Option<DateTime<Utc>>, Option<DateTime<Utc>>, bool, Option<String>);
 
@@ -57,11 +57,12 @@ pub async fn forget(pool: &PgPool, tenant: TenantId, connection: ConnectionId) -
     sqlx::query(
         "update breakers
          set state = 'closed', failures = '{}', retry_at = null, reason = null, locked_out = false,
-             held_until = case when locked_out then null else held_until end
+             held_until = case when locked_out or reason = $3 then null else held_until end
          where tenant_id = $1 and connection_id = $2",
     )
     .bind(tenant.0)
     .bind(connection.0)
+    .bind(RENEWING)
     .execute(pool)
     .await?;
     Ok(())

@@ -64,6 +64,48 @@ pub async fn claim(
     .await
 }
 
+/// Has an account's credentials renewed now, before their time. False if none are to be renewed, or if the last renewal has
+/// failed: it is tried again at a time of its own.
+pub async fn hasten(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "update renewals set due_at = least(due_at, $3)
+         where tenant_id = $1 and connection_id = $2 and token is null and last_error is null",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(now)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Whether somebody is at a renewal, or it is due just now. One that has been due for long is one that nobody does.
+pub async fn is_under_way(
+    pool: &PgPool,
+    tenant: TenantId,
+    connection: ConnectionId,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let (is_under_way,): (bool,) = sqlx::query_as(
+        "select exists (
+             select from renewals
+             where tenant_id = $1 and connection_id = $2
+               and (leased_until > $3
+                    or due_at between $3 - interval '2 minutes' and $3 + interval '30 seconds'))",
+    )
+    .bind(tenant.0)
+    .bind(connection.0)
+    .bind(now)
+    .fetch_one(pool)
+    .await?;
+    Ok(is_under_way)
+}
+
 /// Whether a lease still is the one that counts.
 pub async fn holds(pool: &PgPool, leased: &Leased) -> Result<bool, sqlx::Error> {
     let (holds,): (bool,) = sqlx::query_as(

@@ -19,6 +19,10 @@ const REST: TimeDelta = TimeDelta::minutes(1);
 /// How long an account is held where somebody has to see to it first: nobody is that quick, and each look may be counted as an
 /// attempt to break in.
 const REST_FOR_PERSON: TimeDelta = TimeDelta::minutes(5);
+/// How long an account is held at a time while its credentials are renewed; when they are, the hold is over.
+const REST_TO_RENEW: Duration = Duration::from_secs(15);
+/// Why it is.
+pub(crate) const RENEWING: &str = "the platform does not take the access token any more; it is being renewed";
 
 /// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -107,6 +111,19 @@ impl Report {
                 self.hold = self.hold.max(after.filter(|after| !counts && !after.is_zero()));
                 self.reason = Some(why.clone());
             }
+        }
+    }
+
+    /// The same where the credentials that were refused are being renewed: that is waited for, and nobody has to see to it.
+    #[must_use]
+    pub(crate) fn renewing(self) -> Self {
+        Self {
+            // Also one that refuses a token answers.
+            answered: self.answered || self.probe,
+            needs_person: None,
+            hold: self.hold.max(Some(REST_TO_RENEW)),
+            reason: Some(RENEWING.to_owned()),
+            ..self
         }
     }
 
@@ -273,6 +290,19 @@ mod tests {
         assert_eq!(turns, [vec![Turn::LockedOut], vec![]]);
         let (breaker, turns) = breaker.after(&answered(), at(601));
         assert_eq!((breaker.locked_out, breaker.reason, turns), (false, None, vec![Turn::LetIn]));
+    }
+
+    #[test]
+    fn while_its_credentials_are_renewed_it_is_held_shortly_and_nobody_is_called_for() {
+        let shut = || Report { needs_person: Some("401".into()), ..Report::default() };
+        let (breaker, turns) = after(&[(shut().renewing(), 0)]);
+        assert_eq!((breaker.state, breaker.held_until), (State::Closed, Some(at(15))));
+        assert_eq!((breaker.locked_out, breaker.reason.as_deref()), (false, Some(RENEWING)));
+        assert_eq!(turns, [vec![]]);
+        let probing = Breaker { state: State::HalfOpen, retry_at: Some(at(90)), ..Breaker::default() };
+        let (breaker, turns) = probing.after(&probe(shut()).renewing(), at(60));
+        assert_eq!((breaker.state, breaker.held_until), (State::Closed, Some(at(75))), "it answers");
+        assert_eq!(turns, [Turn::Recovered]);
     }
 
     #[test]

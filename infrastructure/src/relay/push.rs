@@ -116,6 +116,7 @@ impl Relay {
         let places =
             attempt.targets.iter().map(|(listing, target)| (*listing, target.handle.clone())).collect();
         let mut results = Results { follows_from: follows_from(&group), places, ..Results::default() };
+        let mut renewing = false;
         match connected(pool, connection).await? {
             None => give_up(&mut results, &group, &attempt, &CallError::never("the connection is gone")),
             Some(connected) => {
@@ -126,6 +127,7 @@ impl Relay {
                         push(&mut results, outbound, &api, (&group, &attempt)).await;
                         let lost = api.has_lost();
                         results.sent.iter_mut().for_each(|(_, sent)| sent.lost = lost);
+                        renewing = api.is_unauthorized() && self.operations.renew_early(&connected).await;
                     }
                     (None, _) => {
                         let error = CallError::never("nothing can be pushed to this platform");
@@ -134,6 +136,9 @@ impl Relay {
                     (_, Err(error)) => give_up(&mut results, &group, &attempt, &error),
                 }
             }
+        }
+        if renewing {
+            results.wait_for_renewal(attempt.now);
         }
         if let Some(CallError::NeedsPerson { why }) = &results.put_off {
             // Before the next ones are taken: each of them would be refused as well.
@@ -144,6 +149,7 @@ impl Relay {
             }
         }
         let report = Report { probe, ..std::mem::take(&mut results.report) };
+        let report = if renewing { report.renewing() } else { report };
         let noteworthy = report.is_trouble() || probe || troubled;
         if let Some(in_hand) = in_hand.as_mut().filter(|_| !noteworthy) {
             in_hand.answered();
@@ -513,6 +519,16 @@ impl Results {
             }
         }
         self.settle_knowing(command, verdict, (doubt, error.is_failure()));
+    }
+
+    /// The account is held until its credentials are renewed; what is put off goes when it is not.
+    fn wait_for_renewal(&mut self, now: DateTime<Utc>) {
+        self.put_off = None;
+        for settlement in &mut self.settlements {
+            if let Verdict::Again { at, counts: false, .. } = &mut settlement.verdict {
+                *at = now.min(*at);
+            }
+        }
     }
 
     /// Somebody changed it there, or our own last call was applied and its answer lost. What it shows is looked at by the rules;

@@ -126,6 +126,68 @@ async fn being_locked_out_is_told_once_and_again_when_it_happens_again() {
     assert_eq!(times(&world, "connection.alert_raised").await, 2);
 }
 
+/// A seller whose access token has ended before its time.
+async fn ended(world: &World, platform: Platform, refresh_token: &str) -> Channel {
+    let more = json!({ "access_token": "one-that-has-ended", "refresh_token": refresh_token });
+    let setup = Setup { more, ..Setup::default() };
+    let channel = Channel::open_with(world, platform, &["RUN-42"], &setup).await;
+    step(world).await;
+    let breaker = breaker(world, &channel).await;
+    assert!(!breaker.locked_out && breaker.held_until > Some(world.clock.now()), "{platform}: {breaker:?}");
+    assert_eq!(step(world).await, 0, "{platform}: it is left alone meanwhile");
+    channel
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_that_has_ended_is_renewed_at_once_and_nobody_is_called_for() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
+    for platform in [Platform::Square, Platform::Clover, Platform::TiktokShop] {
+        let channel = ended(&world, platform, "renewal-of-the-shop").await;
+        assert!(world.onhand.operations.renew().await.expect("renewals are tried"), "{platform}: it is due");
+        step(&world).await;
+        assert_eq!(channel.quantity("RUN-42"), 7, "{platform}: what has waited goes at once");
+        world.converge().await;
+        assert_eq!(newest(&world).await, ("done".to_owned(), 1), "{platform}: no attempt was lost");
+        let path = format!("/api/connections/{}/disable", channel.connection);
+        world.admin.post(&path, json!({})).await.expect(200);
+    }
+    assert_eq!(times(&world, "connection.alert_raised").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_again_a_short_while_after_its_early_renewal_is_for_a_person_to_see_to() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
+    let channel = ended(&world, Platform::Square, "renewal-of-the-shop").await;
+    assert!(world.onhand.operations.renew().await.expect("renewals are tried"));
+    world.converge().await;
+
+    let path = format!("/api/connections/{}/secrets", channel.connection);
+    world.admin.put(&path, json!({ "access_token": "another-that-has-ended" })).await.expect(200);
+    for minutes in [30, 1] {
+        restock(&world, "RUN-42", 1).await;
+        step(&world).await;
+        assert!(breaker(&world, &channel).await.locked_out);
+        assert!(!world.onhand.operations.renew().await.expect("renewals are tried"), "not time and again");
+        world.clock.advance(TimeDelta::minutes(minutes));
+    }
+    assert_eq!(times(&world, "connection.alert_raised").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_that_has_ended_and_is_not_renewed_locks_out() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
+    let channel = ended(&world, Platform::Clover, "a-wrong-one").await;
+    assert!(world.onhand.operations.renew().await.expect("renewals are tried"));
+    world.clock.advance(TimeDelta::seconds(16));
+    step(&world).await;
+    assert!(breaker(&world, &channel).await.locked_out);
+    assert_eq!(times(&world, "connection.alert_raised").await, 2, "`renewal` and `locked_out`");
+    assert_eq!(newest(&world).await, ("pending".to_owned(), 0), "no attempt was lost");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_is_not_there_is_given_up_at_once_and_no_other_of_its_batch_is() {
     let world = World::new().await;

@@ -93,6 +93,8 @@ pub struct Api {
     until: Option<Instant>,
     /// An answer did not come.
     lost: Arc<AtomicBool>,
+    /// An answer was that nobody is let in with this token.
+    unauthorized: Arc<AtomicBool>,
     /// What calls follow from.
     correlation: Option<HeaderValue>,
 }
@@ -142,15 +144,29 @@ impl Api {
     ) -> Self {
         let (in_words, in_data) = (Arc::new(Masks::of_words(&account)), Arc::new(Masks::of_data(&account)));
         let account = Arc::new(account);
-        let (points, lost) = (Arc::default(), Arc::default());
+        let (points, lost, unauthorized) = (Arc::default(), Arc::default(), Arc::default());
         let (rehearsed, until, correlation) = (None, None, None);
-        Self { http, clock, account, in_words, in_data, permits, points, rehearsed, until, lost, correlation }
+        Self {
+            http,
+            clock,
+            account,
+            in_words,
+            in_data,
+            permits,
+            points,
+            rehearsed,
+            until,
+            lost,
+            unauthorized,
+            correlation,
+        }
     }
 
     /// The same account, for calls that are not begun after a moment: what they are made under ends soon after it.
     #[must_use]
     pub fn until(&self, until: Instant) -> Self {
-        Self { until: Some(until), lost: Arc::default(), ..self.clone() }
+        let (lost, unauthorized) = (Arc::default(), Arc::default());
+        Self { until: Some(until), lost, unauthorized, ..self.clone() }
     }
 
     /// The same account, for calls that follow from these requests: each says so in `x-correlation-id`, where one says several
@@ -279,6 +295,9 @@ impl Api {
         if waited_in_vain(status) {
             self.lost.store(true, Ordering::Relaxed);
         }
+        if status == StatusCode::UNAUTHORIZED {
+            self.unauthorized.store(true, Ordering::Relaxed);
+        }
         match refused(status, &headers, self.clock.now()) {
             Some(error) => Err(error),
             None => Ok(Answer { status, headers, body }),
@@ -295,6 +314,11 @@ impl Api {
     /// Whether the platform's answer did not come since [`Api::until`]: that call may still be under way over there.
     pub(crate) fn has_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether the platform has refused the access token since [`Api::until`].
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.unauthorized.load(Ordering::Relaxed)
     }
 
     /// An answer in which the account's secrets stand no more: what a platform says may be shown and kept.

@@ -267,7 +267,6 @@ impl From<ProjectorError> for Problem {
             ProjectorError::Busy(_) | ProjectorError::Replacing(_) => conflict("rebuild.running", error),
             ProjectorError::Held(_) => conflict("projection.held", error),
             ProjectorError::RowsLost(_)
-            | ProjectorError::SetBack { .. }
             | ProjectorError::Panicked
             | ProjectorError::Behind(_)
             | ProjectorError::Cancelled(_)

@@ -232,6 +232,23 @@ pub enum ListingEvent {
     },
 }
 
+impl ListingEvent {
+    /// The sort of figure it is about, if it is about one.
+    pub fn figure(&self) -> Option<FigureKind> {
+        match self {
+            Self::QuantityPushed { .. } | Self::QuantityObserved { .. } => Some(FigureKind::Quantity),
+            Self::PricePushed { .. } | Self::PriceObserved { .. } => Some(FigureKind::Price),
+            Self::FigureSent(sent) => Some(sent.figure.kind()),
+            Self::Drifted { shows, .. } => Some(shows.kind()),
+            Self::ConflictOpened(conflict) => Some(conflict.shows.kind()),
+            Self::ConflictResolved { kind, .. } => Some(*kind),
+            Self::PushFailed { kind, .. } if kind == "price" => Some(FigureKind::Price),
+            Self::PushFailed { .. } => Some(FigureKind::Quantity),
+            Self::Mapped(_) | Self::Removed { .. } | Self::VariantObserved(_) => None,
+        }
+    }
+}
+
 /// What one may ask of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListingCommand {
@@ -601,7 +618,8 @@ impl Listing {
                 }
                 // Nor does what was shown or said at one place of another.
                 if self.mapping.as_ref().is_some_and(|old| !old.is_at_place_of(&mapping)) {
-                    self = Self { shown_variant: self.shown_variant, ..Self::default() };
+                    let Self { shown_variant, removed_at, .. } = self;
+                    self = Self { shown_variant, removed_at, ..Self::default() };
                 }
                 // While it was gone nobody looked what became of its figures there.
                 if self.removed {

@@ -4,10 +4,10 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,9 +21,6 @@ const EVERY: Duration = Duration::from_secs(10);
 const AGREES: i64 = 100_000;
 /// What is worth telling, in microseconds.
 const FAR_OFF: i64 = 1_000_000;
-
-/// What is counted on from: somebody may set the machine's clock while the program runs.
-static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Tells the time, in microseconds as Postgres keeps it.
 #[derive(Debug, Clone)]
@@ -55,21 +52,17 @@ impl Clock {
     /// Sets it by the database's clock.
     pub async fn set_by(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let mut conn = pool.acquire().await?;
-        let asked = elapsed();
-        let theirs = database::time(&mut conn).await?;
-        let answered = elapsed();
-        let ours = self.began.load(Ordering::Relaxed) + asked + (answered - asked) / 2;
-        let off = theirs.timestamp_micros() - ours;
-        // An answer that took long says little.
-        if off.abs() > AGREES.max(answered - asked) {
-            self.began.fetch_add(off, Ordering::Relaxed);
-            if off.abs() > FAR_OFF {
-                let seconds = off as f64 / 1e6;
-                tracing::warn!(
-                    seconds,
-                    "this process's clock was set by the database's, which is so far ahead of it"
-                );
-            }
+        let (began, asked) = (self.began.load(Ordering::Relaxed), elapsed());
+        let theirs = database::time(&mut conn).await?.timestamp_micros();
+        let Some(off) = off(began, (asked, theirs, elapsed())) else { return Ok(()) };
+        // Of two that set it at the same time one does.
+        let set = self.began.compare_exchange(began, began + off, Ordering::Relaxed, Ordering::Relaxed);
+        if set.is_ok() && off.abs() > FAR_OFF {
+            let seconds = off as f64 / 1e6;
+            tracing::warn!(
+                seconds,
+                "this process's clock was set by the database's, which is so far ahead of it"
+            );
         }
         Ok(())
     }
@@ -86,7 +79,47 @@ impl Clock {
     }
 }
 
-/// Since counting began, in microseconds.
+/// By how much the clock is to be set: nothing if it agrees, as far as can be told. An answer that took long says little.
+fn off(began: i64, (asked, theirs, answered): (i64, i64, i64)) -> Option<i64> {
+    let took = answered - asked;
+    let off = theirs - (began + asked + took / 2);
+    (off.abs() > AGREES.max(took)).then_some(off)
+}
+
+/// Since some beginning, in microseconds: whatever anybody sets the machine's clock to, and also while it sleeps.
 fn elapsed() -> i64 {
-    i64::try_from(BEGINNING.elapsed().as_micros()).unwrap_or(i64::MAX)
+    #[cfg(target_os = "linux")]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        static BEGINNING: std::sync::LazyLock<std::time::Instant> =
+            std::sync::LazyLock::new(std::time::Instant::now);
+        i64::try_from(BEGINNING.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_set_only_where_the_database_says_another_time_however_long_it_takes_to_answer() {
+        let (began, second) = (1_000_000_000, 1_000_000);
+        let theirs = |off: i64, asked: i64, took: i64| began + asked + took / 2 + off;
+        for (off_by, took, set) in [
+            (0, 200, false),
+            (90_000, 200, false),
+            (-150_000, 200, true),
+            (2 * second, second, true),
+            (second / 2, second, false),
+            (-700 * 86_400 * second, 5 * second, true),
+        ] {
+            let asked = 3 * second;
+            let found = off(began, (asked, theirs(off_by, asked, took), asked + took));
+            assert_eq!(found, set.then_some(off_by), "{off_by} off, told within {took}");
+        }
+    }
 }

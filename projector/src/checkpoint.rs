@@ -165,6 +165,35 @@ impl Checkpoint {
         Ok(parked.rows_affected() > 0)
     }
 
+    /// Parks those that have applied more than there is, because somebody has set history back, at the ledger's end: rows of
+    /// what is gone are not what they are to be, until they are rebuilt.
+    pub async fn set_back(
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        models: &[&str],
+        now: DateTime<Utc>,
+    ) -> Result<(), sqlx::Error> {
+        let found: Vec<(String, i64)> = sqlx::query_as(
+            "update checkpoints c
+             set position = h.position, parked_at = coalesce(c.parked_at, $3),
+                 parked = coalesce(c.parked, format(
+                     'it was at position %s, beyond the end of the ledger: history was set back; rebuild it', c.position))
+             from ledger_heads h
+             -- Seen at one moment: whoever moves one up to the head has read that before.
+             where c.tenant_id = $1 and c.model = any($2) and h.tenant_id = $1 and c.position > h.position
+             returning c.model, c.position",
+        )
+        .bind(tenant.0)
+        .bind(models)
+        .bind(now)
+        .fetch_all(conn)
+        .await?;
+        for (model, head) in found {
+            tracing::error!(model, %tenant, head, "history was set back: the projection is parked until it is rebuilt");
+        }
+        Ok(())
+    }
+
     /// Locks one for a word to it. A stretch under way is waited for, a transaction that somebody has left open is not.
     pub async fn hold_impatiently(
         conn: &mut PgConnection,

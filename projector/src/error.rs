@@ -17,16 +17,6 @@ pub enum ProjectorError {
     /// What an entry changes is not in the table, though it must have been put there.
     #[error("rows of {0} have been lost; rebuild it")]
     RowsLost(&'static str),
-    /// It has applied more than there is: somebody has put back an older ledger beside it.
-    #[error(
-        "it was at position {position}, beyond the ledger's end at {head}: history was set back; rebuild it"
-    )]
-    SetBack {
-        /// What it has applied.
-        position: i64,
-        /// Where the ledger ends.
-        head: i64,
-    },
     /// Somebody else is rebuilding this model for this tenant.
     #[error("{0} is being rebuilt for this tenant already")]
     Busy(&'static str),
@@ -57,10 +47,7 @@ impl ProjectorError {
     /// True if trying again cannot help: an entry is unreadable or makes the program panic, or its rows are refused.
     pub fn is_poison(&self) -> bool {
         match self {
-            Self::Ledger(LedgerError::Unreadable { .. })
-            | Self::RowsLost(_)
-            | Self::SetBack { .. }
-            | Self::Panicked => true,
+            Self::Ledger(LedgerError::Unreadable { .. }) | Self::RowsLost(_) | Self::Panicked => true,
             Self::Database(sqlx::Error::Database(error)) => {
                 // Data exceptions and integrity violations come back each time; the rest may pass.
                 error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
@@ -96,7 +83,7 @@ impl ProjectorError {
                 error,
                 LedgerError::Busy | LedgerError::Stopped | LedgerError::Unknown | LedgerError::Unavailable(_)
             ),
-            Self::RowsLost(_) | Self::SetBack { .. } | Self::Panicked | Self::Unknown(_) => false,
+            Self::RowsLost(_) | Self::Panicked | Self::Unknown(_) => false,
         }
     }
 }

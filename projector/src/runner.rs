@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use onhand_domain::values::TenantId;
-use onhand_infrastructure::ledger::{Entry, Head, Ledger};
+use onhand_infrastructure::ledger::{Entry, Ledger};
 use sqlx::{Connection, PgConnection, Postgres, pool::PoolConnection};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -179,12 +179,11 @@ impl Projector {
             return Ok(Progress::Idle);
         };
         *furthest_behind = Some(first.clone());
-        if let Some(ahead) = claimed.iter().find(|claimed| claimed.position > claimed.head) {
-            // What was claimed may have moved since the head was seen; now that it is locked, it does not.
-            let (position, head) = (ahead.position, Head::read(&mut tx, tenant).await?.position);
-            if position > head {
-                return Err(ProjectorError::SetBack { position, head });
-            }
+        // What was claimed may also have moved since the head was seen.
+        if claimed.iter().any(|claimed| claimed.position > claimed.head) {
+            tx.rollback().await?;
+            Checkpoint::set_back(conn, tenant, &names, self.ledger.clock().now()).await?;
+            return Ok(Progress::Idle);
         }
         let after = first.position;
         let taking_part: Vec<_> = models

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, ensure};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use onhand_domain::{
     connection::{ConnectionDetails, Platform},
     values::ConnectionId,
@@ -47,8 +47,8 @@ pub(super) struct Send {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Command::Send(args) = command;
-    let (details, secret) = match &args.secret {
-        Some(secret) => (made::nobody(args.platform), secret.clone()),
+    let (details, secret, now) = match &args.secret {
+        Some(secret) => (made::nobody(args.platform), secret.clone(), Utc::now()),
         None => signing(&args).await?,
     };
     ensure!(details.platform == args.platform, "the connection is one to {}", details.platform);
@@ -63,7 +63,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         details: &details,
         secret: &secret,
         sku: &args.sku,
-        now: Utc::now(),
+        now,
     });
     let delivery = delivery.map_err(|why| anyhow!(why))?;
     if args.dry_run {
@@ -80,10 +80,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn signing(args: &Send) -> anyhow::Result<(ConnectionDetails, String)> {
+/// What it is signed with, and for: the server's time is that of the database.
+async fn signing(args: &Send) -> anyhow::Result<(ConnectionDetails, String, DateTime<Utc>)> {
     Session::reading(async |session| {
         let found = session.onhand.operations.signing(ConnectionId(args.connection)).await?;
-        found.ok_or_else(|| anyhow!("there is no connection {} with a webhook secret", args.connection))
+        let (details, secret) = found
+            .ok_or_else(|| anyhow!("there is no connection {} with a webhook secret", args.connection))?;
+        Ok((details, secret, session.onhand.ledger().clock().now()))
     })
     .await
 }

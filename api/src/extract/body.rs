@@ -20,6 +20,8 @@ use crate::problem::Problem;
 
 /// How long a body may take to arrive.
 const WITHIN: Duration = Duration::from_mins(1);
+/// What is read of a body that nobody will look at.
+const DISCARDED_MAX: usize = 1024 * 1024;
 
 /// The body of a request as it is, once all of it is there.
 pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
@@ -38,7 +40,14 @@ pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<By
 /// would be lost with the line if that were closed in the midst of this one.
 pub(crate) async fn discard(body: Body) {
     let mut parts = body.into_data_stream();
-    let end = async { while let Some(Ok(_)) = parts.next().await {} };
+    let end = async {
+        let mut left = DISCARDED_MAX;
+        while let Some(Ok(part)) = parts.next().await
+            && part.len() <= left
+        {
+            left -= part.len();
+        }
+    };
     let _ = timeout(Duration::from_secs(1), end).await;
 }
 

@@ -36,6 +36,9 @@ pub enum DatabaseError {
     /// The server could not be reached, or refused.
     #[error("the database cannot be used: {0}")]
     Database(#[from] sqlx::Error),
+    /// It is a standby, or was told to refuse changes.
+    #[error("the database only reads, as a standby does; connect to the one that writes")]
+    ReadOnly,
     /// The schema could not be brought up to date.
     #[error("the schema cannot be brought up to date: {0}")]
     Migration(#[from] MigrateError),

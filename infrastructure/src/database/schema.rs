@@ -48,6 +48,10 @@ pub async fn migrate_by(options: &PgConnectOptions, migrations: &Migrator) -> Re
         if attempt.is_multiple_of(PATIENT_EVERY) {
             outwait_autovacuum(&mut conn).await?;
         }
+        let reads_only = "select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'";
+        if sqlx::query_scalar(reads_only).fetch_one(&mut conn).await? {
+            return Err(DatabaseError::ReadOnly);
+        }
         let done = run(&mut conn, migrations).await;
         match done {
             Ok(()) => return Ok(conn.close().await?),

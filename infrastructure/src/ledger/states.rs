@@ -221,8 +221,8 @@ pub(super) async fn read_states(
 }
 
 /// The kinds of [`is_long`], as the names of streams begin.
-pub(super) const LONG_KINDS: [&str; 7] =
-    ["administration", "cart", "connection", "listing", "product", "signal", "stock"];
+pub(super) const LONG_KINDS: [&str; 8] =
+    ["administration", "cart", "connection", "flag", "listing", "product", "signal", "stock"];
 
 /// Kinds of streams that grow without end. The others come to an end or are changed now and then by somebody; they are read
 /// from their beginning.
@@ -235,6 +235,7 @@ fn is_long(id: &StreamId) -> bool {
             | StreamId::Connection(_)
             | StreamId::Cart(_)
             | StreamId::Signal(_)
+            | StreamId::Flag(_)
             | StreamId::Administration
     )
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     catalog::Changes,
+    listing::FigureKind,
     stream::Lookup,
     values::{ConnectionId, OrderId, PersonId},
 };
@@ -78,8 +79,9 @@ pub struct Decision {
     pub refusal: Option<Refusal>,
     /// Rows that belong to the same transaction but not into history.
     pub attachments: Attachments,
-    /// Correlation ids of the requests that entries on some streams follow from, where it is not that of the submission.
-    pub follows_from: HashMap<StreamId, String>,
+    /// Correlation ids of the requests that entries on some streams follow from, where it is not that of the submission; on listings by
+    /// the figure they are about.
+    pub follows_from: HashMap<(StreamId, Option<FigureKind>), String>,
 }
 
 /// Rows that belong to a commit but not into history.

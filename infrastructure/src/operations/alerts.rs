@@ -89,7 +89,8 @@ pub async fn run(operations: Operations, mut stop: tokio::sync::watch::Receiver<
             Err(error) => tracing::warn!(%error, "credentials cannot be renewed for the moment"),
         }
         let now = operations.ledger().clock().now();
-        if now - watched >= TimeDelta::from_std(EVERY).unwrap_or_default() {
+        // Also where the clock was set back meanwhile.
+        if (now - watched).abs() >= TimeDelta::from_std(EVERY).unwrap_or_default() {
             watched = now;
             if let Err(error) = renewals::adopt(operations.ledger().pool(), now).await {
                 tracing::warn!(%error, "renewals cannot be looked at for the moment");

@@ -415,7 +415,7 @@ pub async fn run(
     let mut subscribed = operations.ledger().clock().now();
     while !*stop.borrow() {
         let now = operations.ledger().clock().now();
-        if let Some(public_url) = public_url.as_deref().filter(|_| now - subscribed >= every) {
+        if let Some(public_url) = public_url.as_deref().filter(|_| (now - subscribed).abs() >= every) {
             subscribed = now;
             if let Err(error) = operations.keep_subscribed(public_url).await {
                 tracing::warn!(%error, "webhooks cannot be asked for again for the moment");

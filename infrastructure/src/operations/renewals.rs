@@ -40,7 +40,7 @@ const LASTS_MAX: TimeDelta = TimeDelta::days(365);
 const UNTOLD: TimeDelta = TimeDelta::hours(3);
 
 /// How often an account's credentials are renewed before their time: those that are refused again would be without end.
-const EARLY: Limit = Limit { calls: 1, within: Duration::from_mins(10) };
+const EARLY: Limit = Limit { calls: 1, within: Duration::from_hours(1) };
 
 /// What credentials are renewed with.
 const REFRESH_TOKEN: &str = "refresh_token";

@@ -68,6 +68,7 @@ impl Touched {
         if let StreamId::Product(ProductId(id))
         | StreamId::Listing(ListingId(id))
         | StreamId::Connection(ConnectionId(id)) = stream
+            && may_owe(event)
         {
             self.causes.entry(*id).or_insert_with(|| correlation_id.to_owned());
         }
@@ -179,6 +180,22 @@ impl Touched {
             && self.settled.is_empty()
             && self.let_out.is_empty())
     }
+}
+
+/// False of entries about what was told: of these nothing is owed.
+fn may_owe(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::Listing(
+            ListingEvent::QuantityObserved { echo: true, .. }
+                | ListingEvent::QuantityPushed { .. }
+                | ListingEvent::PricePushed { .. }
+                | ListingEvent::FigureSent(_)
+                | ListingEvent::PushFailed { .. }
+        ) | Event::Product(
+            ProductEvent::Pushed { .. } | ProductEvent::TakenOff { .. } | ProductEvent::PushFailed { .. }
+        )
+    )
 }
 
 fn kind(kind: FigureKind) -> &'static str {

@@ -188,7 +188,9 @@ impl Line<'_> {
                 self.outbound.take_off(self.api, &handles, self.key).await?;
                 // News of how it was before come too late from now on.
                 let gone = ListingCommand::TakeOff { at: self.api.access().now };
-                results.moved.extend(listings.into_iter().map(|(id, _)| (id, gone.clone())));
+                for (listing, _) in listings {
+                    results.moved_with(target.product, listing, gone.clone());
+                }
                 let event = ProductEvent::TakenOff { connection: target.connection };
                 results.note_product(target.product, event);
                 Ok(Told::All)
@@ -231,7 +233,7 @@ impl Line<'_> {
                 external_inventory: handle.inventory.clone(),
             };
             let listing = ListingId::of(connection, &handle.variant);
-            results.moved.push((listing, ListingCommand::Map(mapping)));
+            results.moved_with(target.product, listing, ListingCommand::Map(mapping));
         }
         if *is_there {
             return Ok(Told::All); // What was there has the words it had.

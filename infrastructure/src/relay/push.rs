@@ -87,12 +87,12 @@ pub(super) struct Results {
     /// The platform compares quantities before it sets them.
     compares: bool,
     /// Listings that have come or gone with their products.
-    pub(super) moved: Vec<(ListingId, ListingCommand)>,
+    moved: Vec<(ListingId, ListingCommand)>,
     /// Why no more products are told of for now.
     pub(super) put_off: Option<CallError>,
     pub(super) report: Report,
     /// Which requests the commands follow from.
-    follows_from: HashMap<StreamId, String>,
+    follows_from: HashMap<(StreamId, Option<FigureKind>), String>,
     /// Where on the platform figures were told.
     places: HashMap<ListingId, Handle>,
 }
@@ -127,7 +127,10 @@ impl Relay {
                         push(&mut results, outbound, &api, (&group, &attempt)).await;
                         let lost = api.has_lost();
                         results.sent.iter_mut().for_each(|(_, sent)| sent.lost = lost);
-                        renewing = api.is_unauthorized() && self.operations.renew_early(&connected).await;
+                        // Credentials that something was done for are not the trouble.
+                        renewing = api.is_unauthorized()
+                            && !results.report.answered
+                            && self.operations.renew_early(&connected).await;
                     }
                     (None, _) => {
                         let error = CallError::never("nothing can be pushed to this platform");
@@ -217,12 +220,22 @@ impl Relay {
         let caller = Caller::new(Context::internal(tenant, "relay"));
         self.operations
             .submit(caller, reads, move |lookup, now| {
+                // What was told or seen at the place a listing had says nothing of the one it was given meanwhile.
+                let is_there = |listing: &ListingId| results.is_at_its_place(listing, lookup);
                 let mut changes = results.changes.clone();
-                // What was told at the place a listing had says nothing of the one it was given meanwhile.
-                changes.retain(|change| results.is_of_its_place(change, lookup));
-                changes.extend(sighted(&results.strays, lookup, now)?);
+                changes.retain(|(stream, event)| match (stream, event) {
+                    (
+                        StreamId::Listing(listing),
+                        Event::Listing(
+                            ListingEvent::QuantityPushed { .. } | ListingEvent::PricePushed { .. },
+                        ),
+                    ) => is_there(listing),
+                    _ => true,
+                });
+                let strays = results.strays.iter().filter(|(listing, ..)| is_there(listing)).copied();
+                changes.extend(sighted(&strays.collect::<Vec<_>>(), lookup, now)?);
                 changes.extend(content::moved(&results.moved, lookup)?);
-                for (listing, sent) in &results.sent {
+                for (listing, sent) in results.sent.iter().filter(|(listing, _)| is_there(listing)) {
                     changes.extend(listed(listing, lookup, ListingCommand::NoteSent(*sent))?);
                 }
                 let news = changes.iter().any(|(_, event)| catalog::makes_known(event));
@@ -246,13 +259,18 @@ impl Relay {
 }
 
 /// Which requests entries about what commands of a group are about follow from.
-fn follows_from(group: &Group) -> HashMap<StreamId, String> {
+fn follows_from(group: &Group) -> HashMap<(StreamId, Option<FigureKind>), String> {
     let causes = group.iter().filter_map(|command| {
         let stream = match command.product {
             None => StreamId::Listing(command.listing),
             Some(product) => StreamId::Product(product),
         };
-        Some((stream, command.correlation_id.clone()?))
+        let figure = match command.kind {
+            CommandKind::Quantity => Some(FigureKind::Quantity),
+            CommandKind::Price => Some(FigureKind::Price),
+            CommandKind::Content => None,
+        };
+        Some(((stream, figure), command.correlation_id.clone()?))
     });
     causes.collect()
 }
@@ -391,16 +409,20 @@ impl Attempt {
 }
 
 impl Results {
-    /// False of a figure that was taken at another place than where the listing is now.
-    fn is_of_its_place(&self, (stream, event): &(StreamId, Event), lookup: &Lookup<'_>) -> bool {
-        let (StreamId::Listing(id), Event::Listing(event)) = (stream, event) else { return true };
-        if !matches!(event, ListingEvent::QuantityPushed { .. } | ListingEvent::PricePushed { .. }) {
-            return true;
-        }
+    /// Whether a listing is where figures were told to it.
+    fn is_at_its_place(&self, id: &ListingId, lookup: &Lookup<'_>) -> bool {
         let mapping = lookup.listing(id).mapping.as_ref();
         mapping.zip(self.places.get(id)).is_none_or(|(mapping, told)| {
             (&mapping.external_product, &mapping.external_inventory) == (&told.product, &told.inventory)
         })
+    }
+
+    /// A listing has come or gone with its product.
+    pub(super) fn moved_with(&mut self, product: ProductId, listing: ListingId, how: ListingCommand) {
+        if let Some(cause) = self.follows_from.get(&(StreamId::Product(product), None)).cloned() {
+            self.follows_from.insert((StreamId::Listing(listing), None), cause);
+        }
+        self.moved.push((listing, how));
     }
 
     /// Settles what the platform was told nothing about.
@@ -453,7 +475,7 @@ impl Results {
         });
         let straggling = taken.filter_map(|(id, kind)| {
             let due = lookup.listing(&id).lost_at(kind)? + STRAGGLING;
-            let correlation_id = self.follows_from.get(&StreamId::Listing(id)).cloned();
+            let correlation_id = self.follows_from.get(&(StreamId::Listing(id), Some(kind))).cloned();
             let of = Subject::Figure(id, kind);
             (now < due).then_some(Owed { of, due, instead_of: None, forced: true, correlation_id })
         });

@@ -78,7 +78,7 @@ struct Live {
     /// What it is compared with is to be of this one: the ledger's end where it is parked.
     goal: i64,
     head: i64,
-    /// Whether it has met something it cannot apply, or is beyond the head, and nobody has told it to stand still.
+    /// Whether it has met something it cannot apply, and nobody has told it to stand still.
     parked: bool,
 }
 
@@ -117,6 +117,8 @@ impl<'r> Run<'r> {
     }
 
     async fn work(&mut self, conn: &mut PgConnection) -> Result<Found, ProjectorError> {
+        let now = self.ledger().clock().now();
+        Checkpoint::set_back(conn, self.tenant, &[self.model.name], now).await?;
         let program = program(conn).await?;
         if self.row.program.is_none()
             && self.row.replaces
@@ -270,8 +272,7 @@ impl<'r> Run<'r> {
         let (live, paused) = match self.model.growth {
             Growth::Follows { .. } => {
                 let standing = Checkpoint::hold(&mut tx, self.tenant, self.model.name).await?;
-                let head = Head::read(&mut tx, self.tenant).await?.position;
-                (standing.position.min(head), standing.paused)
+                (standing.position, standing.paused)
             }
             Growth::InCommit { .. } => (Head::lock(&mut tx, self.tenant).await?.position, false),
         };
@@ -325,17 +326,15 @@ impl<'r> Run<'r> {
 
     /// Where the live read model is.
     async fn live(&self, conn: &mut PgConnection) -> Result<Live, ProjectorError> {
+        let head = Head::read(conn, self.tenant).await?.position;
         if !self.model.follows() {
-            let head = Head::read(conn, self.tenant).await?.position;
             return Ok(Live { rows: head, goal: head, head, parked: false });
         }
-        // In this order: what is beyond the head then is so because history was set back, and not because both have moved.
         let standing = Checkpoint::standing(conn, self.tenant, self.model.name).await?;
-        let head = Head::read(conn, self.tenant).await?.position;
         // One that was told to stand still is left where it is.
-        let parked = (standing.parked || standing.position > head) && !standing.paused;
-        let rows = standing.position.min(head);
-        Ok(Live { rows, goal: if parked { head } else { rows }, head, parked })
+        let parked = standing.parked && !standing.paused;
+        let goal = if parked { head } else { standing.position };
+        Ok(Live { rows: standing.position, goal, head, parked })
     }
 
     async fn end(&self, conn: &mut PgConnection, status: &str, found: &Found) -> Result<(), ProjectorError> {

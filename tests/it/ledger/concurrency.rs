@@ -98,6 +98,35 @@ async fn a_process_that_remembers_more_than_the_server_believes_the_server() {
     world.expect_rebuilt_equals_live().await;
 }
 
+/// The same, and then others have written more than anybody reads to follow.
+#[tokio::test]
+async fn a_process_that_remembers_what_was_lost_finds_out_however_much_was_written_in_its_place() {
+    let world = World::new().await;
+    world.stocked(&[("A", 1)]).await;
+    let body = json!({ "lines": [{ "sku": "A", "quantity": 1 }] });
+    let held = world.admin.post_once("/api/reservations", "k", body.clone()).await.expect(201);
+    let at = held["position"].as_i64().expect("a position");
+
+    let mut owner = world.database.owner().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "set session_replication_role = replica;
+         delete from events where position >= {at};
+         delete from idempotency_keys where position >= {at};
+         insert into events (tenant_id, position, event_id, stream, version, name, name_version, recorded_at, payload, metadata, hash)
+         select h.tenant_id, n, gen_random_uuid(), 'administration/log', n, 'administration.exported', 1, h.recorded_at, '{{}}', '{{}}',
+                sha256(n::text::bytea)
+         from ledger_heads h cross join generate_series({at}, {at} + 25000) as n;
+         update ledger_heads set position = {at} + 25000"
+    )))
+    .execute(&mut owner)
+    .await
+    .expect("a superuser may do anything");
+
+    let anew = world.admin.post_once("/api/reservations", "k", body).await;
+    assert!(!anew.headers.contains_key("idempotency-replayed"), "it is not in the ledger any more");
+    assert!(anew.expect(201)["position"].as_i64() > Some(at + 25_000));
+}
+
 #[tokio::test]
 async fn a_reservation_holds_all_of_its_lines_or_none() {
     let world = World::new().await;

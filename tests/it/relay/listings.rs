@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use onhand_domain::connection::Platform;
+use onhand_infrastructure::platforms::shopify::sandbox::ShownVariant;
 use onhand_tests::{
     Answer, World,
     channels::{self, Channel},
@@ -180,18 +181,21 @@ async fn of_two_listings_of_one_stock_what_one_was_told_is_not_put_right_by_the_
     restock(&world, "RUN-41", 5).await;
     restock(&world, "RUN-42", 7).await;
     world.converge().await;
-    let (one, other) = (listing(&world, "RUN-41").await, listing(&world, "RUN-42").await);
-    sqlx::query("update listings set external_inventory = $1 where external_inventory = $2")
-        .bind(one["external_inventory"].as_str())
-        .bind(other["external_inventory"].as_str())
-        .execute(world.onhand.pool())
-        .await
-        .expect("a listing can be changed");
+    let shown = sandbox.shows();
+    let item = shown[0].inventory_item_id;
+    let variant =
+        |it: &ShownVariant| json!({ "id": it.variant_id, "sku": it.sku, "inventory_item_id": item });
+    let product = json!({
+        "id": shown[0].product_id, "title": "Runner", "updated_at": "2026-11-01T13:00:00Z",
+        "variants": shown.iter().map(variant).collect::<Vec<_>>(),
+    });
+    let shared = shop::Webhook::new("products/update", "shared", &product);
+    shared.send(&world.admin, &connection).await.expect(200);
+    world.converge().await;
     restock(&world, "RUN-42", 1).await;
     world.converge().await;
     assert_eq!(World::shows(&sandbox)["RUN-41"].0, 8);
 
-    let item: u64 = one["external_inventory"].as_str().and_then(|item| item.parse().ok()).expect("an id");
     let level = json!({
         "inventory_item_id": item, "location_id": 7, "available": 8, "updated_at": "2026-11-02T09:00:00Z",
     });

@@ -102,6 +102,31 @@ async fn a_sale_and_its_cancellation_count_once_whether_the_figure_or_the_order_
 }
 
 #[tokio::test]
+async fn what_comes_back_to_a_shop_that_has_sold_too_much_is_nobodys_to_buy_whichever_is_told_first() {
+    let shop = Shop::open().await;
+    for (place, figure_first) in [(0, true), (1, false)] {
+        let id = |order: u64| order * 10 + place as u64;
+        let [one, other] = [(1, 7), (2, 2)].map(|(order, units)| shop.order(id(order), &[(place, units)], 5));
+        shop.tells("orders/create", &format!("o-{}", id(1)), &one).await;
+        shop.tells("orders/create", &format!("o-{}", id(2)), &other).await;
+        // Three more were bought than the one that is left; of those orders nobody has told.
+        shop.shows(place, -2, 6).await;
+        let (figure, cancelled) = ((place, 0, 9), shop.cancelled(other));
+        if figure_first {
+            shop.shows(figure.0, figure.1, figure.2).await;
+        }
+        shop.tells("orders/cancelled", &format!("x-{}", id(2)), &cancelled).await;
+        if !figure_first {
+            shop.shows(figure.0, figure.1, figure.2).await;
+        }
+        let size = format!("DUNK-{}", 41 + place);
+        assert_eq!(shop.world.levels().await[&size], (7, 7, 0), "figure first: {figure_first}");
+    }
+    shop.world.expect_intact().await;
+    shop.world.expect_rebuilt_equals_live().await;
+}
+
+#[tokio::test]
 async fn a_gift_wrap_keeps_nothing_that_was_taken_out_of_its_order_and_an_order_of_nothing_sells_nothing() {
     let shop = Shop::open().await;
     let wrapped = |mut order: Value| {

@@ -99,11 +99,13 @@ pub(super) async fn server(
     screen.chapter(2, "The server starts", "One process with all its duties: api, projector, relay.");
     let begun = Instant::now();
     let pool = database::open(options, config.database_connections).await?;
+    let clock = Clock::default();
+    clock.set_by(&pool).await?;
     // Nothing of the demo outlives it, so its credentials need no key that does.
     let keys = KeyRing::parse(&format!("demo:{}", STANDARD.encode(random_bytes())))?;
     let onhand = Onhand::new(Parts {
         pool,
-        clock: Clock::default(),
+        clock,
         keys,
         reservation_ttl: config.reservation_ttl,
         states_bytes: config.states_bytes,

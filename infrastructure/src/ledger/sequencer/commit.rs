@@ -324,11 +324,10 @@ impl Sequencer {
             tracing::error!(tenant = %self.tenant, seen, found = head.position, "the ledger has lost entries");
             self.forget();
             vec![]
-        } else if others > CATCH_UP_MAX {
-            self.states.clear();
-            vec![]
         } else {
-            read::after(conn, self.tenant, seen, CATCH_UP_MAX).await?
+            // All of them, or only the first where they are too many to be followed.
+            let most = if others > CATCH_UP_MAX { 1 } else { CATCH_UP_MAX };
+            read::after(conn, self.tenant, seen, most).await?
         };
         if let Some(first) = tail.first()
             && first.chained(self.tenant, &before) != *first.hash
@@ -337,7 +336,11 @@ impl Sequencer {
             self.forget();
             return Ok(true);
         }
-        self.fold(tail)?;
+        if others > CATCH_UP_MAX {
+            self.states.clear();
+        } else {
+            self.fold(tail)?;
+        }
         Ok(true)
     }
 

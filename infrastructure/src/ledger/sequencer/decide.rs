@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, mem, panic::AssertUnwindSafe};
 
 use chrono::{DateTime, Utc};
-use onhand_domain::{Refusal, RefusalKind, State, StreamId, stock::Stock, stream::Lookup};
+use onhand_domain::{Event, Refusal, RefusalKind, State, StreamId, stock::Stock, stream::Lookup};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -191,7 +191,16 @@ impl Sequencer {
             if self.states.get(&stream).is_none() {
                 self.load(conn.as_deref_mut(), base, vec![stream.clone()]).await?;
             }
-            let cause = decision.follows_from.get(&stream);
+            let cause = match decision.follows_from.is_empty() {
+                true => None,
+                false => {
+                    let figure = match &event {
+                        Event::Listing(event) => event.figure(),
+                        _ => None,
+                    };
+                    decision.follows_from.get(&(stream.clone(), figure))
+                }
+            };
             let correlation_id = cause.unwrap_or(&context.correlation_id);
             batch.touched.note(&stream, &event, (self.states.get(&stream), correlation_id));
             batch.streams.insert(stream.clone(), ());

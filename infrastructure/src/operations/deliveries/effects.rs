@@ -110,7 +110,7 @@ impl Effects {
         let found = variants_of_style(pool, connection.tenant, &connection.details.brand, &styles).await?;
         let (id, at, platform) = (connection.id, news.at, connection.details.platform);
         let (steps, persons) = (vec![steps::priced(news, &found)], Persons::default());
-        let (again, looked, ignored) = (false, false, false);
+        let (again, looked, ignored) = (true, false, false);
         Ok(Self { connection: id, platform, steps, persons, at, again, looked, ignored })
     }
 
@@ -201,8 +201,8 @@ impl Effects {
             }
             Step::Removed { external, listings } => {
                 if listings.is_empty() {
-                    // Older news of it may be on their way. Where we look ourselves, they lead to another look.
-                    tally.unmapped += usize::from(!self.looked);
+                    // Older news of it may be on their way, for a day. Where we look ourselves, they lead to another look.
+                    tally.unmapped += usize::from(!self.looked && now - self.at < TimeDelta::days(1));
                     tally.notes.push(format!("no listing is of product {external}"));
                 }
                 for id in listings {
@@ -223,7 +223,7 @@ impl Effects {
                 self.cancel(external, (*at, *failed), (lookup, now), tally)?;
             }
             Step::Price { targets, news } => self.price(targets, news, lookup, now, tally)?,
-            Step::Unpriced { news } => self.unpriced(news, tally),
+            Step::Unpriced { news } => self.unpriced(news, now, tally),
             Step::Erasure => {
                 let person = self.person().map(ToString::to_string).unwrap_or_default();
                 tally.notes.push(format!("what is known of person {person} is to be destroyed"));
@@ -344,7 +344,7 @@ impl Effects {
     /// A platform's stock figure: our own echo, an order of the ledger where the rules allow it, or a stray.
     ///
     /// Where several listings are of one stock there, what one of them was told is no stray of the others: each would be put
-    /// right for ever.
+    /// right for ever, or count.
     fn observe_stock(
         &self,
         listings: &[ListingId],
@@ -357,7 +357,7 @@ impl Effects {
         let seen = seen.collect::<Result<Vec<_>, _>>()?;
         let is_told = seen.iter().any(|(_, meaning)| *meaning == Meaning::Echo);
         for (changes, meaning) in seen {
-            if is_told && meaning == Meaning::PutRight {
+            if is_told && !matches!(meaning, Meaning::Echo | Meaning::OldNews) {
                 tally.notes.push(format!(
                     "the platform shows {available}, as another listing of this stock was told"
                 ));
@@ -370,7 +370,11 @@ impl Effects {
                 Meaning::OldNews => {
                     tally.notes.push(format!("{available} is older news than what is known"));
                 }
-                Meaning::Echo => tally.echoes += 1,
+                Meaning::Echo => {
+                    tally.echoes += 1;
+                    // What was sold there and was not there is remembered by its newest figure.
+                    self.count(stock, available, lookup, tally);
+                }
                 Meaning::PutRight => tally
                     .notes
                     .push(format!("the platform shows {available}; the rules do not let it change stock")),

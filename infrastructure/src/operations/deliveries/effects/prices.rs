@@ -1,6 +1,6 @@
 //! Market prices among the facts: which count at once, which wait for their time, and which for somebody to know the variant.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use onhand_domain::{
     Refusal, StreamId,
     aggregate::verdict,
@@ -86,13 +86,15 @@ impl Effects {
 
     /// A market price of what nobody knows. The feed tells what has changed and no more, and most of what it tells is of models
     /// that nobody here sells: so the newest price of each size and market waits, and not each delivery that told one.
-    pub(super) fn unpriced(&self, news: &PriceNews, tally: &mut Tally) {
+    pub(super) fn unpriced(&self, news: &PriceNews, now: DateTime<Utc>, tally: &mut Tally) {
         let size = news.size.as_deref().unwrap_or("any size");
         tally.unmapped += 1;
         tally.notes.push(format!("nothing here is {} in {size}", news.style_code));
         // What others tell is looked at again delivery by delivery.
         if self.platform == Platform::Kicksdb {
-            tally.follow_ups.push(self.waiting(news, SOME_DAY));
+            // What became known in this very moment woke those that were there: so it is looked at once more before it sleeps.
+            let due = if self.again { SOME_DAY } else { now + TimeDelta::minutes(1) };
+            tally.follow_ups.push(self.waiting(news, due));
         }
     }
 

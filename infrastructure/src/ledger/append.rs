@@ -71,10 +71,18 @@ impl Batch {
 pub(super) struct Base {
     pub(super) tenant: TenantId,
     pub(super) head: Head,
+    /// When entries are recorded: never before those there are.
     pub(super) now: DateTime<Utc>,
+    /// The time it is, by which something is decided to be due: earlier, where a clock was set back.
+    pub(super) at: DateTime<Utc>,
 }
 
 impl Base {
+    /// From the ledger's end, at this time.
+    pub(super) fn at(tenant: TenantId, head: Head, at: DateTime<Utc>) -> Self {
+        Self { tenant, now: at.max(head.recorded_at), at, head }
+    }
+
     /// Where the ledger ends once the batch is committed.
     pub(super) fn head_after(&self, batch: &Batch) -> Head {
         match batch.entries.last() {
@@ -136,13 +144,13 @@ pub(super) async fn write<'s>(
     let position = base.head.position + batch.entries.len() as i64;
     if !settlements.is_empty() {
         // Before new rows are derived: a row that goes back to pending must be there to coalesce with.
-        outbox::settle(conn, base.tenant, base.now, settlements).await?;
+        outbox::settle(conn, base.tenant, base.at, settlements).await?;
     }
     if batch.touched.beyond_stock() {
-        outbox::derive(conn, base.tenant, position, base.now, &batch.touched).await?;
+        outbox::derive(conn, base.tenant, position, base.at, &batch.touched).await?;
     }
     if !owed.is_empty() {
-        outbox::owe(conn, base.tenant, (position, base.now), owed).await?;
+        outbox::owe(conn, base.tenant, (position, base.at), owed).await?;
     }
     if !secrets.is_empty() {
         keep_secrets(conn, base.tenant, secrets).await?;
@@ -197,7 +205,8 @@ pub(super) async fn append(conn: &mut PgConnection, base: &Base, batch: &Batch) 
         .bind(variants)
         .bind(locations)
         .bind(base.head.recorded_at)
-        .bind(batch.touched.shelves.values().map(String::as_str).collect::<Vec<_>>());
+        .bind(batch.touched.shelves.values().map(String::as_str).collect::<Vec<_>>())
+        .bind(base.at);
     let statement = if plain { statement } else { with_bodies(statement, bodies, keys) };
     Ok(statement.fetch_optional(conn).await?.is_some())
 }

@@ -22,7 +22,7 @@ answers as (
 commands as (
     insert into outbox (tenant_id, id, connection_id, listing_id, kind, status, position, next_attempt_at, created_at,
                         correlation_id)
-    select $1, gen_random_uuid(), t.connection_id, t.listing_id, 'quantity', 'pending', $3, $5, $5, moved.correlation_id
+    select $1, gen_random_uuid(), t.connection_id, t.listing_id, 'quantity', 'pending', $3, $24, $24, moved.correlation_id
     from head
     cross join unnest($20::uuid[], $21::text[], $23::text[]) as moved (variant_id, location, correlation_id)
     -- listings_variant_idx: one probe a moved variant.
@@ -36,7 +36,7 @@ sooner as (
     -- But for what is told once more at a later time: the newest truth does not wait for that. What waits a moment for the
     -- order behind a stray figure is not `forced`. As a rule there is none, and then nothing is looked for: nobody can have put
     -- one off since, for that moves the head.
-    update outbox o set next_attempt_at = $5, created_at = least(o.created_at, $5)
+    update outbox o set next_attempt_at = $24, created_at = least(o.created_at, $24)
     from head, outbox_targets t, unnest($20::uuid[], $21::text[]) as moved (variant_id, location)
     where exists (
         select from outbox w
@@ -45,7 +45,7 @@ sooner as (
     )
       and o.tenant_id = $1 and o.status = 'pending' and o.forced and o.last_error is null
       and o.next_attempt_at > o.created_at and o.kind = 'quantity'
-      and o.next_attempt_at > $5 + interval '2 seconds' -- what a stray figure has moved there: SETTLING in derive.rs
+      and o.next_attempt_at > $24 + interval '2 seconds' -- what a stray figure has moved there: SETTLING in derive.rs
       and t.tenant_id = $1 and t.connection_id = o.connection_id and t.listing_id = o.listing_id
       and moved.variant_id = t.variant_id and moved.location = t.location
 )

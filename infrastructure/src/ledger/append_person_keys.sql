@@ -4,6 +4,6 @@
     insert into person_keys (tenant_id, person, order_id, connection_id, address, key_id, nonce, sealed, created_at)
     select $1, k.person, k.order_id, k.connection_id, k.address, k.key_id, k.nonce, k.sealed, $5
     from head
-    cross join unnest($28::text[], $29::uuid[], $30::uuid[], $31::text[], $32::text[], $33::bytea[], $34::bytea[])
+    cross join unnest($29::text[], $30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::bytea[], $35::bytea[])
         as k (person, order_id, connection_id, address, key_id, nonce, sealed)
 )

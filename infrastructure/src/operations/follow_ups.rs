@@ -38,6 +38,8 @@ const STEP_MAX: i64 = 16;
 pub(super) const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// When what a person has to see to is looked at again.
 const FOR_PERSON: TimeDelta = TimeDelta::minutes(5);
+/// How long to wait for an access token that is being renewed.
+const FOR_RENEWAL: TimeDelta = TimeDelta::seconds(15);
 /// How long to wait for a read model that has not come far enough.
 const A_MOMENT: TimeDelta = TimeDelta::milliseconds(200);
 /// When deliveries are looked at again that may tell of somebody who is just being forgotten.
@@ -303,7 +305,12 @@ impl Operations {
                     .to_owned(),
             )
         })?;
-        let answer = api.read(call).await?;
+        let answer = match api.read(call).await {
+            Err(error) if api.is_unauthorized() && self.renew_early(connection).await => {
+                return Err(Setback::Wait(error.to_string(), FOR_RENEWAL));
+            }
+            answered => answered?,
+        };
         let (status, body) = match answer.status.as_u16() {
             200..=299 => (200, answer.body),
             status @ (404 | 410) => (status, answer.body),

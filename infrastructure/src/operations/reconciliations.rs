@@ -182,7 +182,7 @@ impl Operations {
         };
         let api = api.until(Instant::now() + BEGIN_WITHIN);
         let shown = outbound.read(&api, &handles).await;
-        self.note_doors(connection, &shown).await?;
+        self.note_doors(connection, &shown, api.is_unauthorized()).await?;
         let cut = shown.iter().position(|it| it.as_ref().is_err_and(|error| !is_never(error)));
         if let (Some(0), Some(Err(error))) = (cut, shown.first()) {
             return Ok(Err(error.clone()));
@@ -201,6 +201,7 @@ impl Operations {
         &self,
         connection: &Connected,
         shown: &[Result<Shown, CallError>],
+        unauthorized: bool,
     ) -> Result<(), LedgerError> {
         let mut report = Report::default();
         for it in shown {
@@ -209,7 +210,11 @@ impl Operations {
         }
         let (pool, account) = (self.ledger().pool(), (connection.tenant, connection.id));
         let report = Report { failed: false, hold: None, ..report };
-        if report.is_shut() || (report.answered && breakers::of(pool, account.0, account.1).await?.locked_out)
+        let renewing = unauthorized && !report.answered && self.renew_early(connection).await;
+        let report = if renewing { report.renewing() } else { report };
+        if renewing
+            || report.is_shut()
+            || (report.answered && breakers::of(pool, account.0, account.1).await?.locked_out)
         {
             for turn in breakers::note(pool, account, &report, self.ledger().clock().now()).await? {
                 self.note_turn(account.0, account.1, turn).await?;

@@ -13,10 +13,7 @@ use serde_json::json;
 use super::{Caller, Operations, connections::Credentials};
 use crate::{
     ledger::{Context, LedgerError},
-    outbox::{
-        breakers,
-        budgets::{self, Taken},
-    },
+    outbox::budgets::{self, Taken},
     platforms::outbound::{CallError, Limit, Renewed, outbound_of},
     queries::{
         connections::{Connected, connected},
@@ -100,8 +97,7 @@ impl Operations {
             (Some(outbound), Ok(api)) => outbound.renew(&api).is_some(),
             _ => false,
         };
-        // Of a locked out account the renewed ones were refused as well, or none could be had.
-        if !renews || breakers::of(pool, tenant, id).await?.locked_out {
+        if !renews {
             return Ok(false);
         }
         if renewals::is_under_way(pool, tenant, id, now).await? {

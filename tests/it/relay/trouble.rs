@@ -142,7 +142,7 @@ async fn ended(world: &World, platform: Platform, refresh_token: &str) -> Channe
 async fn an_access_token_that_has_ended_is_renewed_at_once_and_nobody_is_called_for() {
     let world = World::new().await;
     channels::stock(&world, &["RUN-42"], 7, Some("100.00")).await;
-    for platform in [Platform::Square, Platform::Clover, Platform::TiktokShop] {
+    for platform in [Platform::Square, Platform::Clover, Platform::TiktokShop, Platform::Shopee] {
         let channel = ended(&world, platform, "renewal-of-the-shop").await;
         assert!(world.onhand.operations.renew().await.expect("renewals are tried"), "{platform}: it is due");
         step(&world).await;
@@ -152,6 +152,24 @@ async fn an_access_token_that_has_ended_is_renewed_at_once_and_nobody_is_called_
         let path = format!("/api/connections/{}/disable", channel.connection);
         world.admin.post(&path, json!({})).await.expect(200);
     }
+    assert_eq!(times(&world, "connection.alert_raised").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_that_a_reconciliation_finds_to_have_ended_is_renewed_and_locks_nobody_out() {
+    let world = World::new().await;
+    channels::stock(&world, &["RUN-42"], 7, None).await;
+    let more = json!({ "access_token": "one-that-has-ended", "refresh_token": "renewal-of-the-shop" });
+    let setup = Setup { more, ..Setup::default() };
+    let channel = Channel::open_with(&world, Platform::Square, &["RUN-42"], &setup).await;
+    let body = json!({ "connection": channel.connection });
+    world.admin.post("/api/reconciliations", body).await.expect(202);
+    world.onhand.operations.reconcile().await.expect("a page is looked at");
+    let found = breaker(&world, &channel).await;
+    assert!(!found.locked_out && found.held_until > Some(world.clock.now()), "{found:?}");
+    assert!(world.onhand.operations.renew().await.expect("renewals are tried"), "it is due");
+    world.converge().await;
+    assert_eq!(channel.quantity("RUN-42"), 7);
     assert_eq!(times(&world, "connection.alert_raised").await, 0);
 }
 

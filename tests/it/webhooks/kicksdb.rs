@@ -1,3 +1,4 @@
+use chrono::TimeDelta;
 use onhand_tests::{
     World,
     shop::{self, Webhook},
@@ -99,6 +100,8 @@ async fn the_newest_price_of_what_nobody_knew_counts_once_somebody_does() {
     let product = json!({ "title": "Zoom", "brand": "kite", "style_code": "ZOOM",
                           "variants": [variant("Z-A", "42"), variant("Z-B", "43"), { "sku": "SKUS-42" }] });
     let zoom = world.admin.post("/api/products", product).await.expect(201);
+    // What had just been told was not asleep yet.
+    world.clock.advance(TimeDelta::seconds(10));
     world.follow_up().await;
     assert_eq!(price(&world, "Z-A").await["minor"], 18_700);
     assert_eq!(price(&world, "Z-B").await, Value::Null);

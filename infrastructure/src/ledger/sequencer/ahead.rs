@@ -189,7 +189,8 @@ impl Sequencer {
         let room = BATCH_MAX - plan.open.len();
         let Some(open) = self.foreseen((1, room), keys) else { return Some(plan) };
         let supposed = self.states.suppose(open.iter().flat_map(|ticket| &ticket.submission.fresh));
-        plan.base.now = self.shared.clock.now().max(plan.base.now);
+        plan.base.at = self.shared.clock.now();
+        plan.base.now = plan.base.at.max(plan.base.now);
         let (first, answered) = (plan.open.len(), plan.batch.answers.len());
         let decided = self.decide_each(None, &open, &plan.base, &mut plan.batch).now_or_never();
         plan.open.extend(open);

@@ -92,7 +92,7 @@ impl Sequencer {
         open: Vec<Ticket>,
         head: Head,
     ) -> Result<Plan, (Vec<Ticket>, Setback)> {
-        let base = Base { tenant: self.tenant, now: self.shared.clock.now().max(head.recorded_at), head };
+        let base = Base::at(self.tenant, head, self.shared.clock.now());
         let mut batch = Batch::default();
         match self.decide(Some(conn), &open, &base, &mut batch).await {
             Ok(verdicts) => Ok(Plan::new(open, verdicts, batch, base)),
@@ -106,7 +106,7 @@ impl Sequencer {
 
     /// Decides a batch on what is in memory alone; gives the tickets back if that does not do.
     pub(super) fn decided_in_memory(&mut self, open: Vec<Ticket>, head: Head) -> Result<Plan, Vec<Ticket>> {
-        let base = Base { tenant: self.tenant, now: self.shared.clock.now().max(head.recorded_at), head };
+        let base = Base::at(self.tenant, head, self.shared.clock.now());
         let mut batch = Batch::default();
         match self.decide(None, &open, &base, &mut batch).now_or_never() {
             Some(Ok(verdicts)) => Ok(Plan::new(open, verdicts, batch, base)),

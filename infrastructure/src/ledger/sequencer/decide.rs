@@ -117,7 +117,7 @@ impl Sequencer {
         base: &Base,
     ) -> Result<Result<Decision, Refusal>, LedgerError> {
         for _ in 0..LOOKS_MAX {
-            let (decided, missing) = self.look(submission, base.now);
+            let (decided, missing) = self.look(submission, base.at);
             if missing.is_empty() {
                 return Ok(decided);
             }

@@ -202,7 +202,8 @@ impl Effects {
             Step::Removed { external, listings } => {
                 if listings.is_empty() {
                     // Older news of it may be on their way, for a day. Where we look ourselves, they lead to another look.
-                    tally.unmapped += usize::from(!self.looked && now - self.at < TimeDelta::days(1));
+                    let is_over = self.again && now - self.at >= TimeDelta::days(1);
+                    tally.unmapped += usize::from(!self.looked && !is_over);
                     tally.notes.push(format!("no listing is of product {external}"));
                 }
                 for id in listings {

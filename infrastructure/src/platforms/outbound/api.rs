@@ -295,8 +295,8 @@ impl Api {
         if waited_in_vain(status) {
             self.lost.store(true, Ordering::Relaxed);
         }
-        if status == StatusCode::UNAUTHORIZED {
-            self.unauthorized.store(true, Ordering::Relaxed);
+        if status == StatusCode::UNAUTHORIZED || (status == StatusCode::FORBIDDEN && names_token(&body)) {
+            self.token_refused();
         }
         match refused(status, &headers, self.clock.now()) {
             Some(error) => Err(error),
@@ -317,6 +317,11 @@ impl Api {
     }
 
     /// Whether the platform has refused the access token since [`Api::until`].
+    /// Notes that the platform does not take the access token any more, where its status does not say so.
+    pub(in super::super) fn token_refused(&self) {
+        self.unauthorized.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.unauthorized.load(Ordering::Relaxed)
     }
@@ -410,6 +415,14 @@ fn unreached(error: reqwest::Error) -> CallError {
         cause = deeper;
     }
     CallError::failed(format!("{what}: {cause}"))
+}
+
+/// Whether a refusal is one of the access token, in the words of a platform that says so with a 403.
+fn names_token(body: &[u8]) -> bool {
+    // Spelt like the first in Shopee's lists.
+    let names = ["invalid_acceess_token", "invalid_access_token"];
+    let text = String::from_utf8_lossy(&body[..body.len().min(2_000)]);
+    names.iter().any(|name| text.contains(name))
 }
 
 /// Whether this may be a gateway's answer in place of the platform's, which may still be at it.

@@ -93,7 +93,7 @@ impl Effects {
         // What others tell is looked at again delivery by delivery.
         if self.platform == Platform::Kicksdb {
             // What became known in this very moment woke those that were there: so it is looked at once more before it sleeps.
-            let due = if self.again { SOME_DAY } else { now + TimeDelta::minutes(1) };
+            let due = if self.again { SOME_DAY } else { now + TimeDelta::seconds(10) };
             tally.follow_ups.push(self.waiting(news, due));
         }
     }

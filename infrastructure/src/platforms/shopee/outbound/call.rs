@@ -31,6 +31,9 @@ const APP: &str = "correct the partner id and the app secret";
 const SHOP: &str = "look after the shop and the app with Shopee";
 const LOCATION: &str = "make a new connection with the right platform location";
 
+/// Errors that a new access token may end.
+const TOKEN_REFUSED: [&str; 3] = ["invalid_acceess_token", "invalid_access_token", "error_access_token"];
+
 /// Errors that nothing but a person can end, and what is to be done about them.
 const PERSON: &[(&str, &str)] = &[
     ("error_auth", TOKEN),
@@ -187,6 +190,9 @@ pub(super) fn understood(api: &Api, answer: &Answer) -> Result<Said, CallError> 
     };
     let message = envelope.message.map(|message| api.without_secrets(message)).unwrap_or_default();
     let name = error.rsplit('.').next().unwrap_or(&error).to_owned();
+    if TOKEN_REFUSED.contains(&&*name) {
+        api.token_refused();
+    }
     let refusal = Refusal { error: meaning(&error, &message, api.access().now), name };
     Ok(Said { refusal: Some(refusal), response: envelope.response })
 }

@@ -389,6 +389,9 @@ pub struct Listing {
     pub price_conflict: Option<Conflict>,
     /// Quantities we pushed and have not heard of again.
     awaited: VecDeque<i64>,
+    /// Quantities we pushed that were heard of at the time of the newest observation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    heard: Vec<i64>,
     /// Prices we pushed before the one that is believed to be shown, the newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     awaited_prices: VecDeque<Money>,
@@ -503,8 +506,14 @@ impl Listing {
     pub(crate) fn is_known(&self, quantity: i64, (at, told): (DateTime<Utc>, bool)) -> bool {
         // What was sent may also be what we see ourselves.
         let believed = self.quantity.value == Some(quantity);
-        self.was_sent(Figure::Quantity { quantity }, at)
-            || (told && (believed || self.awaited.contains(&quantity)))
+        self.was_sent(Figure::Quantity { quantity }, at) || (told && (believed || self.is_ours(quantity, at)))
+    }
+
+    /// Whether a quantity that is told is one that we pushed: not heard of yet, or heard of at this very moment. Some tell whole
+    /// seconds, tell things twice, and in any order.
+    fn is_ours(&self, quantity: i64, at: DateTime<Utc>) -> bool {
+        self.awaited.contains(&quantity)
+            || (self.quantity.observed_at == Some(at) && self.heard.contains(&quantity))
     }
 
     fn observe_quantity(
@@ -514,7 +523,7 @@ impl Listing {
         (at, told): (DateTime<Utc>, bool),
         now: DateTime<Utc>,
     ) -> Vec<ListingEvent> {
-        let ours = told && self.awaited.contains(&quantity);
+        let ours = told && self.is_ours(quantity, at);
         let stale = self.quantity.is_stale(at);
         let believed = self.quantity.value == Some(quantity);
         let sent = self.was_sent(Figure::Quantity { quantity }, at);
@@ -550,18 +559,22 @@ impl Listing {
         let ours = told && self.awaited_prices.contains(&price);
         let unheard = self.price_taken_at.filter(|_| told);
         let echo = self.price.value == Some(price);
-        let is_news = if echo {
-            // Platforms repeat the price with every change of anything else. The first time tells when our push was taken, by
-            // their own clock.
-            unheard.is_some()
-        } else {
-            // What was sent and not answered may have been applied behind what was taken.
-            unheard.is_none_or(|taken| taken < at) || self.was_sent(Figure::Price { price }, at)
-        };
-        if ours || !is_news || self.price.is_stale(at) {
+        // Platforms repeat the price with every change of anything else. The first time tells when our push was taken, by
+        // their own clock.
+        let known = echo && unheard.is_none();
+        if ours || known || self.price.is_stale(at) {
             return vec![];
         }
         vec![ListingEvent::PriceObserved { price, at, echo }]
+    }
+
+    /// Whether a price that is told is, as far as the clocks say, from before our last push was taken. It may be shown all the same,
+    /// for their clocks need not be ours: it is put right, and never counts.
+    pub(crate) fn is_behind(&self, price: Money, (at, told): (DateTime<Utc>, bool)) -> bool {
+        // What was sent and not answered may have been applied behind what was taken.
+        told && self.price.value != Some(price)
+            && self.price_taken_at.is_some_and(|taken| at <= taken)
+            && !self.was_sent(Figure::Price { price }, at)
     }
 
     /// Whether a price is what it shows since it took one of ours: whatever it shows next is later than that price, also if its
@@ -677,12 +690,20 @@ impl Listing {
                     (last.since, last.heard) = (at, true);
                 }
                 self.note_told(until, (Some(at), true));
+                let again = self.is_ours(quantity, at);
+                if self.quantity.observed_at < Some(at) {
+                    self.heard.clear();
+                }
                 match self.awaited.iter().position(|awaited| *awaited == quantity) {
                     // Perhaps an older push than the last one: what is shown now is not told by it. Those before it
-                    // were either heard out of turn or never will be; a later change to one of them is foreign.
-                    Some(place) => drop(self.awaited.drain(..=place)),
+                    // were either heard out of turn, or are told at the same moment, or never will be; a later change to one of
+                    // them is foreign.
+                    Some(place) => self.heard.extend(self.awaited.drain(..=place)),
+                    None if again => {}
                     None => self.quantity.value = Some(quantity),
                 }
+                let beyond = self.heard.len().saturating_sub(AWAITED_MAX);
+                self.heard.drain(..beyond);
                 if !echo {
                     self.quantity.value = Some(quantity);
                     self.awaited.clear();
@@ -695,7 +716,8 @@ impl Listing {
             }
             ListingEvent::PriceObserved { price, at, echo } => {
                 self.price.value = Some(price);
-                self.price_taken_at = None;
+                // News from before our push say nothing of when it was taken.
+                self.price_taken_at = self.price_taken_at.filter(|taken| !echo && at <= *taken);
                 if !echo {
                     self.awaited_prices.clear();
                 }

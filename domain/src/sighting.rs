@@ -166,6 +166,11 @@ pub(crate) fn judge_price(
     // The first price there is counts, whatever the rules say.
     if let Some(owed) = ours.and_then(|ours| ours.prices.get(market)).copied() {
         let believed = listing.price.value == Some(price);
+        let behind = listing.is_behind(price, (at, told));
+        // Late news may by chance be what is owed by now, and not be shown any more.
+        if owed == price && behind {
+            return Ok(nothing);
+        }
         if owed == price && (believed || !changes.is_empty()) {
             changes.extend(agreed(id, listing, FigureKind::Price));
             return Ok((changes, Meaning::Echo));
@@ -176,7 +181,7 @@ pub(crate) fn judge_price(
         if believed {
             return Ok((changes, Meaning::Echo));
         }
-        if listing.was_sent(Figure::Price { price }, at) {
+        if behind || listing.was_sent(Figure::Price { price }, at) {
             return Ok((changes, Meaning::PutRight));
         }
         let counted_at = ours.and_then(|ours| ours.counted_at.get(market));

@@ -121,6 +121,23 @@ fn a_number_we_never_sent_is_foreign() {
 }
 
 #[test]
+fn pushes_that_are_told_of_the_same_second_are_echoes_in_any_order_and_however_often() {
+    for told in [[8, 7, 8], [7, 7, 8], [8, 8, 7]] {
+        let listing = told.iter().fold(
+            [pushed(7, 10), pushed(8, 11)].into_iter().fold(Listing::default(), Listing::evolve),
+            |listing, quantity| {
+                let events = listing.decide(observe(*quantity, 5)).expect("it is seen");
+                assert_eq!(events, [observed(*quantity, 5, true)], "{told:?}");
+                events.into_iter().fold(listing, Listing::evolve)
+            },
+        );
+        assert_eq!(listing.quantity.value, Some(8), "{told:?}");
+        // A second later it is somebody's.
+        assert_eq!(listing.decide(observe(7, 6)), Ok(vec![observed(7, 6, false)]), "{told:?}");
+    }
+}
+
+#[test]
 fn an_echo_that_is_quicker_than_the_answer_is_no_stray_and_is_not_awaited_again() {
     let early =
         ListingCommand::ObserveQuantity { quantity: 5, owed: Some(5), at: at(1), told: true, now: at(60) };
@@ -343,15 +360,18 @@ fn late_news_of_an_earlier_price_of_ours_are_no_news() {
 }
 
 #[test]
-fn a_price_told_from_before_our_last_push_was_taken_is_old_news() {
+fn a_price_told_from_before_our_last_push_was_taken_may_be_shown_and_is_no_news_of_when_that_was() {
     let history = || [price_pushed(10, 1, Some(2)), price_pushed(12, 2, Some(20))];
     for second in [15, 20] {
         given::<Listing>(L, history())
             .when(price_told(11, second))
-            .then([])
-            .then_state(|listing| assert_eq!(listing.price.value, Some(price(12))));
+            .then([price_seen(11, second, false)])
+            .then_state(|listing| assert!(listing.is_behind(price(9), (at(20), true))));
     }
-    given::<Listing>(L, history()).when(price_told(11, 21)).then([price_seen(11, 21, false)]);
+    given::<Listing>(L, history())
+        .when(price_told(11, 21))
+        .then([price_seen(11, 21, false)])
+        .then_state(|listing| assert!(!listing.is_behind(price(9), (at(20), true))));
     given::<Listing>(L, history()).when(price_looked_at(11, 15)).then([price_seen(11, 15, false)]);
     // What was sent and not answered may have been applied behind it.
     let unanswered =

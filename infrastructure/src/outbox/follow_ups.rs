@@ -16,6 +16,8 @@ use crate::ledger::{FollowUp, Followed};
 pub const KINDS: [&str; 11] = [
     "product", "order", "catalog", "document", "download", "models", PRICE, UNMAPPED, LET_OUT, FORGET, ERASE,
 ];
+/// Codes of models that are looked for at once.
+const CODES_MAX: usize = 1_000;
 /// A market price whose monitor lets it count later, or that waits for somebody to know what it speaks of.
 pub const PRICE: &str = "price";
 /// Deliveries that spoke of what nobody knew, to be looked at again.
@@ -357,10 +359,50 @@ pub(crate) async fn wake(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) ->
     .bind(SOME_DAY)
     .execute(pool)
     .await?;
+    wake_prices(pool, tenant, now).await
+}
+
+/// A variant that prices of a code may mean: by its SKU, or by the style code of its product.
+#[derive(FromRow)]
+struct Named {
+    code: String,
+    by_style: bool,
+    sku: String,
+    size: Option<String>,
+    brand: Option<String>,
+}
+
+/// Wakes market prices that wait for somebody to know what they speak of, and mean a variant that is known by now.
+///
+/// In steps, each from what the one before has found: as one statement it is planned for a handful of rows, and there may have come
+/// ten thousand since anybody counted them.
+async fn wake_prices(pool: &PgPool, tenant: TenantId, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let codes: Vec<String> = sqlx::query_scalar(
+        "select distinct payload->>'style_code' from follow_ups
+         where tenant_id = $1 and kind = 'price' and status = 'pending' and next_attempt_at = $2
+           and payload->>'style_code' is not null",
+    )
+    .bind(tenant.0)
+    .bind(SOME_DAY)
+    .fetch_all(pool)
+    .await?;
+    let mut known: Vec<Named> = Vec::new();
+    for codes in codes.chunks(CODES_MAX) {
+        let found = sqlx::query_as(include_str!("known_by_code.sql")).bind(tenant.0).bind(codes);
+        known.extend(found.fetch_all(pool).await?);
+    }
+    if known.is_empty() {
+        return Ok(());
+    }
     sqlx::query(include_str!("wake_prices.sql"))
         .bind(tenant.0)
         .bind(now)
         .bind(SOME_DAY)
+        .bind(known.iter().map(|it| it.code.as_str()).collect::<Vec<_>>())
+        .bind(known.iter().map(|it| it.by_style).collect::<Vec<_>>())
+        .bind(known.iter().map(|it| it.sku.as_str()).collect::<Vec<_>>())
+        .bind(known.iter().map(|it| it.size.as_deref()).collect::<Vec<_>>())
+        .bind(known.iter().map(|it| it.brand.as_deref()).collect::<Vec<_>>())
         .execute(pool)
         .await?;
     Ok(())

@@ -265,7 +265,7 @@ impl Effects {
     }
 
     /// A listing that is gone, unless it was seen later than that. That it was seen at a time that is still to come says only
-    /// that its shop's clock is ahead: then it was seen before this came.
+    /// that its shop's clock is ahead: then it was seen before this came, unless that was some time ago.
     fn remove(
         &self,
         id: ListingId,
@@ -276,7 +276,7 @@ impl Effects {
         let seen = listing.mapping.as_ref().and_then(|mapping| {
             lookup.product(&mapping.product).seen(self.connection, &mapping.external_product)
         });
-        if seen.is_some_and(|seen| self.at < seen && seen <= now) {
+        if seen.is_some_and(|seen| self.at < seen && (seen <= now || self.again)) {
             tally.notes.push("it was seen later than that".to_owned());
             return Ok(());
         }

@@ -3,7 +3,10 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::scenario::given;
+use crate::{
+    scenario::given,
+    values::{ConnectionId, ExternalId, ProductId, VariantId},
+};
 
 const L: ListingId = ListingId(Uuid::from_u128(1));
 

@@ -115,6 +115,9 @@ pub struct Listing {
     /// When it had taken our last price, by our clock; none once something newer was seen of it, whose clock counts from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     price_taken_at: Option<DateTime<Utc>>,
+    /// The price that is believed to be shown was set there, and is none of ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    price_is_theirs: bool,
     /// Figures that were sent and not answered, each once, the newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     unanswered: VecDeque<Sent>,
@@ -272,9 +275,10 @@ impl Listing {
     }
 
     fn observe_price(&self, price: Money, (at, told): (DateTime<Utc>, bool)) -> Vec<ListingEvent> {
-        // An earlier price of ours, told late, is no news.
-        let ours = told && self.awaited_prices.contains(&price);
         let unheard = self.price_taken_at.filter(|_| told);
+        // An earlier price of ours, told late, is no news; since our last one has come back, what is later is somebody's.
+        let late = unheard.is_some() || self.price.observed_at.is_none_or(|known| at <= known);
+        let ours = told && late && self.awaited_prices.contains(&price);
         let echo = self.price.value == Some(price);
         // Platforms repeat the price with every change of anything else. The first time tells when our push was taken, by
         // their own clock.
@@ -304,7 +308,7 @@ impl Listing {
         if as_of < self.price.as_of {
             return;
         }
-        let ours = self.price.as_of > 0;
+        let ours = self.price.as_of > 0 && !self.price_is_theirs;
         let before = self.price.value.filter(|before| ours && *before != price);
         self.awaited_prices.retain(|awaited| *awaited != price);
         self.awaited_prices.extend(before);
@@ -317,6 +321,7 @@ impl Listing {
         }
         self.price.value = Some(price);
         self.price.as_of = as_of;
+        self.price_is_theirs = false;
     }
 
     fn conflict_mut(&mut self, kind: FigureKind) -> &mut Option<Conflict> {
@@ -435,6 +440,7 @@ impl Listing {
                 self.price.value = Some(price);
                 // News from before our push say nothing of when it was taken.
                 self.price_taken_at = self.price_taken_at.filter(|taken| !echo && at <= *taken);
+                self.price_is_theirs = !echo;
                 if !echo {
                     self.awaited_prices.clear();
                 }

@@ -1,5 +1,6 @@
 //! Streams: the thing an entry of the ledger is about, and the state that follows from its entries.
 
+use chrono::{DateTime, Utc};
 use std::{collections::BTreeMap, fmt, mem, str::FromStr};
 
 use serde::{Deserialize, Serialize};
@@ -132,7 +133,7 @@ pub enum State {
 }
 
 /// The states a decision looks at. A stream to which nothing has happened has its initial state.
-pub struct Lookup<'s>(&'s dyn Fn(&StreamId) -> &'s State);
+pub struct Lookup<'s>(&'s dyn Fn(&StreamId) -> &'s State, Option<DateTime<Utc>>);
 
 macro_rules! lookups {
     ($($(#[$doc:meta])* $method:ident($variant:ident, $id:ty) -> $state:ty),* $(,)?) => {
@@ -180,7 +181,18 @@ lookups!(
 impl<'s> Lookup<'s> {
     /// Looks states up with `find`, which must answer with a state of the stream's own kind.
     pub fn new(find: &'s dyn Fn(&StreamId) -> &'s State) -> Self {
-        Self(find)
+        Self(find, None)
+    }
+
+    /// The same for what is recorded at a time.
+    #[must_use]
+    pub fn recorded_at(self, at: DateTime<Utc>) -> Self {
+        Self(self.0, Some(at))
+    }
+
+    /// When what is decided is recorded: no earlier than anything that is, also where the clock that says `now` was set back since.
+    pub fn recorded(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.1.map_or(now, |at| at.max(now))
     }
 
     /// What operators have done.

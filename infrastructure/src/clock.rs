@@ -59,10 +59,7 @@ impl Clock {
         let set = self.began.compare_exchange(began, began + off, Ordering::Relaxed, Ordering::Relaxed);
         if set.is_ok() && off.abs() > FAR_OFF {
             let seconds = off as f64 / 1e6;
-            tracing::warn!(
-                seconds,
-                "this process's clock was set by the database's, which is so far ahead of it"
-            );
+            tracing::warn!(seconds, "this process's clock was set by the database's: by so many seconds");
         }
         Ok(())
     }

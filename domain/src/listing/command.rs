@@ -38,8 +38,8 @@ pub enum ListingCommand {
         /// The present moment.
         now: DateTime<Utc>,
     },
-    /// The platform told us its price. Older news than what is known leads to nothing, nor does what is from before our last
-    /// push was taken.
+    /// The platform told us its price. Older news than what is known leads to nothing. What is from before our last push was
+    /// taken may be shown all the same, and is noted.
     ObservePrice {
         /// What it shows.
         price: Money,

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::LedgerError;
 
 /// Snapshots of another format are not read; raise it when a state changes its shape, or what it makes of an entry.
-pub(super) const SNAPSHOT_FORMAT: i16 = 12;
+pub(super) const SNAPSHOT_FORMAT: i16 = 13;
 /// Entries after which a snapshot is worth its writing, at least.
 pub(super) const SNAPSHOT_EVERY: i64 = 500;
 /// What a state takes besides itself: its name, and its place in maps that have room for twice as many; measured.

@@ -178,11 +178,11 @@ impl Operations {
         let mut persons = sought.persons;
         persons.truncate(self.pace.page);
         let correlation_id = caller.context.correlation_id.clone();
-        self.submit(caller, vec![StreamId::Administration], move |_, now| {
+        self.submit(caller, vec![StreamId::Administration], move |lookup, now| {
             let erasure = Erasure {
                 whom: whom.clone(),
                 everybody: cause.everybody,
-                until: now,
+                until: lookup.recorded(now),
                 forgotten: persons.len(),
                 place: Place::default(),
             };

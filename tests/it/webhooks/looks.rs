@@ -83,9 +83,10 @@ async fn an_order_of_an_item_nobody_knows_waits_until_somebody_does() {
 async fn the_end_of_what_was_never_known_has_nothing_looked_at_again_whatever_becomes_known() {
     let (world, stand_in, connection) = connected().await;
     stand_in.show("/v3/merchants/M1/items/ITEM1", json!({ "message": "Not Found" }));
+    let now = world.clock.now().timestamp_millis();
     let news = json!([
-        { "objectId": "I:ITEM1", "type": "UPDATE", "ts": 1 },
-        { "objectId": "I:ITEM2", "type": "DELETE", "ts": 2 },
+        { "objectId": "I:ITEM1", "type": "UPDATE", "ts": now },
+        { "objectId": "I:ITEM2", "type": "DELETE", "ts": now },
     ]);
     let body = json!({ "appId": "A", "merchants": { "M1": news } }).to_string();
     let (path, headers) = (format!("/webhook/clover/{connection}"), [("x-clover-auth", SIGNING_SECRET)]);

@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, collections::HashMap, mem, panic::AssertUnwindSafe};
 
-use chrono::{DateTime, Utc};
 use onhand_domain::{Event, Refusal, RefusalKind, State, StreamId, stock::Stock, stream::Lookup};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -117,7 +116,7 @@ impl Sequencer {
         base: &Base,
     ) -> Result<Result<Decision, Refusal>, LedgerError> {
         for _ in 0..LOOKS_MAX {
-            let (decided, missing) = self.look(submission, base.at);
+            let (decided, missing) = self.look(submission, base);
             if missing.is_empty() {
                 return Ok(decided);
             }
@@ -141,11 +140,7 @@ impl Sequencer {
     }
 
     /// One attempt at a decision, with the streams it looked at in vain.
-    fn look(
-        &self,
-        submission: &Submission,
-        now: DateTime<Utc>,
-    ) -> (Result<Decision, Refusal>, Vec<StreamId>) {
+    fn look(&self, submission: &Submission, base: &Base) -> (Result<Decision, Refusal>, Vec<StreamId>) {
         let missing = RefCell::new(vec![]);
         let find = |id: &StreamId| {
             self.states.get(id).unwrap_or_else(|| {
@@ -154,7 +149,8 @@ impl Sequencer {
             })
         };
         // A decision that panics is a defect of ours, but of one command only: the tenant's others go on.
-        let decide = AssertUnwindSafe(|| (submission.decide)(&Lookup::new(&find), now));
+        let decide =
+            AssertUnwindSafe(|| (submission.decide)(&Lookup::new(&find).recorded_at(base.now), base.at));
         let decided = std::panic::catch_unwind(decide).unwrap_or_else(|_| {
             Err(Refusal::defect(
                 "command.panicked",

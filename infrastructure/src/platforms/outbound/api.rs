@@ -316,12 +316,12 @@ impl Api {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Whether the platform has refused the access token since [`Api::until`].
     /// Notes that the platform does not take the access token any more, where its status does not say so.
     pub(in super::super) fn token_refused(&self) {
         self.unauthorized.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the platform has refused the access token since [`Api::until`].
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.unauthorized.load(Ordering::Relaxed)
     }

@@ -38,7 +38,7 @@ pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<By
 
 /// Reads on to the end of a body that nobody will look at, for a moment: what comes next over the same line is another request, and
 /// would be lost with the line if that were closed in the midst of this one.
-pub(crate) async fn discard(body: Body) {
+pub(super) async fn discard(body: Body) {
     let mut parts = body.into_data_stream();
     let end = async {
         let mut left = DISCARDED_MAX;

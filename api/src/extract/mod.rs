@@ -10,8 +10,6 @@ mod time;
 
 pub use ask::{AdminAsk, Ask, Empty, JudgedAsk, Query};
 pub(crate) use bearer::{KeyCache, no_keys_known};
-#[cfg(test)]
-pub(crate) use body::discard;
 pub use body::{each_once, object, read_body};
 pub use path::{OpenPath, Path};
 pub use reader::{AnyTime, Listing, Reader, position_of};

@@ -21,12 +21,13 @@ use onhand_domain::{
     stream::Lookup,
     values::{ConnectionId, ListingId, StockId, TenantId},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Caller, Operations};
 use crate::{
     ledger::{Context, Decision, LedgerError},
-    outbox::breakers,
+    outbox::{CommandKind, breakers},
     platforms::outbound::{CallError, Outcome, Shown, outbound_of},
     queries::{
         connections::{Connected, connected},
@@ -249,8 +250,22 @@ impl Operations {
             let quantity_moved =
                 flies("quantity") || current.is_none_or(|current| current.quantity != target.quantity);
             let price_moved = flies("price") || current.is_none_or(|current| current.price != target.price);
-            quantity_stray(*id, target, (shown, quantity_moved), &mut tally, &mut strays);
-            price_stray(*id, target, (shown, price_moved), &mut tally, &mut strays);
+            let quantity = ReadFigure {
+                shows: shown.quantity,
+                owed: target.quantity.filter(|_| !quantity_moved),
+                believed: target.shown_quantity,
+                pushed: target.pushes_quantity,
+                in_question: target.quantity_in_question,
+            };
+            let price = ReadFigure {
+                shows: shown.price,
+                owed: target.price.filter(|_| !price_moved),
+                believed: target.shown_price,
+                pushed: target.pushes_price,
+                in_question: target.price_in_question,
+            };
+            strays.extend(stray(*id, |quantity| Figure::Quantity { quantity }, &quantity, &mut tally));
+            strays.extend(stray(*id, |price| Figure::Price { price }, &price, &mut tally));
         }
         if !run.preview && !strays.is_empty() {
             tally.repaired = self.repair(run, connection, strays, at).await?;
@@ -315,57 +330,41 @@ fn caller_of(run: &Leased) -> Caller {
     Caller::new(Context { correlation_id: run.correlation_id.clone(), ..context })
 }
 
-fn quantity_stray(
-    id: ListingId,
-    target: &Target,
-    (shown, moved): (&Shown, bool),
-    tally: &mut Tally,
-    strays: &mut Vec<Stray>,
-) {
-    let Some(quantity) = shown.quantity else {
-        tally.unknown += 1;
-        return;
-    };
-    let ours = target.shown_quantity == Some(quantity);
-    let Some(owed) = target.quantity.filter(|_| !moved) else { return };
-    // Whoever judges what is in question is to judge what is shown now; and nobody has to where that is what is to be.
-    let is_over = target.quantity_in_question && owed == quantity;
-    let is_astray = owed != quantity && (target.pushes_quantity || (target.quantity_in_question && !ours));
-    if is_astray {
-        tally.drifted += 1;
-        tally.drifts.push((id, "quantity", Some(json!(quantity)), Some(json!(owed))));
-    } else if !is_over {
-        return;
-    }
-    let ours = ours && !is_over;
-    let owed = Figure::Quantity { quantity: owed };
-    strays.push(Stray { listing: id, shows: Figure::Quantity { quantity }, owed, ours });
+/// A figure that was read back, beside what is known of it here.
+struct ReadFigure<T> {
+    shows: Option<T>,
+    /// What it is to show, unless that has moved since.
+    owed: Option<T>,
+    believed: Option<T>,
+    pushed: bool,
+    in_question: bool,
 }
 
-fn price_stray(
-    id: ListingId,
-    target: &Target,
-    (shown, moved): (&Shown, bool),
+/// What is not as it is to be; or is, and somebody was to judge it.
+fn stray<T: Copy + PartialEq + Serialize>(
+    listing: ListingId,
+    figure: fn(T) -> Figure,
+    it: &ReadFigure<T>,
     tally: &mut Tally,
-    strays: &mut Vec<Stray>,
-) {
-    let Some(price) = shown.price else {
+) -> Option<Stray> {
+    let Some(shows) = it.shows else {
         tally.unknown += 1;
-        return;
+        return None;
     };
-    let ours = target.shown_price == Some(price);
-    let Some(owed) = target.price.filter(|_| !moved) else { return };
-    let is_over = target.price_in_question && owed == price;
-    let is_astray = owed != price && (target.pushes_price || (target.price_in_question && !ours));
-    if is_astray {
-        tally.drifted += 1;
-        tally.drifts.push((id, "price", Some(json!(price)), Some(json!(owed))));
-    } else if !is_over {
-        return;
+    let owed = it.owed?;
+    let astray =
+        Stray { listing, shows: figure(shows), owed: figure(owed), ours: it.believed == Some(shows) };
+    if shows == owed {
+        return it.in_question.then_some(Stray { ours: false, ..astray });
     }
-    let ours = ours && !is_over;
-    let owed = Figure::Price { price: owed };
-    strays.push(Stray { listing: id, shows: Figure::Price { price }, owed, ours });
+    // Whoever judges what is in question is to judge what is shown now.
+    if !it.pushed && (!it.in_question || astray.ours) {
+        return None;
+    }
+    tally.drifted += 1;
+    let kind = CommandKind::from(astray.shows.kind()).name();
+    tally.drifts.push((listing, kind, Some(json!(shows)), Some(json!(owed))));
+    Some(astray)
 }
 
 /// What has to be on record for a stray to be put right, or put to somebody; nothing if it is known by now, or has changed.

@@ -11,7 +11,7 @@ use onhand_domain::{
     connection::{Connection, ConnectionEvent},
     listing::{FigureKind, ListingEvent},
     product::{Product, ProductEvent},
-    values::{ConnectionId, ListingId, ProductId, TenantId},
+    values::TenantId,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -65,67 +65,70 @@ impl Touched {
         event: &Event,
         (before, correlation_id): (Option<&State>, &str),
     ) {
-        if let StreamId::Product(ProductId(id))
-        | StreamId::Listing(ListingId(id))
-        | StreamId::Connection(ConnectionId(id)) = stream
-            && may_owe(event)
-        {
-            self.causes.entry(*id).or_insert_with(|| correlation_id.to_owned());
-        }
-        match (stream, event) {
+        let touched = match (stream, event) {
             (StreamId::Stock(id), Event::Stock(event)) if event.moves_available() => {
                 let shelf = (id.variant.0, id.location.to_string());
                 self.shelves.entry(shelf).or_insert_with(|| correlation_id.to_owned());
+                return;
             }
             (StreamId::Product(id), Event::Product(event)) => {
                 let before = match before {
                     Some(State::Product(product)) => Some(product.as_ref()),
                     _ => None,
                 };
-                self.note_product(id.0, event, before);
+                self.note_product(id.0, event, before).then_some(id.0)
             }
-            (StreamId::Listing(id), Event::Listing(event)) => match event {
-                ListingEvent::Mapped(_) => {
-                    self.listings.insert(id.0);
-                }
-                ListingEvent::Removed { .. } => {
-                    self.removed.insert(id.0);
-                }
-                ListingEvent::QuantityObserved { echo: false, .. } => {
-                    self.strayed.insert((id.0, "quantity"));
-                }
-                ListingEvent::PriceObserved { echo: false, .. } => {
-                    self.strayed.insert((id.0, "price"));
-                }
-                ListingEvent::ConflictOpened(conflict) => {
-                    self.strayed.remove(&(id.0, kind(conflict.shows.kind())));
-                }
-                ListingEvent::ConflictResolved { kind: of, .. } => {
-                    self.settled.insert((id.0, kind(*of)));
-                }
-                ListingEvent::Drifted { shows, .. } => {
-                    self.settled.insert((id.0, kind(shows.kind())));
-                }
-                ListingEvent::QuantityObserved { echo: true, .. }
-                | ListingEvent::PriceObserved { echo: true, .. }
-                | ListingEvent::VariantObserved(_)
-                | ListingEvent::QuantityPushed { .. }
-                | ListingEvent::PricePushed { .. }
-                | ListingEvent::FigureSent(_)
-                | ListingEvent::PushFailed { .. } => {}
-            },
+            (StreamId::Listing(id), Event::Listing(event)) => self.note_listing(id.0, event).then_some(id.0),
             (StreamId::Connection(id), Event::Connection(event)) => {
                 let before = match before {
                     Some(State::Connection(connection)) => Some(connection.as_ref()),
                     _ => None,
                 };
-                self.note_connection(id.0, event, before);
+                self.note_connection(id.0, event, before).then_some(id.0)
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(id) = touched {
+            self.causes.entry(id).or_insert_with(|| correlation_id.to_owned());
         }
     }
 
-    fn note_product(&mut self, id: Uuid, event: &ProductEvent, before: Option<&Product>) {
+    /// The same of a listing; this and the next ones say whether it touches anything.
+    fn note_listing(&mut self, id: Uuid, event: &ListingEvent) -> bool {
+        match event {
+            ListingEvent::Mapped(_) => {
+                self.listings.insert(id);
+            }
+            ListingEvent::Removed { .. } => {
+                self.removed.insert(id);
+            }
+            ListingEvent::QuantityObserved { echo: false, .. } => {
+                self.strayed.insert((id, "quantity"));
+            }
+            ListingEvent::PriceObserved { echo: false, .. } => {
+                self.strayed.insert((id, "price"));
+            }
+            ListingEvent::ConflictOpened(conflict) => {
+                self.strayed.remove(&(id, kind(conflict.shows.kind())));
+            }
+            ListingEvent::ConflictResolved { kind: of, .. } => {
+                self.settled.insert((id, kind(*of)));
+            }
+            ListingEvent::Drifted { shows, .. } => {
+                self.settled.insert((id, kind(shows.kind())));
+            }
+            ListingEvent::QuantityObserved { echo: true, .. }
+            | ListingEvent::PriceObserved { echo: true, .. }
+            | ListingEvent::VariantObserved(_)
+            | ListingEvent::QuantityPushed { .. }
+            | ListingEvent::PricePushed { .. }
+            | ListingEvent::FigureSent(_)
+            | ListingEvent::PushFailed { .. } => return false,
+        }
+        true
+    }
+
+    fn note_product(&mut self, id: Uuid, event: &ProductEvent, before: Option<&Product>) -> bool {
         match event {
             ProductEvent::Created(_) | ProductEvent::VariantAdded { .. } => {
                 self.added.insert(id);
@@ -155,17 +158,19 @@ impl Touched {
             | ProductEvent::Observed { .. }
             | ProductEvent::Pushed { .. }
             | ProductEvent::TakenOff { .. }
-            | ProductEvent::PushFailed { .. } => {}
+            | ProductEvent::PushFailed { .. } => return false,
         }
+        true
     }
 
-    fn note_connection(&mut self, id: Uuid, event: &ConnectionEvent, before: Option<&Connection>) {
+    fn note_connection(&mut self, id: Uuid, event: &ConnectionEvent, before: Option<&Connection>) -> bool {
         let let_out = match (event, before) {
             (ConnectionEvent::RulesChanged { rules }, Some(before)) => LetOut::by(&before.rules, rules),
             (ConnectionEvent::Enabled {} | ConnectionEvent::RulesChanged { .. }, _) => LetOut::ALL.to_vec(),
-            _ => return,
+            _ => return false,
         };
         self.let_out.extend(let_out.into_iter().map(|what| (id, what)));
+        true
     }
 
     /// Whether there is anything the append statement does not see to itself.
@@ -180,22 +185,6 @@ impl Touched {
             && self.settled.is_empty()
             && self.let_out.is_empty())
     }
-}
-
-/// False of entries about what was told: of these nothing is owed.
-fn may_owe(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::Listing(
-            ListingEvent::QuantityObserved { echo: true, .. }
-                | ListingEvent::QuantityPushed { .. }
-                | ListingEvent::PricePushed { .. }
-                | ListingEvent::FigureSent(_)
-                | ListingEvent::PushFailed { .. }
-        ) | Event::Product(
-            ProductEvent::Pushed { .. } | ProductEvent::TakenOff { .. } | ProductEvent::PushFailed { .. }
-        )
-    )
 }
 
 fn kind(kind: FigureKind) -> &'static str {

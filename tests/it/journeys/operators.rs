@@ -16,7 +16,8 @@ use onhand_tests::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgPoolOptions};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
     process::{Child, Command},
 };
 
@@ -256,6 +257,25 @@ async fn a_database_without_room_is_there_for_whom_it_has_let_in() {
     pool.close().await;
     until("there is room again", async || Reach::default().answers(&late).await).await;
     execute(&world, format!("drop role {clerk}")).await;
+}
+
+#[tokio::test]
+async fn who_is_refused_before_a_body_is_looked_at_keeps_the_line_for_the_next_request() {
+    let world = World::new().await;
+    let server = Process::serve(&world.database, "api").await;
+    let mut line = TcpStream::connect(server.url.trim_start_matches("http://")).await.expect("it listens");
+    for _ in 0..3 {
+        let head = "POST /api/stock/restock HTTP/1.1\r\nhost: o\r\ncontent-length: 4\r\n\r\n";
+        line.write_all(head.as_bytes()).await.expect("it is read");
+        // Time enough to refuse it.
+        assert_eq!(onhand(&world, &["health", "--url", &server.url]).await.0, 0);
+        line.write_all(b"body").await.expect("it is read");
+        let mut answer = String::new();
+        while !answer.ends_with("}") {
+            answer.push(char::from(line.read_u8().await.expect("it is answered")));
+        }
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    }
 }
 
 #[tokio::test]
